@@ -1,0 +1,3 @@
+//! `hangup` disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
+
+pub mod config;
