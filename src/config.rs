@@ -77,11 +77,13 @@ impl Config {
         if let Some(path) = file {
             // Read here, so that the format does not depend on the file's extension and the error names the path.
             let text = std::fs::read_to_string(path).map_err(|e| {
-                ConfigError(format!("--config {}: cannot be read ({e}); check the path and its permissions", path.display()))
+                ConfigError(format!(
+                    "--config {}: cannot be read ({e}); check the path and its permissions",
+                    path.display()
+                ))
             })?;
-            text.parse::<toml::Table>().map_err(|e| {
-                ConfigError(format!("--config {}: is not valid TOML: {}", path.display(), e.message()))
-            })?;
+            text.parse::<toml::Table>()
+                .map_err(|e| ConfigError(format!("--config {}: is not valid TOML: {}", path.display(), e.message())))?;
             sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
         }
         let environment = Environment::with_prefix("HANGUP")

@@ -136,7 +136,6 @@ section! {
         backoff_max: Duration,
         budget_ratio: f64,
         budget_floor: u32,
-        budget_initial: u32,
     }
 }
 

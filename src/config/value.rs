@@ -12,8 +12,11 @@ pub(crate) mod duration {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
         let text = String::deserialize(input)?;
-        humantime::parse_duration(text.trim())
-            .map_err(|e| de::Error::custom(format!("\"{text}\" is no duration ({e}); write one with its unit, as in \"10s\" or \"250ms\"")))
+        humantime::parse_duration(text.trim()).map_err(|e| {
+            de::Error::custom(format!(
+                "\"{text}\" is no duration ({e}); write one with its unit, as in \"10s\" or \"250ms\""
+            ))
+        })
     }
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -1,0 +1,206 @@
+//! What the upstream answered, with the headers and error fields that matter already read.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use serde::Deserialize;
+
+use super::retry::retry_after;
+
+/// How the body of an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyEnd {
+    /// All of it is there.
+    Complete,
+    /// It was larger than we read.
+    TooLarge,
+    /// The connection broke, or its framing was wrong.
+    Broken,
+}
+
+/// The body of an answer, up to a cap.
+#[derive(Debug, Clone)]
+pub struct Body {
+    /// What was read.
+    pub bytes: Bytes,
+    /// Whether that is all.
+    pub end: BodyEnd,
+}
+
+impl Body {
+    /// A body that is all there.
+    #[must_use]
+    pub fn complete(bytes: Bytes) -> Self {
+        Self { bytes, end: BodyEnd::Complete }
+    }
+}
+
+/// The rate-limit headers that every answer of the API carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests allowed in the window.
+    pub allowed: u32,
+    /// Requests counted in it so far.
+    pub count: u32,
+    /// Time until the window resets.
+    pub reset: Duration,
+}
+
+/// One answer of the API.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// `ININ-Correlation-Id`, which Genesys' support asks for.
+    pub correlation_id: Option<String>,
+    /// The rate-limit headers, where all three are there.
+    pub rate_limit: Option<RateLimit>,
+    /// `Retry-After`.
+    pub retry_after: Option<Duration>,
+    /// The body, up to a cap.
+    pub body: Body,
+}
+
+/// The part of the upstream's error body that callers and we act on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct UpstreamError {
+    /// Such as `conversation.error.not.conversation.participant`.
+    pub code: Option<String>,
+    /// For people.
+    pub message: Option<String>,
+}
+
+/// Longest code and message that are kept, in characters.
+const CODE_LIMIT: usize = 128;
+const MESSAGE_LIMIT: usize = 512;
+
+impl Answer {
+    /// Reads the headers that matter.
+    #[must_use]
+    pub fn from_http(response: http::Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        let rate_limit = rate_limit(&head.headers);
+        let asked = head.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(retry_after::parse);
+        Self {
+            status: head.status,
+            correlation_id: text(&head.headers, "inin-correlation-id").map(|id| clip(&id, CODE_LIMIT)),
+            rate_limit,
+            retry_after: asked,
+            body,
+        }
+    }
+
+    /// For a 429: the pause it asks for, or else the time until its window resets.
+    #[must_use]
+    pub fn throttle_pause(&self) -> Option<Duration> {
+        self.retry_after.or(self.rate_limit.map(|limit| limit.reset))
+    }
+
+    /// The upstream's error code and message; empty where the body is no such document.
+    #[must_use]
+    pub fn error(&self) -> UpstreamError {
+        UpstreamError::parse(&self.body.bytes)
+    }
+}
+
+impl UpstreamError {
+    /// Reads an error body leniently: anything that is no JSON object with strings gives nothing.
+    #[must_use]
+    pub fn parse(body: &[u8]) -> Self {
+        let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(body) else { return Self::default() };
+        let mut take = |name: &str, limit| match members.remove(name) {
+            Some(serde_json::Value::String(text)) if !text.is_empty() => Some(clip(&text, limit)),
+            _ => None,
+        };
+        Self { code: take("code", CODE_LIMIT), message: take("message", MESSAGE_LIMIT) }
+    }
+
+    /// Whether the code is this one.
+    #[must_use]
+    pub fn is(&self, code: &str) -> bool {
+        self.code.as_deref() == Some(code)
+    }
+
+    /// Whether the upstream says that this needs a user's token instead of a client's.
+    #[must_use]
+    pub fn needs_user_context(&self) -> bool {
+        self.is("not.a.user")
+            || self.message.as_deref().is_some_and(|m| m.to_ascii_lowercase().contains("requires a user context"))
+    }
+
+    /// Whether the upstream says that the client's role lacks a permission.
+    #[must_use]
+    pub fn misses_permission(&self) -> bool {
+        self.code.as_deref().is_some_and(|c| {
+            matches!(c, "missing.permissions" | "missing.any.permissions" | "missing.any.permission" | "not.authorized")
+                || c.starts_with("missing.") && c.contains("permission")
+        })
+    }
+}
+
+fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
+    let number = |name| text(headers, name)?.trim().parse::<u32>().ok();
+    Some(RateLimit {
+        allowed: number("inin-ratelimit-allowed")?,
+        count: number("inin-ratelimit-count")?,
+        reset: Duration::from_secs(number("inin-ratelimit-reset")?.into()),
+    })
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// Cuts at a character boundary and drops control characters, which have no place in our logs and answers.
+fn clip(text: &str, limit: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(limit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_error_body_gives_its_code_and_message() {
+        let error = UpstreamError::parse(br#"{"message":"no","code":"bad.request","status":400,"details":[]}"#);
+        assert_eq!(error, UpstreamError { code: Some("bad.request".into()), message: Some("no".into()) });
+        assert_eq!(UpstreamError::parse(b"<html>"), UpstreamError::default());
+        assert_eq!(UpstreamError::parse(br#"{"code":7,"message":null}"#), UpstreamError::default());
+    }
+
+    #[test]
+    fn rate_limit_headers_count_only_when_all_three_are_numbers() {
+        let response = |reset: &str| {
+            http::Response::builder()
+                .header("inin-ratelimit-allowed", "300")
+                .header("inin-ratelimit-count", "7")
+                .header("inin-ratelimit-reset", reset)
+                .body(Body::complete(Bytes::new()))
+                .unwrap()
+        };
+        let seen = Answer::from_http(response("30"));
+        assert_eq!(seen.rate_limit, Some(RateLimit { allowed: 300, count: 7, reset: Duration::from_secs(30) }));
+        assert_eq!(seen.retry_after, None);
+        assert_eq!(seen.throttle_pause(), Some(Duration::from_secs(30)));
+        assert_eq!(Answer::from_http(response("-1")).rate_limit, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_error_body_is_read_without_panic_and_within_bounds(body in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let error = UpstreamError::parse(&body);
+            prop_assert!(error.message.unwrap_or_default().chars().count() <= MESSAGE_LIMIT);
+        }
+
+        #[test]
+        fn a_long_message_is_clipped(message in "\\PC{0,900}") {
+            let body = serde_json::json!({"code": message, "message": message}).to_string();
+            let error = UpstreamError::parse(body.as_bytes());
+            prop_assert!(error.code.unwrap_or_default().chars().count() <= CODE_LIMIT);
+            prop_assert!(error.message.unwrap_or_default().chars().count() <= MESSAGE_LIMIT);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What all upstream calls of one mission or lookup share: its end, its caller, its place in line, its counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Gives each context its place in line.
+static ORDER: AtomicU64 = AtomicU64::new(0);
+
+/// Shared by the upstream calls of one mission or lookup.
+#[derive(Debug)]
+pub struct Context {
+    /// Name of the caller's key; for fairness at the gate, and logs.
+    pub caller: Arc<str>,
+    /// Our request id, sent upstream as `X-Request-Id` of its own for support.
+    pub request_id: Arc<str>,
+    /// W3C trace context to pass on, when the caller sent or we made one.
+    pub traceparent: Option<Arc<str>>,
+    /// The absolute end of all calls.
+    pub deadline: Instant,
+    /// Kept back at the end for one look once an attempt had an unknown effect.
+    reserve: Duration,
+    /// Place in line at the gate: who was accepted earlier goes first.
+    pub(crate) order: u64,
+    attempts: AtomicU32,
+    effect_unknown: AtomicBool,
+}
+
+impl Context {
+    /// A context that ends after `deadline`, of which `reserve` is kept back once an attempt had an unknown effect.
+    #[must_use]
+    pub fn new(caller: Arc<str>, request_id: Arc<str>, deadline: Duration, reserve: Duration) -> Self {
+        Self {
+            caller,
+            request_id,
+            traceparent: None,
+            deadline: Instant::now() + deadline,
+            reserve,
+            order: ORDER.fetch_add(1, Ordering::Relaxed),
+            attempts: AtomicU32::new(0),
+            effect_unknown: AtomicBool::new(false),
+        }
+    }
+
+    /// Passes a W3C trace context on to the upstream.
+    #[must_use]
+    pub fn with_traceparent(mut self, traceparent: Option<Arc<str>>) -> Self {
+        self.traceparent = traceparent;
+        self
+    }
+
+    /// Disconnect requests sent upstream so far, retries included; reads and logins not.
+    pub fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    /// Whether an attempt may have disconnected somebody without our having heard of it.
+    pub fn effect_unknown(&self) -> bool {
+        self.effect_unknown.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_attempt(&self) {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn mark_effect_unknown(&self) {
+        self.effect_unknown.store(true, Ordering::Relaxed);
+    }
+
+    /// The end of disconnect requests: the deadline, less the reserve once the effect of one is unknown.
+    pub(crate) fn disconnect_deadline(&self) -> Instant {
+        if self.effect_unknown() {
+            self.deadline.checked_sub(self.reserve).unwrap_or(self.deadline)
+        } else {
+            self.deadline
+        }
+    }
+
+    /// The moment from which the reserve matters.
+    pub(crate) fn reserve_start(&self) -> Instant {
+        self.deadline.checked_sub(self.reserve).unwrap_or(self.deadline)
+    }
+}

@@ -1,0 +1,134 @@
+//! The line at the gate: first come, first served within a rank, and no caller crowds the others out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::genesys::error::CallError;
+use crate::genesys::request::Rank;
+
+/// A place in line. Lower goes first: missions before lookups, then by the order of acceptance.
+pub(super) type Place = (Rank, u64, u64);
+
+/// The right to go: under which token, and after how many closings it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) generation: u64,
+    pub(super) epoch: u64,
+}
+
+/// One who waits.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) caller: Arc<str>,
+    pub(super) deadline: Instant,
+    /// Gets the turn, or the reason why there will be none.
+    pub(super) turn: oneshot::Sender<Result<Turn, CallError>>,
+}
+
+/// Those who wait, in order.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    waiting: BTreeMap<Place, Waiter>,
+    by_caller: HashMap<Arc<str>, usize>,
+    last_served: Option<Arc<str>>,
+}
+
+impl Line {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many are ahead of `place`.
+    pub(super) fn ahead_of(&self, place: Place) -> usize {
+        // Newcomers of the last rank, the usual question, are behind everybody.
+        match self.waiting.last_key_value() {
+            Some((last, _)) if *last < place => self.waiting.len(),
+            _ => self.waiting.range(..place).count(),
+        }
+    }
+
+    /// Whether `caller` holds at least `share` of the places while others wait.
+    pub(super) fn crowded_by(&self, caller: &str, share: usize) -> bool {
+        let held = self.by_caller.get(caller).copied().unwrap_or(0);
+        held >= share && held < self.waiting.len()
+    }
+
+    pub(super) fn join(&mut self, place: Place, waiter: Waiter) {
+        *self.by_caller.entry(Arc::clone(&waiter.caller)).or_default() += 1;
+        self.waiting.insert(place, waiter);
+    }
+
+    pub(super) fn leave(&mut self, place: Place) -> Option<Waiter> {
+        let waiter = self.waiting.remove(&place)?;
+        if let Some(held) = self.by_caller.get_mut(&waiter.caller) {
+            *held -= 1;
+            if *held == 0 {
+                self.by_caller.remove(&waiter.caller);
+            }
+        }
+        Some(waiter)
+    }
+
+    /// The next one to go. A caller that holds over half of the line and went last lets somebody else go first.
+    pub(super) fn next(&mut self) -> Option<Waiter> {
+        let (&first, waiter) = self.waiting.first_key_value()?;
+        let held = self.by_caller.get(&waiter.caller).copied().unwrap_or(0);
+        let crowds = held * 2 > self.waiting.len() && held < self.waiting.len();
+        let place = if crowds && self.last_served.as_ref() == Some(&waiter.caller) {
+            let other = self.waiting.range(first..).take_while(|(place, _)| place.0 == first.0);
+            other.into_iter().find(|(_, w)| w.caller != waiter.caller).map_or(first, |(place, _)| *place)
+        } else {
+            first
+        };
+        let waiter = self.leave(place)?;
+        self.last_served = Some(Arc::clone(&waiter.caller));
+        Some(waiter)
+    }
+
+    /// Places and deadlines in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Place, Instant)> {
+        self.waiting.iter().map(|(place, waiter)| (*place, waiter.deadline))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(line: &mut Line, rank: Rank, order: u64, caller: &str) {
+        let (turn, _) = oneshot::channel();
+        line.join((rank, order, 0), Waiter { caller: caller.into(), deadline: Instant::now(), turn });
+    }
+
+    fn drain(line: &mut Line) -> String {
+        std::iter::from_fn(|| line.next()).map(|w| w.caller.to_string()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn missions_go_before_lookups_and_older_before_younger() {
+        let mut line = Line::default();
+        join(&mut line, Rank::Lookup, 1, "l");
+        join(&mut line, Rank::Mission, 3, "c");
+        join(&mut line, Rank::Mission, 2, "b");
+        assert_eq!(line.ahead_of((Rank::Mission, 4, 0)), 2);
+        assert_eq!(drain(&mut line), "bcl");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_with_over_half_of_the_line_alternates_with_the_others() {
+        let mut line = Line::default();
+        (0..6).for_each(|n| join(&mut line, Rank::Mission, n, "A"));
+        join(&mut line, Rank::Mission, 10, "b");
+        join(&mut line, Rank::Mission, 11, "c");
+        assert!(line.crowded_by("A", 6) && !line.crowded_by("A", 7) && !line.crowded_by("b", 2));
+        assert_eq!(drain(&mut line), "AbAcAAAA");
+        assert!(line.is_empty() && line.by_caller.is_empty());
+    }
+}

@@ -1,0 +1,78 @@
+//! Renew: waits for a usable token, and replays a call once when its token met a 401.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tower::{Layer, Service};
+
+use super::answer::Answer;
+use super::error::CallError;
+use super::request::Call;
+use super::token::TokenCache;
+
+/// Waits for a token before the call goes to the gate, and settles 401s.
+#[derive(Debug, Clone)]
+pub struct RenewLayer {
+    tokens: TokenCache,
+}
+
+impl RenewLayer {
+    /// Tokens come from this cache.
+    #[must_use]
+    pub fn new(tokens: TokenCache) -> Self {
+        Self { tokens }
+    }
+}
+
+impl<S> Layer<S> for RenewLayer {
+    type Service = Renew<S>;
+    fn layer(&self, inner: S) -> Renew<S> {
+        Renew { inner, tokens: self.tokens.clone() }
+    }
+}
+
+/// See [`RenewLayer`].
+#[derive(Debug, Clone)]
+pub struct Renew<S> {
+    inner: S,
+    tokens: TokenCache,
+}
+
+impl<S> Service<Call> for Renew<S>
+where
+    S: Service<Call, Response = Answer, Error = CallError> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Answer;
+    type Error = CallError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let tokens = self.tokens.clone();
+        Box::pin(async move {
+            let mut replayed = false;
+            loop {
+                // Only to know that there is one: the authorize layer takes the newest after the wait at the gate.
+                tokens.acquire(call.deadline()).await?;
+                match inner.call(call.clone()).await {
+                    Err(CallError::TokenExpired) => {}
+                    Err(CallError::Unauthorized { token, answer }) => match tokens.unauthorized(&token) {
+                        Ok(()) if !replayed => replayed = true,
+                        Ok(()) => {
+                            return Err(CallError::TokenRejected { answer, retry_after: std::time::Duration::ZERO });
+                        }
+                        Err(retry_after) => return Err(CallError::TokenRejected { answer, retry_after }),
+                    },
+                    settled => return settled,
+                }
+            }
+        })
+    }
+}

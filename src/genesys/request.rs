@@ -1,0 +1,201 @@
+//! One upstream call: what is asked, for whom, until when. Cheap to clone, because retries clone it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::token::Token;
+use crate::ids::{ConversationId, ParticipantId};
+
+/// The kinds of upstream calls; also the `operation` label of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `POST …/participants/{pid}/disconnect`, as the seeds have it.
+    ParticipantDisconnect,
+    /// `PATCH …/participants/{pid}` with `{"state":"disconnected"}`.
+    ParticipantState,
+    /// `POST …/conversations/{cid}/disconnect`: everybody.
+    ConversationDisconnect,
+    /// `GET …/conversations/{cid}`.
+    ConversationRead,
+}
+
+impl Operation {
+    /// The name in answers, logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ParticipantDisconnect => "participant_disconnect",
+            Self::ParticipantState => "participant_state",
+            Self::ConversationDisconnect => "conversation_disconnect",
+            Self::ConversationRead => "conversation_read",
+        }
+    }
+
+    /// Whether the call hangs somebody up.
+    #[must_use]
+    pub fn disconnects(self) -> bool {
+        self != Self::ConversationRead
+    }
+}
+
+/// Who goes first at the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// Disconnects, and the reads that a mission needs to answer.
+    Mission,
+    /// Callers' lookups, and polls after an accepted disconnect.
+    Lookup,
+}
+
+/// A medium of communication, by the name of its array in a participant and of its path in the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Medium {
+    Calls,
+    Callbacks,
+    Chats,
+    Emails,
+    Messages,
+    Cobrowsesessions,
+    Screenshares,
+    Videos,
+    SocialExpressions,
+    InternalMessages,
+}
+
+impl Medium {
+    /// All media that a participant can have.
+    pub const ALL: [Self; 10] = [
+        Self::Calls,
+        Self::Callbacks,
+        Self::Chats,
+        Self::Emails,
+        Self::Messages,
+        Self::Cobrowsesessions,
+        Self::Screenshares,
+        Self::Videos,
+        Self::SocialExpressions,
+        Self::InternalMessages,
+    ];
+
+    /// The member of a participant that lists its communications of this medium.
+    #[must_use]
+    pub fn member(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Callbacks => "callbacks",
+            Self::Chats => "chats",
+            Self::Emails => "emails",
+            Self::Messages => "messages",
+            Self::Cobrowsesessions => "cobrowsesessions",
+            Self::Screenshares => "screenshares",
+            Self::Videos => "videos",
+            Self::SocialExpressions => "socialExpressions",
+            Self::InternalMessages => "internalMessages",
+        }
+    }
+
+    /// The path segment of `/api/v2/conversations/{segment}/{cid}/participants/{pid}`.
+    #[must_use]
+    pub fn segment(self) -> &'static str {
+        match self {
+            Self::SocialExpressions => "socials",
+            other => other.member(),
+        }
+    }
+
+    /// The medium whose path segment this is.
+    #[must_use]
+    pub fn from_segment(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|medium| medium.segment() == text)
+    }
+
+    /// The name in our lists: the singular.
+    #[must_use]
+    pub fn singular(self) -> &'static str {
+        match self {
+            Self::Calls => "call",
+            Self::Callbacks => "callback",
+            Self::Chats => "chat",
+            Self::Emails => "email",
+            Self::Messages => "message",
+            Self::Cobrowsesessions => "cobrowse",
+            Self::Screenshares => "screenshare",
+            Self::Videos => "video",
+            Self::SocialExpressions => "socialExpression",
+            Self::InternalMessages => "internalMessage",
+        }
+    }
+}
+
+/// One upstream call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub(crate) operation: Operation,
+    pub(crate) rank: Rank,
+    pub(crate) method: Method,
+    /// Path below the API's base, from `/api/v2` on.
+    pub(crate) path: Arc<str>,
+    /// A JSON document, or nothing.
+    pub(crate) body: Bytes,
+    pub(crate) context: Arc<Context>,
+    /// Stamped by the authorize layer, anew for each attempt.
+    pub(crate) token: Option<Arc<Token>>,
+}
+
+impl Call {
+    fn new(
+        context: &Arc<Context>,
+        operation: Operation,
+        rank: Rank,
+        method: Method,
+        path: String,
+        body: Bytes,
+    ) -> Self {
+        Self { operation, rank, method, path: path.into(), body, context: Arc::clone(context), token: None }
+    }
+
+    /// The seeds' `POST …/disconnect` with the body given (empty for none).
+    #[must_use]
+    pub fn post(context: &Arc<Context>, cid: ConversationId, pid: ParticipantId, body: Bytes) -> Self {
+        let path = format!("/api/v2/conversations/{cid}/participants/{pid}/disconnect");
+        Self::new(context, Operation::ParticipantDisconnect, Rank::Mission, Method::POST, path, body)
+    }
+
+    /// The published `PATCH`: media-agnostic for `None`, else the form of that medium.
+    #[must_use]
+    pub fn patch(context: &Arc<Context>, medium: Option<Medium>, cid: ConversationId, pid: ParticipantId) -> Self {
+        let path = match medium {
+            None => format!("/api/v2/conversations/{cid}/participants/{pid}"),
+            Some(medium) => format!("/api/v2/conversations/{}/{cid}/participants/{pid}", medium.segment()),
+        };
+        let body = Bytes::from_static(br#"{"state":"disconnected"}"#);
+        Self::new(context, Operation::ParticipantState, Rank::Mission, Method::PATCH, path, body)
+    }
+
+    /// Tears the whole conversation down.
+    #[must_use]
+    pub fn teardown(context: &Arc<Context>, cid: ConversationId) -> Self {
+        let path = format!("/api/v2/conversations/{cid}/disconnect");
+        Self::new(context, Operation::ConversationDisconnect, Rank::Mission, Method::POST, path, Bytes::new())
+    }
+
+    /// Reads a conversation: the media-agnostic form for `None`, else that medium's.
+    #[must_use]
+    pub fn read(context: &Arc<Context>, rank: Rank, medium: Option<Medium>, cid: ConversationId) -> Self {
+        let path = match medium {
+            None => format!("/api/v2/conversations/{cid}"),
+            Some(medium) => format!("/api/v2/conversations/{}/{cid}", medium.segment()),
+        };
+        Self::new(context, Operation::ConversationRead, rank, Method::GET, path, Bytes::new())
+    }
+
+    /// The moment after which nothing more is sent or awaited for this call.
+    pub(crate) fn deadline(&self) -> Instant {
+        if self.operation.disconnects() { self.context.disconnect_deadline() } else { self.context.deadline }
+    }
+}

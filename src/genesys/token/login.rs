@@ -1,0 +1,270 @@
+//! One login: the client-credentials grant, and what can be wrong with its answer.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tower::ServiceExt as _;
+
+use crate::config;
+use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::error::{CallError, Cause};
+use crate::genesys::exchange::{BodyLimit, Exchange};
+
+/// Longest life that is believed. Genesys grants 300 to 172,800 s; a year and more is an absurd answer.
+const LONGEST_LIFE: f64 = 366.0 * 24.0 * 3600.0;
+
+/// Why a login gave no token. The text is for callers and operators; it holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFailure {
+    /// The login refused the credentials.
+    #[error(
+        "the login refused the client id and secret ({0}); check genesys.client_secret and genesys.region: \
+         a wrong region looks the same as a wrong secret"
+    )]
+    Rejected(String),
+    /// The login asks us to slow down.
+    #[error("the login is throttled{}", .0.map(|d| format!(" for {} s", d.as_secs())).unwrap_or_default())]
+    Throttled(Option<Duration>),
+    /// The login could not be reached, or answered with a server error.
+    #[error("the login is unavailable ({0})")]
+    Unavailable(String),
+    /// The login answered with something that is no usable token.
+    #[error("the login gave no usable token ({0}); check genesys.login_url")]
+    Invalid(String),
+    /// The secret file could not be read.
+    #[error("the secret file cannot be read ({0}); check genesys.client_secret_file")]
+    Secret(String),
+}
+
+impl LoginFailure {
+    /// Word for metrics and logs.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "rejected",
+            Self::Throttled(_) => "throttled",
+            Self::Unavailable(_) => "unavailable",
+            Self::Invalid(_) => "invalid_answer",
+            Self::Secret(_) => "secret_unreadable",
+        }
+    }
+}
+
+/// What a login grants.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) header: HeaderValue,
+    pub(crate) life: Duration,
+}
+
+/// Where the client secret comes from.
+#[derive(Debug, Clone)]
+enum SecretSource {
+    Value(SecretString),
+    File(PathBuf),
+}
+
+/// Everything one login needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    url: String,
+    client_id: String,
+    secret: SecretSource,
+    body: Bytes,
+    exchange: Exchange,
+}
+
+impl Login {
+    pub(crate) fn new(settings: &config::Genesys, login_url: &str, exchange: Exchange) -> Self {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        if let Some(scope) = settings.scope.as_deref().filter(|scope| !scope.is_empty()) {
+            form.append_pair("scope", scope);
+        }
+        let secret = match (&settings.client_secret_file, &settings.client_secret) {
+            (Some(path), _) => SecretSource::File(path.clone()),
+            (None, Some(value)) => SecretSource::Value(value.clone()),
+            (None, None) => SecretSource::Value(SecretString::default()),
+        };
+        Self {
+            url: format!("{}/oauth/token", login_url.trim_end_matches('/')),
+            client_id: settings.client_id.clone().unwrap_or_default(),
+            secret,
+            body: form.finish().into(),
+            exchange,
+        }
+    }
+
+    /// The secret as it is now: a file is read anew each time, so that it can be rotated.
+    pub(crate) async fn secret(&self) -> Result<SecretString, LoginFailure> {
+        match &self.secret {
+            SecretSource::Value(secret) => Ok(secret.clone()),
+            SecretSource::File(path) => match tokio::fs::read_to_string(path).await {
+                Ok(text) if text.trim().is_empty() => Err(LoginFailure::Secret("it is empty".to_owned())),
+                Ok(text) => Ok(text.trim().into()),
+                Err(e) => Err(LoginFailure::Secret(e.kind().to_string())),
+            },
+        }
+    }
+
+    /// Logs in once.
+    pub(crate) async fn log_in(&self, secret: &SecretString) -> Result<Grant, LoginFailure> {
+        let response = self.exchange.clone().oneshot(self.request(secret)?).await.map_err(|e| unavailable(&e))?;
+        let answer = Answer::from_http(response);
+        match answer.status {
+            StatusCode::OK if answer.body.end == BodyEnd::Complete => parse_grant(&answer.body.bytes),
+            StatusCode::OK => Err(LoginFailure::Invalid("its answer was cut off or endless".to_owned())),
+            status => Err(refusal(status, &answer, secret)),
+        }
+    }
+
+    fn request(&self, secret: &SecretString) -> Result<Request<Bytes>, LoginFailure> {
+        let invalid = |what: &str| LoginFailure::Invalid(what.to_owned());
+        let credentials = STANDARD.encode(format!("{}:{}", self.client_id, secret.expose_secret()));
+        let mut authorization = HeaderValue::from_str(&format!("Basic {credentials}"))
+            .map_err(|_| invalid("the credentials fit no header"))?;
+        authorization.set_sensitive(true);
+        Request::builder()
+            .method(Method::POST)
+            .uri(&self.url)
+            .header(header::AUTHORIZATION, authorization)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ACCEPT, "application/json")
+            .extension(BodyLimit::default())
+            .body(self.body.clone())
+            .map_err(|_| invalid("its URL is no URL"))
+    }
+}
+
+fn unavailable(error: &CallError) -> LoginFailure {
+    LoginFailure::Unavailable(Cause::of(error).to_string())
+}
+
+/// Says what a login that did not answer 200 means.
+fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginFailure {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Refusal {
+        error: String,
+        description: String,
+        error_description: String,
+    }
+    let body: Refusal = serde_json::from_slice(&answer.body.bytes).unwrap_or_default();
+    let said = format!("{} {}", body.description, body.error_description).to_ascii_lowercase();
+    if status == StatusCode::TOO_MANY_REQUESTS || said.contains("rate limit") {
+        return LoginFailure::Throttled(answer.retry_after);
+    }
+    if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
+        return LoginFailure::Unavailable(format!("status {}", status.as_u16()));
+    }
+    if status.is_redirection() {
+        return LoginFailure::Invalid(format!("status {}: a redirect, which is not followed", status.as_u16()));
+    }
+    if status.is_client_error() {
+        // The upstream may echo what it was sent.
+        let clean = |text: &str| -> String {
+            let text = if secret.expose_secret().is_empty() {
+                text.to_owned()
+            } else {
+                text.replace(secret.expose_secret(), "…")
+            };
+            text.chars().filter(|c| !c.is_control()).take(80).collect()
+        };
+        let error = if body.error.is_empty() { String::new() } else { format!(": {}", clean(&body.error)) };
+        return LoginFailure::Rejected(format!("status {}{error}", status.as_u16()));
+    }
+    LoginFailure::Invalid(format!("status {}", status.as_u16()))
+}
+
+/// Reads a grant strictly: an absurd one is refused, so that it never replaces a good token.
+fn parse_grant(body: &[u8]) -> Result<Grant, LoginFailure> {
+    #[derive(Deserialize)]
+    struct Answer {
+        access_token: SecretString,
+        expires_in: serde_json::Number,
+    }
+    let invalid = |what: &str| LoginFailure::Invalid(what.to_owned());
+    // serde's own message could quote the document.
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| invalid("no JSON with access_token and a number expires_in"))?;
+    let seconds = answer.expires_in.as_f64().unwrap_or(-1.0);
+    if !(1.0..=LONGEST_LIFE).contains(&seconds) {
+        return Err(invalid("expires_in is no plausible number of seconds"));
+    }
+    let token = answer.access_token.expose_secret();
+    // RFC 6750: b64token characters; anything else could break out of the header.
+    if token.is_empty() || token.len() > 8192 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(invalid("access_token is no bearer token"));
+    }
+    let mut header =
+        HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| invalid("access_token fits no header"))?;
+    header.set_sensitive(true);
+    Ok(Grant { header, life: Duration::from_secs_f64(seconds) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn absurd_grants_are_refused_without_quoting_them() {
+        for (body, why) in [
+            (r#"{"access_token":"canary","expires_in":0}"#, "expires_in"),
+            (r#"{"access_token":"canary","expires_in":-5}"#, "expires_in"),
+            (r#"{"access_token":"canary","expires_in":1e300}"#, "expires_in"),
+            (r#"{"access_token":"canary","expires_in":99999999999}"#, "expires_in"),
+            (r#"{"access_token":"canary","expires_in":"3600"}"#, "no JSON"),
+            (r#"{"access_token":"canary"}"#, "no JSON"),
+            (r#"{"access_token":"can\r\nary","expires_in":60}"#, "no bearer"),
+            (r#"{"access_token":"","expires_in":60}"#, "no bearer"),
+            (r#"{"access_token":"canary","expi"#, "no JSON"),
+            ("<html>canary</html>", "no JSON"),
+        ] {
+            let failure = parse_grant(body.as_bytes()).unwrap_err().to_string();
+            assert!(failure.contains(why), "{body}: {failure}");
+            assert!(!failure.contains("canary"), "{failure}");
+        }
+        let grant = parse_grant(br#"{"access_token":"abc","token_type":"bearer","expires_in":86399}"#).unwrap();
+        assert_eq!(grant.life, Duration::from_secs(86399));
+        assert!(!format!("{grant:?}").contains("abc"), "a grant's Debug shows no token");
+    }
+
+    #[test]
+    fn a_throttled_login_is_no_bad_secret() {
+        let answer = |status: u16, body: &str| {
+            let body = crate::genesys::answer::Body::complete(Bytes::copy_from_slice(body.as_bytes()));
+            Answer::from_http(http::Response::builder().status(status).body(body).unwrap())
+        };
+        let judge = |status: u16, body: &str| {
+            let answer = answer(status, body);
+            refusal(answer.status, &answer, &"hush".into())
+        };
+        let limit = r#"{"error":"invalid_request","description":"rate limit exceeded; wait"}"#;
+        assert_eq!(judge(400, limit), LoginFailure::Throttled(None));
+        assert_eq!(judge(429, ""), LoginFailure::Throttled(None));
+        assert_eq!(judge(503, "").kind(), "unavailable");
+        assert_eq!(judge(302, "").kind(), "invalid_answer");
+        let rejected = judge(401, r#"{"error":"invalid_client hush"}"#);
+        assert_eq!(rejected.kind(), "rejected");
+        assert!(!rejected.to_string().contains("hush"), "{rejected}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_grant_body_is_read_without_panic(body in "\\PC{0,200}", life in any::<f64>(), token in "\\PC{0,30}") {
+            let _ = parse_grant(body.as_bytes());
+            let body = serde_json::json!({"access_token": token, "expires_in": life}).to_string();
+            if let Ok(grant) = parse_grant(body.as_bytes()) {
+                prop_assert!(grant.life >= Duration::from_secs(1));
+                prop_assert!(grant.header.is_sensitive());
+            }
+        }
+    }
+}

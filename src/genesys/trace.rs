@@ -1,0 +1,120 @@
+//! Trace: counts, times and logs each attempt that is sent.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use super::answer::Answer;
+use super::error::CallError;
+use super::request::Call;
+use crate::metrics::Metrics;
+
+/// Sees every attempt, just before and after the transport.
+#[derive(Debug, Clone)]
+pub struct TraceLayer {
+    metrics: Arc<Metrics>,
+}
+
+impl TraceLayer {
+    /// Counts into these metrics.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics }
+    }
+}
+
+impl<S> Layer<S> for TraceLayer {
+    type Service = Trace<S>;
+    fn layer(&self, inner: S) -> Trace<S> {
+        Trace { inner, metrics: Arc::clone(&self.metrics) }
+    }
+}
+
+/// See [`TraceLayer`].
+#[derive(Debug, Clone)]
+pub struct Trace<S> {
+    inner: S,
+    metrics: Arc<Metrics>,
+}
+
+impl<S> Service<Call> for Trace<S>
+where
+    S: Service<Call, Response = Answer, Error = CallError>,
+    S::Future: Send + 'static,
+{
+    type Response = Answer;
+    type Error = CallError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        if call.operation.disconnects() {
+            call.context.count_attempt();
+        }
+        let (operation, context) = (call.operation, Arc::clone(&call.context));
+        let metrics = Arc::clone(&self.metrics);
+        let inner = self.inner.call(call);
+        Box::pin(async move {
+            let mut record = Record { metrics, operation, started: Instant::now(), result: "cut_off" };
+            let outcome = inner.await;
+            record.result = match &outcome {
+                Ok(answer) => status_class(answer.status.as_u16()),
+                Err(CallError::Connect(_)) => "connect",
+                Err(CallError::ConnectionLost(_)) => "connection_lost",
+                Err(_) => "broken_answer",
+            };
+            match &outcome {
+                Ok(answer) => tracing::debug!(
+                    event = "upstream_attempt",
+                    request_id = &*context.request_id,
+                    operation = operation.name(),
+                    upstream_status = answer.status.as_u16(),
+                    correlation_id = answer.correlation_id.as_deref(),
+                    duration_ms = record.started.elapsed().as_millis() as u64,
+                    "upstream answered"
+                ),
+                Err(cause) => tracing::debug!(
+                    event = "upstream_attempt", request_id = &*context.request_id, operation = operation.name(),
+                    cause = %cause, duration_ms = record.started.elapsed().as_millis() as u64, "upstream gave no answer"
+                ),
+            }
+            outcome
+        })
+    }
+}
+
+/// Counts the attempt when it ends, also when it is cut off by its time-out.
+struct Record {
+    metrics: Arc<Metrics>,
+    operation: super::request::Operation,
+    started: Instant,
+    result: &'static str,
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.metrics.upstream_attempt(self.operation, self.result, self.started.elapsed());
+    }
+}
+
+/// The `result` label: few values, whatever the upstream answers.
+fn status_class(status: u16) -> &'static str {
+    match status {
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        409 => "409",
+        429 => "429",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}

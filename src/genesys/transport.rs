@@ -1,0 +1,116 @@
+//! Transport: turns a call into an HTTP request, exchanges it, and reads what came back.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Uri, header};
+use tower::Service;
+
+use super::answer::Answer;
+use super::error::{CallError, Cause};
+use super::exchange::{BodyLimit, CONVERSATION_BODY, Exchange};
+use super::request::Call;
+
+/// The API at its base URL.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    exchange: Exchange,
+    scheme: Scheme,
+    authority: Authority,
+    prefix: Arc<str>,
+}
+
+impl Transport {
+    /// Calls go to `base`, for example `https://api.mypurecloud.com`; a path in it is a prefix.
+    ///
+    /// # Errors
+    /// `base` is no absolute `http` or `https` URL.
+    pub fn new(base: &str, exchange: Exchange) -> Result<Self, String> {
+        let wrong = || format!("\"{base}\" is no URL with a host; write it as \"https://api.mypurecloud.com\"");
+        let parts = base.trim_end_matches('/').parse::<Uri>().map_err(|_| wrong())?.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else { return Err(wrong()) };
+        let prefix = parts.path_and_query.as_ref().map_or("", |p| p.path()).trim_end_matches('/').into();
+        Ok(Self { exchange, scheme, authority, prefix })
+    }
+
+    fn request(&self, call: &Call) -> Result<Request<Bytes>, CallError> {
+        let fits = |what| move |_| CallError::BrokenAnswer(Cause::text(what));
+        let path = format!("{}{}", self.prefix, call.path);
+        let uri = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build()
+            .map_err(fits("the request fits no URL"))?;
+        let mut request =
+            Request::builder().method(call.method.clone()).uri(uri).header(header::ACCEPT, "application/json");
+        if let Some(token) = &call.token {
+            request = request.header(header::AUTHORIZATION, token.header().clone());
+        }
+        if !call.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(traceparent) = &call.context.traceparent {
+            request = request.header("traceparent", &**traceparent);
+        }
+        let limit = if call.operation.disconnects() {
+            BodyLimit { success_needs_no_body: true, ..BodyLimit::default() }
+        } else {
+            BodyLimit { bytes: CONVERSATION_BODY, success_needs_no_body: false }
+        };
+        request.extension(limit).body(call.body.clone()).map_err(fits("the request fits no HTTP"))
+    }
+}
+
+impl Service<Call> for Transport {
+    type Response = Answer;
+    type Error = CallError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        self.exchange.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let request = match self.request(&call) {
+            Ok(request) => request,
+            Err(e) => return Box::pin(std::future::ready(Err(e))),
+        };
+        let exchange = self.exchange.call(request);
+        Box::pin(async move {
+            let mut answer = Answer::from_http(exchange.await?);
+            if !answer.status.is_success()
+                && let Some(token) = &call.token
+            {
+                // Some gateways echo what they were sent; callers must not see our token.
+                answer.body.bytes = without(answer.body.bytes, token.secret());
+            }
+            Ok(answer)
+        })
+    }
+}
+
+/// The text with every occurrence of `secret` taken out.
+fn without(body: Bytes, secret: &[u8]) -> Bytes {
+    if secret.is_empty() || !body.windows(secret.len()).any(|w| w == secret) {
+        return body;
+    }
+    String::from_utf8_lossy(&body).replace(&*String::from_utf8_lossy(secret), "[token]").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_echoed_token_is_taken_out_of_an_answer() {
+        let body = Bytes::from_static(br#"{"message":"bad token abc123"}"#);
+        assert_eq!(&*without(body.clone(), b"abc123"), br#"{"message":"bad token [token]"}"#);
+        assert_eq!(without(body.clone(), b""), body);
+        assert_eq!(without(body.clone(), b"other"), body);
+    }
+}

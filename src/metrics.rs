@@ -1,0 +1,257 @@
+//! Metrics in Prometheus text form. The registry is the app's own; nothing here is process-wide.
+//!
+//! Labels are route templates, outcomes, codes and key names: never ids, never secrets.
+
+mod labels;
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::genesys::Client;
+use crate::genesys::request::Operation;
+use labels::{
+    AttemptLabels, CallerLabels, Mission, OperationLabels, Reason, RequestLabels, ResultLabel, RouteLabels, Version,
+};
+
+/// A gauge of seconds.
+type Seconds = Gauge<f64, AtomicU64>;
+type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// All metrics of one app.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: HistogramFamily<RouteLabels>,
+    caller_requests: Family<CallerLabels, Counter>,
+    missions: Family<Mission, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    attempt_duration: HistogramFamily<OperationLabels>,
+    retries: Family<Reason, Counter>,
+    budget_exhausted: Counter,
+    renewals: Family<ResultLabel, Counter>,
+    joined: Counter,
+    shed: Counter,
+    unconfirmed: Counter,
+    audit_failures: Counter,
+    keys_reload_failures: Counter,
+    log_dropped: Gauge,
+    in_flight: Gauge,
+    observing: Gauge,
+    pace_allowed: Gauge,
+    pace_remaining: Gauge,
+    pace_reset: Seconds,
+    pace_waiting: Gauge,
+    pace_closed: Gauge,
+    token_age: Seconds,
+    token_expires_in: Seconds,
+    token_usable: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// From 1 ms to 60 s: below is noise, above is past any deadline.
+fn duration_buckets() -> Histogram {
+    Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn histograms<L: Clone + std::hash::Hash + Eq>() -> HistogramFamily<L> {
+    Family::new_with_constructor(duration_buckets)
+}
+
+/// Registers a metric and hands it back.
+fn add<M: prometheus_client::registry::Metric + Clone>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+    metric: M,
+) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+impl Metrics {
+    /// Registers all metrics under `hangup_`.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("hangup");
+        let r = &mut registry;
+        let build: Family<Version, Gauge> = add(r, "build_info", "Version of this binary", Family::default());
+        build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
+        Self {
+            requests: add(r, "requests", "Requests answered, by route template and status", Family::default()),
+            request_duration: add(
+                r,
+                "request_duration_seconds",
+                "Time from head to answer, by route template",
+                histograms(),
+            ),
+            caller_requests: add(r, "caller_requests", "Requests by caller", Family::default()),
+            missions: add(r, "missions", "Disconnect missions by outcome or error code", Family::default()),
+            attempts: add(r, "upstream_attempts", "Requests sent upstream, by operation and result", Family::default()),
+            attempt_duration: add(r, "upstream_attempt_duration_seconds", "Time of one upstream attempt", histograms()),
+            retries: add(r, "retries", "Repeated upstream attempts by reason", Family::default()),
+            budget_exhausted: add(r, "retry_budget_exhausted", "Retries that the budget forbade", Counter::default()),
+            renewals: add(r, "token_renewals", "Logins by result", Family::default()),
+            joined: add(r, "joined", "Requests that shared the mission of another", Counter::default()),
+            shed: add(r, "shed", "Requests refused as overloaded", Counter::default()),
+            unconfirmed: add(
+                r,
+                "unconfirmed",
+                "Accepted disconnects after which the participant was still there",
+                Counter::default(),
+            ),
+            audit_failures: add(r, "audit_failures", "Audit records that could not be written", Counter::default()),
+            keys_reload_failures: add(
+                r,
+                "keys_reload_failures",
+                "Changed key files that could not be used",
+                Counter::default(),
+            ),
+            log_dropped: add(
+                r,
+                "log_lines_dropped",
+                "Log lines dropped because the writer could not keep up",
+                Gauge::default(),
+            ),
+            in_flight: add(r, "in_flight", "Missions and lookups under way", Gauge::default()),
+            observing: add(r, "observe_mode", "1 while nothing is written upstream", Gauge::default()),
+            pace_allowed: add(r, "pace_allowed", "Requests the upstream allows per window", Gauge::default()),
+            pace_remaining: add(r, "pace_remaining", "Requests that remain in the window", Gauge::default()),
+            pace_reset: add(r, "pace_reset_seconds", "Time until the window resets", Seconds::default()),
+            pace_waiting: add(r, "pace_waiting", "Calls waiting at the gate", Gauge::default()),
+            pace_closed: add(r, "pace_closed", "1 while the gate is closed", Gauge::default()),
+            token_age: add(r, "token_age_seconds", "Age of the newest token", Seconds::default()),
+            token_expires_in: add(
+                r,
+                "token_expires_in_seconds",
+                "Time until the newest token expires",
+                Seconds::default(),
+            ),
+            token_usable: add(r, "token_usable", "1 while there is a token to send", Gauge::default()),
+            registry,
+        }
+    }
+
+    /// A request was answered.
+    pub fn request(&self, route: &'static str, status: u16, duration: Duration) {
+        self.requests.get_or_create(&RequestLabels { route, status }).inc();
+        self.request_duration.get_or_create(&RouteLabels { route }).observe(duration.as_secs_f64());
+    }
+
+    /// A request of a known caller came in.
+    pub fn caller_request(&self, caller: &str) {
+        self.caller_requests.get_or_create(&CallerLabels { caller: caller.to_owned() }).inc();
+    }
+
+    /// A mission ended with this outcome or error code.
+    pub fn mission(&self, outcome: &'static str) {
+        self.missions.get_or_create(&Mission { outcome }).inc();
+    }
+
+    pub(crate) fn upstream_attempt(&self, operation: Operation, result: &'static str, duration: Duration) {
+        let operation = operation.name();
+        self.attempts.get_or_create(&AttemptLabels { operation, result }).inc();
+        self.attempt_duration.get_or_create(&OperationLabels { operation }).observe(duration.as_secs_f64());
+    }
+
+    pub(crate) fn retry(&self, reason: &'static str) {
+        self.retries.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn retry_budget_exhausted(&self) {
+        self.budget_exhausted.inc();
+    }
+
+    pub(crate) fn token_renewal(&self, result: &'static str) {
+        self.renewals.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// A request shared the mission of another.
+    pub fn join(&self) {
+        self.joined.inc();
+    }
+
+    /// A request was refused as `overloaded`.
+    pub fn shed(&self) {
+        self.shed.inc();
+    }
+
+    /// A participant was still there when somebody looked after an accepted disconnect.
+    pub fn unconfirmed(&self) {
+        self.unconfirmed.inc();
+    }
+
+    /// An audit record could not be written.
+    pub fn audit_failure(&self) {
+        self.audit_failures.inc();
+    }
+
+    /// A changed key file could not be used.
+    pub fn keys_reload_failure(&self) {
+        self.keys_reload_failures.inc();
+    }
+
+    /// So many log lines have been dropped since the start.
+    pub fn set_log_dropped(&self, lines: i64) {
+        self.log_dropped.set(lines);
+    }
+
+    /// Whether nothing is written upstream now.
+    pub fn set_observing(&self, observing: bool) {
+        self.observing.set(observing.into());
+    }
+
+    /// Counts something under way until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.inc();
+        InFlight(self.in_flight.clone())
+    }
+
+    /// The text for a scraper, with the client's state read now.
+    #[must_use]
+    pub fn text(&self, client: &Client) -> String {
+        let gate = client.gate().reading();
+        self.pace_allowed.set(gate.allowed.map_or(-1, i64::from));
+        self.pace_remaining.set(gate.remaining.map_or(-1, i64::from));
+        self.pace_reset.set(gate.reset.unwrap_or_default().as_secs_f64());
+        self.pace_waiting.set(i64::try_from(gate.waiting).unwrap_or(i64::MAX));
+        self.pace_closed.set(gate.closed.into());
+        let (age, expires_in) = client.tokens().ages().unwrap_or_default();
+        self.token_age.set(age.as_secs_f64());
+        self.token_expires_in.set(expires_in.as_secs_f64());
+        self.token_usable.set(client.tokens().current().is_some().into());
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// See [`Metrics::in_flight`].
+#[derive(Debug)]
+pub struct InFlight(Gauge<i64, AtomicI64>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
