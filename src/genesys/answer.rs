@@ -133,10 +133,11 @@ impl UpstreamError {
     /// Whether the upstream says that the client's role lacks a permission.
     #[must_use]
     pub fn misses_permission(&self) -> bool {
-        self.code.as_deref().is_some_and(|c| {
-            matches!(c, "missing.permissions" | "missing.any.permissions" | "missing.any.permission" | "not.authorized")
-                || c.starts_with("missing.") && c.contains("permission")
-        })
+        let code = self.code.as_deref().unwrap_or_default();
+        let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+        code == "not.authorized"
+            || code.starts_with("missing.") && code.contains("permission")
+            || message.contains("missing") && message.contains("permission")
     }
 }
 

@@ -1,0 +1,255 @@
+//! A conversation as it was read: who is in it, and who of them is still there.
+
+use serde::Deserialize;
+
+use crate::genesys::request::Medium;
+use crate::ids::{ConversationId, ParticipantId};
+
+/// A conversation of the upstream, as far as we need it.
+#[derive(Debug, Clone)]
+pub struct Conversation {
+    /// When it began, as the upstream writes it.
+    pub start_time: Option<String>,
+    /// When it ended; absent while it is active.
+    pub end_time: Option<String>,
+    /// Everybody who is or was in it.
+    pub participants: Vec<Participant>,
+}
+
+/// One leg of a conversation: a person, a queue, a flow.
+#[derive(Debug, Clone)]
+pub struct Participant {
+    /// Its id, as the upstream writes it.
+    pub id: String,
+    /// For people.
+    pub name: Option<String>,
+    /// `customer`, `agent`, `user`, `external`, `acd`, `ivr`, `workflow`, …
+    pub purpose: Option<String>,
+    /// The user, for agents.
+    pub user_id: Option<String>,
+    /// The queue through which it came.
+    pub queue_id: Option<String>,
+    /// `tel:` or `sip:` address.
+    pub address: Option<String>,
+    /// When it was added.
+    pub start_time: Option<String>,
+    /// When it was connected.
+    pub connected_time: Option<String>,
+    /// When it left.
+    pub end_time: Option<String>,
+    /// Its communications, of all media.
+    pub communications: Vec<Communication>,
+}
+
+/// One communication of a participant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Communication {
+    /// Its medium.
+    pub medium: Medium,
+    /// `alerting`, `dialing`, `connected`, `disconnected`, `terminated`, …
+    pub state: Option<String>,
+}
+
+impl Communication {
+    fn is_over(&self) -> bool {
+        matches!(self.state.as_deref(), Some("disconnected" | "terminated"))
+    }
+}
+
+/// The body is no conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the body is no conversation")]
+pub struct NoConversation;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawConversation {
+    id: Option<String>,
+    start_time: Option<String>,
+    end_time: Option<String>,
+    participants: Vec<RawParticipant>,
+}
+
+#[derive(Deserialize)]
+struct RawCommunication {
+    state: Option<String>,
+}
+
+type RawCommunications = Option<Vec<RawCommunication>>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawParticipant {
+    id: Option<String>,
+    name: Option<String>,
+    purpose: Option<String>,
+    user_id: Option<String>,
+    queue_id: Option<String>,
+    address: Option<String>,
+    start_time: Option<String>,
+    connected_time: Option<String>,
+    end_time: Option<String>,
+    calls: RawCommunications,
+    callbacks: RawCommunications,
+    chats: RawCommunications,
+    emails: RawCommunications,
+    messages: RawCommunications,
+    cobrowsesessions: RawCommunications,
+    screenshares: RawCommunications,
+    videos: RawCommunications,
+    social_expressions: RawCommunications,
+    internal_messages: RawCommunications,
+}
+
+impl Conversation {
+    /// Reads the body of `GET /api/v2/conversations/{cid}`.
+    ///
+    /// # Errors
+    /// Anything but a conversation with participants, also another conversation than `cid`.
+    pub fn parse(body: &[u8], cid: ConversationId) -> Result<Self, NoConversation> {
+        let raw: RawConversation = serde_json::from_slice(body).map_err(|_| NoConversation)?;
+        if raw.id.as_deref().is_some_and(|id| ConversationId::parse(id) != Some(cid)) {
+            return Err(NoConversation);
+        }
+        Ok(Self {
+            start_time: raw.start_time,
+            end_time: raw.end_time,
+            participants: raw.participants.into_iter().map(Participant::from).collect(),
+        })
+    }
+
+    /// Whether it is over.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.end_time.is_some()
+    }
+
+    /// The participant with this id. The same id can be listed twice, once terminated and once live: the live one counts.
+    #[must_use]
+    pub fn participant(&self, pid: ParticipantId) -> Option<&Participant> {
+        let mut found = None;
+        for participant in self.participants.iter().filter(|p| ParticipantId::parse(&p.id) == Some(pid)) {
+            if participant.is_live() {
+                return Some(participant);
+            }
+            found = Some(participant);
+        }
+        found
+    }
+}
+
+impl Participant {
+    /// Gone is who has an end time, or has communications of which every one is over.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        let over = !self.communications.is_empty() && self.communications.iter().all(Communication::is_over);
+        self.end_time.is_none() && !over
+    }
+
+    /// The media of its communications that are not over, each once.
+    #[must_use]
+    pub fn live_media(&self) -> Vec<Medium> {
+        let mut media: Vec<_> = self.communications.iter().filter(|c| !c.is_over()).map(|c| c.medium).collect();
+        media.sort_unstable();
+        media.dedup();
+        media
+    }
+
+    /// One word for the whole participant: the state of its first live communication, or how it ended.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        let states = || self.communications.iter();
+        let live = self.is_live();
+        let chosen = states().find(|c| c.is_over() != live).or_else(|| states().next());
+        match chosen.and_then(|c| c.state.as_deref()) {
+            // An end time outweighs a communication that nobody closed.
+            Some(state) if live || matches!(state, "disconnected" | "terminated") => Some(state),
+            None if live => None,
+            _ => Some("disconnected"),
+        }
+    }
+}
+
+impl From<RawParticipant> for Participant {
+    fn from(raw: RawParticipant) -> Self {
+        let media = [
+            (Medium::Calls, raw.calls),
+            (Medium::Callbacks, raw.callbacks),
+            (Medium::Chats, raw.chats),
+            (Medium::Emails, raw.emails),
+            (Medium::Messages, raw.messages),
+            (Medium::Cobrowsesessions, raw.cobrowsesessions),
+            (Medium::Screenshares, raw.screenshares),
+            (Medium::Videos, raw.videos),
+            (Medium::SocialExpressions, raw.social_expressions),
+            (Medium::InternalMessages, raw.internal_messages),
+        ];
+        let communications = media
+            .into_iter()
+            .flat_map(|(medium, list)| {
+                list.unwrap_or_default().into_iter().map(move |c| Communication { medium, state: c.state })
+            })
+            .collect();
+        Self {
+            id: raw.id.unwrap_or_default(),
+            name: raw.name,
+            purpose: raw.purpose,
+            user_id: raw.user_id,
+            queue_id: raw.queue_id,
+            address: raw.address,
+            start_time: raw.start_time,
+            connected_time: raw.connected_time,
+            end_time: raw.end_time,
+            communications,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CID: &str = "11111111-1111-4111-8111-111111111111";
+    const PID: &str = "22222222-2222-4222-8222-222222222222";
+
+    fn parse(participants: serde_json::Value) -> Conversation {
+        let body = serde_json::json!({"id": CID.to_uppercase(), "participants": participants}).to_string();
+        Conversation::parse(body.as_bytes(), ConversationId::parse(CID).unwrap()).unwrap()
+    }
+
+    fn live(participant: serde_json::Value) -> bool {
+        parse(serde_json::json!([participant])).participants[0].is_live()
+    }
+
+    #[test]
+    fn gone_is_who_has_an_end_time_or_only_communications_that_are_over() {
+        use serde_json::json;
+        assert!(live(json!({"id": PID, "calls": [{"state": "connected"}]})));
+        assert!(live(json!({"id": PID})), "nothing says that it left");
+        assert!(live(json!({"id": PID, "calls": [{"state": "disconnected"}], "chats": [{"state": "connected"}]})));
+        assert!(live(json!({"id": PID, "callbacks": [{"state": "scheduled"}]})));
+        assert!(live(json!({"id": PID, "calls": [{}]})), "an unknown state is not over");
+        assert!(!live(json!({"id": PID, "calls": [{"state": "connected"}], "endTime": "2026-01-01T00:00:00Z"})));
+        assert!(!live(json!({"id": PID, "calls": [{"state": "disconnected"}], "videos": [{"state": "terminated"}]})));
+    }
+
+    #[test]
+    fn of_a_participant_listed_twice_the_live_one_counts() {
+        let both = |first: &str, second: &str| {
+            let entry = |state| serde_json::json!({"id": PID, "calls": [{"state": state}]});
+            let seen = parse(serde_json::json!([entry(first), entry(second)]));
+            seen.participant(ParticipantId::parse(PID).unwrap()).unwrap().is_live()
+        };
+        assert!(both("terminated", "connected") && both("connected", "terminated"));
+        assert!(!both("terminated", "disconnected"));
+    }
+
+    #[test]
+    fn another_conversation_or_no_conversation_is_refused() {
+        let cid = ConversationId::parse(CID).unwrap();
+        for body in [r#"{"id":"x","participants":[]}"#, r#"{"id":null}"#, "[]", "<html>", "", r#"{"participants":{}}"#] {
+            assert_eq!(Conversation::parse(body.as_bytes(), cid).unwrap_err(), NoConversation, "{body}");
+        }
+        assert!(Conversation::parse(br#"{"participants":[]}"#, cid).is_ok());
+    }
+}

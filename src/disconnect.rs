@@ -1,0 +1,357 @@
+//! The use case: disconnect one participant, and tell the truth about it. Free of HTTP types.
+//!
+//! [`Disconnector::disconnect`] is the way of every mission: join repeats, take a permit and a deadline, send, judge,
+//! look when in doubt.
+
+mod confirm;
+pub(crate) mod join;
+pub mod judge;
+pub(crate) mod look;
+mod mission;
+mod operation;
+pub mod outcome;
+mod reply;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+
+use crate::callers::Guards;
+use crate::config::{self, Confirm, Mode};
+use crate::genesys::Client;
+use crate::genesys::context::Context;
+use crate::genesys::request::Rank;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::metrics::{InFlight, Metrics};
+use crate::problem::{Code, Problem};
+use confirm::{Confirmer, Shown};
+use join::{Flights, Pilot, Role};
+use judge::{Doubt, Sight, Verdict, judge};
+use look::{Read, look, read};
+use mission::{Last, Mission};
+use operation::Discovery;
+use outcome::{Outcome, Settled};
+
+pub(crate) use mission::{conversation_not_found, participant_not_found};
+
+/// Who asks, and under which request id.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Name of the caller's key.
+    pub caller: Arc<str>,
+    /// The request id that is answered.
+    pub request_id: Arc<str>,
+    /// W3C trace context to pass on.
+    pub traceparent: Option<Arc<str>>,
+    /// Participants the caller's key is limited to.
+    pub guards: Option<Arc<Guards>>,
+    /// The caller's key only observes.
+    pub observe: bool,
+}
+
+/// One mission as a caller asks for it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks.
+    pub origin: Origin,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The participant to disconnect.
+    pub participant: ParticipantId,
+    /// Reason, where the caller names one.
+    pub reason: Option<String>,
+    /// Cause, where the caller names one.
+    pub cause: Option<String>,
+    /// Look until the participant is gone, for at most so long.
+    pub wait: Option<Duration>,
+    /// Read only, and report what would have been done.
+    pub dry_run: bool,
+}
+
+/// A place among those under way, and the deadline that goes with it.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) context: Arc<Context>,
+    _permit: OwnedSemaphorePermit,
+    _counted: InFlight,
+}
+
+/// The use case. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Disconnector {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    client: Client,
+    settings: config::Disconnect,
+    metrics: Arc<Metrics>,
+    permits: Arc<Semaphore>,
+    discovery: Discovery,
+    flights: Flights<(ConversationId, ParticipantId), Result<Settled, Problem>>,
+    confirmer: Confirmer,
+    observing: AtomicBool,
+    tasks: TaskTracker,
+}
+
+impl Disconnector {
+    /// Disconnects through `client`. Work goes on in `tasks` when a caller hangs up.
+    #[must_use]
+    pub fn new(config: &config::Config, client: Client, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+        let observing = config.disconnect.mode == Mode::Observe;
+        metrics.set_observing(observing);
+        Self {
+            inner: Arc::new(Inner {
+                client,
+                settings: config.disconnect.clone(),
+                metrics,
+                permits: Arc::new(Semaphore::new(config.limits.max_in_flight.min(Semaphore::MAX_PERMITS))),
+                discovery: Discovery::new(config.genesys.operation),
+                flights: Flights::default(),
+                confirmer: Confirmer::default(),
+                observing: AtomicBool::new(observing),
+                tasks,
+            }),
+        }
+    }
+
+    /// The upstream client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The settings of missions.
+    #[must_use]
+    pub fn settings(&self) -> &config::Disconnect {
+        &self.inner.settings
+    }
+
+    /// Whether the whole service only observes.
+    #[must_use]
+    pub fn observing(&self) -> bool {
+        self.inner.observing.load(Ordering::Relaxed)
+    }
+
+    /// Switches the whole service between enforcing and observing.
+    pub fn set_mode(&self, mode: Mode) {
+        let observing = mode == Mode::Observe;
+        if self.inner.observing.swap(observing, Ordering::Relaxed) != observing {
+            tracing::warn!(event = "mode_changed", observing, "disconnect.mode changed");
+        }
+        self.inner.metrics.set_observing(observing);
+    }
+
+    /// Takes one place among those under way.
+    ///
+    /// # Errors
+    /// `overloaded` when there is none.
+    pub(crate) fn admit(&self, origin: &Origin) -> Result<Admission, Problem> {
+        let Ok(permit) = Arc::clone(&self.inner.permits).try_acquire_owned() else {
+            self.inner.metrics.shed();
+            let detail = "limits.max_in_flight requests are under way already; repeat after Retry-After";
+            return Err(Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)));
+        };
+        let settings = &self.inner.settings;
+        let reserve = settings.attempt_timeout.min(settings.deadline / 4);
+        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), settings.deadline, reserve)
+            .with_traceparent(origin.traceparent.clone());
+        Ok(Admission { context: Arc::new(context), _permit: permit, _counted: self.inner.metrics.in_flight() })
+    }
+
+    /// Disconnects one participant.
+    ///
+    /// # Errors
+    /// The problem to show the caller.
+    pub async fn disconnect(&self, request: &Request) -> Result<Settled, Problem> {
+        let outcome = self.carry_through(request).await;
+        self.inner.metrics.mission(match &outcome {
+            Ok(settled) => settled.outcome.name(),
+            Err(problem) => problem.code.name(),
+        });
+        outcome
+    }
+
+    async fn carry_through(&self, request: &Request) -> Result<Settled, Problem> {
+        if request.dry_run || request.origin.observe || self.observing() {
+            return self.observe(request).await;
+        }
+        let mut admission = None;
+        if let Some(guards) = request.origin.guards.as_deref() {
+            let admitted = self.admit(&request.origin)?;
+            if let Some(settled) = self.guard(request, guards, &admitted.context).await? {
+                return Ok(settled);
+            }
+            admission = Some(admitted);
+        }
+        let key = (request.conversation, request.participant);
+        let settled = match self.inner.flights.board(&key) {
+            Role::Passenger(passenger) => {
+                self.inner.metrics.join();
+                passenger.result().await.unwrap_or_else(|| {
+                    Err(Problem::new(Code::Internal, "an error of our own ended the mission; repeat the request"))
+                })
+            }
+            Role::Pilot(pilot) => self.pilot(request, pilot, &mut admission).await,
+        }?;
+        if matches!(settled.outcome, Outcome::Disconnected | Outcome::Accepted) {
+            return self.confirm(request, settled, admission).await;
+        }
+        Ok(settled)
+    }
+
+    /// Carries the flight through, and lands it whatever happens.
+    async fn pilot(
+        &self,
+        request: &Request,
+        pilot: Pilot<(ConversationId, ParticipantId), Result<Settled, Problem>>,
+        admission: &mut Option<Admission>,
+    ) -> Result<Settled, Problem> {
+        let context = match admission {
+            Some(admitted) => Ok(Arc::clone(&admitted.context)),
+            None => self.admit(&request.origin).map(|admitted| Arc::clone(&admission.insert(admitted).context)),
+        };
+        let (result, sent) = match context {
+            Err(problem) => (Err(problem), false),
+            Ok(context) if pilot.accepted_recently => (self.repeat(request, &context).await, false),
+            Ok(context) => {
+                self.inner.client.deposit();
+                let mut mission = Mission {
+                    client: &self.inner.client,
+                    discovery: &self.inner.discovery,
+                    unknown: self.inner.settings.unknown_conversation,
+                    context,
+                    cid: request.conversation,
+                    pid: request.participant,
+                    reason: request.reason.as_deref().unwrap_or(&self.inner.settings.default_reason),
+                    cause: request.cause.as_deref(),
+                    last: Last::default(),
+                };
+                let result = mission.run().await;
+                let taken = result.as_ref().is_ok_and(|s| matches!(s.outcome, Outcome::Disconnected | Outcome::Accepted));
+                (result, taken)
+            }
+        };
+        pilot.land(result.clone(), sent);
+        result
+    }
+
+    /// A repeat soon after an accepted disconnect: one look, and nothing is sent.
+    async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Result<Settled, Problem> {
+        let (sight, last) = self.look(request, context).await?;
+        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
+            Verdict::Settled { outcome, verified } => Ok(last.settled(context, outcome, verified)),
+            Verdict::ParticipantNotFound => Err(participant_not_found(None)),
+            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
+            // The upstream took it a moment ago, and it takes effect shortly.
+            Verdict::StillThere(_) | Verdict::Unseen => Ok(last.settled(context, Outcome::Accepted, false)),
+        }
+    }
+
+    /// Observe mode and dry runs: real reads, no writes.
+    async fn observe(&self, request: &Request) -> Result<Settled, Problem> {
+        let admission = self.admit(&request.origin)?;
+        let context = &admission.context;
+        if let Some(guards) = request.origin.guards.as_deref()
+            && let Some(settled) = self.guard(request, guards, context).await?
+        {
+            return Ok(settled);
+        }
+        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
+        let sight = match read {
+            Read::Found(conversation) => Sight::of(&conversation, request.participant),
+            Read::NotFound(_) => Sight::UnknownConversation,
+            Read::Hidden(problem) => return Err(problem),
+        };
+        let last = Last::of(&answer);
+        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
+            Verdict::Settled { outcome, verified } => Ok(last.settled(context, outcome, verified)),
+            Verdict::ParticipantNotFound => Err(participant_not_found(None)),
+            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
+            Verdict::StillThere(_) | Verdict::Unseen => Ok(last.settled(context, Outcome::WouldDisconnect, true)),
+        }
+    }
+
+    async fn look(&self, request: &Request, context: &Arc<Context>) -> Result<(Sight, Last), Problem> {
+        let (sight, answer) =
+            look(&self.inner.client, context, Rank::Mission, request.conversation, request.participant).await?;
+        Ok((sight, Last::of(&answer)))
+    }
+
+    /// For keys that are limited to some participants: one read, before anything else. `Some` when that settles it.
+    async fn guard(&self, request: &Request, guards: &Guards, context: &Arc<Context>) -> Result<Option<Settled>, Problem> {
+        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
+        let conversation = match read {
+            Read::Found(conversation) => Some(conversation),
+            Read::NotFound(_) => None,
+            Read::Hidden(problem) => return Err(problem),
+        };
+        if let Some(participant) = conversation.as_ref().and_then(|c| c.participant(request.participant)) {
+            if guards.permits(participant.purpose.as_deref(), participant.queue_id.as_deref()) {
+                return Ok(None);
+            }
+            let detail = "the key is limited to other purposes or queues than this participant's; ask whoever manages the keys";
+            return Err(Problem::new(Code::ForbiddenParticipant, detail));
+        }
+        let sight = match &conversation {
+            Some(conversation) => Sight::of(conversation, request.participant),
+            None => Sight::UnknownConversation,
+        };
+        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
+            Verdict::Settled { outcome, verified } => Ok(Some(Last::of(&answer).settled(context, outcome, verified))),
+            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
+            Verdict::ParticipantNotFound | Verdict::StillThere(_) | Verdict::Unseen => Err(participant_not_found(None)),
+        }
+    }
+
+    /// Looks after an accepted disconnect, where the caller or the configuration asks for it.
+    async fn confirm(&self, request: &Request, settled: Settled, admission: Option<Admission>) -> Result<Settled, Problem> {
+        let settings = &self.inner.settings;
+        let wait = match (request.wait, settings.confirm) {
+            (Some(wait), _) => wait,
+            (None, Confirm::Always) => settings.confirm_wait,
+            (None, Confirm::Background) => {
+                self.confirm_in_background(request);
+                return Ok(settled);
+            }
+            (None, Confirm::Never) => return Ok(settled),
+        };
+        let shown = self.watch(request, wait).await;
+        // The place among those under way is held while waiting: it bounds our memory.
+        drop(admission);
+        Ok(match shown {
+            Shown::Gone => Settled { outcome: Outcome::Disconnected, verified: true, ..settled },
+            Shown::There => Settled { outcome: Outcome::Accepted, verified: false, still_there: true, ..settled },
+            Shown::Nothing => settled,
+        })
+    }
+
+    async fn watch(&self, request: &Request, wait: Duration) -> Shown {
+        let origin = &request.origin;
+        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), wait, Duration::ZERO);
+        let key = (request.conversation, request.participant);
+        self.inner.confirmer.gone(&self.inner.client, &context, key, wait, &self.inner.tasks).await
+    }
+
+    /// After the answer, while the rate window has room.
+    fn confirm_in_background(&self, request: &Request) {
+        if !self.inner.client.gate().has_ample_room() {
+            return;
+        }
+        let (this, request) = (self.clone(), request.clone());
+        self.inner.tasks.clone().spawn(async move {
+            if this.watch(&request, this.inner.settings.confirm_wait).await == Shown::There {
+                this.inner.metrics.unconfirmed();
+                tracing::warn!(
+                    event = "unconfirmed", conversation_id = %request.conversation, participant_id = %request.participant,
+                    request_id = &*request.origin.request_id, caller = &*request.origin.caller,
+                    "the participant is still there after an accepted disconnect"
+                );
+            }
+        });
+    }
+}

@@ -1,0 +1,150 @@
+//! Confirm: looks again after an accepted disconnect until the participant is gone. Those who wait for the same
+//! participant share the looks.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use super::judge::Sight;
+use super::look::look;
+use crate::genesys::Client;
+use crate::genesys::context::Context;
+use crate::genesys::request::Rank;
+use crate::ids::{ConversationId, ParticipantId};
+
+/// The first look comes this long after acceptance; each further one at twice the time.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// The last look starts so much before the wait ends, that it can be answered in time.
+const LAST_LOOK_LEAD: Duration = Duration::from_millis(200);
+
+type Key = (ConversationId, ParticipantId);
+
+/// What the looks have shown so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nobody could look.
+    Nothing,
+    /// Still there.
+    There,
+    /// Gone.
+    Gone,
+}
+
+/// The looks under way.
+#[derive(Debug, Default)]
+pub(super) struct Confirmer {
+    watches: Arc<Mutex<HashMap<Key, Arc<Watched>>>>,
+}
+
+/// One participant that somebody waits to be gone.
+#[derive(Debug)]
+struct Watched {
+    shown: watch::Sender<Shown>,
+    /// Last looks that those who wait want.
+    wanted: Mutex<BTreeSet<Instant>>,
+    more: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Confirmer {
+    /// Waits until the participant is gone, for at most `wait` from now.
+    pub(super) async fn gone(&self, client: &Client, origin: &Context, key: Key, wait: Duration, tasks: &TaskTracker) -> Shown {
+        let accepted = Instant::now();
+        let until = accepted + wait;
+        let last_look = until - LAST_LOOK_LEAD.min(wait / 2);
+        let mut shown = {
+            let mut watches = lock(&self.watches);
+            let watched = watches.entry(key).or_insert_with(|| {
+                let watched = Arc::new(Watched {
+                    shown: watch::Sender::new(Shown::Nothing),
+                    wanted: Mutex::default(),
+                    more: Notify::new(),
+                });
+                let looks = Looks {
+                    client: client.clone(),
+                    caller: Arc::clone(&origin.caller),
+                    request_id: Arc::clone(&origin.request_id),
+                    key,
+                    accepted,
+                    watched: Arc::clone(&watched),
+                    watches: Arc::clone(&self.watches),
+                };
+                tasks.spawn(looks.run());
+                watched
+            });
+            lock(&watched.wanted).insert(last_look);
+            watched.more.notify_one();
+            watched.shown.subscribe()
+        };
+        let _ = timeout_at(until, shown.wait_for(|shown| *shown == Shown::Gone)).await;
+        let last = *shown.borrow();
+        last
+    }
+}
+
+/// The task that looks.
+struct Looks {
+    client: Client,
+    caller: Arc<str>,
+    request_id: Arc<str>,
+    key: Key,
+    accepted: Instant,
+    watched: Arc<Watched>,
+    watches: Arc<Mutex<HashMap<Key, Arc<Watched>>>>,
+}
+
+impl Looks {
+    async fn run(self) {
+        let mut after = FIRST_LOOK;
+        loop {
+            let next = {
+                // Locked together, so that nobody comes to wait between the last look and the end.
+                let mut watches = lock(&self.watches);
+                let wanted = lock(&self.watched.wanted);
+                let Some(&first) = wanted.first() else {
+                    watches.remove(&self.key);
+                    return;
+                };
+                first.min(self.accepted + after)
+            };
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.watched.more.notified() => continue,
+            }
+            let shown = self.look().await;
+            if shown != Shown::Nothing {
+                self.watched.shown.send_replace(shown);
+            }
+            let now = Instant::now();
+            let mut watches = lock(&self.watches);
+            let mut wanted = lock(&self.watched.wanted);
+            if shown == Shown::Gone {
+                watches.remove(&self.key);
+                return;
+            }
+            *wanted = wanted.split_off(&(now + Duration::from_nanos(1)));
+            while self.accepted + after <= now {
+                after *= 2;
+            }
+        }
+    }
+
+    async fn look(&self) -> Shown {
+        let wait = Duration::from_secs(3);
+        let context = Arc::new(Context::new(Arc::clone(&self.caller), Arc::clone(&self.request_id), wait, Duration::ZERO));
+        let (cid, pid) = self.key;
+        match look(&self.client, &context, Rank::Lookup, cid, pid).await {
+            Ok((Sight::Gone | Sight::Ended, _)) => Shown::Gone,
+            Ok((Sight::Live(_), _)) => Shown::There,
+            // Not seen is not gone.
+            Ok((Sight::Absent | Sight::UnknownConversation | Sight::Hidden, _)) | Err(_) => Shown::Nothing,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Join: repeats of a mission share its flight. IVR platforms repeat failed calls by themselves.
+//!
+//! Nothing is remembered that could become untrue: a flight's result is shared only while it is under way, and for a
+//! short time after an accepted disconnect it is remembered that one was sent, so that a repeat looks before it sends.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long after acceptance a repeat looks before it sends.
+const MEMORY: Duration = Duration::from_secs(10);
+
+/// The missions under way, and those accepted a moment ago.
+#[derive(Debug)]
+pub(crate) struct Flights<K, R> {
+    state: Arc<Mutex<State<K, R>>>,
+}
+
+#[derive(Debug)]
+struct State<K, R> {
+    under_way: HashMap<K, watch::Receiver<Option<R>>>,
+    accepted: HashMap<K, Instant>,
+    /// In the order in which they are to be forgotten.
+    forget: VecDeque<(Instant, K)>,
+}
+
+/// The part that a request plays.
+#[derive(Debug)]
+pub(crate) enum Role<K: Eq + Hash + Clone, R: Clone> {
+    /// First: carries the mission through.
+    Pilot(Pilot<K, R>),
+    /// A repeat: waits for the pilot's result.
+    Passenger(Passenger<R>),
+}
+
+/// Must land; a pilot that is dropped, also by a panic, leaves its passengers with `None`.
+#[derive(Debug)]
+pub(crate) struct Pilot<K: Eq + Hash + Clone, R: Clone> {
+    flights: Arc<Mutex<State<K, R>>>,
+    key: K,
+    result: watch::Sender<Option<R>>,
+    /// A disconnect for the same key was accepted within the last 10 s.
+    pub(crate) accepted_recently: bool,
+}
+
+/// Waits for a pilot.
+#[derive(Debug)]
+pub(crate) struct Passenger<R>(watch::Receiver<Option<R>>);
+
+impl<K: Eq + Hash + Clone, R: Clone> Default for Flights<K, R> {
+    fn default() -> Self {
+        let state = State { under_way: HashMap::new(), accepted: HashMap::new(), forget: VecDeque::new() };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
+    /// Joins the flight for `key`, or starts it.
+    pub(crate) fn board(&self, key: &K) -> Role<K, R> {
+        let mut state = lock(&self.state);
+        state.forget_old();
+        if let Some(flight) = state.under_way.get(key) {
+            return Role::Passenger(Passenger(flight.clone()));
+        }
+        let (result, flight) = watch::channel(None);
+        state.under_way.insert(key.clone(), flight);
+        let accepted_recently = state.accepted.contains_key(key);
+        drop(state);
+        Role::Pilot(Pilot { flights: Arc::clone(&self.state), key: key.clone(), result, accepted_recently })
+    }
+}
+
+impl<K: Eq + Hash + Clone, R> State<K, R> {
+    fn forget_old(&mut self) {
+        let now = Instant::now();
+        while let Some((when, _)) = self.forget.front()
+            && *when <= now
+            && let Some((when, key)) = self.forget.pop_front()
+        {
+            // Accepted anew meanwhile: a later entry forgets it.
+            if self.accepted.get(&key) == Some(&when) {
+                self.accepted.remove(&key);
+            }
+        }
+    }
+}
+
+impl<K: Eq + Hash + Clone, R: Clone> Pilot<K, R> {
+    /// Ends the flight with this result. `accepted`: a disconnect was sent and taken.
+    pub(crate) fn land(self, result: R, accepted: bool) {
+        if accepted {
+            let mut state = lock(&self.flights);
+            let until = Instant::now() + MEMORY;
+            state.accepted.insert(self.key.clone(), until);
+            state.forget.push_back((until, self.key.clone()));
+        }
+        self.result.send_replace(Some(result));
+    }
+}
+
+impl<K: Eq + Hash + Clone, R: Clone> Drop for Pilot<K, R> {
+    fn drop(&mut self) {
+        // Before the sender goes: whoever boards from now on starts anew.
+        lock(&self.flights).under_way.remove(&self.key);
+    }
+}
+
+impl<R: Clone> Passenger<R> {
+    /// The pilot's result; `None` when it crashed.
+    pub(crate) async fn result(mut self) -> Option<R> {
+        self.0.wait_for(Option::is_some).await.ok()?.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pilot(flights: &Flights<u8, u8>, key: u8) -> Pilot<u8, u8> {
+        match flights.board(&key) {
+            Role::Pilot(pilot) => pilot,
+            Role::Passenger(_) => panic!("a flight is under way"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repeats_share_the_result_of_the_first() {
+        let flights = Flights::default();
+        let first = pilot(&flights, 1);
+        let Role::Passenger(second) = flights.board(&1) else { panic!("no passenger") };
+        assert!(matches!(flights.board(&2), Role::Pilot(_)), "another key is another flight");
+        first.land(7, false);
+        assert_eq!(second.result().await, Some(7));
+        assert!(!pilot(&flights, 1).accepted_recently, "the result is not remembered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crashed_pilot_leaves_no_result_and_no_flight() {
+        let flights = Flights::default();
+        let first = pilot(&flights, 1);
+        let Role::Passenger(second) = flights.board(&1) else { panic!("no passenger") };
+        drop(first);
+        assert_eq!(second.result().await, None);
+        drop(pilot(&flights, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_accepted_disconnect_is_remembered_for_ten_seconds() {
+        let flights = Flights::default();
+        pilot(&flights, 1).land(7, true);
+        tokio::time::advance(Duration::from_millis(9_900)).await;
+        assert!(pilot(&flights, 1).accepted_recently);
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!(!pilot(&flights, 1).accepted_recently);
+        assert!(lock(&flights.state).accepted.is_empty(), "what is forgotten takes no memory");
+    }
+}

@@ -1,0 +1,55 @@
+//! What became of a mission.
+
+use crate::genesys::request::Operation;
+
+/// The outcomes that callers rely on. All of them are answered 200, `Accepted` sometimes 202.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Seen gone, or the synchronous POST said so.
+    Disconnected,
+    /// The upstream took the PATCH; it takes effect shortly.
+    Accepted,
+    /// The participant was gone before.
+    AlreadyDisconnected,
+    /// The whole conversation is over.
+    ConversationEnded,
+    /// In observe mode: it is there, and would have been disconnected.
+    WouldDisconnect,
+}
+
+impl Outcome {
+    /// All outcomes of a mission.
+    pub const ALL: [Self; 5] =
+        [Self::Disconnected, Self::Accepted, Self::AlreadyDisconnected, Self::ConversationEnded, Self::WouldDisconnect];
+
+    /// The word in answers, logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Accepted => "accepted",
+            Self::AlreadyDisconnected => "already_disconnected",
+            Self::ConversationEnded => "conversation_ended",
+            Self::WouldDisconnect => "would_disconnect",
+        }
+    }
+}
+
+/// How a mission was settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Somebody has looked.
+    pub verified: bool,
+    /// Looked at after it was accepted, and still there: answered 202.
+    pub still_there: bool,
+    /// The last operation that was sent, if any.
+    pub operation: Option<Operation>,
+    /// Disconnect requests sent upstream.
+    pub attempts: u32,
+    /// `ININ-Correlation-Id` of the upstream's last answer.
+    pub correlation_id: Option<String>,
+    /// Status of the upstream's last answer.
+    pub upstream_status: Option<u16>,
+}

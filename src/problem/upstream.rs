@@ -1,0 +1,120 @@
+//! From what the upstream answered, or failed to, to the problem that callers see.
+
+use std::time::Duration;
+
+use super::{Code, Problem, Upstream};
+use crate::genesys::answer::{Answer, UpstreamError};
+use crate::genesys::error::CallError;
+use crate::genesys::token::LoginFailure;
+
+/// Proposed when nobody told us a better time.
+const SOON: Duration = Duration::from_secs(1);
+
+impl Upstream {
+    /// What an answer said.
+    #[must_use]
+    pub fn of(answer: &Answer) -> Self {
+        let UpstreamError { code, message } = answer.error();
+        Self { status: answer.status.as_u16(), code, message, correlation_id: answer.correlation_id.clone() }
+    }
+}
+
+impl Problem {
+    /// A transient answer that retrying did not heal: 429 or 5xx.
+    #[must_use]
+    pub fn transient(answer: &Answer) -> Self {
+        let upstream = Upstream::of(answer);
+        if answer.status == http::StatusCode::TOO_MANY_REQUESTS {
+            let pause = answer.throttle_pause().unwrap_or(SOON);
+            return Self::new(Code::UpstreamRateLimited, "Genesys Cloud asks to slow down; repeat after Retry-After")
+                .retry_after(pause)
+                .upstream(upstream);
+        }
+        Self::new(Code::UpstreamUnavailable, "Genesys Cloud answers with errors; repeat after Retry-After")
+            .retry_after(answer.retry_after.unwrap_or(SOON))
+            .upstream(upstream)
+    }
+
+    /// An answer that makes no sense for what was asked: a redirect, a body that is none.
+    #[must_use]
+    pub fn invalid_response(answer: &Answer, what: &str) -> Self {
+        let detail = format!("{what}; check genesys.region or genesys.api_url, and what stands between us and Genesys Cloud");
+        Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
+    }
+
+    /// A refusal for want of a permission or of a user.
+    #[must_use]
+    pub fn forbidden(answer: &Answer, needed: &str) -> Self {
+        let upstream = Upstream::of(answer);
+        if answer.error().needs_user_context() {
+            return Self::new(
+                Code::UpstreamUserContext,
+                "Genesys Cloud wants a user's token for this participant; a client-credentials client cannot disconnect it",
+            )
+            .upstream(upstream);
+        }
+        let detail = format!(
+            "give the role of the OAuth client the permission {needed}, in the division of the conversation's queue, \
+             and wait a minute"
+        );
+        Self::new(Code::UpstreamForbidden, detail).upstream(upstream)
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let rejected = |detail: String, pause: Duration| {
+            Self::new(Code::UpstreamRejectedCredentials, detail).retry_after(pause.max(SOON))
+        };
+        match error {
+            CallError::Timeout => {
+                Self::new(Code::UpstreamTimeout, "Genesys Cloud did not answer in time; repeat the request")
+            }
+            CallError::Connect(_) => Self::new(
+                Code::UpstreamUnavailable,
+                "no connection to Genesys Cloud; check the network, genesys.region and genesys.proxy, and repeat",
+            )
+            .retry_after(SOON),
+            CallError::ConnectionLost(_) => {
+                Self::new(Code::UpstreamUnavailable, "Genesys Cloud closed the connection without an answer; repeat the request")
+                    .retry_after(SOON)
+            }
+            CallError::BrokenAnswer(_) => Self::new(
+                Code::UpstreamInvalidResponse,
+                "the answer was broken off or is no HTTP; check what stands between us and Genesys Cloud",
+            ),
+            CallError::RateLimited { retry_after } => {
+                Self::new(Code::UpstreamRateLimited, "the rate limit leaves no room before the deadline; repeat after Retry-After")
+                    .retry_after(retry_after)
+            }
+            CallError::CallerShare { retry_after } => Self::new(
+                Code::CallerRateLimited,
+                "too many requests of this caller wait for the rate limit already; repeat after Retry-After",
+            )
+            .retry_after(retry_after),
+            CallError::NoToken { failure: failure @ LoginFailure::Rejected(_), retry_after } => {
+                rejected(failure.to_string(), retry_after)
+            }
+            CallError::NoToken { failure, retry_after } => {
+                Self::new(Code::UpstreamUnavailable, format!("{failure}; repeat after Retry-After")).retry_after(retry_after)
+            }
+            CallError::LoginPending | CallError::TokenExpired => {
+                Self::new(Code::UpstreamUnavailable, "the login of Genesys Cloud does not answer; repeat the request")
+                    .retry_after(SOON)
+            }
+            CallError::TokenRejected { answer, retry_after } => rejected(
+                "the API rejects the token that its login granted; check that genesys.region is your org's, \
+                 and that the OAuth client is active"
+                    .to_owned(),
+                retry_after,
+            )
+            .upstream(Upstream::of(&answer)),
+            CallError::Unauthorized { answer, .. } => {
+                rejected("the API answers 401".to_owned(), SOON).upstream(Upstream::of(&answer))
+            }
+            CallError::ShuttingDown => {
+                Self::new(Code::ShuttingDown, "repeat the request: another instance will take it").retry_after(SOON)
+            }
+        }
+    }
+}
