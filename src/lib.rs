@@ -1,6 +1,15 @@
 //! `hangup` disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
+//!
+//! The way of a request: [`server`] accepts it, [`http`] routes, authenticates and parses it, [`disconnect`] carries the
+//! mission through, [`genesys`] talks to the upstream. [`sandbox`] stands in for the upstream.
 
+pub mod callers;
 pub mod config;
+pub mod conversation;
+pub mod disconnect;
 pub mod genesys;
 pub mod ids;
 pub mod metrics;
+pub mod problem;
+pub mod sandbox;
+pub mod server;

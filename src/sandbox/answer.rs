@@ -1,0 +1,100 @@
+//! Answers in the upstream's own form.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+/// An error answer before it has its correlation id.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) code: Cow<'static, str>,
+    pub(crate) message: Cow<'static, str>,
+    /// Name and value of the limit that a 429 speaks of.
+    pub(crate) limit: Option<(&'static str, u32)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Sent instead of the upstream's form.
+    pub(crate) body: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let (code, message) = (code.into(), message.into());
+        Self { status, code, message, limit: None, headers: Vec::new(), body: None }
+    }
+
+    /// With one more header; one that cannot be sent is left out.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    pub(crate) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad.request", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not.found", message)
+    }
+
+    /// What the gateway says of a path that does not exist.
+    pub(crate) fn no_such_path() -> Self {
+        Self::not_found("HTTP 404 Not Found")
+    }
+
+    /// In the form of the API.
+    pub(crate) fn api(&self, correlation_id: &str) -> Response {
+        let mut body = json!({
+            "message": self.message,
+            "code": self.code,
+            "status": self.status.as_u16(),
+            "messageParams": {},
+            "contextId": correlation_id,
+            "details": [],
+            "errors": [],
+        });
+        if let Some((key, value)) = self.limit {
+            body["limit"] = json!({ "key": key, "namespace": "platform.api", "value": value });
+        }
+        self.finish(&body)
+    }
+
+    /// In the form of the login host.
+    pub(crate) fn login(&self) -> Response {
+        self.finish(&json!({
+            "error": self.code, "description": self.message, "error_description": self.message,
+        }))
+    }
+
+    fn finish(&self, body: &Value) -> Response {
+        let mut response = with_json(self.status, body);
+        if let Some(body) = &self.body {
+            *response.body_mut() = Body::from(body.clone());
+        }
+        response.headers_mut().extend(self.headers.iter().cloned());
+        response
+    }
+}
+
+pub(crate) fn with_json(status: StatusCode, body: &Value) -> Response {
+    let mut response = empty(status);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.body_mut() = Body::from(body.to_string());
+    response
+}
+
+pub(crate) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

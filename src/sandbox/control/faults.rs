@@ -1,0 +1,57 @@
+//! The fault rules over HTTP.
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Answer, Refused, ok, parsed, value};
+use crate::sandbox::answer::{empty, with_json};
+use crate::sandbox::{Fault, Sandbox};
+
+pub(super) async fn list(State(sandbox): State<Sandbox>) -> Answer {
+    ok(&json!({ "faults": sandbox.faults_book().list(|_| true) }))
+}
+
+pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Answer {
+    let id = number(&id)?;
+    let found = sandbox.faults_book().list(|rule| rule == id);
+    found.first().map_or_else(|| Err(Refused::missing("such fault")), ok)
+}
+
+pub(super) async fn add(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+    install(&sandbox, &body, false)
+}
+
+pub(super) async fn replace(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+    install(&sandbox, &body, true)
+}
+
+pub(super) async fn clear(State(sandbox): State<Sandbox>) -> Answer {
+    sandbox.clear_faults();
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+pub(super) async fn remove(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Answer {
+    let found = sandbox.faults_book().remove(Some(number(&id)?));
+    if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(Refused::missing("such fault")) }
+}
+
+/// One rule, or a list of them.
+fn install(sandbox: &Sandbox, body: &Bytes, replace: bool) -> Answer {
+    let rules = match value(body)? {
+        Value::Array(rules) => rules,
+        Value::Object(members) if members.is_empty() => {
+            return Err(Refused::bad("the body must be a rule, or a list of rules"));
+        }
+        rule => vec![rule],
+    };
+    let rules: Vec<Fault> = rules.into_iter().map(parsed).collect::<Result<_, _>>()?;
+    let ids = sandbox.install(rules, replace).map_err(Refused::bad)?;
+    let installed = sandbox.faults_book().list(|rule| ids.contains(&rule));
+    Ok(with_json(StatusCode::CREATED, &json!({ "faults": installed })))
+}
+
+fn number(text: &str) -> Result<u64, Refused> {
+    text.parse().map_err(|_| Refused::bad(format!("id: {text:?} is no number")))
+}

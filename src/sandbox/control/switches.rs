@@ -1,0 +1,64 @@
+//! Settings, tokens and the journal over HTTP.
+
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use http::StatusCode;
+use serde_json::json;
+
+use super::{Answer, Refused, ok, parsed, query, value};
+use crate::sandbox::answer::empty;
+use crate::sandbox::{Kind, Sandbox};
+
+/// Entries shown unless `limit` says otherwise.
+const SHOWN: usize = 100;
+
+pub(super) async fn settings(State(sandbox): State<Sandbox>) -> Answer {
+    ok(&json!(*sandbox.settings()))
+}
+
+pub(super) async fn change_settings(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+    sandbox.change_settings(&value(&body)?).map_err(Refused::bad)?;
+    ok(&json!(*sandbox.settings()))
+}
+
+pub(super) async fn tokens(State(sandbox): State<Sandbox>) -> Answer {
+    let terms = sandbox.token_terms();
+    ok(&json!({ "terms": *terms, "tokens": sandbox.tokens() }))
+}
+
+pub(super) async fn change_tokens(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+    sandbox.change_tokens(&value(&body)?).map_err(Refused::bad)?;
+    tokens(State(sandbox)).await
+}
+
+pub(super) async fn revoke(State(sandbox): State<Sandbox>) -> Answer {
+    ok(&json!({ "revoked": sandbox.revoke_all_tokens() }))
+}
+
+pub(super) async fn journal(State(sandbox): State<Sandbox>, RawQuery(text): RawQuery) -> Answer {
+    let (mut limit, mut kind, mut path) = (SHOWN, None::<Kind>, None::<String>);
+    for (name, value) in query(text.as_deref(), &["limit", "kind", "path"])? {
+        match name.as_str() {
+            "limit" => limit = value.parse().map_err(|_| Refused::bad(format!("limit: {value:?} is no number")))?,
+            "kind" => kind = Some(parsed(json!(value))?),
+            _ => path = Some(value),
+        }
+    }
+    let entries = sandbox.journal_store().entries(limit, |entry| {
+        kind.is_none_or(|k| k == entry.kind) && path.as_ref().is_none_or(|p| entry.path.contains(p.as_str()))
+    });
+    ok(&json!({ "totals": sandbox.counts(), "entries": entries }))
+}
+
+pub(super) async fn clear_journal(State(sandbox): State<Sandbox>) -> Answer {
+    sandbox.clear_journal();
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// As freshly started, but for the settings and the tokens.
+pub(super) async fn reset(State(sandbox): State<Sandbox>) -> Answer {
+    sandbox.clear_faults();
+    sandbox.conversations().forget_all();
+    sandbox.clear_journal();
+    Ok(empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,118 @@
+//! The way of a request through the stand-in: name it, let it in, meet a fault, serve, stamp, write down.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Request, StatusCode};
+use uuid::Uuid;
+
+use super::Sandbox;
+use super::answer::Problem;
+use super::api::Incoming;
+use super::call::{Call, Flaw};
+use super::connection::Link;
+use super::faults::act;
+use super::journal::{Kind, Record};
+use super::tokens::{Rate, Refusal};
+
+/// The upstream's own limit on a payload.
+const LARGEST: usize = 512_000;
+
+/// Serves everything that is not under `/sandbox`.
+pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let call = Call::classify(&parts.method, parts.uri.path());
+    let link = parts.extensions.get::<Arc<Link>>().cloned();
+    let correlation_id = Uuid::new_v4().to_string();
+    let journal = sandbox.journal_store();
+    let mut record = journal.open(parts.method.as_str(), parts.uri.path(), call.kind, correlation_id.clone());
+    record.note(|entry| {
+        entry.connection = link.as_ref().map(|l| l.number);
+        entry.reused = link.as_ref().is_some_and(|l| l.reused());
+    });
+
+    let (result, rate) = match admit(&sandbox, &call, &parts, &mut record) {
+        Err((problem, rate)) => (Err(problem), rate),
+        Ok(rate) => match axum::body::to_bytes(body, LARGEST).await {
+            Err(_) => (Err(too_large()), rate),
+            Ok(body) => {
+                let incoming = Incoming { call: &call, parts: &parts, body: &body };
+                (act::meet(&sandbox, &incoming, link.as_deref(), &mut record).await, rate)
+            }
+        },
+    };
+    let mut response = result.unwrap_or_else(|problem| match call.kind {
+        Kind::Login => problem.login(),
+        _ => problem.api(&correlation_id),
+    });
+    stamp(&mut response, &correlation_id, rate);
+    let answered = act::Broken::of(&response).is_none();
+    record.note(|entry| entry.status = if answered { response.status().as_u16() } else { 0 });
+    response
+}
+
+/// Lets a request in by its token, and counts it against the token's window.
+fn admit(
+    sandbox: &Sandbox,
+    call: &Call,
+    parts: &Parts,
+    record: &mut Record,
+) -> Result<Option<Rate>, (Problem, Option<Rate>)> {
+    let outside = call.flaw == Some(Flaw::NoSuchPath) && !parts.uri.path().starts_with("/api/");
+    if call.kind == Kind::Login || parts.uri.path() == "/oauth/token" || outside {
+        return Ok(None);
+    }
+    let terms = sandbox.token_terms();
+    let (token, verdict) = sandbox.tokens_store().authenticate(parts.headers.get(AUTHORIZATION), terms.idle_timeout);
+    record.note(|entry| {
+        entry.token = token.as_ref().map(|t| t.id.clone());
+        entry.refused = verdict.err().map(Refusal::word);
+    });
+    verdict.map_err(|reason| (unauthenticated(reason), None))?;
+    let Some(token) = token else { return Ok(None) };
+    let settings = sandbox.settings();
+    let rate = token.count(settings.rate_limit, settings.rate_window);
+    if rate.exceeded() {
+        return Err((too_many(rate), Some(rate)));
+    }
+    Ok(Some(rate))
+}
+
+fn unauthenticated(reason: Refusal) -> Problem {
+    let (code, message) = match reason {
+        Refusal::Missing => {
+            ("authentication.required", "No authentication bearer token specified in authorization header.")
+        }
+        Refusal::Expired => ("credentials.expired", "The bearer token has expired."),
+        Refusal::Unknown | Refusal::Idle | Refusal::Revoked => ("bad.credentials", "Invalid login credentials."),
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, code, message)
+}
+
+fn too_many(rate: Rate) -> Problem {
+    let limit = "client.credentials.token.rate.per.minute";
+    let message = format!("Rate limit exceeded the maximum [{limit}]. Retry the request in [{}] seconds", rate.reset);
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too.many.requests", message);
+    Problem { limit: Some((limit, rate.allowed)), ..problem }.header("retry-after", &rate.reset.to_string())
+}
+
+fn too_large() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request.entity.too.large", "The payload is over 512,000 bytes.")
+}
+
+fn stamp(response: &mut Response, correlation_id: &str, rate: Option<Rate>) {
+    let bare = response.extensions().get::<act::NoRateHeaders>().is_some();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(correlation_id) {
+        headers.insert(HeaderName::from_static("inin-correlation-id"), value);
+    }
+    if let Some(rate) = rate.filter(|_| !bare) {
+        headers.insert(HeaderName::from_static("inin-ratelimit-allowed"), HeaderValue::from(rate.allowed));
+        headers.insert(HeaderName::from_static("inin-ratelimit-count"), HeaderValue::from(rate.count));
+        headers.insert(HeaderName::from_static("inin-ratelimit-reset"), HeaderValue::from(rate.reset));
+    }
+}

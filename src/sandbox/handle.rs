@@ -1,0 +1,232 @@
+//! The sandbox in the hands of a test or of the demo.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::faults::Action;
+use super::journal::{Counts, Entry};
+use super::{ConversationSpec, Fault, Sandbox, Settings, TokenTerms, TokenView};
+
+/// A conversation that was made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Conference {
+    /// Its id.
+    pub id: Uuid,
+    /// Who is in it, in the order of the listing.
+    pub participants: Vec<Member>,
+}
+
+/// One participant of a conversation.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Member {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// `customer`, `agent`, …
+    pub purpose: String,
+    /// Id of the user.
+    pub user_id: Option<String>,
+    /// `tel:` or `sip:` address.
+    pub address: Option<String>,
+    /// Whether it is still in the conversation.
+    pub live: bool,
+    /// Disconnects that the sandbox accepted for it.
+    pub disconnects: u64,
+}
+
+impl Conference {
+    /// The first of that purpose.
+    #[must_use]
+    pub fn first(&self, purpose: &str) -> Option<Uuid> {
+        self.participants.iter().find(|p| p.purpose == purpose).map(|p| p.id)
+    }
+
+    /// Ids of those who are live.
+    #[must_use]
+    pub fn live(&self) -> Vec<Uuid> {
+        self.participants.iter().filter(|p| p.live).map(|p| p.id).collect()
+    }
+}
+
+/// A conversation of that id exists already.
+#[derive(Debug, thiserror::Error)]
+#[error("id: a conversation {0} exists already")]
+pub struct IdTaken(pub Uuid);
+
+impl Sandbox {
+    /// Makes a conversation. An id that is taken is replaced by a fresh one; [`Sandbox::create`] refuses it instead.
+    pub fn create_conference(&self, mut spec: ConversationSpec) -> Conference {
+        loop {
+            if let Ok(id) = self.create(spec.clone())
+                && let Some(conference) = self.conference(id)
+            {
+                return conference;
+            }
+            spec.id = None;
+        }
+    }
+
+    /// Makes a conversation, and answers its id.
+    ///
+    /// # Errors
+    /// When the id asked for is taken.
+    pub fn create(&self, spec: ConversationSpec) -> Result<Uuid, IdTaken> {
+        let conversation = spec.build(&self.conversations().clock);
+        let id = conversation.id;
+        let added = self.conversations().add(conversation, self.settings().ended_readable_for);
+        added.then_some(id).ok_or(IdTaken(id))
+    }
+
+    /// A conversation as it is now; none when there is none, or it has been forgotten.
+    #[must_use]
+    pub fn conference(&self, id: Uuid) -> Option<Conference> {
+        self.conversations().with(id, self.settings().ended_readable_for, |conversation, now| Conference {
+            id,
+            participants: conversation
+                .participants
+                .iter()
+                .map(|p| Member {
+                    id: p.id,
+                    name: p.name.clone(),
+                    purpose: p.purpose.clone(),
+                    user_id: p.user_id.clone(),
+                    address: p.address.clone(),
+                    live: p.is_live(now),
+                    disconnects: p.disconnects,
+                })
+                .collect(),
+        })
+    }
+
+    /// Whether a participant is in the conversation right now.
+    #[must_use]
+    pub fn is_live(&self, conversation: Uuid, participant: Uuid) -> bool {
+        self.conference(conversation)
+            .is_some_and(|conference| conference.participants.iter().any(|p| p.id == participant && p.live))
+    }
+
+    /// Ends a conversation for everybody now; `false` when there is none.
+    pub fn end_conversation(&self, id: Uuid) -> bool {
+        let clock = self.conversations().clock;
+        let found = self.conversations().with(id, self.settings().ended_readable_for, |conversation, now| {
+            conversation.ends = Some(now);
+            conversation.settle(now, &clock);
+        });
+        found.is_some()
+    }
+
+    /// Forgets a conversation, as if it had never been; `false` when there is none.
+    pub fn forget(&self, id: Uuid) -> bool {
+        self.conversations().forget(id)
+    }
+
+    /// Puts these rules in place of all others.
+    ///
+    /// # Errors
+    /// A rule that cannot be carried out; the text names its member.
+    pub fn set_faults(&self, faults: Vec<Fault>) -> Result<Vec<u64>, String> {
+        self.install(faults, true)
+    }
+
+    /// Adds a rule behind the others, and answers its id.
+    ///
+    /// # Errors
+    /// As [`Sandbox::set_faults`].
+    pub fn add_fault(&self, fault: Fault) -> Result<u64, String> {
+        Ok(self.install(vec![fault], false)?.first().copied().unwrap_or_default())
+    }
+
+    /// Removes all rules. A listener that is down comes back when its time is over.
+    pub fn clear_faults(&self) {
+        self.faults_book().remove(None);
+    }
+
+    pub(crate) fn install(&self, faults: Vec<Fault>, replace: bool) -> Result<Vec<u64>, String> {
+        let down = faults.iter().filter(|f| matches!(f.action, Some(Action::Refuse))).filter_map(|f| f.lasts).max();
+        let ids = self.faults_book().add(faults, replace)?;
+        if let Some(time) = down {
+            self.refuse_connections(time);
+        }
+        Ok(ids)
+    }
+
+    /// Closes the listener of [`Sandbox::serve`] for a time and resets the open connections. In-process it does nothing.
+    pub fn refuse_connections(&self, time: Duration) {
+        let now = Instant::now();
+        self.inner.refuse.send_replace(now.checked_add(time).unwrap_or(now));
+    }
+
+    pub(crate) fn refusals(&self) -> watch::Receiver<Instant> {
+        self.inner.refuse.subscribe()
+    }
+
+    /// Grants a token without a login, and without a trace in the journal.
+    #[must_use]
+    pub fn grant_token(&self) -> String {
+        self.tokens_store().grant(self.token_terms().lifetime)
+    }
+
+    /// Revokes every token; answers how many were live.
+    pub fn revoke_all_tokens(&self) -> usize {
+        self.tokens_store().revoke_all()
+    }
+
+    /// Every token that is remembered, oldest first, without its text.
+    #[must_use]
+    pub fn tokens(&self) -> Vec<TokenView> {
+        self.tokens_store().list(self.token_terms().idle_timeout)
+    }
+
+    /// The switches as they are.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        self.inner.switches.settings.load_full()
+    }
+
+    /// Changes switches: a JSON object with the members of [`Settings`] to change, durations as `"250ms"`.
+    ///
+    /// # Errors
+    /// An unknown member, or a value that cannot be used.
+    pub fn change_settings(&self, change: &Value) -> Result<(), String> {
+        self.inner.switches.change_settings(change)
+    }
+
+    /// How long tokens live.
+    #[must_use]
+    pub fn token_terms(&self) -> Arc<TokenTerms> {
+        self.inner.switches.tokens.load_full()
+    }
+
+    /// Changes how long tokens live: a JSON object with members of [`TokenTerms`].
+    ///
+    /// # Errors
+    /// As [`Sandbox::change_settings`].
+    pub fn change_tokens(&self, change: &Value) -> Result<(), String> {
+        self.inner.switches.change_tokens(change)
+    }
+
+    /// The latest 10,000 requests, oldest first.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Entry> {
+        self.journal_store().entries(usize::MAX, |_| true)
+    }
+
+    /// Totals of what came in.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.journal_store().counts()
+    }
+
+    /// Forgets journal and totals.
+    pub fn clear_journal(&self) {
+        self.journal_store().clear();
+    }
+}

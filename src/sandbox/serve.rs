@@ -1,0 +1,124 @@
+//! The accept loop: sockets, and the faults that befall a listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Sandbox;
+use super::connection::{self, Link};
+use super::faults::Action;
+
+const BACKLOG: u32 = 4_096;
+/// Pause after an accept that failed, as it does without descriptors.
+const BREATH: Duration = Duration::from_millis(20);
+/// Longest wait for connections when the sandbox stops.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Opens a listener with a backlog for thousands of clients at once.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Sandbox {
+    /// Serves over sockets until `stop`, then gives what is under way a second.
+    ///
+    /// Use [`listen`] to open the listener. A fault can close it for a while; it is opened again on the same address.
+    ///
+    /// # Errors
+    /// When the listener's own address cannot be read.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        let router = self.router();
+        let tasks = TaskTracker::new();
+        let mut listener = Some(listener);
+        let mut down = CancellationToken::new();
+        let mut refusals = self.refusals();
+        let mut number = 0_u64;
+        while let Some(open) = &listener {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                Ok(()) = refusals.changed() => None,
+                accepted = open.accept() => Some(accepted),
+            };
+            match accepted {
+                None => {
+                    drop(listener.take());
+                    down.cancel();
+                    down = CancellationToken::new();
+                    let until = *refusals.borrow_and_update();
+                    tokio::select! {
+                        () = stop.cancelled() => break,
+                        () = tokio::time::sleep_until(until) => {}
+                    }
+                    listener = reopen(address, &stop).await;
+                }
+                Some(Err(_)) => sleep(BREATH).await,
+                Some(Ok((stream, _))) => {
+                    number += 1;
+                    self.journal_store().connected();
+                    let picked = self.faults_book().pick_connection();
+                    match picked.action {
+                        Some(Action::Reset) => connection::reset(&stream),
+                        Some(Action::HalfOpen) => {
+                            tasks.spawn(hold(stream, stop.clone()));
+                        }
+                        _ => {
+                            // Small answers leave at once.
+                            let _gone = stream.set_nodelay(true);
+                            let link = Arc::new(Link::new(number));
+                            tasks.spawn(connection::serve(stream, link, router.clone(), down.clone(), stop.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        drop(listener);
+        tasks.close();
+        let _late = timeout(DRAIN, tasks.wait()).await;
+        Ok(())
+    }
+}
+
+/// Opens the listener again; somebody else may hold the port for a moment.
+async fn reopen(address: SocketAddr, stop: &CancellationToken) -> Option<TcpListener> {
+    loop {
+        match listen(address) {
+            Ok(listener) => return Some(listener),
+            Err(_) if stop.is_cancelled() => return None,
+            Err(_) => sleep(BREATH).await,
+        }
+    }
+}
+
+/// Keeps a connection open and never says a word.
+async fn hold(stream: TcpStream, stop: CancellationToken) {
+    let gone = async {
+        let mut waste = [0_u8; 4_096];
+        loop {
+            if stream.readable().await.is_err() {
+                return;
+            }
+            match stream.try_read(&mut waste) {
+                Ok(0) => return,
+                Err(e) if e.kind() != io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = gone => {}
+        () = stop.cancelled() => {}
+    }
+}

@@ -1,0 +1,217 @@
+//! Granted tokens, each with its life and its rate window.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::lock;
+
+/// Dead tokens are remembered up to this many in all, to tell "expired" from "never granted".
+const REMEMBERED: usize = 10_000;
+
+/// A token as it may be shown: its id, never its text.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct TokenView {
+    /// Number of the grant, as in the journal: `t1`, `t2`, …
+    pub id: String,
+    /// `live`, `expired`, `idled_out` or `revoked`.
+    pub state: &'static str,
+    /// Seconds of life left, 0 for a dead one.
+    pub expires_in: u64,
+    /// Requests that presented it, refused ones included.
+    pub uses: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Tokens {
+    by_text: RwLock<HashMap<String, Arc<Token>>>,
+    granted: AtomicU64,
+}
+
+pub(crate) struct Token {
+    pub(crate) id: String,
+    number: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    expires: Instant,
+    last_use: Instant,
+    killed: Option<Refusal>,
+    uses: u64,
+    window_start: Option<Instant>,
+    in_window: u64,
+}
+
+/// Why a request is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Missing,
+    Unknown,
+    Expired,
+    Idle,
+    Revoked,
+}
+
+impl Refusal {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+            Self::Expired => "expired",
+            Self::Idle => "idled_out",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// Where a token stands in its rate window, this request included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate {
+    pub(crate) allowed: u32,
+    pub(crate) count: u64,
+    /// Whole seconds until the window resets, at least 1.
+    pub(crate) reset: u64,
+}
+
+impl Rate {
+    pub(crate) fn exceeded(self) -> bool {
+        self.count > u64::from(self.allowed)
+    }
+}
+
+impl Tokens {
+    /// Grants a token; the text is returned once and only looked up after that.
+    pub(crate) fn grant(&self, lifetime: Duration) -> String {
+        let now = Instant::now();
+        let number = self.granted.fetch_add(1, Ordering::Relaxed) + 1;
+        let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 48]>());
+        let state = State {
+            expires: now.checked_add(lifetime).unwrap_or(now),
+            last_use: now,
+            killed: None,
+            uses: 0,
+            window_start: None,
+            in_window: 0,
+        };
+        let token = Arc::new(Token { id: format!("t{number}"), number, state: Mutex::new(state) });
+        let mut map = super::write(&self.by_text);
+        if map.len() >= REMEMBERED {
+            map.retain(|_, old| old.check(now, Duration::ZERO).is_ok());
+        }
+        map.insert(text.clone(), token);
+        text
+    }
+
+    /// The token that a request presents, or why it is refused.
+    pub(crate) fn authenticate(
+        &self,
+        authorization: Option<&HeaderValue>,
+        idle_timeout: Duration,
+    ) -> (Option<Arc<Token>>, Result<(), Refusal>) {
+        let presented = authorization.and_then(|v| v.to_str().ok()).and_then(|v| {
+            let (scheme, text) = v.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(text.trim())
+        });
+        let Some(text) = presented.filter(|t| !t.is_empty()) else {
+            return (None, Err(Refusal::Missing));
+        };
+        let Some(token) = super::read(&self.by_text).get(text).cloned() else {
+            return (None, Err(Refusal::Unknown));
+        };
+        let now = Instant::now();
+        let verdict = token.check(now, idle_timeout);
+        let mut state = lock(&token.state);
+        state.uses += 1;
+        match verdict {
+            Ok(()) => state.last_use = now,
+            Err(reason) => state.killed = Some(reason),
+        }
+        drop(state);
+        (Some(token), verdict)
+    }
+
+    /// Revokes every token; answers how many were live.
+    pub(crate) fn revoke_all(&self) -> usize {
+        let now = Instant::now();
+        let map = super::read(&self.by_text);
+        let live: Vec<_> = map.values().filter(|t| t.check(now, Duration::ZERO).is_ok()).collect();
+        live.iter().for_each(|token| lock(&token.state).killed = Some(Refusal::Revoked));
+        live.len()
+    }
+
+    /// All that are remembered, oldest first.
+    pub(crate) fn list(&self, idle_timeout: Duration) -> Vec<TokenView> {
+        let now = Instant::now();
+        let mut tokens: Vec<Arc<Token>> = super::read(&self.by_text).values().cloned().collect();
+        tokens.sort_by_key(|token| token.number);
+        tokens.iter().map(|token| token.view(now, idle_timeout)).collect()
+    }
+}
+
+impl Token {
+    fn check(&self, now: Instant, idle_timeout: Duration) -> Result<(), Refusal> {
+        let state = lock(&self.state);
+        if let Some(reason) = state.killed {
+            Err(reason)
+        } else if state.expires <= now {
+            Err(Refusal::Expired)
+        } else if !idle_timeout.is_zero() && now.duration_since(state.last_use) >= idle_timeout {
+            Err(Refusal::Idle)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Counts a request against the token's window, and opens a new window when the old one is over.
+    pub(crate) fn count(&self, allowed: u32, window: Duration) -> Rate {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let start = match state.window_start {
+            Some(start) if now.duration_since(start) < window => start,
+            _ => {
+                state.in_window = 0;
+                state.window_start = Some(now);
+                now
+            }
+        };
+        state.in_window += 1;
+        let left = window.saturating_sub(now.duration_since(start));
+        Rate {
+            allowed,
+            count: state.in_window,
+            reset: left.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX),
+        }
+    }
+
+    fn view(&self, now: Instant, idle_timeout: Duration) -> TokenView {
+        let verdict = self.check(now, idle_timeout);
+        let state = lock(&self.state);
+        TokenView {
+            id: self.id.clone(),
+            state: verdict.map_or_else(Refusal::word, |()| "live"),
+            expires_in: verdict.map_or(0, |()| state.expires.saturating_duration_since(now).as_secs()),
+            uses: state.uses,
+        }
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Tokens({} granted)", self.granted.load(Ordering::Relaxed))
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Token({})", self.id)
+    }
+}
