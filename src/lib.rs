@@ -1,3 +1,4 @@
 //! `hangup` disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
 
 pub mod config;
+pub mod server;

@@ -1,0 +1,4 @@
+//! The listening side on real sockets.
+
+mod harness;
+mod serving;
