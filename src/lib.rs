@@ -1,4 +1,5 @@
 //! `hangup` disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
 
+pub mod callers;
 pub mod config;
 pub mod server;
