@@ -140,14 +140,14 @@ impl Callers {
     /// The file cannot be used; the last keys stay in force. Also logged.
     pub async fn reload(&self) -> Result<usize, ConfigError> {
         let Some(keys) = &self.0.keys else { return Ok(0) };
-        keys.reload().await?;
+        keys.0.reload().await?;
         Ok(keys.len())
     }
 
     /// Keeps up with the keys file until `stop`. Run it once, in a task of its own.
     pub async fn watch(&self, stop: CancellationToken) {
         let Some(keys) = &self.0.keys else { return };
-        stop.run_until_cancelled(keys.watch()).await;
+        stop.run_until_cancelled(keys.0.watch()).await;
     }
 
     /// What has been counted so far.
@@ -156,14 +156,14 @@ impl Callers {
         let keys = self.0.keys.as_ref();
         CallerStats {
             keys: keys.map_or(0, KeyRing::len),
-            key_reloads: keys.map_or(0, KeyRing::reloads),
-            key_reload_failures: keys.map_or(0, KeyRing::failures),
+            key_reloads: keys.map_or(0, |keys| keys.0.reloads()),
+            key_reload_failures: keys.map_or(0, |keys| keys.0.failures()),
             refused: self.0.refused.load(Ordering::Relaxed),
         }
     }
 
     fn by_key(&self, key: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
-        let known = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY).and_then(|keys| keys.get(key.0));
+        let known = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY).and_then(|keys| keys.find(key.0));
         match known {
             Some(caller) if caller.expires().is_some_and(|at| at <= SystemTime::now()) => Err(Refusal::KeyExpired),
             Some(caller) => Ok(caller),

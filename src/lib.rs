@@ -2,4 +2,5 @@
 
 pub mod callers;
 pub mod config;
+mod followed;
 pub mod server;

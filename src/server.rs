@@ -13,6 +13,7 @@ mod phase;
 mod refusal;
 mod service;
 mod stats;
+pub mod tls;
 mod transport;
 mod watched;
 
@@ -33,6 +34,7 @@ use crate::config;
 pub use peer::Peer;
 pub use refusal::{RefusalBody, refusal_body};
 pub use stats::ServeStats;
+pub use tls::TlsSource;
 
 /// Connections the kernel holds for us before we accept them.
 const BACKLOG: u32 = 4096;
@@ -55,6 +57,8 @@ pub struct ServeSettings {
     pub idle_timeout: Duration,
     /// Longest time in which a caller takes no byte of its answer.
     pub write_timeout: Duration,
+    /// Encrypts connections; plain HTTP without.
+    pub tls: Option<TlsSource>,
     /// Renders the body of an answer to a head that could not be read (400, 414, 431); `application/json`.
     pub refusal_body: RefusalBody,
     /// What is counted; keep a clone for `/metrics`.
@@ -70,6 +74,7 @@ impl ServeSettings {
             header_timeout: server.header_timeout,
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            tls: None,
             refusal_body,
             stats: Arc::default(),
         }

@@ -1,37 +1,38 @@
-//! The set of keys in force, kept up with its file.
-//!
-//! The file's content is polled: notification misses the symbolic links that Kubernetes swaps. A file that cannot be
-//! read or is wrong leaves the last set in force.
+//! The keys file as a source of keys that follow it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use arc_swap::ArcSwap;
-use tracing::{error, info};
 
 use super::caller::Caller;
 use super::digest::Digest;
 use super::keys::KeySet;
 use crate::config::ConfigError;
+use crate::followed::{Content, Followed, Source, read};
 
-/// How often the file is looked at.
-const POLL: Duration = Duration::from_secs(2);
-/// A changed file counts once it has stayed the same for this long: writers do not always replace files at once.
-const SETTLE: Duration = Duration::from_millis(200);
-/// A file larger than this is not read.
-const MAX_SIZE: u64 = 32 << 20;
+const KEY: &str = "auth.keys_file";
 
 #[derive(Debug)]
-pub(super) struct KeyRing {
-    path: PathBuf,
-    set: ArcSwap<KeySet>,
-    /// What was last judged, good or bad. Held while judging, so that reloads do not overtake each other.
-    judged: Mutex<Digest>,
-    reloads: AtomicU64,
-    failures: AtomicU64,
+pub(super) struct KeysFile(PathBuf);
+
+impl Source for KeysFile {
+    type Value = KeySet;
+
+    const NAME: &'static str = "the caller keys";
+
+    fn read(&self) -> Content {
+        Ok(vec![read(KEY, &self.0)?])
+    }
+
+    fn make(&self, content: &[Vec<u8>], previous: Option<&KeySet>) -> Result<KeySet, String> {
+        let explain = |problem: String| format!("{KEY} {}: {problem}", self.0.display());
+        let text = std::str::from_utf8(content.first().map(Vec::as_slice).unwrap_or_default())
+            .map_err(|error| explain(format!("is not UTF-8 text ({error}); check that it is the right file")))?;
+        KeySet::parse(text, previous.unwrap_or(&KeySet::default())).map_err(explain)
+    }
 }
+
+/// The keys in force.
+#[derive(Debug)]
+pub(super) struct KeyRing(pub(super) Followed<KeysFile>);
 
 impl KeyRing {
     /// Reads the file for the first time.
@@ -39,108 +40,14 @@ impl KeyRing {
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub(super) fn open(path: &Path) -> Result<Self, ConfigError> {
-        let text = read(path).map_err(|error| explain(path, &error))?;
-        let set = KeySet::parse(&text, &KeySet::default()).map_err(|error| explain(path, &error))?;
-        Ok(Self {
-            path: path.to_owned(),
-            set: ArcSwap::from_pointee(set),
-            judged: Mutex::new(Digest::of(text.as_bytes())),
-            reloads: AtomicU64::new(0),
-            failures: AtomicU64::new(0),
-        })
+        Followed::open(KeysFile(path.to_owned())).map(Self)
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Caller> {
-        self.set.load().get(Digest::of(key.as_bytes())).cloned()
+    pub(super) fn find(&self, key: &str) -> Option<Caller> {
+        self.0.get().get(Digest::of(key.as_bytes())).cloned()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.set.load().len()
+        self.0.get().len()
     }
-
-    pub(super) fn reloads(&self) -> u64 {
-        self.reloads.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
-    /// Reads the file now, changed or not.
-    pub(super) async fn reload(&self) -> Result<(), ConfigError> {
-        let content = self.content().await;
-        self.judge(&content)
-    }
-
-    /// Looks at the file for ever.
-    pub(super) async fn watch(&self) {
-        loop {
-            tokio::time::sleep(POLL).await;
-            let mut content = self.content().await;
-            if self.is_judged(&content) {
-                continue;
-            }
-            loop {
-                tokio::time::sleep(SETTLE).await;
-                let later = self.content().await;
-                if later == content {
-                    break;
-                }
-                content = later;
-            }
-            if !self.is_judged(&content) {
-                // Already logged, and the last set is kept.
-                drop(self.judge(&content));
-            }
-        }
-    }
-
-    /// The file's text, or why it cannot be had.
-    async fn content(&self) -> Result<String, String> {
-        let path = self.path.clone();
-        tokio::task::spawn_blocking(move || read(&path)).await.unwrap_or_else(|error| Err(error.to_string()))
-    }
-
-    fn is_judged(&self, content: &Result<String, String>) -> bool {
-        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) == fingerprint(content)
-    }
-
-    /// Takes the content over, or keeps the last set and says why.
-    fn judge(&self, content: &Result<String, String>) -> Result<(), ConfigError> {
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        *judged = fingerprint(content);
-        let set = content.as_ref().map_err(String::clone).and_then(|text| KeySet::parse(text, &self.set.load()));
-        match set {
-            Ok(set) => {
-                self.reloads.fetch_add(1, Ordering::Relaxed);
-                info!(auth.keys = set.len(), auth.keys_file = %self.path.display(), "keys file taken over");
-                self.set.store(set.into());
-                Ok(())
-            }
-            Err(problem) => {
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                error!(auth.keys_file = %self.path.display(), auth.keys = self.len(), %problem, "keys file cannot be used; the last keys stay in force");
-                Err(explain(&self.path, &problem))
-            }
-        }
-    }
-}
-
-fn fingerprint(content: &Result<String, String>) -> Digest {
-    match content {
-        Ok(text) => Digest::of(text.as_bytes()),
-        Err(problem) => Digest::of(format!("unreadable: {problem}").as_bytes()),
-    }
-}
-
-fn read(path: &Path) -> Result<String, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read ({error}); check the path and its permissions");
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_SIZE {
-        return Err("is larger than 32 MiB; is it a keys file?".to_owned());
-    }
-    std::fs::read_to_string(path).map_err(unreadable)
-}
-
-fn explain(path: &Path, problem: &str) -> ConfigError {
-    ConfigError(format!("auth.keys_file {}: {problem}", path.display()))
 }

@@ -22,7 +22,7 @@ pub(super) struct KeySet {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeysFile {
+struct Records {
     #[serde(default)]
     key: Vec<Record>,
 }
@@ -46,7 +46,7 @@ impl KeySet {
     /// # Errors
     /// What is wrong, where, and what to do.
     pub(super) fn parse(text: &str, previous: &Self) -> Result<Self, String> {
-        let file: KeysFile = toml::from_str(text).map_err(|error| explain(&error, text))?;
+        let file: Records = toml::from_str(text).map_err(|error| explain(&error, text))?;
         let running: HashMap<&str, &Arc<Limiter>> = previous
             .by_digest
             .values()

@@ -1,5 +1,6 @@
 //! The life of one connection: handshake, requests, drain, drop.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,13 +8,18 @@ use std::sync::Arc;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::phase::{Phase, State};
+use super::refusal::substitute;
+use super::tls::{TlsSource, common_name};
 use super::transport::Transport;
 use super::watched::Watched;
 use super::{LAST_LOOK, Peer, ServeSettings, service};
@@ -37,8 +43,56 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, addr: SocketAddr
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
-    let peer = Peer { addr, tls: false, client_certificate: None };
-    serve_http(&shared, Transport::Plain(stream), peer).await;
+    let (transport, client_certificate) = match &shared.settings.tls {
+        None => (Transport::Plain(stream), None),
+        Some(tls) => match handshake(&shared, tls, stream).await {
+            Some((stream, name)) => (Transport::Tls(stream), name),
+            None => return,
+        },
+    };
+    let peer = Peer { addr, tls: shared.settings.tls.is_some(), client_certificate };
+    serve_http(&shared, transport, peer).await;
+}
+
+/// Encrypts the connection, in bounded time. Answers the encrypted stream and the name in the caller's certificate.
+async fn handshake(
+    shared: &Shared,
+    tls: &TlsSource,
+    mut stream: TcpStream,
+) -> Option<(Box<TlsStream<TcpStream>>, Option<Arc<str>>)> {
+    let settings = &shared.settings;
+    let accepted = async {
+        let mut first = [0];
+        stream.peek(&mut first).await?;
+        if first[0].is_ascii_uppercase() {
+            // A request in the clear: say so in the same way, then close.
+            let refusal = substitute(
+                b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+                settings.refusal_body,
+            );
+            stream.write_all(&refusal.unwrap_or_default()).await?;
+            stream.shutdown().await?;
+            tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+            return Err(io::Error::other("plain HTTP on a TLS port"));
+        }
+        TlsAcceptor::from(tls.current()).accept(stream).await
+    };
+    let accepted = tokio::select! {
+        accepted = timeout(settings.header_timeout, accepted) => accepted,
+        () = shared.stop.cancelled() => return None,
+    };
+    match accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        Ok(stream) => {
+            let certificates = stream.get_ref().1.peer_certificates();
+            let name = certificates.and_then(|chain| common_name(chain.first()?)).map(Arc::from);
+            Some((Box::new(stream), name))
+        }
+        Err(error) => {
+            settings.stats.tls_failed();
+            debug!(%error, "TLS handshake failed");
+            None
+        }
+    }
 }
 
 async fn serve_http(shared: &Shared, transport: Transport, peer: Peer) {

@@ -6,17 +6,20 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// One type for both, so that hyper's connection is compiled once.
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 macro_rules! inner {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Transport::Plain($stream) => $call,
+            Transport::Tls($stream) => $call,
         }
     };
 }
