@@ -7,6 +7,7 @@ pub mod callers;
 pub mod config;
 pub mod conversation;
 pub mod disconnect;
+mod followed;
 pub mod genesys;
 pub mod ids;
 pub mod metrics;

@@ -39,11 +39,11 @@ pub struct Problem {
     /// Whether somebody may have been hung up.
     pub effect: Effect,
     /// What the upstream said, if it was asked.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<Box<Upstream>>,
     /// When repeating makes sense.
     pub retry_after: Option<Duration>,
     /// Further members, for codes that have some (the candidates of an ambiguous selector).
-    pub candidates: Option<serde_json::Value>,
+    pub candidates: Option<Box<serde_json::Value>>,
 }
 
 impl Problem {
@@ -70,7 +70,7 @@ impl Problem {
     /// With what the upstream said.
     #[must_use]
     pub fn upstream(mut self, upstream: Upstream) -> Self {
-        self.upstream = Some(upstream);
+        self.upstream = Some(Box::new(upstream));
         self
     }
 }

@@ -19,7 +19,6 @@ pub(crate) mod duration {
         })
     }
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(crate) fn serialize<S: Serializer>(value: &Duration, output: S) -> Result<S::Ok, S::Error> {
         output.collect_str(&humantime::format_duration(*value))
     }

@@ -84,8 +84,7 @@ impl Confirmer {
             watched.shown.subscribe()
         };
         let _ = timeout_at(until, shown.wait_for(|shown| *shown == Shown::Gone)).await;
-        let last = *shown.borrow();
-        last
+        *shown.borrow_and_update()
     }
 }
 

@@ -9,7 +9,6 @@ use crate::conversation::Conversation;
 use crate::genesys::Client;
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::context::Context;
-use crate::genesys::error::CallError;
 use crate::genesys::request::{Call, Rank};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem, Upstream};
@@ -23,7 +22,7 @@ pub(crate) enum Read {
     /// The conversation.
     Found(Conversation),
     /// 404 for the conversation itself.
-    NotFound(Upstream),
+    NotFound(Box<Upstream>),
     /// We lack the permission to look.
     Hidden(Problem),
 }
@@ -33,13 +32,13 @@ pub(crate) enum Read {
 /// # Errors
 /// No answer, a transient one, or a body that is no conversation.
 pub(crate) async fn read(client: &Client, context: &Arc<Context>, rank: Rank, cid: ConversationId) -> Result<(Read, Answer), Problem> {
-    let answer = client.call(Call::read(context, rank, None, cid)).await.map_err(read_failed)?;
+    let answer = client.call(Call::read(context, rank, None, cid)).await?;
     let read = match answer.status {
         StatusCode::OK => match Conversation::parse(&answer.body.bytes, cid) {
             Ok(conversation) if answer.body.end == BodyEnd::Complete => Read::Found(conversation),
             _ => return Err(Problem::invalid_response(&answer, "the read of the conversation gave something else")),
         },
-        StatusCode::NOT_FOUND => Read::NotFound(Upstream::of(&answer)),
+        StatusCode::NOT_FOUND => Read::NotFound(Box::new(Upstream::of(&answer))),
         StatusCode::FORBIDDEN => Read::Hidden(Problem::forbidden(&answer, VIEW)),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => return Err(Problem::transient(&answer)),
         status if status.is_server_error() => return Err(Problem::transient(&answer)),
@@ -70,9 +69,4 @@ pub(super) async fn look(
         Read::Hidden(_) => Sight::Hidden,
     };
     Ok((sight, answer))
-}
-
-/// A read that gave no answer. A broken body is a lost answer like any other, but after retries it is rubbish.
-fn read_failed(error: CallError) -> Problem {
-    Problem::from(error)
 }

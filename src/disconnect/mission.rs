@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::judge::{Doubt, Sight, Verdict, judge};
+use super::judge::{Doubt, Verdict, judge};
 use super::look::look;
 use super::operation::{Discovery, Turn, Way};
 use super::outcome::{Outcome, Settled};
@@ -152,8 +152,8 @@ impl Mission<'_> {
         self.note(&answer);
         match judge(refusal.doubt, sight, self.unknown) {
             Verdict::Settled { outcome, verified } => Ok(self.settled(outcome, verified)),
-            Verdict::ParticipantNotFound => Err(participant_not_found(Some(Upstream::of(&refusal.answer)))),
-            Verdict::ConversationNotFound => Err(conversation_not_found(Some(Upstream::of(&refusal.answer)))),
+            Verdict::ParticipantNotFound => Err(participant_not_found(Some(Box::new(Upstream::of(&refusal.answer))))),
+            Verdict::ConversationNotFound => Err(conversation_not_found(Some(Box::new(Upstream::of(&refusal.answer))))),
             Verdict::StillThere(media) => self.insist(refusal, media).await,
             Verdict::Unseen => Err(refused_for_good(&refusal.answer, None)),
         }
@@ -255,13 +255,13 @@ fn refused_for_good(first: &Answer, last: Option<&Answer>) -> Problem {
     Problem::new(Code::UpstreamConflict, detail).upstream(Upstream::of(first))
 }
 
-pub(crate) fn participant_not_found(upstream: Option<Upstream>) -> Problem {
+pub(crate) fn participant_not_found(upstream: Option<Box<Upstream>>) -> Problem {
     let detail = "the conversation was read and has no participant with this id; take the id from \
                   GET /conversations/{conversationId}/participants";
     Problem { upstream, ..Problem::new(Code::ParticipantNotFound, detail) }
 }
 
-pub(crate) fn conversation_not_found(upstream: Option<Upstream>) -> Problem {
+pub(crate) fn conversation_not_found(upstream: Option<Box<Upstream>>) -> Problem {
     let detail = "Genesys Cloud does not know this conversation: it ended a while ago, the id is wrong, or the region is";
     Problem { upstream, ..Problem::new(Code::ConversationNotFound, detail) }
 }

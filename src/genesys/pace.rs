@@ -5,6 +5,7 @@
 
 mod gate;
 mod line;
+mod state;
 mod window;
 
 use std::future::Future;

@@ -1,17 +1,15 @@
-//! The gate's state: open, closed until a moment, or finding out; and who goes through when.
+//! The gate: who goes through when, who waits, and who is told at once that it makes no sense.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::StatusCode;
-use rand::RngExt as _;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::line::{Line, Place, Turn, Waiter};
-use super::window::Window;
+use super::line::{Place, Turn, Waiter};
+use super::state::{Phase, State};
 use crate::config;
 use crate::genesys::answer::Answer;
 use crate::genesys::error::CallError;
@@ -20,35 +18,6 @@ use crate::genesys::token::TokenCache;
 
 /// Gives each attempt at the gate a number of its own.
 static TURN: AtomicU64 = AtomicU64::new(0);
-/// Share of the reopening margin that is added at random.
-const JITTER: f64 = 0.25;
-/// Assumed length of a window that has not told its own.
-const USUAL_WINDOW: Duration = Duration::from_secs(60);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Few under way until the upstream has given a good answer.
-    Starting,
-    /// As the window allows; freely where the upstream sends no headers.
-    Open,
-    /// Nobody goes before this moment.
-    Closed(Instant),
-}
-
-#[derive(Debug)]
-struct State {
-    generation: u64,
-    /// Counts the closings: answers to calls sent before one cannot open what came after it.
-    epoch: u64,
-    phase: Phase,
-    window: Option<Window>,
-    under_way: usize,
-    line: Line,
-    /// Closings by 429 in a row: each makes the next pause longer.
-    throttled: u32,
-    /// While set, those who waited are let through one by one: the next not before this moment.
-    spreading: Option<Instant>,
-}
 
 /// What the gate knows, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,17 +49,7 @@ impl Gate {
     /// A gate in its starting phase. `capacity` bounds the share of a single caller.
     #[must_use]
     pub fn new(settings: config::Pace, capacity: usize) -> Self {
-        let state = State {
-            generation: 0,
-            epoch: 0,
-            phase: Phase::Starting,
-            window: None,
-            under_way: 0,
-            line: Line::default(),
-            throttled: 0,
-            spreading: None,
-        };
-        Self { settings, capacity, state: Mutex::new(state), rescheduled: Notify::new() }
+        Self { settings, capacity, state: Mutex::new(State::new()), rescheduled: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -260,134 +219,6 @@ impl Gate {
         if waiting {
             self.rescheduled.notify_one();
         }
-    }
-}
-
-impl State {
-    /// A new token has a window of its own.
-    fn take_generation(&mut self, generation: u64) {
-        if generation != self.generation {
-            self.generation = generation;
-            self.epoch += 1;
-            self.phase = Phase::Starting;
-            self.window = None;
-            self.under_way = 0;
-            self.throttled = 0;
-        }
-    }
-
-    /// Whether one more may go now. Reopens the gate when its time has come.
-    fn admits(&mut self, now: Instant, settings: &config::Pace) -> bool {
-        if let Phase::Closed(until) = self.phase {
-            if now < until {
-                return false;
-            }
-            self.phase = Phase::Starting;
-            self.window = None;
-            self.spreading = (!self.line.is_empty()).then_some(now);
-        }
-        if self.spreading.is_some_and(|not_before| now < not_before) {
-            return false;
-        }
-        match (self.phase, &mut self.window) {
-            (Phase::Starting, _) => self.under_way < settings.initial_in_flight,
-            (_, None) => true,
-            (_, Some(window)) => {
-                if now >= window.resets_at + settings.reopen_margin {
-                    // A new window that nobody has told us about yet: its first answer will.
-                    self.window = None;
-                    self.phase = Phase::Starting;
-                    self.epoch += 1;
-                    return self.under_way < settings.initial_in_flight;
-                }
-                window.remaining(self.under_way) > 0
-            }
-        }
-    }
-
-    fn turn(&self) -> Turn {
-        Turn { generation: self.generation, epoch: self.epoch }
-    }
-
-    /// One goes out.
-    fn count_out(&mut self, now: Instant, settings: &config::Pace) {
-        self.under_way += 1;
-        if self.spreading.is_some() {
-            let gap = settings.spread.mul_f64(rand::rng().random_range(0.0..=2.0));
-            self.spreading = Some(now + gap);
-        }
-    }
-
-    /// Learns from an answer. `true` when the gate has just closed.
-    fn take_answer(&mut self, answer: &Answer, epoch: u64, now: Instant, settings: &config::Pace) -> bool {
-        if answer.status == StatusCode::TOO_MANY_REQUESTS {
-            let asked = answer.throttle_pause().unwrap_or_default();
-            let reset = answer.rate_limit.filter(|l| l.count >= l.allowed).map_or(Duration::ZERO, |l| l.reset);
-            // A renewed 429 after a pause makes the next one longer; more of the same burst do not.
-            if epoch == self.epoch {
-                self.throttled = self.throttled.saturating_add(1);
-            }
-            let growth = 2u32.saturating_pow(self.throttled.saturating_sub(1).min(6));
-            self.close(now + asked.max(reset) + settings.reopen_margin * growth, now, settings);
-            return true;
-        }
-        if epoch != self.epoch {
-            return false;
-        }
-        if let Some(limit) = answer.rate_limit {
-            match &mut self.window {
-                Some(window) => window.update(limit, now),
-                None => self.window = Some(Window::new(limit, now)),
-            }
-        }
-        let good = !answer.status.is_server_error() && answer.status != StatusCode::UNAUTHORIZED;
-        if good && self.phase == Phase::Starting {
-            self.phase = Phase::Open;
-            self.throttled = 0;
-        }
-        match self.window {
-            Some(window) if self.phase == Phase::Open && window.remaining(0) == 0 => {
-                self.close(window.resets_at + settings.reopen_margin, now, settings);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn close(&mut self, until: Instant, now: Instant, settings: &config::Pace) {
-        let jitter = settings.reopen_margin.mul_f64(rand::rng().random_range(0.0..=JITTER));
-        let until = (until + jitter).min(now + settings.max_pause);
-        match self.phase {
-            Phase::Closed(already) => self.phase = Phase::Closed(already.max(until)),
-            Phase::Starting | Phase::Open => {
-                self.epoch += 1;
-                self.phase = Phase::Closed(until);
-            }
-        }
-    }
-
-    /// When the gate opens again; `None` when it is not closed, or only until an answer comes.
-    fn opens_at(&self, settings: &config::Pace) -> Option<Instant> {
-        match (self.phase, &self.window) {
-            (Phase::Closed(until), _) => Some(until),
-            (Phase::Open, Some(window)) if window.remaining(self.under_way) == 0 => {
-                Some(window.resets_at + settings.reopen_margin)
-            }
-            _ => None,
-        }
-    }
-
-    /// About when one with so many ahead of it will go; `None` when that cannot be told.
-    fn turn_of(&self, ahead: usize, now: Instant, settings: &config::Pace) -> Option<Instant> {
-        let opens_at = self.opens_at(settings)?.max(now);
-        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        let windows = self.window.map_or(0, |w| ahead / w.allowed.max(1));
-        Some(opens_at + USUAL_WINDOW.min(settings.max_pause) * windows + settings.spread * ahead)
-    }
-
-    /// When the driver has something to do without being told.
-    fn next_moment(&self, settings: &config::Pace) -> Option<Instant> {
-        if self.line.is_empty() { None } else { self.opens_at(settings).max(self.spreading) }
     }
 }
 

@@ -8,7 +8,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Reads `Retry-After`: seconds (also with a fraction), or an HTTP date. A date in the past and a negative number are no pause.
 /// `None` for anything else.
 #[must_use]
-pub fn parse(text: &str) -> Option<Duration> {
+pub(crate) fn parse(text: &str) -> Option<Duration> {
     parse_at(text, SystemTime::now())
 }
 

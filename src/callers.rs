@@ -1,0 +1,192 @@
+//! Who calls, and what they may do: keys of a file, tokens of an issuer, or nobody in particular.
+//!
+//! - Neither keys nor an issuer configured: everybody is `anonymous`, and credentials are not looked at.
+//! - Keys or an issuer configured: credentials are needed, unless `auth.anonymous` also admits callers without any.
+//!   Wrong credentials are refused in either case. A keys file without keys admits nobody.
+//! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` refused without a look at
+//!   their signature. Right keys still pass from such an address: to find one costs a digest and one look into a map,
+//!   and a proxy's address must not lock out everybody behind it.
+
+pub mod browser;
+mod caller;
+mod credential;
+pub(crate) mod digest;
+mod keyring;
+mod keys;
+mod mint;
+pub mod proxies;
+mod rate;
+mod refusal;
+mod throttle;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
+
+pub use caller::{Caller, CallerKind, Guards, Permission, Permissions};
+pub use mint::{NewKey, new_key};
+pub use refusal::Refusal;
+
+use crate::config::{self, ConfigError};
+use credential::{Credential, Text};
+use keyring::KeyRing;
+use throttle::Throttle;
+
+/// Longer ones are no keys of ours: not even hashed.
+const MAX_KEY: usize = 512;
+
+/// Everybody who may call. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Callers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    keys: Option<KeyRing>,
+    anonymous: Option<Caller>,
+    wrong: Throttle,
+    refused: AtomicU64,
+}
+
+/// What is counted, for `/metrics` and `/readyz`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallerStats {
+    /// Keys in force.
+    pub keys: usize,
+    /// Times a changed keys file was taken over.
+    pub key_reloads: u64,
+    /// Times a changed keys file could not be used.
+    pub key_reload_failures: u64,
+    /// Requests whose credentials were refused or missing.
+    pub refused: u64,
+}
+
+/// A login at the OAuth door.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Who has logged in.
+    pub caller: Caller,
+    /// What to answer as access token: the caller's own key.
+    pub access_token: SecretString,
+}
+
+impl Callers {
+    /// Reads the keys file, if there is one.
+    ///
+    /// # Errors
+    /// A keys file that cannot be read or is wrong, or permissions or a token issuer that cannot be used.
+    pub fn open(auth: &config::Auth) -> Result<Self, ConfigError> {
+        let keys = auth.keys_file.as_deref().map(KeyRing::open).transpose()?;
+        let permissions = Permissions::from_words(&auth.anonymous_permissions.0).map_err(|word| {
+            ConfigError(format!(
+                "auth.anonymous_permissions: \"{word}\" is none; use \"disconnect\", \"read\", \"teardown\""
+            ))
+        })?;
+        let admits_anybody = keys.is_none() || auth.anonymous;
+        Ok(Self(Arc::new(Inner {
+            keys,
+            anonymous: admits_anybody.then(|| Caller::anonymous(permissions)),
+            wrong: Throttle::new(auth.wrong_key_rate),
+            refused: AtomicU64::new(0),
+        })))
+    }
+
+    /// Whether neither keys nor an issuer are configured, so that everybody is anonymous.
+    #[must_use]
+    pub fn is_keyless(&self) -> bool {
+        self.0.keys.is_none()
+    }
+
+    /// Recognises the caller of a request that came from `peer`.
+    ///
+    /// # Errors
+    /// Why the caller is not let in.
+    pub async fn authenticate(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Caller, Refusal> {
+        if let (true, Some(anonymous)) = (self.is_keyless(), &self.0.anonymous) {
+            return Ok(anonymous.clone());
+        }
+        let found = match credential::find(headers) {
+            Ok(Some(Credential::Key(key))) => self.by_key(key, peer),
+            Ok(Some(Credential::Bearer(token))) => self.by_key(token, peer),
+            Ok(None) => self.0.anonymous.clone().ok_or(Refusal::Missing),
+            Err(refusal) => Err(refusal),
+        };
+        self.counted(found)
+    }
+
+    /// Recognises the caller of the OAuth door by `Authorization: Basic` with name and key. Both must match. Without
+    /// keys, everybody may log in and gets back what was sent.
+    ///
+    /// # Errors
+    /// Why the caller is not let in.
+    pub fn log_in(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Login, Refusal> {
+        self.counted(credential::basic(headers).and_then(|pair| {
+            let (name, key) = pair.ok_or(Refusal::Missing)?;
+            if let (true, Some(anonymous)) = (self.is_keyless(), &self.0.anonymous) {
+                return Ok(Login { caller: anonymous.clone(), access_token: key });
+            }
+            let caller = self.by_key(Text(key.expose_secret()), peer)?;
+            if caller.name().as_ref() == name { Ok(Login { caller, access_token: key }) } else { Err(self.wrong(peer)) }
+        }))
+    }
+
+    /// Reads the keys file now, for SIGHUP. Says how many keys are in force.
+    ///
+    /// # Errors
+    /// The file cannot be used; the last keys stay in force. Also logged.
+    pub async fn reload(&self) -> Result<usize, ConfigError> {
+        let Some(keys) = &self.0.keys else { return Ok(0) };
+        keys.0.reload().await?;
+        Ok(keys.len())
+    }
+
+    /// Keeps up with the keys file until `stop`. Run it once, in a task of its own.
+    pub async fn watch(&self, stop: CancellationToken) {
+        let Some(keys) = &self.0.keys else { return };
+        stop.run_until_cancelled(keys.0.watch()).await;
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn stats(&self) -> CallerStats {
+        let keys = self.0.keys.as_ref();
+        CallerStats {
+            keys: keys.map_or(0, KeyRing::len),
+            key_reloads: keys.map_or(0, |keys| keys.0.reloads()),
+            key_reload_failures: keys.map_or(0, |keys| keys.0.failures()),
+            refused: self.0.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    fn by_key(&self, key: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
+        let known = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY).and_then(|keys| keys.find(key.0));
+        match known {
+            Some(caller) if caller.expires().is_some_and(|at| at <= SystemTime::now()) => Err(Refusal::KeyExpired),
+            Some(caller) => Ok(caller),
+            None => Err(self.wrong(peer)),
+        }
+    }
+
+    /// Counts a wrong credential, unless the address has to wait anyway.
+    fn wrong(&self, peer: IpAddr) -> Refusal {
+        if let Some(wait) = self.0.wrong.blocked(peer) {
+            return Refusal::Throttled(wait);
+        }
+        self.0.wrong.failed(peer);
+        Refusal::UnknownKey
+    }
+
+    fn counted<T>(&self, found: Result<T, Refusal>) -> Result<T, Refusal> {
+        if found.is_err() {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Keeps web pages away from a service that runs without keys on loopback.
+//!
+//! A page in a browser on the same machine can send requests to `127.0.0.1`, directly or through a name of its own
+//! that resolves there. Such requests give themselves away by their `Host`, `Origin` or `Sec-Fetch-Site`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
+
+use super::refusal::Refusal;
+
+/// Checks a request to a keyless service bound to loopback. `local` is the address that the service listens on.
+/// Requests without an `Origin`, or with our own, pass.
+///
+/// # Errors
+/// [`Refusal::ForeignOrigin`], with what gave the request away.
+pub fn check(headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> Result<(), Refusal> {
+    let foreign = |what| Err(Refusal::ForeignOrigin(what));
+    // The target's own authority, if there is one, outranks `Host` (RFC 9112, 3.2.2).
+    let mut hosts = headers.get_all(HOST).iter().map(|host| host.to_str().ok().and_then(|host| host.parse().ok()));
+    let host: Option<Authority> = match (uri.authority(), hosts.next()) {
+        (Some(authority), _) => Some(authority.clone()),
+        (None, Some(host)) => host,
+        // HTTP/1.0 without a host: no browser sends that.
+        (None, None) => return check_fetch(headers),
+    };
+    let Some(host) = host else { return foreign("Host") };
+    if hosts.next().is_some() || !is_loopback(host.host()) {
+        return foreign("Host");
+    }
+    for origin in headers.get_all(ORIGIN) {
+        let own = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok()).is_some_and(|origin| {
+            let port = origin.port_u16().unwrap_or(if origin.scheme_str() == Some("https") { 443 } else { 80 });
+            origin.host().is_some_and(is_loopback) && port == host.port_u16().unwrap_or(local.port())
+        });
+        if !own {
+            return foreign("Origin");
+        }
+    }
+    check_fetch(headers)
+}
+
+fn check_fetch(headers: &HeaderMap) -> Result<(), Refusal> {
+    let sites = headers.get_all("sec-fetch-site");
+    if sites.iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none")) {
+        Ok(())
+    } else {
+        Err(Refusal::ForeignOrigin("Sec-Fetch-Site"))
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|addr| addr.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
+        let headers =
+            headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
+        check(&headers, &Uri::from_static("/livez"), "127.0.0.1:8080".parse().unwrap())
+    }
+
+    #[test]
+    fn own_requests_pass() {
+        for headers in [
+            &[("host", "127.0.0.1:8080")][..],
+            &[("host", "localhost:8080")],
+            &[("host", "[::1]:8080")],
+            &[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")],
+            &[("host", "localhost:8080"), ("origin", "http://localhost:8080")],
+            &[("host", "localhost:8080"), ("sec-fetch-site", "none")],
+            &[],
+        ] {
+            assert_eq!(judge(headers), Ok(()), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn requests_of_other_sites_are_refused() {
+        for (headers, what) in [
+            (&[("host", "evil.example:8080")][..], "Host"),
+            (&[("host", "localhost.evil.example")], "Host"),
+            (&[("host", "127.0.0.1.evil.example")], "Host"),
+            (&[("host", "192.0.2.1:8080")], "Host"),
+            (&[("host", "a b")], "Host"),
+            (&[("host", "localhost:8080"), ("host", "evil.example")], "Host"),
+            (&[("host", "127.0.0.1:8080"), ("origin", "https://evil.example")], "Origin"),
+            (&[("host", "127.0.0.1:8080"), ("origin", "null")], "Origin"),
+            (&[("host", "127.0.0.1:8080"), ("origin", "http://localhost:3000")], "Origin"),
+            (&[("host", "127.0.0.1:8080"), ("origin", "http://localhost.evil.example:8080")], "Origin"),
+            (&[("host", "127.0.0.1:8080"), ("sec-fetch-site", "cross-site")], "Sec-Fetch-Site"),
+            (&[("host", "127.0.0.1:8080"), ("sec-fetch-site", "same-site")], "Sec-Fetch-Site"),
+            (&[("sec-fetch-site", "cross-site")], "Sec-Fetch-Site"),
+        ] {
+            // `collect` into a map keeps the last of a name; two hosts need `append`.
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            let judged = check(&map, &Uri::from_static("/"), "127.0.0.1:8080".parse().unwrap());
+            assert_eq!(judged, Err(Refusal::ForeignOrigin(what)), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_is_the_host() {
+        let target = Uri::from_static("http://evil.example/livez");
+        let headers = [(HOST, "localhost:8080".parse().unwrap())].into_iter().collect();
+        let judged = check(&headers, &target, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(judged, Err(Refusal::ForeignOrigin("Host")));
+    }
+}

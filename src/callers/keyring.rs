@@ -1,0 +1,53 @@
+//! The keys file as a source of keys that follow it.
+
+use std::path::{Path, PathBuf};
+
+use super::caller::Caller;
+use super::digest::Digest;
+use super::keys::KeySet;
+use crate::config::ConfigError;
+use crate::followed::{Content, Followed, Source, read};
+
+const KEY: &str = "auth.keys_file";
+
+#[derive(Debug)]
+pub(super) struct KeysFile(PathBuf);
+
+impl Source for KeysFile {
+    type Value = KeySet;
+
+    const NAME: &'static str = "the caller keys";
+
+    fn read(&self) -> Content {
+        Ok(vec![read(KEY, &self.0)?])
+    }
+
+    fn make(&self, content: &[Vec<u8>], previous: Option<&KeySet>) -> Result<KeySet, String> {
+        let explain = |problem: String| format!("{KEY} {}: {problem}", self.0.display());
+        let text = std::str::from_utf8(content.first().map(Vec::as_slice).unwrap_or_default())
+            .map_err(|error| explain(format!("is not UTF-8 text ({error}); check that it is the right file")))?;
+        KeySet::parse(text, previous.unwrap_or(&KeySet::default())).map_err(explain)
+    }
+}
+
+/// The keys in force.
+#[derive(Debug)]
+pub(super) struct KeyRing(pub(super) Followed<KeysFile>);
+
+impl KeyRing {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub(super) fn open(path: &Path) -> Result<Self, ConfigError> {
+        Followed::open(KeysFile(path.to_owned())).map(Self)
+    }
+
+    pub(super) fn find(&self, key: &str) -> Option<Caller> {
+        self.0.get().get(Digest::of(key.as_bytes())).cloned()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.get().len()
+    }
+}

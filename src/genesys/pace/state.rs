@@ -1,0 +1,184 @@
+//! What the gate knows and how it moves: starting, open, closed until a moment. No waiting happens here.
+
+use http::StatusCode;
+use rand::RngExt as _;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::line::{Line, Turn};
+use super::window::Window;
+use crate::config;
+use crate::genesys::answer::Answer;
+
+/// Share of the reopening margin that is added at random.
+const JITTER: f64 = 0.25;
+/// Assumed length of a window that has not told its own.
+const USUAL_WINDOW: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Few under way until the upstream has given a good answer.
+    Starting,
+    /// As the window allows; freely where the upstream sends no headers.
+    Open,
+    /// Nobody goes before this moment.
+    Closed(Instant),
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) generation: u64,
+    /// Counts the closings: answers to calls sent before one cannot open what came after it.
+    pub(super) epoch: u64,
+    pub(super) phase: Phase,
+    pub(super) window: Option<Window>,
+    pub(super) under_way: usize,
+    pub(super) line: Line,
+    /// Closings by 429 in a row: each makes the next pause longer.
+    pub(super) throttled: u32,
+    /// While set, those who waited are let through one by one: the next not before this moment.
+    pub(super) spreading: Option<Instant>,
+}
+
+impl State {
+    /// A gate that knows nothing yet.
+    pub(super) fn new() -> Self {
+        Self {
+            generation: 0,
+            epoch: 0,
+            phase: Phase::Starting,
+            window: None,
+            under_way: 0,
+            line: Line::default(),
+            throttled: 0,
+            spreading: None,
+        }
+    }
+
+    /// A new token has a window of its own.
+    pub(super) fn take_generation(&mut self, generation: u64) {
+        if generation != self.generation {
+            self.generation = generation;
+            self.epoch += 1;
+            self.phase = Phase::Starting;
+            self.window = None;
+            self.under_way = 0;
+            self.throttled = 0;
+        }
+    }
+
+    /// Whether one more may go now. Reopens the gate when its time has come.
+    pub(super) fn admits(&mut self, now: Instant, settings: &config::Pace) -> bool {
+        if let Phase::Closed(until) = self.phase {
+            if now < until {
+                return false;
+            }
+            self.phase = Phase::Starting;
+            self.window = None;
+            self.spreading = (!self.line.is_empty()).then_some(now);
+        }
+        if self.spreading.is_some_and(|not_before| now < not_before) {
+            return false;
+        }
+        match (self.phase, &mut self.window) {
+            (Phase::Starting, _) => self.under_way < settings.initial_in_flight,
+            (_, None) => true,
+            (_, Some(window)) => {
+                if now >= window.resets_at + settings.reopen_margin {
+                    // A new window that nobody has told us about yet: its first answer will.
+                    self.window = None;
+                    self.phase = Phase::Starting;
+                    self.epoch += 1;
+                    return self.under_way < settings.initial_in_flight;
+                }
+                window.remaining(self.under_way) > 0
+            }
+        }
+    }
+
+    pub(super) fn turn(&self) -> Turn {
+        Turn { generation: self.generation, epoch: self.epoch }
+    }
+
+    /// One goes out.
+    pub(super) fn count_out(&mut self, now: Instant, settings: &config::Pace) {
+        self.under_way += 1;
+        if self.spreading.is_some() {
+            let gap = settings.spread.mul_f64(rand::rng().random_range(0.0..=2.0));
+            self.spreading = Some(now + gap);
+        }
+    }
+
+    /// Learns from an answer. `true` when the gate has just closed.
+    pub(super) fn take_answer(&mut self, answer: &Answer, epoch: u64, now: Instant, settings: &config::Pace) -> bool {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            let asked = answer.throttle_pause().unwrap_or_default();
+            let reset = answer.rate_limit.filter(|l| l.count >= l.allowed).map_or(Duration::ZERO, |l| l.reset);
+            // A renewed 429 after a pause makes the next one longer; more of the same burst do not.
+            if epoch == self.epoch {
+                self.throttled = self.throttled.saturating_add(1);
+            }
+            let growth = 2u32.saturating_pow(self.throttled.saturating_sub(1).min(6));
+            self.close(now + asked.max(reset) + settings.reopen_margin * growth, now, settings);
+            return true;
+        }
+        if epoch != self.epoch {
+            return false;
+        }
+        if let Some(limit) = answer.rate_limit {
+            match &mut self.window {
+                Some(window) => window.update(limit, now),
+                None => self.window = Some(Window::new(limit, now)),
+            }
+        }
+        let good = !answer.status.is_server_error() && answer.status != StatusCode::UNAUTHORIZED;
+        if good && self.phase == Phase::Starting {
+            self.phase = Phase::Open;
+            self.throttled = 0;
+        }
+        match self.window {
+            Some(window) if self.phase == Phase::Open && window.remaining(0) == 0 => {
+                self.close(window.resets_at + settings.reopen_margin, now, settings);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn close(&mut self, until: Instant, now: Instant, settings: &config::Pace) {
+        let jitter = settings.reopen_margin.mul_f64(rand::rng().random_range(0.0..=JITTER));
+        let until = (until + jitter).min(now + settings.max_pause);
+        match self.phase {
+            Phase::Closed(already) => self.phase = Phase::Closed(already.max(until)),
+            Phase::Starting | Phase::Open => {
+                self.epoch += 1;
+                self.phase = Phase::Closed(until);
+            }
+        }
+    }
+
+    /// When the gate opens again; `None` when it is not closed, or only until an answer comes.
+    pub(super) fn opens_at(&self, settings: &config::Pace) -> Option<Instant> {
+        match (self.phase, &self.window) {
+            (Phase::Closed(until), _) => Some(until),
+            (Phase::Open, Some(window)) if window.remaining(self.under_way) == 0 => {
+                Some(window.resets_at + settings.reopen_margin)
+            }
+            _ => None,
+        }
+    }
+
+    /// About when one with so many ahead of it will go; `None` when that cannot be told.
+    pub(super) fn turn_of(&self, ahead: usize, now: Instant, settings: &config::Pace) -> Option<Instant> {
+        let opens_at = self.opens_at(settings)?.max(now);
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        let windows = self.window.map_or(0, |w| ahead / w.allowed.max(1));
+        Some(opens_at + USUAL_WINDOW.min(settings.max_pause) * windows + settings.spread * ahead)
+    }
+
+    /// When the driver has something to do without being told.
+    pub(super) fn next_moment(&self, settings: &config::Pace) -> Option<Instant> {
+        if self.line.is_empty() { None } else { self.opens_at(settings).max(self.spreading) }
+    }
+}
+

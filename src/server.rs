@@ -1,0 +1,184 @@
+//! The listening side: serves a router over HTTP/1.1, plain or TLS, and survives callers that misbehave.
+//!
+//! `axum::serve` installs no timer, so that half a request head stays open for ever and holds a shutdown. Here
+//! - a request head is complete within `header_timeout` or the connection is cut, while a connection that waits for
+//!   its *next* request may wait `idle_timeout`;
+//! - beyond `max_connections` nobody is accepted and nobody is reset: new callers wait in the backlog;
+//! - failing accepts (no descriptors left) are waited out, without spinning and without giving up;
+//! - `stop` drains, `kill` drops.
+
+mod connection;
+mod peer;
+mod phase;
+mod refusal;
+mod service;
+mod stats;
+pub mod tls;
+mod transport;
+mod watched;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::config;
+
+pub use peer::Peer;
+pub use refusal::{RefusalBody, refusal_body};
+pub use stats::ServeStats;
+pub use tls::TlsSource;
+
+/// Connections the kernel holds for us before we accept them.
+const BACKLOG: u32 = 4096;
+
+/// Waits after a failed accept grow from the first to the second.
+const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// On `stop`, the backlog and connections without a request under way are looked at for so long, lest a request that
+/// has already arrived in the kernel be reset.
+const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// How connections are treated.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// Connections held open at once; more wait in the backlog.
+    pub max_connections: usize,
+    /// Longest time for the first byte and the whole head of a request, and for a TLS handshake.
+    pub header_timeout: Duration,
+    /// Longest time that a connection waits for its next request.
+    pub idle_timeout: Duration,
+    /// Longest time in which a caller takes no byte of its answer.
+    pub write_timeout: Duration,
+    /// Encrypts connections; plain HTTP without.
+    pub tls: Option<TlsSource>,
+    /// Renders the body of an answer to a head that could not be read (400, 414, 431); `application/json`.
+    pub refusal_body: RefusalBody,
+    /// What is counted; keep a clone for `/metrics`.
+    pub stats: Arc<ServeStats>,
+}
+
+impl ServeSettings {
+    /// Settings from `[server]`, plain HTTP, with the defaults of what is not configured.
+    #[must_use]
+    pub fn new(server: &config::Server) -> Self {
+        Self {
+            max_connections: server.max_connections,
+            header_timeout: server.header_timeout,
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            tls: None,
+            refusal_body,
+            stats: Arc::default(),
+        }
+    }
+}
+
+/// Raises the soft limit of open descriptors to the hard one and returns it. Call once, before anything listens.
+///
+/// # Errors
+/// The system refuses; the old limit then holds.
+pub fn raise_descriptor_limit() -> io::Result<u64> {
+    rlimit::increase_nofile_limit(u64::MAX)
+}
+
+/// Listens on `addr`, with `SO_REUSEADDR` and a backlog of 4,096. Port 0 takes a free one.
+///
+/// # Errors
+/// The address is in use, not ours, or not allowed. Needs a runtime to be running.
+pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves `app` until `stop`, then drains: nothing more is accepted, connections that wait for a request close, and
+/// requests under way finish. Returns when every connection is done; `kill` drops what is left.
+pub async fn serve(
+    listener: TcpListener,
+    app: axum::Router,
+    settings: ServeSettings,
+    stop: CancellationToken,
+    kill: CancellationToken,
+) {
+    let slots = Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let tracker = TaskTracker::new();
+    let shared = Arc::new(connection::Shared { app, settings, stop: stop.clone(), kill: kill.clone() });
+    let start = |(stream, addr): (TcpStream, SocketAddr), slot: OwnedSemaphorePermit| {
+        tracker.spawn(connection::run(Arc::clone(&shared), stream, addr, slot));
+    };
+    let mut accepts = Accepts::default();
+
+    loop {
+        let taken = async {
+            // The slot comes first: without one the caller stays in the backlog, where it is not reset.
+            let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
+            Some((accepts.next(&listener, &shared.settings.stats).await, slot))
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            taken = taken => match taken {
+                Some((accepted, slot)) => start(accepted, slot),
+                None => break,
+            },
+        }
+    }
+
+    // Who has come before the stop is served: dropping the listener would reset them.
+    let until = Instant::now() + LAST_LOOK;
+    while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
+        let Ok(Ok(accepted)) = timeout_at(until, listener.accept()).await else { break };
+        start(accepted, slot);
+    }
+    drop(listener);
+    tracker.close();
+    tracker.wait().await;
+}
+
+/// Accepting, with the failures of one episode counted.
+#[derive(Debug, Default)]
+struct Accepts {
+    failures: u32,
+}
+
+impl Accepts {
+    /// The next connection, however many accepts fail before.
+    async fn next(&mut self, listener: &TcpListener, stats: &ServeStats) -> (TcpStream, SocketAddr) {
+        loop {
+            match listener.accept().await {
+                Ok(accepted) => {
+                    if self.failures > 0 {
+                        info!(server.accept.failures = self.failures, "accepting connections again");
+                        self.failures = 0;
+                    }
+                    return accepted;
+                }
+                // The caller went away between its connect and our accept: nothing is wrong here.
+                Err(error) if is_callers_fault(&error) => stats.accept_failed(),
+                Err(error) => {
+                    stats.accept_failed();
+                    if self.failures == 0 {
+                        warn!(%error, "cannot accept connections; waiting and trying again (raise the limit of open files if it is one)");
+                    }
+                    self.failures = self.failures.saturating_add(1);
+                    let (least, most) = ACCEPT_BACKOFF;
+                    tokio::time::sleep((least * self.failures.min(64)).min(most)).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_callers_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}

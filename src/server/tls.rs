@@ -1,0 +1,152 @@
+//! TLS and mutual TLS for our listener, from PEM files that are followed.
+
+mod subject;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, ConfigError};
+use crate::followed::{Content, Followed, Source, read};
+
+pub(super) use subject::common_name;
+
+const CERT: &str = "server.tls.cert";
+const KEY: &str = "server.tls.key";
+const CLIENT_CA: &str = "server.tls.client_ca";
+
+/// Makes aws-lc-rs the cryptography of this process, for the listener and for every client. May be called again.
+pub fn install_crypto_provider() {
+    if CryptoProvider::get_default().is_none() {
+        // An error means that another thread was faster; there is only one provider in this program.
+        drop(aws_lc_rs::default_provider().install_default());
+    }
+}
+
+/// What TLS connections are accepted with. Follows its files: a half-written or mismatching pair keeps the last one.
+#[derive(Debug, Clone)]
+pub struct TlsSource(Arc<Followed<PemFiles>>);
+
+impl TlsSource {
+    /// Reads and checks the files of `[server.tls]`; `None` when none are configured.
+    ///
+    /// # Errors
+    /// A key without its partner, or a file that cannot be used; the text names key, path and remedy.
+    pub fn open(tls: &config::Tls) -> Result<Option<Self>, ConfigError> {
+        if tls.cert.is_none() && tls.key.is_none() && tls.client_ca.is_none() {
+            return Ok(None);
+        }
+        if tls.cert.is_none() || tls.key.is_none() {
+            return Err(ConfigError(format!("{CERT} and {KEY} belong together; set both, or none and no {CLIENT_CA}")));
+        }
+        Followed::open(PemFiles(tls.clone())).map(|followed| Some(Self(Arc::new(followed))))
+    }
+
+    /// Looks for changed files until `stop`. Run it once, in a task of its own.
+    pub async fn watch(&self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.0.watch()).await;
+    }
+
+    /// Reads the files now, for SIGHUP.
+    ///
+    /// # Errors
+    /// They cannot be used; the last ones stay in force. Also logged.
+    pub async fn reload(&self) -> Result<(), ConfigError> {
+        self.0.reload().await
+    }
+
+    /// Times changed files were taken over.
+    #[must_use]
+    pub fn reloads(&self) -> u64 {
+        self.0.reloads()
+    }
+
+    /// Times changed files could not be used.
+    #[must_use]
+    pub fn reload_failures(&self) -> u64 {
+        self.0.failures()
+    }
+
+    pub(super) fn current(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.get().0)
+    }
+}
+
+#[derive(Debug)]
+struct PemFiles(config::Tls);
+
+/// A checked configuration of rustls.
+#[derive(Debug)]
+struct Checked(Arc<ServerConfig>);
+
+impl Source for PemFiles {
+    type Value = Checked;
+
+    const NAME: &'static str = "the TLS files";
+
+    fn read(&self) -> Content {
+        let files = [(CERT, &self.0.cert), (KEY, &self.0.key), (CLIENT_CA, &self.0.client_ca)];
+        files.into_iter().filter_map(|(key, path)| Some(read(key, path.as_deref()?))).collect()
+    }
+
+    fn make(&self, content: &[Vec<u8>], _previous: Option<&Checked>) -> Result<Checked, String> {
+        let part = |at: usize| content.get(at).map(Vec::as_slice).unwrap_or_default();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("server.tls: {error}"))?;
+        let builder = match &self.0.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let wrong = |why: String| {
+                    problem(CLIENT_CA, Some(path), &format!("{why}; it must hold the CA's certificates in PEM"))
+                };
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates(part(2)).map_err(wrong)? {
+                    roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| wrong(error.to_string()))?)
+            }
+        };
+        let chain = certificates(part(0)).map_err(|why| {
+            problem(
+                CERT,
+                self.0.cert.as_deref(),
+                &format!("{why}; it must hold the certificate chain in PEM, the server's own first"),
+            )
+        })?;
+        let key = PrivateKeyDer::from_pem_slice(part(1)).map_err(|_| {
+            problem(KEY, self.0.key.as_deref(), "holds no usable private key; it must be in PEM and without a password")
+        })?;
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+            let cert = self.0.cert.as_deref().unwrap_or(Path::new("")).display();
+            problem(
+                KEY,
+                self.0.key.as_deref(),
+                &format!("does not go with {CERT} {cert} ({error}); write both files of one pair"),
+            )
+        })?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Checked(Arc::new(config)))
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err("holds no certificate".to_owned()),
+        Err(_) => Err("is not valid PEM".to_owned()),
+    }
+}
+
+fn problem(key: &str, path: Option<&Path>, what: &str) -> String {
+    format!("{key} {}: {what}", path.unwrap_or(Path::new("")).display())
+}

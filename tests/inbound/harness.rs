@@ -1,0 +1,127 @@
+//! A server under test, and callers that speak HTTP by hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::Extension;
+use axum::routing::{get, post};
+use hangup::config::Config;
+use hangup::server::{Peer, ServeSettings, ServeStats, bind, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than anything here takes; a test that waits so long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Server {
+    pub(crate) addr: SocketAddr,
+    pub(crate) stop: CancellationToken,
+    pub(crate) kill: CancellationToken,
+    pub(crate) stats: Arc<ServeStats>,
+    /// A request to `/gate` is answered when it gets a permit of this.
+    pub(crate) gate: Arc<Semaphore>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) fn start(adjust: impl FnOnce(&mut ServeSettings)) -> Self {
+        let mut settings = ServeSettings::new(&Config::defaults().server);
+        settings.header_timeout = Duration::from_millis(300);
+        adjust(&mut settings);
+        let gate = Arc::new(Semaphore::new(0));
+        let waits = Arc::clone(&gate);
+        let app = axum::Router::new()
+            .route("/", get(|| async { "hello" }).post(|body: String| async move { body }))
+            .route("/unread", post(|| async { "not read" }))
+            .route("/large", get(|| async { "x".repeat(16 << 20) }))
+            .route(
+                "/peer",
+                get(|Extension(peer): Extension<Peer>| async move {
+                    format!("{} {} {}", peer.addr, peer.tls, peer.client_certificate.as_deref().unwrap_or("-"))
+                }),
+            )
+            .route(
+                "/gate",
+                get(move || async move {
+                    waits.acquire().await.unwrap().forget();
+                    "through"
+                }),
+            );
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
+        let stats = Arc::clone(&settings.stats);
+        let task = tokio::spawn(serve(listener, app, settings, stop.clone(), kill.clone()));
+        Self { addr, stop, kill, stats, gate, task }
+    }
+
+    pub(crate) async fn connect(&self) -> Caller {
+        Caller(TcpStream::connect(self.addr).await.unwrap())
+    }
+
+    /// Waits until the server has returned.
+    pub(crate) async fn ended(self) {
+        timeout(PATIENCE, self.task).await.expect("the server does not end").unwrap();
+    }
+
+    /// Waits until so many connections are open.
+    pub(crate) async fn open(&self, count: usize) {
+        let wanted = async {
+            while self.stats.open() != count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, wanted).await.unwrap_or_else(|_| panic!("{} open, not {count}", self.stats.open()));
+    }
+}
+
+pub(crate) struct Caller<S = TcpStream>(pub(crate) S);
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Caller<S> {
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads one answer with a content length: head and body.
+    pub(crate) async fn answer(&mut self) -> (String, String) {
+        timeout(PATIENCE, async {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(self.0.read_u8().await.expect("the connection ends within an answer"));
+            }
+            let head = String::from_utf8(head).unwrap();
+            let length: usize = head
+                .lines()
+                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
+                .expect("an answer without a length");
+            let mut body = vec![0; length];
+            self.0.read_exact(&mut body).await.unwrap();
+            (head, String::from_utf8(body).unwrap())
+        })
+        .await
+        .expect("no answer")
+    }
+
+    pub(crate) async fn get(&mut self, path: &str) -> (String, String) {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+        self.answer().await
+    }
+
+    /// Waits for the other side to close and returns what came before. A reset counts as closed.
+    pub(crate) async fn closed(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let read = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await.expect("the connection stays open");
+        drop(read);
+        rest
+    }
+
+    /// Whether nothing, not even the end, arrives for a while.
+    pub(crate) async fn is_quiet(&mut self) -> bool {
+        timeout(Duration::from_millis(200), self.0.read_u8()).await.is_err()
+    }
+}

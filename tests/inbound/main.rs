@@ -1,0 +1,7 @@
+//! The listening side on real sockets.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
+mod harness;
+mod serving;
+mod tls;
