@@ -1,0 +1,103 @@
+//! Authenticates a request: who calls, and may it do this.
+
+use http::HeaderMap;
+use http::request::Parts;
+
+use super::App;
+use super::exchange::Exchange;
+use crate::callers::{Caller, Permission, Refusal, browser};
+use crate::config::Mode;
+use crate::disconnect::Origin;
+use crate::problem::{Code, Problem};
+use crate::server::Peer;
+
+/// Somebody who may do what was asked.
+#[derive(Debug)]
+pub(super) struct Authenticated {
+    pub(super) caller: Caller,
+    pub(super) origin: Origin,
+}
+
+/// Recognises the caller, checks its permission, and charges its rate.
+pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permission) -> Result<Authenticated, Refused> {
+    let exchange = exchange(parts);
+    keep_pages_away(app, parts)?;
+    let caller = app.callers.authenticate(&parts.headers, exchange.addr).await?;
+    exchange.note(|note| note.caller = Some(caller.name().clone()));
+    app.metrics.caller_request(caller.name());
+    if !caller.may(permission) {
+        let detail = format!(
+            "the caller \"{}\" lacks the permission \"{}\"; whoever runs this service can give it (permissions of the \
+             key, or auth.anonymous_permissions)",
+            caller.name(),
+            permission.as_str()
+        );
+        return Err(Problem::new(Code::ForbiddenCaller, detail).into());
+    }
+    if let Err(pause) = caller.charge() {
+        let detail = "this key's rate is used up; repeat after Retry-After, or ask for a higher rate";
+        return Err(Problem::new(Code::CallerRateLimited, detail).retry_after(pause).into());
+    }
+    let origin = Origin {
+        caller: caller.name().clone(),
+        request_id: exchange.request_id.clone(),
+        traceparent: exchange.traceparent.clone(),
+        guards: caller.guards().cloned(),
+        observe: caller.mode() == Some(Mode::Observe),
+    };
+    Ok(Authenticated { caller, origin })
+}
+
+/// Without keys on loopback, pages in a browser on the same machine must not reach us.
+pub(super) fn keep_pages_away(app: &App, parts: &Parts) -> Result<(), Refused> {
+    if let Some(bind) = app.keyless_bind {
+        browser::check(&parts.headers, &parts.uri, bind)?;
+    }
+    Ok(())
+}
+
+/// The request's exchange; the outermost layer has put it there.
+pub(super) fn exchange(parts: &Parts) -> Exchange {
+    parts.extensions.get::<Exchange>().cloned().unwrap_or_else(Exchange::detached)
+}
+
+/// The address of the socket.
+pub(super) fn peer(parts: &Parts) -> Option<&Peer> {
+    parts.extensions.get::<Peer>()
+}
+
+/// A refusal on its way out, with the headers that go with it.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) problem: Problem,
+    pub(super) headers: HeaderMap,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self { problem, headers: HeaderMap::new() }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let code = match &refusal {
+            Refusal::Throttled(_) => Code::CallerRateLimited,
+            Refusal::IssuerUnavailable(_) => Code::UpstreamUnavailable,
+            Refusal::ForeignOrigin(_) => Code::ForbiddenOrigin,
+            _ => Code::Unauthenticated,
+        };
+        let mut problem = Problem::new(code, refusal.to_string());
+        problem.retry_after = refusal.retry_after();
+        let challenge = refusal.www_authenticate().map(|value| (http::header::WWW_AUTHENTICATE, value));
+        Self { problem, headers: challenge.into_iter().collect() }
+    }
+}
+
+impl axum::response::IntoResponse for Refused {
+    fn into_response(self) -> axum::response::Response {
+        let mut response = self.problem.into_response();
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}

@@ -1,0 +1,170 @@
+//! The outermost layer: gives each request an id, renders problems, and writes the one line about it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method, header};
+use tokio::time::Instant;
+
+use super::App;
+use super::answer::{Outgoing, render};
+use super::routes::label;
+use crate::server::Peer;
+
+const REQUEST_ID: &str = "x-request-id";
+const CORRELATION_ID: &str = "inin-correlation-id";
+/// Longest id that is taken over.
+const LONGEST_ID: usize = 128;
+/// Logged when the caller hung up before it was answered.
+const CALLER_GONE: u16 = 499;
+
+/// What handlers know and tell about their request. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Exchange {
+    /// Taken over from the caller, or made.
+    pub(super) request_id: Arc<str>,
+    /// `ININ-Correlation-Id` that the caller sent.
+    pub(super) correlation_id: Option<Arc<str>>,
+    /// W3C trace context, taken over.
+    pub(super) traceparent: Option<Arc<str>>,
+    /// The caller's address, behind the proxies that are trusted.
+    pub(super) addr: IpAddr,
+    note: Arc<Mutex<Note>>,
+}
+
+/// What the line about a request says beyond method, route and status.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Note {
+    pub(super) caller: Option<Arc<str>>,
+    pub(super) conversation: Option<String>,
+    pub(super) participant: Option<String>,
+    pub(super) outcome: Option<&'static str>,
+    pub(super) code: Option<&'static str>,
+    pub(super) attempts: Option<u32>,
+    pub(super) upstream_status: Option<u16>,
+    pub(super) correlation_id: Option<String>,
+    pub(super) cause: Option<String>,
+}
+
+impl Exchange {
+    /// For requests that did not pass the outermost layer.
+    pub(super) fn detached() -> Self {
+        Self {
+            request_id: uuid::Uuid::new_v4().to_string().into(),
+            correlation_id: None,
+            traceparent: None,
+            addr: IpAddr::from([127, 0, 0, 1]),
+            note: Arc::default(),
+        }
+    }
+
+    /// Adds to the line about this request.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Note)) {
+        change(&mut self.note.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Ids are taken over when they are visible ASCII and not too long.
+fn taken_over(headers: &HeaderMap, name: &str) -> Option<Arc<str>> {
+    let value = headers.get(name)?.as_bytes();
+    let fits = (1..=LONGEST_ID).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+    if fits { std::str::from_utf8(value).ok().map(Arc::from) } else { None }
+}
+
+/// `traceparent` as the W3C defines it: lower-case hexadecimal in four parts.
+fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let lengths = value.split('-').map(str::len);
+    let hex = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'));
+    (hex && lengths.eq([2, 32, 16, 2])).then(|| value.into())
+}
+
+/// See the module.
+pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.addr.ip());
+    let exchange = Exchange {
+        request_id: taken_over(headers, REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
+        correlation_id: taken_over(headers, CORRELATION_ID),
+        traceparent: traceparent(headers),
+        addr: app.proxies.caller_addr(headers, peer),
+        note: Arc::default(),
+    };
+    let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    let mut line = Line { app: app.clone(), exchange, route, method: request.method().clone(), started: Instant::now(), status: None };
+    let accept = accept_of(request.headers());
+    request.extensions_mut().insert(line.exchange.clone());
+    let mut response = next.run(request).await;
+    if let Some(Outgoing(problem)) = response.extensions_mut().remove::<Outgoing>() {
+        render(&problem, &accept, &line.exchange.request_id, &mut response);
+        line.exchange.note(|note| {
+            note.code = Some(problem.code.name());
+            if let Some(upstream) = problem.upstream {
+                note.upstream_status = Some(upstream.status);
+                note.correlation_id = upstream.correlation_id.or(note.correlation_id.take());
+            }
+            note.cause = Some(problem.detail);
+        });
+    }
+    line.stamp(response.headers_mut());
+    line.status = Some(response.status().as_u16());
+    response
+}
+
+/// `Accept` alone: the request is gone when the answer is rendered.
+fn accept_of(headers: &HeaderMap) -> HeaderMap {
+    headers.get_all(header::ACCEPT).iter().map(|value| (header::ACCEPT, value.clone())).collect()
+}
+
+/// Writes the line about a request when it is dropped: also when the caller hung up.
+struct Line {
+    app: App,
+    exchange: Exchange,
+    route: &'static str,
+    method: Method,
+    started: Instant,
+    status: Option<u16>,
+}
+
+impl Line {
+    /// The ids that every answer carries.
+    fn stamp(&self, headers: &mut HeaderMap) {
+        let id = |text: &str| HeaderValue::from_str(text).ok();
+        if let Some(value) = id(&self.exchange.request_id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        if !headers.contains_key(CORRELATION_ID) {
+            let note = self.exchange.note.lock().unwrap_or_else(PoisonError::into_inner);
+            let upstream = note.correlation_id.as_deref();
+            let chosen = upstream.or(self.exchange.correlation_id.as_deref()).unwrap_or(&self.exchange.request_id);
+            if let Some(value) = id(chosen) {
+                headers.insert(CORRELATION_ID, value);
+            }
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let status = self.status.unwrap_or(CALLER_GONE);
+        self.app.metrics.request(self.route, status, duration);
+        let note = self.exchange.note.lock().unwrap_or_else(PoisonError::into_inner);
+        // Probes come every second or so and say nothing new.
+        if matches!(self.route, "/livez" | "/readyz" | "/metrics") && status < 400 {
+            return;
+        }
+        tracing::info!(
+            event = "request", request_id = &*self.exchange.request_id, method = self.method.as_str(), route = self.route,
+            status, caller = note.caller.as_deref(), caller_addr = %self.exchange.addr,
+            conversation_id = note.conversation.as_deref(), participant_id = note.participant.as_deref(),
+            outcome = note.outcome, code = note.code, attempts = note.attempts, upstream_status = note.upstream_status,
+            correlation_id = note.correlation_id.as_deref(), cause = note.cause.as_deref(),
+            trace_id = self.exchange.traceparent.as_deref().and_then(|t| t.get(3..35)),
+            duration_ms = duration.as_secs_f64() * 1000.0, "request"
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! `/livez`, `/readyz`, `/metrics`: for operators. None of them touches the upstream.
+
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::App;
+use super::answer::json as answer;
+
+/// The process runs and answers.
+pub(super) async fn livez() -> Response {
+    answer(StatusCode::OK, &json!({"ok": true}))
+}
+
+/// There is a usable token and we are not leaving; else why not. Observe mode is said, and is no reason to be not ready.
+pub(super) async fn readyz(State(app): State<App>) -> Response {
+    let mut reasons: Vec<String> = Vec::new();
+    if app.shutdown.not_ready.is_cancelled() {
+        reasons.push("shutting down".to_owned());
+    }
+    reasons.extend(app.disconnector.client().tokens().not_ready());
+    let ready = reasons.is_empty();
+    if app.disconnector.observing() {
+        reasons.push("observe mode: nothing is disconnected".to_owned());
+    }
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response = answer(status, &json!({"ok": ready, "reasons": reasons}));
+    if !ready {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Prometheus text.
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    let text = app.metrics.text(app.disconnector.client());
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
