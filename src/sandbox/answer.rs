@@ -8,14 +8,17 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+/// Name of the limit on one token's requests.
+pub(crate) const LIMIT: &str = "client.credentials.token.rate.per.minute";
+
 /// An error answer before it has its correlation id.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: Cow<'static, str>,
     pub(crate) message: Cow<'static, str>,
-    /// Name and value of the limit that a 429 speaks of.
-    pub(crate) limit: Option<(&'static str, u32)>,
+    /// The limit that a 429 speaks of.
+    pub(crate) limit: Option<u32>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Sent instead of the upstream's form.
     pub(crate) body: Option<String>,
@@ -63,8 +66,8 @@ impl Problem {
             "details": [],
             "errors": [],
         });
-        if let Some((key, value)) = self.limit {
-            body["limit"] = json!({ "key": key, "namespace": "platform.api", "value": value });
+        if let Some(value) = self.limit {
+            body["limit"] = json!({ "key": LIMIT, "namespace": "platform.api", "value": value });
         }
         self.finish(&body)
     }

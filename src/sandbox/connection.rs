@@ -22,8 +22,8 @@ use tower::ServiceExt;
 
 use super::lock;
 
-/// A request head must have come within this.
-const HEAD: Duration = Duration::from_secs(30);
+/// A request head must have come within this, counted from the answer before it: longer than clients keep a connection.
+const HEAD: Duration = Duration::from_secs(75);
 /// Time for what is under way when the sandbox stops.
 const DRAIN: Duration = Duration::from_secs(1);
 

@@ -11,9 +11,9 @@ use http::{Request, StatusCode};
 use uuid::Uuid;
 
 use super::Sandbox;
-use super::answer::Problem;
+use super::answer::{LIMIT, Problem};
 use super::api::Incoming;
-use super::call::{Call, Flaw};
+use super::call::Call;
 use super::connection::Link;
 use super::faults::act;
 use super::journal::{Kind, Record};
@@ -35,15 +35,16 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
         entry.reused = link.as_ref().is_some_and(|l| l.reused());
     });
 
-    let (result, rate) = match admit(&sandbox, &call, &parts, &mut record) {
-        Err((problem, rate)) => (Err(problem), rate),
-        Ok(rate) => match axum::body::to_bytes(body, LARGEST).await {
-            Err(_) => (Err(too_large()), rate),
-            Ok(body) => {
-                let incoming = Incoming { call: &call, parts: &parts, body: &body };
-                (act::meet(&sandbox, &incoming, link.as_deref(), &mut record).await, rate)
-            }
-        },
+    // Read in any case, so that a refusal leaves the connection fit for use.
+    let body = axum::body::to_bytes(body, LARGEST).await;
+    let (admitted, rate) = admit(&sandbox, &parts, &mut record);
+    let result = match (admitted, body) {
+        (Err(problem), _) => Err(problem),
+        (Ok(()), Err(_)) => Err(too_large()),
+        (Ok(()), Ok(body)) => {
+            let incoming = Incoming { call: &call, parts: &parts, body: &body };
+            act::meet(&sandbox, &incoming, link.as_deref(), &mut record).await
+        }
     };
     let mut response = result.unwrap_or_else(|problem| match call.kind {
         Kind::Login => problem.login(),
@@ -56,15 +57,10 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
 }
 
 /// Lets a request in by its token, and counts it against the token's window.
-fn admit(
-    sandbox: &Sandbox,
-    call: &Call,
-    parts: &Parts,
-    record: &mut Record,
-) -> Result<Option<Rate>, (Problem, Option<Rate>)> {
-    let outside = call.flaw == Some(Flaw::NoSuchPath) && !parts.uri.path().starts_with("/api/");
-    if call.kind == Kind::Login || parts.uri.path() == "/oauth/token" || outside {
-        return Ok(None);
+fn admit(sandbox: &Sandbox, parts: &Parts, record: &mut Record) -> (Result<(), Problem>, Option<Rate>) {
+    // Only the API asks for tokens.
+    if !parts.uri.path().starts_with("/api/") {
+        return (Ok(()), None);
     }
     let terms = sandbox.token_terms();
     let (token, verdict) = sandbox.tokens_store().authenticate(parts.headers.get(AUTHORIZATION), terms.idle_timeout);
@@ -72,14 +68,14 @@ fn admit(
         entry.token = token.as_ref().map(|t| t.id.clone());
         entry.refused = verdict.err().map(Refusal::word);
     });
-    verdict.map_err(|reason| (unauthenticated(reason), None))?;
-    let Some(token) = token else { return Ok(None) };
-    let settings = sandbox.settings();
-    let rate = token.count(settings.rate_limit, settings.rate_window);
-    if rate.exceeded() {
-        return Err((too_many(rate), Some(rate)));
+    if let Err(reason) = verdict {
+        return (Err(unauthenticated(reason)), None);
     }
-    Ok(Some(rate))
+    let settings = sandbox.settings();
+    match token.map(|token| token.count(settings.rate_limit, settings.rate_window)) {
+        Some(rate) if rate.exceeded() => (Err(too_many(rate)), Some(rate)),
+        rate => (Ok(()), rate),
+    }
 }
 
 fn unauthenticated(reason: Refusal) -> Problem {
@@ -94,10 +90,9 @@ fn unauthenticated(reason: Refusal) -> Problem {
 }
 
 fn too_many(rate: Rate) -> Problem {
-    let limit = "client.credentials.token.rate.per.minute";
-    let message = format!("Rate limit exceeded the maximum [{limit}]. Retry the request in [{}] seconds", rate.reset);
+    let message = format!("Rate limit exceeded the maximum [{LIMIT}]. Retry the request in [{}] seconds", rate.reset);
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too.many.requests", message);
-    Problem { limit: Some((limit, rate.allowed)), ..problem }.header("retry-after", &rate.reset.to_string())
+    Problem { limit: Some(rate.allowed), ..problem }.header("retry-after", &rate.reset.to_string())
 }
 
 fn too_large() -> Problem {

@@ -144,9 +144,10 @@ impl Sandbox {
         Ok(self.install(vec![fault], false)?.first().copied().unwrap_or_default())
     }
 
-    /// Removes all rules. A listener that is down comes back when its time is over.
+    /// Removes all rules. A listener that is down comes back at once.
     pub fn clear_faults(&self) {
         self.faults_book().remove(None);
+        self.refuse_connections(Duration::ZERO);
     }
 
     pub(crate) fn install(&self, faults: Vec<Fault>, replace: bool) -> Result<Vec<u64>, String> {
@@ -158,7 +159,8 @@ impl Sandbox {
         Ok(ids)
     }
 
-    /// Closes the listener of [`Sandbox::serve`] for a time and resets the open connections. In-process it does nothing.
+    /// Closes the listener of [`Sandbox::serve`] for a time and resets the open connections; zero opens it again.
+    /// In-process it does nothing.
     pub fn refuse_connections(&self, time: Duration) {
         let now = Instant::now();
         self.inner.refuse.send_replace(now.checked_add(time).unwrap_or(now));

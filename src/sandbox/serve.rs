@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::io;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,16 +54,12 @@ impl Sandbox {
                 accepted = open.accept() => Some(accepted),
             };
             match accepted {
+                None if *refusals.borrow() <= Instant::now() => {}
                 None => {
                     drop(listener.take());
                     down.cancel();
                     down = CancellationToken::new();
-                    let until = *refusals.borrow_and_update();
-                    tokio::select! {
-                        () = stop.cancelled() => break,
-                        () = tokio::time::sleep_until(until) => {}
-                    }
-                    listener = reopen(address, &stop).await;
+                    listener = reopen(address, &mut refusals, &stop).await;
                 }
                 Some(Err(_)) => sleep(BREATH).await,
                 Some(Ok((stream, _))) => {
@@ -91,12 +88,23 @@ impl Sandbox {
     }
 }
 
-/// Opens the listener again; somebody else may hold the port for a moment.
-async fn reopen(address: SocketAddr, stop: &CancellationToken) -> Option<TcpListener> {
+/// Opens the listener again when its time has come; none when the sandbox stops before.
+async fn reopen(
+    address: SocketAddr,
+    refusals: &mut watch::Receiver<Instant>,
+    stop: &CancellationToken,
+) -> Option<TcpListener> {
     loop {
+        let until = *refusals.borrow_and_update();
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            // Told to stay down for longer, or to come back.
+            Ok(()) = refusals.changed() => continue,
+            () = sleep_until(until) => {}
+        }
         match listen(address) {
             Ok(listener) => return Some(listener),
-            Err(_) if stop.is_cancelled() => return None,
+            // Somebody else may hold the port for a moment.
             Err(_) => sleep(BREATH).await,
         }
     }

@@ -1,11 +1,12 @@
 //! Bodies that no client should trust.
 
 use std::io;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 
@@ -14,6 +15,8 @@ use crate::sandbox::answer::Problem;
 use crate::sandbox::connection::{End, Link};
 
 const CHUNK: usize = 64 * 1024;
+/// Time for a piece of a body to be written to the socket.
+const FLUSH: Duration = Duration::from_millis(5);
 
 /// A page such as a gateway in between would show.
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
@@ -57,8 +60,12 @@ pub(super) async fn replace(real: Response, fault: &BodyFault, link: Option<&Lin
 
 /// A body that fails after its first piece; over a socket the connection is closed there.
 fn broken_off(first: Bytes) -> Body {
-    let pieces = [Ok(first), Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut off by a fault"))];
-    Body::from_stream(stream::iter(pieces))
+    let failure = stream::once(async {
+        // The piece before must have left the buffer: what fails at once is never sent at all.
+        tokio::time::sleep(FLUSH).await;
+        Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut off by a fault"))
+    });
+    Body::from_stream(stream::iter([Ok(first)]).chain(failure))
 }
 
 fn endless() -> Body {
