@@ -264,7 +264,7 @@ impl Disconnector {
         let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
         let sight = match read {
             Read::Found(conversation) => Sight::of(&conversation, request.participant),
-            Read::NotFound(_) => Sight::UnknownConversation,
+            Read::NotFound => Sight::UnknownConversation,
             Read::Hidden(problem) => return Err(problem),
         };
         let last = Last::of(&answer);
@@ -287,7 +287,7 @@ impl Disconnector {
         let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
         let conversation = match read {
             Read::Found(conversation) => Some(conversation),
-            Read::NotFound(_) => None,
+            Read::NotFound => None,
             Read::Hidden(problem) => return Err(problem),
         };
         if let Some(participant) = conversation.as_ref().and_then(|c| c.participant(request.participant)) {

@@ -111,7 +111,6 @@ pub enum Door {
 }
 
 /// The router of one listener.
-#[must_use]
 pub fn router(app: &App, door: Door) -> Router {
     let mut router = Router::new();
     if door != Door::Admin {

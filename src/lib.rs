@@ -3,7 +3,9 @@
 //! The way of a request: [`server`] accepts it, [`http`] routes, authenticates and parses it, [`disconnect`] carries the
 //! mission through, [`genesys`] talks to the upstream. [`sandbox`] stands in for the upstream.
 
+pub mod app;
 pub mod callers;
+pub mod cli;
 pub mod config;
 pub mod conversation;
 pub mod disconnect;
@@ -16,3 +18,4 @@ pub mod problem;
 pub mod sandbox;
 pub mod server;
 pub mod shutdown;
+pub mod telemetry;

@@ -22,7 +22,7 @@ pub(crate) enum Read {
     /// The conversation.
     Found(Conversation),
     /// 404 for the conversation itself.
-    NotFound(Box<Upstream>),
+    NotFound,
     /// We lack the permission to look.
     Hidden(Problem),
 }
@@ -38,7 +38,7 @@ pub(crate) async fn read(client: &Client, context: &Arc<Context>, rank: Rank, ci
             Ok(conversation) if answer.body.end == BodyEnd::Complete => Read::Found(conversation),
             _ => return Err(Problem::invalid_response(&answer, "the read of the conversation gave something else")),
         },
-        StatusCode::NOT_FOUND => Read::NotFound(Box::new(Upstream::of(&answer))),
+        StatusCode::NOT_FOUND => Read::NotFound,
         StatusCode::FORBIDDEN => Read::Hidden(Problem::forbidden(&answer, VIEW)),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => return Err(Problem::transient(&answer)),
         status if status.is_server_error() => return Err(Problem::transient(&answer)),
@@ -65,7 +65,7 @@ pub(super) async fn look(
     let (read, answer) = read(client, context, rank, cid).await?;
     let sight = match read {
         Read::Found(conversation) => Sight::of(&conversation, pid),
-        Read::NotFound(_) => Sight::UnknownConversation,
+        Read::NotFound => Sight::UnknownConversation,
         Read::Hidden(_) => Sight::Hidden,
     };
     Ok((sight, answer))

@@ -1,20 +1,19 @@
 //! Authenticates a request: who calls, and may it do this.
 
-use http::HeaderMap;
+use http::HeaderValue;
+use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
 
 use super::App;
 use super::exchange::Exchange;
-use crate::callers::{Caller, Permission, Refusal, browser};
+use crate::callers::{Permission, Refusal, browser};
 use crate::config::Mode;
 use crate::disconnect::Origin;
 use crate::problem::{Code, Problem};
-use crate::server::Peer;
 
 /// Somebody who may do what was asked.
 #[derive(Debug)]
 pub(super) struct Authenticated {
-    pub(super) caller: Caller,
     pub(super) origin: Origin,
 }
 
@@ -45,7 +44,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
     };
-    Ok(Authenticated { caller, origin })
+    Ok(Authenticated { origin })
 }
 
 /// Without keys on loopback, pages in a browser on the same machine must not reach us.
@@ -61,21 +60,16 @@ pub(super) fn exchange(parts: &Parts) -> Exchange {
     parts.extensions.get::<Exchange>().cloned().unwrap_or_else(Exchange::detached)
 }
 
-/// The address of the socket.
-pub(super) fn peer(parts: &Parts) -> Option<&Peer> {
-    parts.extensions.get::<Peer>()
-}
-
 /// A refusal on its way out, with the headers that go with it.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) problem: Problem,
-    pub(super) headers: HeaderMap,
+    pub(super) challenge: Option<HeaderValue>,
 }
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        Self { problem, headers: HeaderMap::new() }
+        Self { problem, challenge: None }
     }
 }
 
@@ -89,15 +83,14 @@ impl From<Refusal> for Refused {
         };
         let mut problem = Problem::new(code, refusal.to_string());
         problem.retry_after = refusal.retry_after();
-        let challenge = refusal.www_authenticate().map(|value| (http::header::WWW_AUTHENTICATE, value));
-        Self { problem, headers: challenge.into_iter().collect() }
+        Self { problem, challenge: refusal.www_authenticate() }
     }
 }
 
 impl axum::response::IntoResponse for Refused {
     fn into_response(self) -> axum::response::Response {
         let mut response = self.problem.into_response();
-        response.headers_mut().extend(self.headers);
+        response.headers_mut().extend(self.challenge.map(|value| (WWW_AUTHENTICATE, value)));
         response
     }
 }

@@ -1,0 +1,200 @@
+//! One instance of the service: build it, ask for its address, run it until it is told to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::util::BoxCloneSyncService;
+
+use crate::callers::Callers;
+use crate::callers::proxies::TrustedProxies;
+use crate::config::{Config, ConfigError};
+use crate::disconnect::Disconnector;
+use crate::genesys::Client;
+use crate::genesys::exchange::{Exchange, Wire};
+use crate::http::{self, Door, Shared};
+use crate::metrics::Metrics;
+use crate::server::{self, ServeSettings, TlsSource};
+use crate::shutdown::Shutdown;
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address that cannot be listened on.
+    #[error("{key} = \"{addr}\": cannot listen there ({cause}); choose another address or stop what uses it")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        cause: io::Error,
+    },
+}
+
+/// A service that listens, and has started its first login.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    http: http::App,
+    listener: TcpListener,
+    admin: Option<TcpListener>,
+    tls: Option<TlsSource>,
+    background: TaskTracker,
+}
+
+impl App {
+    /// Builds the service over sockets.
+    ///
+    /// # Errors
+    /// A setting that cannot be used, or an address that is taken.
+    pub async fn build(config: Config) -> Result<Self, StartError> {
+        config.check_serve()?;
+        server::tls::install_crypto_provider();
+        let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout).map_err(ConfigError)?;
+        Self::build_over(config, BoxCloneSyncService::new(wire)).await
+    }
+
+    /// Builds the service over another exchange than sockets, for tests on a paused clock.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_over(config: Config, exchange: Exchange) -> Result<Self, StartError> {
+        let listener = listen("server.bind", config.server.bind)?;
+        let admin = config.admin.bind.map(|addr| listen("admin.bind", addr)).transpose()?;
+        let tls = TlsSource::open(&config.server.tls)?;
+        let parts = Parts::start(&config, exchange)?;
+        if let Some(tls) = &tls {
+            let (tls, ended) = (tls.clone(), parts.http.shutdown.ended.clone());
+            parts.background.spawn(async move { tls.watch(ended).await });
+        }
+        Ok(Self { config, http: parts.http, listener, admin, tls, background: parts.background })
+    }
+
+    /// Where callers reach it.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where operators reach it, when that is elsewhere.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// What handlers share, for those who switch modes or reload keys from outside.
+    #[must_use]
+    pub fn http(&self) -> &http::App {
+        &self.http
+    }
+
+    /// Serves until `asked` is done, then leaves in order. `hurry` cuts the grace short.
+    pub async fn run_until(self, asked: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
+        let shutdown = self.http.shutdown.clone();
+        let settings = ServeSettings { tls: self.tls.clone(), ..ServeSettings::new(&self.config.server) };
+        let main_door = match (&self.admin, self.config.server.bind.ip().is_loopback()) {
+            (Some(_), _) => Door::Callers,
+            (None, loopback) => Door::Both { metrics: loopback },
+        };
+        let serving = server::serve(
+            self.listener,
+            http::router(&self.http, main_door),
+            settings,
+            shutdown.stopping.clone(),
+            shutdown.kill.clone(),
+        );
+        let serving = tokio::spawn(serving);
+        // Probes are answered until the very end.
+        let admin = self.admin.map(|listener| {
+            let settings = ServeSettings::new(&self.config.server);
+            let router = http::router(&self.http, Door::Admin);
+            tokio::spawn(server::serve(listener, router, settings, shutdown.ended.clone(), shutdown.ended.clone()))
+        });
+        asked.await;
+        let work = async {
+            let _ = serving.await;
+        };
+        shutdown.walk(&self.config.shutdown, hurry, work, &self.http.tasks).await;
+        if let Some(admin) = admin {
+            let _ = admin.await;
+        }
+        self.background.close();
+        self.background.wait().await;
+        tracing::info!(event = "stopped", "stopped");
+    }
+}
+
+/// The service without its listeners.
+struct Parts {
+    http: http::App,
+    background: TaskTracker,
+}
+
+impl Parts {
+    /// Starts the client's tasks and puts together what handlers share.
+    fn start(config: &Config, exchange: Exchange) -> Result<Self, StartError> {
+        let shutdown = Shutdown::default();
+        let (tasks, background) = (TaskTracker::new(), TaskTracker::new());
+        let metrics = Arc::new(Metrics::new());
+        let client = Client::start(config, exchange, &metrics, &background, &shutdown.ended, &shutdown.stopping)
+            .map_err(ConfigError)?;
+        let callers = Callers::open(&config.auth)?;
+        let (watched, ended) = (callers.clone(), shutdown.ended.clone());
+        background.spawn(async move { watched.watch(ended).await });
+        let bind = config.server.bind;
+        let shared = Shared {
+            disconnector: Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone()),
+            keyless_bind: (callers.is_keyless() && bind.ip().is_loopback() && !config.auth.anonymous).then_some(bind),
+            callers,
+            proxies: TrustedProxies::new(&config.server.trusted_proxies.0)?,
+            metrics,
+            shutdown,
+            tasks,
+            max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
+            body_timeout: config.server.body_timeout,
+        };
+        Ok(Self { http: http::App::new(shared), background })
+    }
+}
+
+/// The router of one door over another exchange than sockets: everything but the listeners, for tests on a paused clock.
+///
+/// # Errors
+/// A setting that cannot be used.
+pub fn in_process(config: &Config, exchange: Exchange, door: Door) -> Result<(http::App, axum::Router), StartError> {
+    let parts = Parts::start(config, exchange)?;
+    let router = http::router(&parts.http, door);
+    Ok((parts.http, router))
+}
+
+fn listen(key: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {
+    server::bind(addr).map_err(|cause| StartError::Listen { key, addr, cause })
+}
+
+/// A token that is cancelled when the process is asked to stop: SIGTERM or Ctrl-C.
+#[must_use]
+pub fn stop_signals() -> (CancellationToken, CancellationToken) {
+    let (asked, hurry) = (CancellationToken::new(), CancellationToken::new());
+    let (first, second) = (asked.clone(), hurry.clone());
+    tokio::spawn(async move {
+        let term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        let Ok(mut term) = term else { return };
+        for token in [first, second] {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            token.cancel();
+        }
+    });
+    (asked, hurry)
+}

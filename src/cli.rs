@@ -1,0 +1,147 @@
+//! The commands, from arguments to exit codes: 0 done, 1 failed, 2 unusable arguments or configuration.
+
+mod check;
+mod demo;
+mod healthcheck;
+mod key;
+mod sandbox;
+mod serve;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Surface};
+use crate::ids::ConversationId;
+use crate::telemetry;
+
+/// Disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
+#[derive(Debug, Parser)]
+#[command(name = "hangup", version, about)]
+struct Arguments {
+    /// A TOML file whose values override the defaults; the environment (HANGUP__SECTION__KEY) overrides both
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve callers
+    Serve,
+    /// Service and sandbox in one process: nothing to configure, a live conference ready
+    Demo {
+        /// Disconnect one participant, show the participants before and after, and exit
+        #[arg(long)]
+        once: bool,
+        /// Ways to disconnect that the sandbox has: published, seed or both
+        #[arg(long, value_name = "SURFACE", value_parser = surface)]
+        surface: Option<Surface>,
+    },
+    /// The stand-in for Genesys Cloud alone
+    Sandbox,
+    /// Validate and print the configuration, secrets redacted, and try the login
+    Check {
+        /// Read this live conversation and show who could be dropped
+        #[arg(long, value_name = "ID", value_parser = conversation)]
+        conversation: Option<ConversationId>,
+    },
+    /// Ask a running service whether it lives
+    Healthcheck {
+        /// Ask /readyz instead of /livez
+        #[arg(long)]
+        ready: bool,
+    },
+    /// Keys of callers
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyCommand {
+    /// Make a key and print the block for the keys file
+    New {
+        /// Name of the caller
+        name: String,
+    },
+}
+
+fn surface(text: &str) -> Result<Surface, String> {
+    match text {
+        "published" => Ok(Surface::Published),
+        "seed" => Ok(Surface::Seed),
+        "both" => Ok(Surface::Both),
+        _ => Err("use published, seed or both".to_owned()),
+    }
+}
+
+fn conversation(text: &str) -> Result<ConversationId, String> {
+    ConversationId::parse(text).ok_or_else(|| "must be a hyphenated UUID".to_owned())
+}
+
+/// A command that did not end well, with what to tell the user.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    fn failed(text: impl Into<String>) -> Self {
+        Self { code: 1, text: text.into() }
+    }
+
+    fn unusable(text: impl ToString) -> Self {
+        Self { code: 2, text: text.to_string() }
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("hangup: {}", failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let load = || Config::load(arguments.config.as_deref()).map_err(Failure::unusable);
+    match arguments.command {
+        Command::Serve => {
+            let config = load()?;
+            let guard = telemetry::install(&config.telemetry).map_err(Failure::unusable)?;
+            block_on(serve::run(config, &guard))
+        }
+        Command::Demo { once, surface } => {
+            let mut config = load()?;
+            config.sandbox.surface = surface.unwrap_or(config.sandbox.surface);
+            block_on(demo::run(config, once))
+        }
+        Command::Sandbox => {
+            let config = load()?;
+            let _guard = telemetry::install(&config.telemetry).map_err(Failure::unusable)?;
+            block_on(sandbox::run(config))
+        }
+        Command::Check { conversation } => block_on(check::run(load()?, conversation)),
+        Command::Healthcheck { ready } => block_on(healthcheck::run(load()?, ready)),
+        Command::Key { command: KeyCommand::New { name } } => key::new(&name),
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::failed(format!("the runtime does not start: {e}")))?;
+    runtime.block_on(command)
+}

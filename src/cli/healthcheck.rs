@@ -1,0 +1,51 @@
+//! `hangup healthcheck`: the container's health check, by the same binary and the same configuration.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use super::Failure;
+use crate::config::Config;
+use crate::server::tls::install_crypto_provider;
+
+/// Longest wait for the answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks `/livez`, or `/readyz`.
+pub(super) async fn run(config: Config, ready: bool) -> Result<(), Failure> {
+    let path = if ready { "/readyz" } else { "/livez" };
+    let tls = config.admin.bind.is_none() && config.server.tls.cert.is_some();
+    if tls && config.server.tls.client_ca.is_some() {
+        return Err(Failure::unusable(
+            "with server.tls.client_ca the main port wants a client certificate; set admin.bind for the health check",
+        ));
+    }
+    let addr = reachable(config.admin.bind.unwrap_or(config.server.bind));
+    let url = format!("{}://{addr}{path}", if tls { "https" } else { "http" });
+    install_crypto_provider();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(PATIENCE)
+        .redirect(reqwest::redirect::Policy::none())
+        // It asks its own process over loopback; the certificate names the public host.
+        .tls_danger_accept_invalid_certs(tls)
+        .build()
+        .map_err(|e| Failure::failed(e.to_string()))?;
+    let answer = client.get(&url).send().await.map_err(|e| Failure::failed(format!("{url} does not answer: {}", e.without_url())))?;
+    let status = answer.status();
+    let body = answer.text().await.unwrap_or_default();
+    if status.is_success() {
+        println!("{body}");
+        return Ok(());
+    }
+    Err(Failure::failed(format!("{url} answers {}: {body}", status.as_u16())))
+}
+
+/// An address that can be connected to: loopback where we listen everywhere.
+fn reachable(bind: SocketAddr) -> SocketAddr {
+    let ip = match bind.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bind.port())
+}
