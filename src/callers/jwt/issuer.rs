@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -33,6 +33,7 @@ pub(super) struct Issuer {
     keys: ArcSwapOption<Keys>,
     progress: watch::Sender<Progress>,
     wanted: Notify,
+    failing: AtomicBool,
     failures: AtomicU64,
 }
 
@@ -65,6 +66,7 @@ impl Issuer {
             keys: ArcSwapOption::empty(),
             progress: watch::Sender::default(),
             wanted: Notify::new(),
+            failing: AtomicBool::new(false),
             failures: AtomicU64::new(0),
         }
     }
@@ -130,7 +132,10 @@ impl Issuer {
             });
             let fetched = (self.fetch)().await.and_then(|published| self.take_over(published));
             let pause = match fetched {
-                Ok(()) => REFRESH,
+                Ok(()) => {
+                    self.report_recovery();
+                    REFRESH
+                }
                 Err(problem) => {
                     self.report(&problem);
                     if self.keys.load().is_some() { RETRY } else { FIRST_RETRY }
@@ -167,12 +172,18 @@ impl Issuer {
         Ok(())
     }
 
+    /// Counts a failure, and logs the first of an episode.
     fn report(&self, problem: &str) {
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-        // Once at the beginning, then once in a while: the metric tells the rest.
-        if failures.is_multiple_of(20) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        if !self.failing.swap(true, Ordering::Relaxed) {
             let kept = self.keys.load().as_ref().map_or(0, |keys| keys.keys.len());
             warn!(%problem, auth.jwt.keys = kept, "keys of the token issuer cannot be fetched; the last ones stay in force");
+        }
+    }
+
+    fn report_recovery(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            info!("keys of the token issuer can be fetched again");
         }
     }
 }
