@@ -3,14 +3,16 @@
 //! - Neither keys nor an issuer configured: everybody is `anonymous`, and credentials are not looked at.
 //! - Keys or an issuer configured: credentials are needed, unless `auth.anonymous` also admits callers without any.
 //!   Wrong credentials are refused in either case. A keys file without keys admits nobody.
+//! - `X-API-Key` wins over `Authorization: Bearer`; a bearer token is looked up as a key first.
 //! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` refused without a look at
-//!   their signature. Right keys still pass from such an address: to find one costs a digest and one look into a map,
-//!   and a proxy's address must not lock out everybody behind it.
+//!   their signature. Right keys, and tokens that were verified before, still pass from such an address: to find
+//!   one costs a digest and one look into a map, and a proxy's address must not lock out everybody behind it.
 
 pub mod browser;
 mod caller;
 mod credential;
 pub(crate) mod digest;
+mod jwt;
 mod keyring;
 mod keys;
 mod mint;
@@ -34,6 +36,7 @@ pub use refusal::Refusal;
 
 use crate::config::{self, ConfigError};
 use credential::{Credential, Text};
+use jwt::Verifier;
 use keyring::KeyRing;
 use throttle::Throttle;
 
@@ -47,6 +50,7 @@ pub struct Callers(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     keys: Option<KeyRing>,
+    tokens: Option<Verifier>,
     anonymous: Option<Caller>,
     wrong: Throttle,
     refused: AtomicU64,
@@ -61,6 +65,8 @@ pub struct CallerStats {
     pub key_reloads: u64,
     /// Times a changed keys file could not be used.
     pub key_reload_failures: u64,
+    /// Times the token issuer's keys could not be fetched.
+    pub issuer_failures: u64,
     /// Requests whose credentials were refused or missing.
     pub refused: u64,
 }
@@ -81,14 +87,16 @@ impl Callers {
     /// A keys file that cannot be read or is wrong, or permissions or a token issuer that cannot be used.
     pub fn open(auth: &config::Auth) -> Result<Self, ConfigError> {
         let keys = auth.keys_file.as_deref().map(KeyRing::open).transpose()?;
+        let tokens = Verifier::open(&auth.jwt)?;
         let permissions = Permissions::from_words(&auth.anonymous_permissions.0).map_err(|word| {
             ConfigError(format!(
                 "auth.anonymous_permissions: \"{word}\" is none; use \"disconnect\", \"read\", \"teardown\""
             ))
         })?;
-        let admits_anybody = keys.is_none() || auth.anonymous;
+        let admits_anybody = (keys.is_none() && tokens.is_none()) || auth.anonymous;
         Ok(Self(Arc::new(Inner {
             keys,
+            tokens,
             anonymous: admits_anybody.then(|| Caller::anonymous(permissions)),
             wrong: Throttle::new(auth.wrong_key_rate),
             refused: AtomicU64::new(0),
@@ -98,7 +106,7 @@ impl Callers {
     /// Whether neither keys nor an issuer are configured, so that everybody is anonymous.
     #[must_use]
     pub fn is_keyless(&self) -> bool {
-        self.0.keys.is_none()
+        self.0.keys.is_none() && self.0.tokens.is_none()
     }
 
     /// Recognises the caller of a request that came from `peer`.
@@ -111,7 +119,7 @@ impl Callers {
         }
         let found = match credential::find(headers) {
             Ok(Some(Credential::Key(key))) => self.by_key(key, peer),
-            Ok(Some(Credential::Bearer(token))) => self.by_key(token, peer),
+            Ok(Some(Credential::Bearer(token))) => self.by_bearer(token, peer).await,
             Ok(None) => self.0.anonymous.clone().ok_or(Refusal::Missing),
             Err(refusal) => Err(refusal),
         };
@@ -144,10 +152,19 @@ impl Callers {
         Ok(keys.len())
     }
 
-    /// Keeps up with the keys file until `stop`. Run it once, in a task of its own.
+    /// Keeps up with the keys file and the token issuer until `stop`. Run it once, in a task of its own.
     pub async fn watch(&self, stop: CancellationToken) {
-        let Some(keys) = &self.0.keys else { return };
-        stop.run_until_cancelled(keys.0.watch()).await;
+        let keys = async {
+            if let Some(keys) = &self.0.keys {
+                keys.0.watch().await;
+            }
+        };
+        let tokens = async {
+            if let Some(tokens) = &self.0.tokens {
+                tokens.watch().await;
+            }
+        };
+        stop.run_until_cancelled(async { tokio::join!(keys, tokens) }).await;
     }
 
     /// What has been counted so far.
@@ -158,17 +175,42 @@ impl Callers {
             keys: keys.map_or(0, KeyRing::len),
             key_reloads: keys.map_or(0, |keys| keys.0.reloads()),
             key_reload_failures: keys.map_or(0, |keys| keys.0.failures()),
+            issuer_failures: self.0.tokens.as_ref().map_or(0, Verifier::failures),
             refused: self.0.refused.load(Ordering::Relaxed),
         }
     }
 
     fn by_key(&self, key: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
-        let known = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY).and_then(|keys| keys.find(key.0));
-        match known {
-            Some(caller) if caller.expires().is_some_and(|at| at <= SystemTime::now()) => Err(Refusal::KeyExpired),
-            Some(caller) => Ok(caller),
-            None => Err(self.wrong(peer)),
+        self.known_key(key).unwrap_or_else(|| Err(self.wrong(peer)))
+    }
+
+    /// A bearer token is a key, or else, in three parts, a token of the issuer.
+    async fn by_bearer(&self, bearer: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
+        if let Some(found) = self.known_key(bearer) {
+            return found;
         }
+        let Some(tokens) = self.0.tokens.as_ref().filter(|_| bearer.0.bytes().filter(|b| *b == b'.').count() == 2)
+        else {
+            return Err(self.wrong(peer));
+        };
+        if let Some(caller) = tokens.recall(bearer.0) {
+            return Ok(caller);
+        }
+        if let Some(wait) = self.0.wrong.blocked(peer) {
+            return Err(Refusal::Throttled(wait));
+        }
+        let verified = tokens.verify(bearer.0).await;
+        if verified.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::IssuerUnavailable(_))) {
+            self.0.wrong.failed(peer);
+        }
+        verified
+    }
+
+    /// The caller of this key, or why it is refused although it is known.
+    fn known_key(&self, key: Text<'_>) -> Option<Result<Caller, Refusal>> {
+        let caller = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY)?.find(key.0)?;
+        let expired = caller.expires().is_some_and(|at| at <= SystemTime::now());
+        Some(if expired { Err(Refusal::KeyExpired) } else { Ok(caller) })
     }
 
     /// Counts a wrong credential, unless the address has to wait anyway.

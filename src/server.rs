@@ -126,6 +126,7 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            () = kill.cancelled() => break,
             taken = taken => match taken {
                 Some((accepted, slot)) => start(accepted, slot),
                 None => break,

@@ -11,19 +11,24 @@ use http::{HeaderMap, Uri};
 
 use super::refusal::Refusal;
 
-/// Checks a request to a keyless service bound to loopback. `local` is the address that the service listens on.
-/// Requests without an `Origin`, or with our own, pass.
+/// Whether requests must be checked: nobody needs a key, and the service listens on loopback alone.
+#[must_use]
+pub fn is_needed(keyless: bool, bind: SocketAddr) -> bool {
+    keyless && bind.ip().to_canonical().is_loopback()
+}
+
+/// Checks a request to a keyless service on loopback. Requests without an `Origin`, or with our own, pass.
 ///
 /// # Errors
 /// [`Refusal::ForeignOrigin`], with what gave the request away.
-pub fn check(headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> Result<(), Refusal> {
+pub fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
     let foreign = |what| Err(Refusal::ForeignOrigin(what));
-    // The target's own authority, if there is one, outranks `Host` (RFC 9112, 3.2.2).
     let mut hosts = headers.get_all(HOST).iter().map(|host| host.to_str().ok().and_then(|host| host.parse().ok()));
+    // The target's own authority, if there is one, outranks `Host` (RFC 9112, 3.2.2).
     let host: Option<Authority> = match (uri.authority(), hosts.next()) {
         (Some(authority), _) => Some(authority.clone()),
         (None, Some(host)) => host,
-        // HTTP/1.0 without a host: no browser sends that.
+        // Browsers always send a host.
         (None, None) => return check_fetch(headers),
     };
     let Some(host) = host else { return foreign("Host") };
@@ -31,11 +36,9 @@ pub fn check(headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> Result<(), Re
         return foreign("Host");
     }
     for origin in headers.get_all(ORIGIN) {
-        let own = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok()).is_some_and(|origin| {
-            let port = origin.port_u16().unwrap_or(if origin.scheme_str() == Some("https") { 443 } else { 80 });
-            origin.host().is_some_and(is_loopback) && port == host.port_u16().unwrap_or(local.port())
-        });
-        if !own {
+        // Of the same origin, `Origin` is the scheme and `Host`. Another loopback port is another site.
+        let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+        if origin.as_ref().and_then(Uri::authority) != Some(&host) {
             return foreign("Origin");
         }
     }
@@ -63,7 +66,7 @@ mod tests {
     fn judge(headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
         let headers =
             headers.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect();
-        check(&headers, &Uri::from_static("/livez"), "127.0.0.1:8080".parse().unwrap())
+        check(&headers, &Uri::from_static("/livez"))
     }
 
     #[test]
@@ -74,6 +77,7 @@ mod tests {
             &[("host", "[::1]:8080")],
             &[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")],
             &[("host", "localhost:8080"), ("origin", "http://localhost:8080")],
+            &[("host", "localhost"), ("origin", "http://localhost")],
             &[("host", "localhost:8080"), ("sec-fetch-site", "none")],
             &[],
         ] {
@@ -92,7 +96,8 @@ mod tests {
             (&[("host", "localhost:8080"), ("host", "evil.example")], "Host"),
             (&[("host", "127.0.0.1:8080"), ("origin", "https://evil.example")], "Origin"),
             (&[("host", "127.0.0.1:8080"), ("origin", "null")], "Origin"),
-            (&[("host", "127.0.0.1:8080"), ("origin", "http://localhost:3000")], "Origin"),
+            (&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:3000")], "Origin"),
+            (&[("host", "127.0.0.1:8080"), ("origin", "/")], "Origin"),
             (&[("host", "127.0.0.1:8080"), ("origin", "http://localhost.evil.example:8080")], "Origin"),
             (&[("host", "127.0.0.1:8080"), ("sec-fetch-site", "cross-site")], "Sec-Fetch-Site"),
             (&[("host", "127.0.0.1:8080"), ("sec-fetch-site", "same-site")], "Sec-Fetch-Site"),
@@ -103,16 +108,23 @@ mod tests {
             for (name, value) in headers {
                 map.append(*name, value.parse().unwrap());
             }
-            let judged = check(&map, &Uri::from_static("/"), "127.0.0.1:8080".parse().unwrap());
+            let judged = check(&map, &Uri::from_static("/"));
             assert_eq!(judged, Err(Refusal::ForeignOrigin(what)), "{headers:?}");
         }
+    }
+
+    #[test]
+    fn only_keyless_loopback_needs_the_check() {
+        assert!(is_needed(true, "127.0.0.1:8080".parse().unwrap()));
+        assert!(!is_needed(false, "127.0.0.1:8080".parse().unwrap()));
+        assert!(!is_needed(true, "0.0.0.0:8080".parse().unwrap()));
     }
 
     #[test]
     fn an_absolute_target_is_the_host() {
         let target = Uri::from_static("http://evil.example/livez");
         let headers = [(HOST, "localhost:8080".parse().unwrap())].into_iter().collect();
-        let judged = check(&headers, &target, "127.0.0.1:8080".parse().unwrap());
+        let judged = check(&headers, &target);
         assert_eq!(judged, Err(Refusal::ForeignOrigin("Host")));
     }
 }

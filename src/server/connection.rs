@@ -80,6 +80,7 @@ async fn handshake(
     let accepted = tokio::select! {
         accepted = timeout(settings.header_timeout, accepted) => accepted,
         () = shared.stop.cancelled() => return None,
+        () = shared.kill.cancelled() => return None,
     };
     match accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(stream) => {

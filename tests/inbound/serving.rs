@@ -90,6 +90,14 @@ async fn a_caller_that_does_not_take_its_answer_is_cut() {
 }
 
 #[tokio::test]
+async fn a_large_answer_arrives_whole() {
+    let server = Server::start(|_| ());
+    let mut caller = server.connect().await;
+    assert_eq!(caller.get("/large").await.1.len(), 16 << 20);
+    assert_eq!(caller.get("/").await.1, "hello");
+}
+
+#[tokio::test]
 async fn beyond_the_cap_callers_wait_and_are_not_reset() {
     let server = Server::start(|settings| settings.max_connections = 2);
     let (mut first, mut second) = (server.connect().await, server.connect().await);
@@ -188,6 +196,17 @@ async fn kill_drops_what_is_left() {
     server.open(1).await;
     server.stop.cancel();
     assert!(busy.is_quiet().await);
+    server.kill.cancel();
+    assert_eq!(busy.closed().await, b"");
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn kill_alone_ends_the_server() {
+    let server = Server::start(|_| ());
+    let mut busy = server.connect().await;
+    busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    server.open(1).await;
     server.kill.cancel();
     assert_eq!(busy.closed().await, b"");
     server.ended().await;

@@ -1,0 +1,190 @@
+//! Callers with a token of an OpenID Connect issuer.
+//!
+//! A token counts when its algorithm is one of those configured, its signature fits a key of the issuer, and `iss`,
+//! `aud`, `exp` and `nbf` are right. Its permissions are the words of one claim that are permissions of ours.
+
+mod fetch;
+mod issuer;
+mod seen;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, AlgorithmFamily, Validation, decode, decode_header};
+use serde_json::{Map, Value};
+
+use super::caller::{Caller, CallerKind, Permission, Permissions, Profile};
+use super::refusal::Refusal;
+use crate::config::{self, ConfigError};
+use issuer::Issuer;
+use seen::Seen;
+
+/// How far the issuer's clock may be from ours.
+const LEEWAY: Duration = Duration::from_secs(30);
+/// Longer names are cut: they go into logs.
+const MAX_NAME: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Verifier {
+    issuer: Issuer,
+    validation: Validation,
+    permissions_claim: String,
+    seen: Seen,
+}
+
+impl Verifier {
+    /// Checks `[auth.jwt]`; `None` when no issuer is configured. Asks nobody yet.
+    pub(super) fn open(jwt: &config::Jwt) -> Result<Option<Self>, ConfigError> {
+        let Some(issuer) = &jwt.issuer else {
+            return match (&jwt.audience, &jwt.jwks_url) {
+                (None, None) => Ok(None),
+                _ => Err(ConfigError(
+                    "auth.jwt.issuer is missing; set it, or remove the other keys of auth.jwt".to_owned(),
+                )),
+            };
+        };
+        let validation = validation(jwt, issuer)?;
+        let fetch = fetch::over_http(issuer, jwt.jwks_url.as_deref())?;
+        Ok(Some(Self::new(Issuer::new(fetch), validation, &jwt.permissions_claim)))
+    }
+
+    fn new(issuer: Issuer, validation: Validation, permissions_claim: &str) -> Self {
+        Self { issuer, validation, permissions_claim: permissions_claim.to_owned(), seen: Seen::default() }
+    }
+
+    /// Keeps the issuer's keys fresh for ever.
+    pub(super) async fn watch(&self) {
+        self.issuer.watch().await;
+    }
+
+    /// Times the issuer's keys could not be fetched.
+    pub(super) fn failures(&self) -> u64 {
+        self.issuer.failures()
+    }
+
+    /// The caller of a token that was verified a moment ago, with the keys that are still in force.
+    pub(super) fn recall(&self, token: &str) -> Option<Caller> {
+        self.seen.get(token, self.issuer.generation())
+    }
+
+    /// Verifies a token. Waits for the issuer's keys when they are on their way.
+    pub(super) async fn verify(&self, token: &str) -> Result<Caller, Refusal> {
+        let header = decode_header(token).map_err(|_| Refusal::Malformed("The bearer token cannot be read."))?;
+        if !self.validation.algorithms.contains(&header.alg) || header.crit.is_some() {
+            return Err(Refusal::TokenSignature);
+        }
+        let keys = self.issuer.find(header.kid.as_deref(), header.alg).await?;
+        let generation = self.issuer.generation();
+        let validation = Validation { algorithms: vec![header.alg], ..self.validation.clone() };
+        let mut refusal = Refusal::TokenSignature;
+        for key in keys {
+            match decode::<Map<String, Value>>(token, &key, &validation) {
+                Ok(data) => {
+                    let caller = self.caller(&data.claims)?;
+                    self.seen.put(token, generation, caller.clone());
+                    return Ok(caller);
+                }
+                Err(error) => match explain(error.kind()) {
+                    // Another key may fit, where the token does not say which one it is.
+                    Refusal::TokenSignature => {}
+                    other => refusal = other,
+                },
+            }
+        }
+        Err(refusal)
+    }
+
+    fn caller(&self, claims: &Map<String, Value>) -> Result<Caller, Refusal> {
+        let name = ["sub", "azp", "client_id"]
+            .into_iter()
+            .filter_map(|claim| claims.get(claim)?.as_str())
+            .map(|name| name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect::<String>())
+            .find(|name| !name.is_empty())
+            .ok_or(Refusal::TokenClaim("sub"))?;
+        let expires = claims.get("exp").and_then(Value::as_u64);
+        Ok(Caller::new(Profile {
+            kind: CallerKind::Token,
+            name: name.into(),
+            permissions: permissions(claim(claims, &self.permissions_claim)),
+            mode: None,
+            guards: None,
+            expires: expires.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
+            limiter: None,
+        }))
+    }
+}
+
+/// What a token is held against.
+fn validation(jwt: &config::Jwt, issuer: &str) -> Result<Validation, ConfigError> {
+    let audience = jwt.audience.as_ref().filter(|audience| !audience.is_empty()).ok_or_else(|| {
+        ConfigError(
+            "auth.jwt.audience is missing; set the one that the issuer puts into tokens for this service".to_owned(),
+        )
+    })?;
+    let algorithms: Vec<Algorithm> = jwt.algorithms.0.iter().map(|name| asymmetric(name)).collect::<Result<_, _>>()?;
+    if algorithms.is_empty() {
+        return Err(ConfigError("auth.jwt.algorithms is empty; name at least one, for example \"RS256\"".to_owned()));
+    }
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.algorithms = algorithms;
+    validation.leeway = LEEWAY.as_secs();
+    validation.validate_nbf = true;
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+    Ok(validation)
+}
+
+/// Only signatures that nobody but the issuer can make: with a shared secret, public keys could be used as one.
+fn asymmetric(name: &str) -> Result<Algorithm, ConfigError> {
+    let algorithm = name.parse::<Algorithm>().ok().filter(|found| found.family() != AlgorithmFamily::Hmac);
+    algorithm.ok_or_else(|| {
+        ConfigError(format!(
+            "auth.jwt.algorithms: \"{name}\" is not possible; use RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA"
+        ))
+    })
+}
+
+fn explain(kind: &ErrorKind) -> Refusal {
+    match kind {
+        ErrorKind::ExpiredSignature => Refusal::TokenExpired,
+        ErrorKind::ImmatureSignature => Refusal::TokenNotYetValid,
+        ErrorKind::InvalidAudience => Refusal::TokenNotForUs("aud"),
+        ErrorKind::InvalidIssuer => Refusal::TokenNotForUs("iss"),
+        ErrorKind::MissingRequiredClaim(claim) | ErrorKind::InvalidClaimFormat(claim) => match claim.as_str() {
+            "aud" => Refusal::TokenNotForUs("aud"),
+            "iss" => Refusal::TokenNotForUs("iss"),
+            "nbf" => Refusal::TokenClaim("nbf"),
+            _ => Refusal::TokenClaim("exp"),
+        },
+        ErrorKind::InvalidToken | ErrorKind::Base64(_) | ErrorKind::Json(_) | ErrorKind::Utf8(_) => {
+            Refusal::Malformed("The bearer token cannot be read.")
+        }
+        _ => Refusal::TokenSignature,
+    }
+}
+
+/// The claim of this name, or, where there is none, the one that it leads to as a path (`realm_access.roles`).
+fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    claims.get(name).or_else(|| {
+        let mut path = name.split('.');
+        let first = claims.get(path.next()?)?;
+        path.try_fold(first, |value, step| value.get(step))
+    })
+}
+
+/// The permissions among the words of a list or a string.
+fn permissions(claim: Option<&Value>) -> Permissions {
+    match claim {
+        Some(Value::String(words)) => words.split_whitespace().filter_map(Permission::from_word).collect(),
+        Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).filter_map(Permission::from_word).collect(),
+        _ => Permissions::default(),
+    }
+}
+
+/// Fetches the issuer's key set as it is published.
+type Fetch = Arc<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Value, String>> + Send + Sync>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::FutureExt;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+use rcgen::KeyPair;
+use serde_json::json;
+
+use super::*;
+use crate::config::Config;
+
+/// An issuer of this test, in process: paused clocks do not go with sockets.
+struct House {
+    published: Arc<Mutex<Result<Value, String>>>,
+    fetches: Arc<AtomicUsize>,
+    verifier: Arc<Verifier>,
+}
+
+struct Signer {
+    id: &'static str,
+    key: EncodingKey,
+}
+
+impl Signer {
+    fn new(id: &'static str) -> Self {
+        let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        Self { id, key: EncodingKey::from_ec_der(&pair.serialize_der()) }
+    }
+
+    fn public(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.key, Algorithm::ES256).unwrap();
+        jwk.common.key_id = Some(self.id.to_owned());
+        serde_json::to_value(jwk).unwrap()
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some(self.id.to_owned()), ..Header::new(Algorithm::ES256) };
+        encode(&header, claims, &self.key).unwrap()
+    }
+}
+
+fn settings() -> config::Jwt {
+    let mut jwt = Config::defaults().auth.jwt;
+    jwt.issuer = Some("https://login.example.com/".to_owned());
+    jwt.audience = Some("hangup".to_owned());
+    jwt
+}
+
+fn claims() -> Value {
+    json!({
+        "iss": "https://login.example.com/", "aud": ["other", "hangup"], "sub": "alice",
+        "exp": get_current_timestamp() + 600, "permissions": ["read", "teardown", "sing"],
+    })
+}
+
+fn with(member: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[member] = value;
+    claims
+}
+
+fn set(signers: &[&Signer]) -> Result<Value, String> {
+    Ok(json!({"keys": signers.iter().map(|signer| signer.public()).collect::<Vec<_>>()}))
+}
+
+impl House {
+    fn new(published: Result<Value, String>) -> Self {
+        let (published, fetches) = (Arc::new(Mutex::new(published)), Arc::new(AtomicUsize::new(0)));
+        let (answer, count) = (Arc::clone(&published), Arc::clone(&fetches));
+        let fetch: Fetch = Arc::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let answer = Arc::clone(&answer);
+            async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                answer.lock().unwrap().clone()
+            }
+            .boxed()
+        });
+        let jwt = settings();
+        let validation = validation(&jwt, jwt.issuer.as_deref().unwrap()).unwrap();
+        let verifier = Arc::new(Verifier::new(Issuer::new(fetch), validation, "permissions"));
+        tokio::spawn({
+            let verifier = Arc::clone(&verifier);
+            async move { verifier.watch().await }
+        });
+        Self { published, fetches, verifier }
+    }
+
+    fn publish(&self, published: Result<Value, String>) {
+        *self.published.lock().unwrap() = published;
+    }
+
+    fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::Relaxed)
+    }
+
+    async fn kind(&self, token: &str) -> &'static str {
+        self.verifier.verify(token).await.unwrap_err().kind()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_token_names_its_caller_and_its_permissions() {
+    let signer = Signer::new("a");
+    let house = House::new(set(&[&signer]));
+    let caller = house.verifier.verify(&signer.sign(&claims())).await.unwrap();
+    assert_eq!((caller.kind(), caller.name().as_ref()), (CallerKind::Token, "alice"));
+    assert!(caller.may(Permission::Read) && caller.may(Permission::Teardown) && !caller.may(Permission::Disconnect));
+    let words = signer.sign(&with("permissions", json!("openid disconnect")));
+    let caller = house.verifier.verify(&words).await.unwrap();
+    assert!(caller.may(Permission::Disconnect) && !caller.may(Permission::Read));
+    let none = house.verifier.verify(&signer.sign(&with("permissions", json!(7)))).await.unwrap();
+    assert_eq!(none.permissions(), Permissions::default());
+    assert_eq!(house.fetches(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_tokens_are_refused_for_what_is_wrong() {
+    let (signer, stranger) = (Signer::new("a"), Signer::new("a"));
+    let house = House::new(set(&[&signer]));
+    let now = get_current_timestamp();
+    for (token, kind) in [
+        (stranger.sign(&claims()), "token_signature"),
+        (signer.sign(&with("exp", json!(now - 120))), "token_expired"),
+        (signer.sign(&with("nbf", json!(now + 120))), "token_not_yet_valid"),
+        (signer.sign(&with("aud", json!("other"))), "token_not_for_us"),
+        (signer.sign(&with("aud", json!(null))), "token_not_for_us"),
+        (signer.sign(&with("iss", json!("https://evil.example/"))), "token_not_for_us"),
+        (signer.sign(&with("exp", json!(null))), "token_claim"),
+        (signer.sign(&with("sub", json!(""))), "token_claim"),
+        ("a.b.c".to_owned(), "malformed"),
+    ] {
+        assert_eq!(house.kind(&token).await, kind, "{token}");
+    }
+    let leeway = signer.sign(&with("exp", json!(now - 5)));
+    assert!(house.verifier.verify(&leeway).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unsigned_tokens_and_shared_secrets_are_refused() {
+    let signer = Signer::new("a");
+    let house = House::new(set(&[&signer]));
+    house.verifier.verify(&signer.sign(&claims())).await.unwrap();
+    // The classic: the public key used as a shared secret.
+    let public = signer.public().to_string();
+    let header = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::HS256) };
+    let forged = encode(&header, &claims(), &EncodingKey::from_secret(public.as_bytes())).unwrap();
+    assert_eq!(house.kind(&forged).await, "token_signature");
+    // {"alg":"none"}
+    let signed = signer.sign(&claims());
+    let body = signed.split('.').nth(1).unwrap();
+    assert_eq!(house.kind(&format!("eyJhbGciOiJub25lIn0.{body}.")).await, "malformed");
+    // A key set that offers nothing but a shared secret is not taken over.
+    house.publish(Ok(json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "b"}]})));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(house.verifier.verify(&signed).await.is_ok() && house.verifier.failures() > 0);
+    for name in ["HS256", "none", "RS1"] {
+        let mut jwt = settings();
+        jwt.algorithms.0 = vec![name.to_owned()];
+        let error = Verifier::open(&jwt).unwrap_err().to_string();
+        assert!(error.contains("auth.jwt.algorithms") && error.contains(name), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_key_is_fetched_when_it_is_first_met_and_at_most_every_thirty_seconds() {
+    let (old, new, stranger) = (Signer::new("old"), Signer::new("new"), Signer::new("stranger"));
+    let house = House::new(set(&[&old]));
+    house.verifier.verify(&old.sign(&claims())).await.unwrap();
+    house.publish(set(&[&old, &new]));
+    assert_eq!(house.kind(&new.sign(&claims())).await, "token_signature");
+    assert_eq!(house.fetches(), 1);
+
+    tokio::time::sleep(issuer::RETRY).await;
+    let token = new.sign(&claims());
+    let together: Vec<_> = (0..50).map(|_| house.verifier.verify(&token)).collect();
+    assert!(futures_util::future::join_all(together).await.iter().all(Result::is_ok));
+    assert_eq!(house.fetches(), 2);
+
+    for _ in 0..100 {
+        assert_eq!(house.kind(&stranger.sign(&claims())).await, "token_signature");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(house.fetches() <= 6, "{}", house.fetches());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_issuer_keeps_the_last_keys_and_a_dead_one_at_the_start_is_said_so() {
+    let signer = Signer::new("a");
+    let house = House::new(Err("down".to_owned()));
+    let token = signer.sign(&claims());
+    let refusal = house.verifier.verify(&token).await.unwrap_err();
+    assert_eq!((refusal.kind(), refusal.status().as_u16()), ("issuer_unavailable", 503));
+    assert!(refusal.retry_after().is_some());
+    house.publish(set(&[&signer]));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(house.verifier.verify(&token).await.is_ok());
+    for broken in [Err("down".to_owned()), Ok(json!([])), Ok(json!({"keys": []})), Ok(json!({"keys": [{"kty": "EC"}]}))]
+    {
+        house.publish(broken);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(house.verifier.verify(&token).await.is_ok());
+    }
+    assert!(house.verifier.failures() > 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verified_token_is_remembered_until_the_keys_change() {
+    let (signer, other) = (Signer::new("a"), Signer::new("b"));
+    let house = House::new(set(&[&signer]));
+    let token = signer.sign(&claims());
+    assert!(house.verifier.recall(&token).is_none());
+    house.verifier.verify(&token).await.unwrap();
+    assert_eq!(house.verifier.recall(&token).unwrap().name().as_ref(), "alice");
+    // Past its `exp` a token still counts for the leeway, but is verified each time.
+    let late = signer.sign(&with("exp", json!(get_current_timestamp() - 5)));
+    house.verifier.verify(&late).await.unwrap();
+    assert!(house.verifier.recall(&late).is_none());
+    house.publish(set(&[&other]));
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    assert!(house.verifier.recall(&token).is_none());
+    assert_eq!(house.kind(&token).await, "token_signature");
+}
+
+#[test]
+fn a_claim_may_be_nested() {
+    let claims = json!({"realm_access": {"roles": ["read"]}, "a.b": "disconnect"});
+    let claims = claims.as_object().unwrap();
+    assert!(permissions(claim(claims, "realm_access.roles")).contains(Permission::Read));
+    assert!(permissions(claim(claims, "a.b")).contains(Permission::Disconnect));
+    assert_eq!(claim(claims, "a.c"), None);
+}
+
+#[test]
+fn half_a_configuration_is_an_error_that_names_the_key() {
+    assert!(Verifier::open(&Config::defaults().auth.jwt).unwrap().is_none());
+    type Spoil = fn(&mut config::Jwt);
+    let cases: [(Spoil, &str); 5] = [
+        (|jwt| jwt.issuer = None, "auth.jwt.issuer is missing"),
+        (|jwt| jwt.audience = None, "auth.jwt.audience is missing"),
+        (|jwt| jwt.algorithms.0.clear(), "auth.jwt.algorithms is empty"),
+        (|jwt| jwt.issuer = Some("http://login.example.com".to_owned()), "auth.jwt.issuer"),
+        (|jwt| jwt.jwks_url = Some("http://login.example.com/keys".to_owned()), "auth.jwt.jwks_url"),
+    ];
+    for (spoil, expected) in cases {
+        let mut jwt = settings();
+        spoil(&mut jwt);
+        let error = Verifier::open(&jwt).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// A server on a socket that answers every path from this table; redirects and large answers included.
+async fn serve(documents: impl Fn(&str, &str) -> axum::response::Response + Clone + Send + Sync + 'static) -> String {
+    let listener = crate::server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let own = base.clone();
+    let app = axum::Router::new().fallback(move |uri: http::Uri| {
+        let answer = documents(uri.path(), &own);
+        async move { answer }
+    });
+    let settings = crate::server::ServeSettings::new(&Config::defaults().server);
+    let token = tokio_util::sync::CancellationToken::new;
+    tokio::spawn(crate::server::serve(listener, app, settings, token(), token()));
+    base
+}
+
+#[tokio::test]
+async fn the_key_set_is_found_by_discovery_and_bad_answers_are_explained() {
+    use axum::response::{IntoResponse, Redirect};
+    let base = serve(|path, own| match path {
+        "/good/.well-known/openid-configuration" => {
+            json!({"issuer": format!("{own}/good/"), "jwks_uri": format!("{own}/keys")}).to_string().into_response()
+        }
+        "/other/.well-known/openid-configuration" => json!({"issuer": "https://x"}).to_string().into_response(),
+        "/keys" => json!({"keys": []}).to_string().into_response(),
+        "/large" => " ".repeat(2 << 20).into_response(),
+        "/moved" => Redirect::temporary("/keys").into_response(),
+        _ => "nonsense".into_response(),
+    })
+    .await;
+    let at = |path: &str| format!("{base}{path}");
+    let found = fetch::over_http(&at("/good/"), None).unwrap()().await;
+    assert_eq!(found, Ok(json!({"keys": []})));
+    for (issuer, jwks, expected) in [
+        ("/other/", None, "auth.jwt.issuer"),
+        ("/x", Some("/large"), "larger than 512 KiB"),
+        ("/x", Some("/moved"), "answered 307"),
+        ("/x", Some("/nonsense"), "not JSON"),
+    ] {
+        let jwks = jwks.map(at);
+        let error = fetch::over_http(&at(issuer), jwks.as_deref()).unwrap()().await.unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn keys_and_tokens_go_side_by_side_and_wrong_tokens_are_throttled() {
+    use axum::response::IntoResponse;
+    use http::{HeaderMap, HeaderValue};
+    let (signer, stranger) = (Signer::new("a"), Signer::new("a"));
+    let published = set(&[&signer]).unwrap().to_string();
+    let base = serve(move |_, _| published.clone().into_response()).await;
+    let mut auth = Config::defaults().auth;
+    auth.wrong_key_rate = "3/h".parse().unwrap();
+    auth.jwt = settings();
+    auth.jwt.algorithms.0 = vec!["ES256".to_owned()];
+    auth.jwt.jwks_url = Some(base);
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    let key = crate::callers::new_key("studio").unwrap();
+    std::fs::write(&keys, &key.toml).unwrap();
+    auth.keys_file = Some(keys.path().to_owned());
+    let callers = crate::callers::Callers::open(&auth).unwrap();
+    let watching = callers.clone();
+    tokio::spawn(async move { watching.watch(tokio_util::sync::CancellationToken::new()).await });
+
+    let ask = async |token: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::try_from(format!("Bearer {token}")).unwrap());
+        let found = callers.authenticate(&headers, "192.0.2.1".parse().unwrap()).await;
+        found.map(|caller| caller.name().to_string()).map_err(|refusal| refusal.kind())
+    };
+    let (first, second) = (signer.sign(&claims()), signer.sign(&with("sub", json!("bob"))));
+    assert_eq!(ask(&key.text).await.as_deref(), Ok("studio"));
+    assert_eq!(ask(&first).await.as_deref(), Ok("alice"));
+    for _ in 0..3 {
+        assert_eq!(ask(&stranger.sign(&claims())).await, Err("token_signature"));
+    }
+    assert_eq!(ask(&stranger.sign(&claims())).await, Err("throttled"));
+    assert_eq!(ask("wrong").await, Err("throttled"));
+    // Nobody new from there; who has been let in goes on.
+    assert_eq!(ask(&second).await, Err("throttled"));
+    assert_eq!(ask(&first).await.as_deref(), Ok("alice"));
+    assert_eq!(ask(&key.text).await.as_deref(), Ok("studio"));
+}
