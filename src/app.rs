@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
+use crate::callers::{Callers, browser};
 use crate::config::{Config, ConfigError};
 use crate::disconnect::Disconnector;
 use crate::genesys::Client;
@@ -153,7 +153,7 @@ impl Parts {
         let bind = config.server.bind;
         let shared = Shared {
             disconnector: Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone()),
-            keyless_bind: (callers.is_keyless() && bind.ip().is_loopback() && !config.auth.anonymous).then_some(bind),
+            keeps_pages_away: browser::is_needed(callers.is_keyless(), bind),
             callers,
             proxies: TrustedProxies::new(&config.server.trusted_proxies.0)?,
             metrics,

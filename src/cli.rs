@@ -96,8 +96,8 @@ impl Failure {
         Self { code: 1, text: text.into() }
     }
 
-    fn unusable(text: impl ToString) -> Self {
-        Self { code: 2, text: text.to_string() }
+    fn unusable(text: impl std::fmt::Display) -> Self {
+        Self { code: 2, text: format!("{text}") }
     }
 }
 

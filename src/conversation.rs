@@ -212,13 +212,13 @@ mod tests {
     const CID: &str = "11111111-1111-4111-8111-111111111111";
     const PID: &str = "22222222-2222-4222-8222-222222222222";
 
-    fn parse(participants: serde_json::Value) -> Conversation {
+    fn parse(participants: &serde_json::Value) -> Conversation {
         let body = serde_json::json!({"id": CID.to_uppercase(), "participants": participants}).to_string();
         Conversation::parse(body.as_bytes(), ConversationId::parse(CID).unwrap()).unwrap()
     }
 
     fn live(participant: serde_json::Value) -> bool {
-        parse(serde_json::json!([participant])).participants[0].is_live()
+        parse(&serde_json::Value::Array(vec![participant])).participants[0].is_live()
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
     fn of_a_participant_listed_twice_the_live_one_counts() {
         let both = |first: &str, second: &str| {
             let entry = |state| serde_json::json!({"id": PID, "calls": [{"state": state}]});
-            let seen = parse(serde_json::json!([entry(first), entry(second)]));
+            let seen = parse(&serde_json::json!([entry(first), entry(second)]));
             seen.participant(ParticipantId::parse(PID).unwrap()).unwrap().is_live()
         };
         assert!(both("terminated", "connected") && both("connected", "terminated"));
@@ -247,7 +247,8 @@ mod tests {
     #[test]
     fn another_conversation_or_no_conversation_is_refused() {
         let cid = ConversationId::parse(CID).unwrap();
-        for body in [r#"{"id":"x","participants":[]}"#, r#"{"id":null}"#, "[]", "<html>", "", r#"{"participants":{}}"#] {
+        for body in [r#"{"id":"x","participants":[]}"#, r#"{"id":null}"#, "[]", "<html>", "", r#"{"participants":{}}"#]
+        {
             assert_eq!(Conversation::parse(body.as_bytes(), cid).unwrap_err(), NoConversation, "{body}");
         }
         assert!(Conversation::parse(br#"{"participants":[]}"#, cid).is_ok());

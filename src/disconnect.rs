@@ -158,8 +158,9 @@ impl Disconnector {
         };
         let settings = &self.inner.settings;
         let reserve = settings.attempt_timeout.min(settings.deadline / 4);
-        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), settings.deadline, reserve)
-            .with_traceparent(origin.traceparent.clone());
+        let context =
+            Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), settings.deadline, reserve)
+                .with_traceparent(origin.traceparent.clone());
         Ok(Admission { context: Arc::new(context), _permit: permit, _counted: self.inner.metrics.in_flight() })
     }
 
@@ -232,7 +233,8 @@ impl Disconnector {
                     last: Last::default(),
                 };
                 let result = mission.run().await;
-                let taken = result.as_ref().is_ok_and(|s| matches!(s.outcome, Outcome::Disconnected | Outcome::Accepted));
+                let taken =
+                    result.as_ref().is_ok_and(|s| matches!(s.outcome, Outcome::Disconnected | Outcome::Accepted));
                 (result, taken)
             }
         };
@@ -283,7 +285,12 @@ impl Disconnector {
     }
 
     /// For keys that are limited to some participants: one read, before anything else. `Some` when that settles it.
-    async fn guard(&self, request: &Request, guards: &Guards, context: &Arc<Context>) -> Result<Option<Settled>, Problem> {
+    async fn guard(
+        &self,
+        request: &Request,
+        guards: &Guards,
+        context: &Arc<Context>,
+    ) -> Result<Option<Settled>, Problem> {
         let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
         let conversation = match read {
             Read::Found(conversation) => Some(conversation),
@@ -294,7 +301,8 @@ impl Disconnector {
             if guards.permits(participant.purpose.as_deref(), participant.queue_id.as_deref()) {
                 return Ok(None);
             }
-            let detail = "the key is limited to other purposes or queues than this participant's; ask whoever manages the keys";
+            let detail =
+                "the key is limited to other purposes or queues than this participant's; ask whoever manages the keys";
             return Err(Problem::new(Code::ForbiddenParticipant, detail));
         }
         let sight = match &conversation {
@@ -309,7 +317,12 @@ impl Disconnector {
     }
 
     /// Looks after an accepted disconnect, where the caller or the configuration asks for it.
-    async fn confirm(&self, request: &Request, settled: Settled, admission: Option<Admission>) -> Result<Settled, Problem> {
+    async fn confirm(
+        &self,
+        request: &Request,
+        settled: Settled,
+        admission: Option<Admission>,
+    ) -> Result<Settled, Problem> {
         let settings = &self.inner.settings;
         let wait = match (request.wait, settings.confirm) {
             (Some(wait), _) => wait,

@@ -11,7 +11,6 @@ mod mission;
 pub mod routes;
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,8 +50,8 @@ pub struct Shared {
     pub shutdown: Shutdown,
     /// Work that outlives its caller.
     pub tasks: TaskTracker,
-    /// Where we listen, when anybody may call and only loopback can.
-    pub keyless_bind: Option<SocketAddr>,
+    /// Anybody on loopback may call, so pages in a browser there must be kept away.
+    pub keeps_pages_away: bool,
     /// Largest body, in bytes.
     pub max_body: usize,
     /// Longest time for a body.
@@ -114,9 +113,7 @@ pub enum Door {
 pub fn router(app: &App, door: Door) -> Router {
     let mut router = Router::new();
     if door != Door::Admin {
-        router = router
-            .route(routes::DISCONNECT, post(mission::disconnect))
-            .route(routes::OPENAPI, get(docs::openapi));
+        router = router.route(routes::DISCONNECT, post(mission::disconnect)).route(routes::OPENAPI, get(docs::openapi));
     }
     if door != Door::Callers {
         router = router.route(routes::LIVEZ, get(health::livez)).route(routes::READYZ, get(health::readyz));
@@ -127,12 +124,12 @@ pub fn router(app: &App, door: Door) -> Router {
     router
         .fallback(fallback::no_such_route)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(&*panic)))
         .layer(from_fn_with_state(app.clone(), exchange::layer))
         .with_state(app.clone())
 }
 
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(event = "panic", cause = text.unwrap_or("unknown"), "a handler panicked");
     internal().into_response()

@@ -31,13 +31,21 @@ impl Shutdown {
         work: impl Future<Output = ()>,
         tasks: &TaskTracker,
     ) {
-        tracing::info!(event = "shutdown_asked", grace_ms = millis(settings.grace), "not ready from now on; serving on for the grace time");
+        tracing::info!(
+            event = "shutdown_asked",
+            grace_ms = millis(settings.grace),
+            "not ready from now on; serving on for the grace time"
+        );
         self.not_ready.cancel();
         tokio::select! {
             () = sleep(settings.grace) => {}
             () = hurry => {}
         }
-        tracing::info!(event = "draining", drain_ms = millis(settings.drain), "no longer accepting; finishing what is under way");
+        tracing::info!(
+            event = "draining",
+            drain_ms = millis(settings.drain),
+            "no longer accepting; finishing what is under way"
+        );
         self.stopping.cancel();
         tasks.close();
         let drained = async {

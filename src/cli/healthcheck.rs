@@ -30,7 +30,11 @@ pub(super) async fn run(config: Config, ready: bool) -> Result<(), Failure> {
         .tls_danger_accept_invalid_certs(tls)
         .build()
         .map_err(|e| Failure::failed(e.to_string()))?;
-    let answer = client.get(&url).send().await.map_err(|e| Failure::failed(format!("{url} does not answer: {}", e.without_url())))?;
+    let answer = client
+        .get(&url)
+        .send()
+        .await
+        .map_err(|e| Failure::failed(format!("{url} does not answer: {}", e.without_url())))?;
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
     if status.is_success() {

@@ -7,7 +7,10 @@ use crate::callers::new_key;
 pub(super) fn new(name: &str) -> Result<(), Failure> {
     let made = new_key(name).map_err(Failure::unusable)?;
     // On two streams, so that `hangup key new NAME >>keys.toml` appends the block and shows the key once.
-    eprintln!("Give this key to \"{name}\"; it is shown only here:\n\n    {}\n\nAdd this to the keys file (auth.keys_file):\n", made.text);
+    eprintln!(
+        "Give this key to \"{name}\"; it is shown only here:\n\n    {}\n\nAdd this to the keys file (auth.keys_file):\n",
+        made.text
+    );
     print!("{}", made.toml);
     Ok(())
 }

@@ -12,7 +12,10 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     // Without more descriptors it still serves fewer connections.
     let _ = server::raise_descriptor_limit();
     let listener = sandbox::listen(config.sandbox.bind).map_err(|cause| {
-        Failure::failed(format!("sandbox.bind = \"{}\": cannot listen there ({cause}); choose another address", config.sandbox.bind))
+        Failure::failed(format!(
+            "sandbox.bind = \"{}\": cannot listen there ({cause}); choose another address",
+            config.sandbox.bind
+        ))
     })?;
     let addr = listener.local_addr().map_err(|e| Failure::failed(e.to_string()))?;
     let sandbox = Sandbox::new(&config.sandbox);

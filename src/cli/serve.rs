@@ -14,7 +14,10 @@ pub(super) async fn run(config: Config, _logs: &Guard) -> Result<(), Failure> {
         tracing::warn!(event = "descriptor_limit", cause = %cause, "the limit of open files stays as it is");
     }
     if config.genesys.urls().is_ok_and(|(api, login)| api.starts_with("http://") || login.starts_with("http://")) {
-        tracing::warn!(event = "plain_upstream", "the upstream is reached without TLS: the client secret goes in the clear");
+        tracing::warn!(
+            event = "plain_upstream",
+            "the upstream is reached without TLS: the client secret goes in the clear"
+        );
     }
     let app = App::build(config).await.map_err(start_failed)?;
     if let Ok(addr) = app.addr() {

@@ -7,7 +7,8 @@ pub(super) fn render(head: &[&str], rows: &[Vec<String>]) -> String {
         cells.chain(head.get(column).map(|h| h.chars().count())).max().unwrap_or(0)
     };
     let line = |cells: &[&str]| {
-        let padded: Vec<String> = cells.iter().enumerate().map(|(n, cell)| format!("{cell:<w$}", w = width(n))).collect();
+        let padded: Vec<String> =
+            cells.iter().enumerate().map(|(n, cell)| format!("{cell:<w$}", w = width(n))).collect();
         format!("  {}\n", padded.join("  ").trim_end())
     };
     let mut table = line(head);

@@ -55,7 +55,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl Confirmer {
     /// Waits until the participant is gone, for at most `wait` from now.
-    pub(super) async fn gone(&self, client: &Client, origin: &Context, key: Key, wait: Duration, tasks: &TaskTracker) -> Shown {
+    pub(super) async fn gone(
+        &self,
+        client: &Client,
+        origin: &Context,
+        key: Key,
+        wait: Duration,
+        tasks: &TaskTracker,
+    ) -> Shown {
         let accepted = Instant::now();
         let until = accepted + wait;
         let last_look = until - LAST_LOOK_LEAD.min(wait / 2);
@@ -137,7 +144,8 @@ impl Looks {
 
     async fn look(&self) -> Shown {
         let wait = Duration::from_secs(3);
-        let context = Arc::new(Context::new(Arc::clone(&self.caller), Arc::clone(&self.request_id), wait, Duration::ZERO));
+        let context =
+            Arc::new(Context::new(Arc::clone(&self.caller), Arc::clone(&self.request_id), wait, Duration::ZERO));
         let (cid, pid) = self.key;
         match look(&self.client, &context, Rank::Lookup, cid, pid).await {
             Ok((Sight::Gone | Sight::Ended, _)) => Shown::Gone,

@@ -135,7 +135,8 @@ mod tests {
         assert_eq!(sight("[]", end), Sight::Ended);
         assert_eq!(sight(&gone, ""), Sight::Gone);
         assert_eq!(sight("[]", ""), Sight::Absent);
-        let live = format!(r#"[{{"id":"{pid}","messages":[{{"state":"connected"}}],"calls":[{{"state":"alerting"}}]}}]"#);
+        let live =
+            format!(r#"[{{"id":"{pid}","messages":[{{"state":"connected"}}],"calls":[{{"state":"alerting"}}]}}]"#);
         assert_eq!(sight(&live, ""), Sight::Live(vec![Medium::Calls, Medium::Messages]));
     }
 }

@@ -31,7 +31,12 @@ pub(crate) enum Read {
 ///
 /// # Errors
 /// No answer, a transient one, or a body that is no conversation.
-pub(crate) async fn read(client: &Client, context: &Arc<Context>, rank: Rank, cid: ConversationId) -> Result<(Read, Answer), Problem> {
+pub(crate) async fn read(
+    client: &Client,
+    context: &Arc<Context>,
+    rank: Rank,
+    cid: ConversationId,
+) -> Result<(Read, Answer), Problem> {
     let answer = client.call(Call::read(context, rank, None, cid)).await?;
     let read = match answer.status {
         StatusCode::OK => match Conversation::parse(&answer.body.bytes, cid) {
@@ -46,7 +51,12 @@ pub(crate) async fn read(client: &Client, context: &Arc<Context>, rank: Rank, ci
             let detail = "Genesys Cloud rejects the read; see upstream for its reason";
             return Err(Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(&answer)));
         }
-        _ => return Err(Problem::invalid_response(&answer, "the read was answered with a redirect, which is not followed")),
+        _ => {
+            return Err(Problem::invalid_response(
+                &answer,
+                "the read was answered with a redirect, which is not followed",
+            ));
+        }
     };
     Ok((read, answer))
 }

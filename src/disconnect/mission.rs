@@ -140,9 +140,10 @@ impl Mission<'_> {
                 Err(Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(&answer)))
             }
             Reply::Transient => Err(Problem::transient(&answer)),
-            Reply::Invalid => {
-                Err(Problem::invalid_response(&answer, "the disconnect was answered with a redirect, which is not followed"))
-            }
+            Reply::Invalid => Err(Problem::invalid_response(
+                &answer,
+                "the disconnect was answered with a redirect, which is not followed",
+            )),
         }
     }
 
@@ -262,6 +263,7 @@ pub(crate) fn participant_not_found(upstream: Option<Box<Upstream>>) -> Problem 
 }
 
 pub(crate) fn conversation_not_found(upstream: Option<Box<Upstream>>) -> Problem {
-    let detail = "Genesys Cloud does not know this conversation: it ended a while ago, the id is wrong, or the region is";
+    let detail =
+        "Genesys Cloud does not know this conversation: it ended a while ago, the id is wrong, or the region is";
     Problem { upstream, ..Problem::new(Code::ConversationNotFound, detail) }
 }

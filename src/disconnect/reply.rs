@@ -72,7 +72,9 @@ mod tests {
 
     fn reply(status: u16, code: &str) -> Reply {
         let body = serde_json::json!({"code": code, "message": "m", "status": status}).to_string();
-        Reply::of(&Answer::from_http(http::Response::builder().status(status).body(Body::complete(body.into())).unwrap()))
+        Reply::of(&Answer::from_http(
+            http::Response::builder().status(status).body(Body::complete(body.into())).unwrap(),
+        ))
     }
 
     #[test]

@@ -108,7 +108,9 @@ mod tests {
             }
             admits_problem(&headers)
         };
-        for yes in ["*/*", "application/json, text/plain, */*", "application/problem+json", "text/html, Application/*;q=0.5"] {
+        for yes in
+            ["*/*", "application/json, text/plain, */*", "application/problem+json", "text/html, Application/*;q=0.5"]
+        {
             assert!(admits(&[yes]), "{yes}");
         }
         for no in [&[][..], &["application/json"], &["text/html"], &["application/json, */*;q=0"]] {

@@ -49,8 +49,8 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
 
 /// Without keys on loopback, pages in a browser on the same machine must not reach us.
 pub(super) fn keep_pages_away(app: &App, parts: &Parts) -> Result<(), Refused> {
-    if let Some(bind) = app.keyless_bind {
-        browser::check(&parts.headers, &parts.uri, bind)?;
+    if app.keeps_pages_away {
+        browser::check(&parts.headers, &parts.uri)?;
     }
     Ok(())
 }

@@ -94,7 +94,14 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
         note: Arc::default(),
     };
     let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-    let mut line = Line { app: app.clone(), exchange, route, method: request.method().clone(), started: Instant::now(), status: None };
+    let mut line = Line {
+        app: app.clone(),
+        exchange,
+        route,
+        method: request.method().clone(),
+        started: Instant::now(),
+        status: None,
+    };
     let accept = accept_of(request.headers());
     request.extensions_mut().insert(line.exchange.clone());
     let mut response = next.run(request).await;

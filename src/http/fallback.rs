@@ -25,7 +25,8 @@ pub(super) async fn no_such_route(request: Request) -> Problem {
             "the participant id in the path is empty; check that the variable it comes from is set",
         ),
         _ => {
-            let detail = format!("there is nothing at this path; to disconnect a participant: POST {}", routes::DISCONNECT);
+            let detail =
+                format!("there is nothing at this path; to disconnect a participant: POST {}", routes::DISCONNECT);
             Problem::new(Code::NoSuchRoute, detail)
         }
     }

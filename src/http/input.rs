@@ -37,7 +37,11 @@ pub(super) fn participant_id(text: &str) -> Result<ParticipantId, Problem> {
 }
 
 /// The query's members; unknown names are refused, `known` ones are given to `take`.
-pub(super) fn query(parts: &Parts, known: &[&str], mut take: impl FnMut(&str, &str) -> Result<(), Problem>) -> Result<(), Problem> {
+pub(super) fn query(
+    parts: &Parts,
+    known: &[&str],
+    mut take: impl FnMut(&str, &str) -> Result<(), Problem>,
+) -> Result<(), Problem> {
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
         if !known.contains(&&*name) {
             let names = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -97,8 +101,10 @@ impl Preferences {
 
 /// Reads a body up to `limit` bytes, within `within`.
 pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::BodyTooLarge, format!("the body may have at most {limit} bytes; the mission needs none"));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let too_large =
+        || Problem::new(Code::BodyTooLarge, format!("the body may have at most {limit} bytes; the mission needs none"));
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
@@ -136,18 +142,22 @@ pub(super) fn members(headers: &HeaderMap, body: &[u8]) -> Result<serde_json::Ma
         Ok(Value::Object(members)) => Ok(members),
         Ok(Value::Null) => Ok(serde_json::Map::new()),
         Ok(_) => Err(invalid_body("the body must be a JSON object, such as {\"reason\":\"user_request\"}, or nothing")),
-        Err(_) if is_form(headers) && !text.starts_with(['{', '[', '"']) => {
-            Ok(form_urlencoded::parse(text.as_bytes()).map(|(name, value)| (name.into_owned(), value.into_owned().into())).collect())
-        }
+        Err(_) if is_form(headers) && !text.starts_with(['{', '[', '"']) => Ok(form_urlencoded::parse(text.as_bytes())
+            .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+            .collect()),
         Err(error) => {
             let place = format!("line {}, column {}", error.line(), error.column());
-            Err(invalid_body(&format!("the body is no JSON ({place}); send an object such as {{\"reason\":\"user_request\"}}, or nothing")))
+            Err(invalid_body(&format!(
+                "the body is no JSON ({place}); send an object such as {{\"reason\":\"user_request\"}}, or nothing"
+            )))
         }
     }
 }
 
 /// Reason and cause of a mission. Unset variables of IVR scripts arrive as `""`: no reason given.
-pub(super) fn reason_and_cause(members: &serde_json::Map<String, Value>) -> Result<(Option<String>, Option<String>), Problem> {
+pub(super) fn reason_and_cause(
+    members: &serde_json::Map<String, Value>,
+) -> Result<(Option<String>, Option<String>), Problem> {
     let take = |name: &str| match members.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
@@ -195,7 +205,8 @@ mod tests {
             let members = members(&none, body.as_bytes()).unwrap();
             assert_eq!(reason_and_cause(&members).unwrap(), (None, None), "{body}");
         }
-        let given = |headers: &HeaderMap, body: &str| reason_and_cause(&members(headers, body.as_bytes()).unwrap()).unwrap();
+        let given =
+            |headers: &HeaderMap, body: &str| reason_and_cause(&members(headers, body.as_bytes()).unwrap()).unwrap();
         assert_eq!(given(&form(), "reason=too+loud&cause=x"), (Some("too loud".into()), Some("x".into())));
         assert_eq!(given(&form(), r#"{"reason":"json in a form"}"#).0, Some("json in a form".into()));
         assert_eq!(given(&form(), ""), (None, None));

@@ -17,15 +17,12 @@ pub const METRICS: &str = "/metrics";
 pub const OPENAPI: &str = "/openapi.yaml";
 
 /// All templates, with the methods that callers use.
-pub const ALL: &[(&str, &[&str])] = &[
-    (DISCONNECT, &["POST"]),
-    (LIVEZ, &["GET"]),
-    (READYZ, &["GET"]),
-    (METRICS, &["GET"]),
-    (OPENAPI, &["GET"]),
-];
+pub const ALL: &[(&str, &[&str])] =
+    &[(DISCONNECT, &["POST"]), (LIVEZ, &["GET"]), (READYZ, &["GET"]), (METRICS, &["GET"]), (OPENAPI, &["GET"])];
 
 /// The label of a matched template: from the list, or one word for everything else.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
-    matched.and_then(|path| ALL.iter().find(|(template, _)| *template == path)).map_or("unmatched", |(template, _)| template)
+    matched
+        .and_then(|path| ALL.iter().find(|(template, _)| *template == path))
+        .map_or("unmatched", |(template, _)| template)
 }

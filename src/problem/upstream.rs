@@ -38,7 +38,8 @@ impl Problem {
     /// An answer that makes no sense for what was asked: a redirect, a body that is none.
     #[must_use]
     pub fn invalid_response(answer: &Answer, what: &str) -> Self {
-        let detail = format!("{what}; check genesys.region or genesys.api_url, and what stands between us and Genesys Cloud");
+        let detail =
+            format!("{what}; check genesys.region or genesys.api_url, and what stands between us and Genesys Cloud");
         Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
     }
 
@@ -75,18 +76,20 @@ impl From<CallError> for Problem {
                 "no connection to Genesys Cloud; check the network, genesys.region and genesys.proxy, and repeat",
             )
             .retry_after(SOON),
-            CallError::ConnectionLost(_) => {
-                Self::new(Code::UpstreamUnavailable, "Genesys Cloud closed the connection without an answer; repeat the request")
-                    .retry_after(SOON)
-            }
+            CallError::ConnectionLost(_) => Self::new(
+                Code::UpstreamUnavailable,
+                "Genesys Cloud closed the connection without an answer; repeat the request",
+            )
+            .retry_after(SOON),
             CallError::BrokenAnswer(_) => Self::new(
                 Code::UpstreamInvalidResponse,
                 "the answer was broken off or is no HTTP; check what stands between us and Genesys Cloud",
             ),
-            CallError::RateLimited { retry_after } => {
-                Self::new(Code::UpstreamRateLimited, "the rate limit leaves no room before the deadline; repeat after Retry-After")
-                    .retry_after(retry_after)
-            }
+            CallError::RateLimited { retry_after } => Self::new(
+                Code::UpstreamRateLimited,
+                "the rate limit leaves no room before the deadline; repeat after Retry-After",
+            )
+            .retry_after(retry_after),
             CallError::CallerShare { retry_after } => Self::new(
                 Code::CallerRateLimited,
                 "too many requests of this caller wait for the rate limit already; repeat after Retry-After",
@@ -96,7 +99,8 @@ impl From<CallError> for Problem {
                 rejected(failure.to_string(), retry_after)
             }
             CallError::NoToken { failure, retry_after } => {
-                Self::new(Code::UpstreamUnavailable, format!("{failure}; repeat after Retry-After")).retry_after(retry_after)
+                Self::new(Code::UpstreamUnavailable, format!("{failure}; repeat after Retry-After"))
+                    .retry_after(retry_after)
             }
             CallError::LoginPending | CallError::TokenExpired => {
                 Self::new(Code::UpstreamUnavailable, "the login of Genesys Cloud does not answer; repeat the request")

@@ -181,4 +181,3 @@ impl State {
         if self.line.is_empty() { None } else { self.opens_at(settings).max(self.spreading) }
     }
 }
-
