@@ -1,14 +1,38 @@
 //! Secrets: neither the client's secret nor a token is in an answer, a log line, a metric or a `Debug`.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::fmt::{MakeWriter, layer};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::harness::{Kind, Reply, Stand, ms, s};
 
+thread_local! {
+    /// Other tests run beside this one, on threads of their own.
+    static CAPTURED_HERE: Cell<bool> = const { Cell::new(false) };
+}
+
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// Captures whatever is logged on this thread from now on.
+    fn here() -> Self {
+        let captured = Self::default();
+        CAPTURED_HERE.set(true);
+        let lines = layer().with_writer(captured.clone()).with_filter(dynamic_filter_fn(|_, _| CAPTURED_HERE.get()));
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines)).unwrap();
+        captured
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
 
 impl Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -33,10 +57,7 @@ const SECRET: &str = "canary-secret-0123456789";
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
-    let captured = Captured::default();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(captured.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let captured = Captured::here();
     let echo = |status: u16| Reply::status(status, &format!("Bearer {TOKEN}"));
     let stand = Stand::patch()
         .crowd(20)
@@ -65,7 +86,7 @@ async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
     tokio::time::sleep(s(100)).await;
     told += &format!("{} {:?}\n", stand.disconnect(0).send().await.json, stand.app);
     tokio::time::sleep(ms(100)).await;
-    told += &String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    told += &captured.text();
     assert!(told.contains("login_failed") && told.contains("upstream_attempt"), "the log was captured");
     assert!(told.contains("[token]"), "the echo was found and taken out");
     assert!(!told.contains(TOKEN), "the token is given away");
