@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
@@ -12,6 +12,7 @@ use super::App;
 use super::answer::json;
 use super::callers::{Refused, authenticate, exchange};
 use super::input;
+use super::path::ConversationPath;
 use crate::callers::Permission;
 use crate::conversation::{Conversation, Participant};
 use crate::disconnect::conversation_not_found;
@@ -161,7 +162,7 @@ impl Filter {
 /// `GET /conversations/{conversationId}`.
 pub(super) async fn short(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
@@ -185,7 +186,7 @@ pub(super) async fn short(
 /// `GET /conversations/{conversationId}/participants`.
 pub(super) async fn participants(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, StatusCode};
@@ -12,6 +12,7 @@ use super::App;
 use super::answer::json;
 use super::callers::{Refused, authenticate, demand, exchange};
 use super::input::{self, Preferences};
+use super::path::ConversationPath;
 use crate::callers::{Guards, Permission};
 use crate::conversation::Conversation;
 use crate::disconnect::look::{Read, read};
@@ -61,7 +62,7 @@ struct Item<'a> {
 /// Handles a selector.
 pub(super) async fn disconnect(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
