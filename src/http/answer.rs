@@ -21,6 +21,20 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     response
 }
 
+/// Room for a list in an answer that must stay under 32 KB: platforms refuse larger ones.
+const ROOM: usize = 31 * 1024;
+
+/// As many items as there is room for.
+pub(super) fn fitting<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut room = ROOM;
+    items
+        .take_while(|item| {
+            let size = serde_json::to_string(item).map_or(usize::MAX, |text| text.len().saturating_add(1));
+            room.checked_sub(size).map(|left| room = left).is_some()
+        })
+        .collect()
+}
+
 /// A problem on its way out: the outermost layer knows the request id and what the caller accepts, and renders it.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
@@ -66,7 +80,7 @@ struct Members<'a> {
     effect: &'a str,
     upstream: Option<UpstreamMembers<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    candidates: Option<&'a serde_json::Value>,
+    candidates: Option<Vec<&'a serde_json::Value>>,
 }
 
 #[derive(Serialize)]
@@ -99,7 +113,11 @@ fn members<'a>(problem: &'a Problem, request_id: &'a str) -> Members<'a> {
             message: upstream.message.as_deref(),
             correlation_id: upstream.correlation_id.as_deref(),
         }),
-        candidates: problem.candidates.as_deref(),
+        candidates: problem
+            .candidates
+            .as_deref()
+            .and_then(|list| list.as_array())
+            .map(|list| fitting(list.iter().take(20))),
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::App;
-use super::answer::json;
+use super::answer::{fitting, json};
 use super::callers::{Refused, authenticate, demand, exchange};
 use super::input::{self, Preferences};
 use super::path::ConversationPath;
@@ -25,8 +25,6 @@ use crate::selector::{Selector, Target, TargetKey};
 
 /// Missions of one selector under way at once.
 const AT_ONCE: usize = 8;
-/// Results that fit an answer under 32 KB.
-const MOST_RESULTS: usize = 80;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -120,6 +118,7 @@ pub(super) async fn disconnect(
         note.attempts = Some(results.iter().filter_map(|(_, r)| r.as_ref().ok()).map(|s| s.attempts).sum());
     });
     let gone = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect;
+    let items = fitting(results.iter().map(|(target, result)| item(target, result)));
     let answer = Answer {
         ok: true,
         outcome,
@@ -127,8 +126,8 @@ pub(super) async fn disconnect(
         matched: results.len(),
         disconnected: results.iter().filter_map(|(_, r)| r.as_ref().ok()).filter(gone).count(),
         failed,
-        results: results.iter().take(MOST_RESULTS).map(|(target, result)| item(target, result)).collect(),
-        truncated: results.len() > MOST_RESULTS,
+        truncated: items.len() < results.len(),
+        results: items,
         request_id: &exchange.request_id,
     };
     let mut response = json(StatusCode::OK, &answer);
