@@ -12,6 +12,7 @@ mod input;
 mod mission;
 mod mode;
 mod oauth;
+mod path;
 mod prefix;
 pub mod routes;
 mod selector;
