@@ -17,6 +17,7 @@ use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
 use crate::http::{self, Door, Shared};
 use crate::metrics::Metrics;
+use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
 
@@ -156,6 +157,7 @@ impl Parts {
             keeps_pages_away: browser::is_needed(callers.is_keyless(), bind),
             callers,
             proxies: TrustedProxies::new(&config.server.trusted_proxies.0)?,
+            targets: TargetSets::default(),
             metrics,
             shutdown,
             tasks,

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::genesys::whole_seconds;
 use crate::problem::{Code, Effect, Problem};
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// One line of JSON.
