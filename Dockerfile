@@ -22,7 +22,7 @@ ENV HANGUP__SERVER__BIND=0.0.0.0:8080 \
     HANGUP__SANDBOX__BIND=0.0.0.0:8090
 # Callers; operations when HANGUP__ADMIN__BIND=0.0.0.0:8081 is set; `hangup sandbox`.
 EXPOSE 8080 8081 8090
-USER nonroot:nonroot
+USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=4s --start-period=5s --retries=3 CMD ["/usr/local/bin/hangup", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/hangup"]
 CMD ["serve"]
