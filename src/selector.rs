@@ -185,7 +185,11 @@ impl Selector {
 
 fn read_max(value: &Value) -> Result<usize, Problem> {
     let number = match value {
-        Value::Number(number) => number.as_u64(),
+        // 2.0 is a whole number too, and platforms whose only numbers are floating write it so.
+        Value::Number(number) => number.as_u64().or_else(|| {
+            let whole = number.as_f64().filter(|n| n.fract() == 0.0 && *n > 0.0);
+            whole.map(|n| n as u64)
+        }),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };

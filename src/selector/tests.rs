@@ -66,6 +66,7 @@ fn more_than_max_touches_nobody() {
     assert_eq!(matched(&json!({"purpose": "agent"})), "selector_ambiguous");
     assert_eq!(matched(&json!({"purpose": "agent", "max": 2})), "02 03");
     assert_eq!(matched(&json!({"purpose": "agent", "max": "2"})), "02 03");
+    assert_eq!(matched(&json!({"purpose": "agent", "max": 2.0})), "02 03");
     assert_eq!(matched(&json!({"all": true, "max": 3})), "selector_ambiguous");
     let problem = read(&json!({"purpose": "agent"})).unwrap().resolve(&conversation()).unwrap_err();
     assert_eq!(problem.candidates.unwrap().as_array().unwrap().len(), 2);
