@@ -17,6 +17,7 @@ use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
 use crate::http::{self, Door, Shared};
 use crate::metrics::Metrics;
+use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
 
@@ -152,10 +153,17 @@ impl Parts {
         background.spawn(async move { watched.watch(ended).await });
         let bind = config.server.bind;
         let shared = Shared {
-            disconnector: Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone()),
+            disconnector: Disconnector::new(
+                config,
+                client,
+                Arc::clone(&metrics),
+                tasks.clone(),
+                shutdown.stopping.clone(),
+            ),
             keeps_pages_away: browser::is_needed(callers.is_keyless(), bind),
             callers,
             proxies: TrustedProxies::new(&config.server.trusted_proxies.0)?,
+            targets: TargetSets::default(),
             metrics,
             shutdown,
             tasks,

@@ -54,6 +54,9 @@ enum Command {
         /// Ask /readyz instead of /livez
         #[arg(long)]
         ready: bool,
+        /// Ask the sandbox instead of the service
+        #[arg(long, conflicts_with = "ready")]
+        sandbox: bool,
     },
     /// Keys of callers
     Key {
@@ -133,7 +136,14 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             block_on(sandbox::run(config))
         }
         Command::Check { conversation } => block_on(check::run(load()?, conversation)),
-        Command::Healthcheck { ready } => block_on(healthcheck::run(load()?, ready)),
+        Command::Healthcheck { ready, sandbox } => {
+            let question = match (ready, sandbox) {
+                (_, true) => healthcheck::Question::Sandbox,
+                (true, _) => healthcheck::Question::Ready,
+                (false, false) => healthcheck::Question::Lives,
+            };
+            block_on(healthcheck::run(load()?, question))
+        }
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }
 }

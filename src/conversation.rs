@@ -149,10 +149,13 @@ impl Participant {
     /// The media of its communications that are not over, each once.
     #[must_use]
     pub fn live_media(&self) -> Vec<Medium> {
-        let mut media: Vec<_> = self.communications.iter().filter(|c| !c.is_over()).map(|c| c.medium).collect();
-        media.sort_unstable();
-        media.dedup();
-        media
+        distinct(self.communications.iter().filter(|c| !c.is_over()))
+    }
+
+    /// The media of all its communications, each once.
+    #[must_use]
+    pub fn media(&self) -> Vec<Medium> {
+        distinct(self.communications.iter())
     }
 
     /// One word for the whole participant: the state of its first live communication, or how it ended.
@@ -168,6 +171,13 @@ impl Participant {
             _ => Some("disconnected"),
         }
     }
+}
+
+fn distinct<'a>(communications: impl Iterator<Item = &'a Communication>) -> Vec<Medium> {
+    let mut media: Vec<_> = communications.map(|c| c.medium).collect();
+    media.sort_unstable();
+    media.dedup();
+    media
 }
 
 impl From<RawParticipant> for Participant {

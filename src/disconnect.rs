@@ -4,6 +4,7 @@
 //! look when in doubt.
 
 mod confirm;
+mod guard;
 pub(crate) mod join;
 pub mod judge;
 pub(crate) mod look;
@@ -11,31 +12,42 @@ mod mission;
 mod operation;
 pub mod outcome;
 mod reply;
+mod teardown;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::callers::Guards;
-use crate::config::{self, Confirm, Mode};
+use crate::config::{self, Mode, UnknownConversation};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
-use crate::genesys::request::Rank;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::{InFlight, Metrics};
 use crate::problem::{Code, Problem};
-use confirm::{Confirmer, Shown};
+use confirm::Confirmer;
 use join::{Flights, Pilot, Role};
-use judge::{Doubt, Sight, Verdict, judge};
-use look::{Read, look, read};
 use mission::{Last, Mission};
 use operation::Discovery;
 use outcome::{Outcome, Settled};
 
-pub(crate) use mission::{conversation_not_found, participant_not_found};
+pub(crate) use mission::conversation_not_found;
+pub use teardown::Teardown;
+
+/// A key's guard keeps its caller from this participant.
+pub(crate) fn forbidden_participant() -> Problem {
+    let detail = "the key is limited to other purposes or queues than this participant's; ask whoever manages the keys";
+    Problem::new(Code::ForbiddenParticipant, detail)
+}
+
+/// How long after acceptance a repeat looks before it sends.
+const REPEAT_MEMORY: Duration = Duration::from_secs(10);
+/// How long after acceptance a repeated teardown sends nothing.
+const TEARDOWN_MEMORY: Duration = Duration::from_secs(60);
 
 /// Who asks, and under which request id.
 #[derive(Debug, Clone)]
@@ -93,15 +105,23 @@ struct Inner {
     permits: Arc<Semaphore>,
     discovery: Discovery,
     flights: Flights<(ConversationId, ParticipantId), Result<Settled, Problem>>,
+    teardowns: Flights<(Arc<str>, ConversationId), Result<Settled, Problem>>,
     confirmer: Confirmer,
     observing: AtomicBool,
     tasks: TaskTracker,
 }
 
 impl Disconnector {
-    /// Disconnects through `client`. Work goes on in `tasks` when a caller hangs up.
+    /// Disconnects through `client`. Work goes on in `tasks` when a caller hangs up; looking again ends when `stopping` is
+    /// cancelled.
     #[must_use]
-    pub fn new(config: &config::Config, client: Client, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    pub fn new(
+        config: &config::Config,
+        client: Client,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
         let observing = config.disconnect.mode == Mode::Observe;
         metrics.set_observing(observing);
         Self {
@@ -111,8 +131,9 @@ impl Disconnector {
                 metrics,
                 permits: Arc::new(Semaphore::new(config.limits.max_in_flight.min(Semaphore::MAX_PERMITS))),
                 discovery: Discovery::new(config.genesys.operation),
-                flights: Flights::default(),
-                confirmer: Confirmer::default(),
+                flights: Flights::remembering(REPEAT_MEMORY),
+                teardowns: Flights::remembering(TEARDOWN_MEMORY),
+                confirmer: Confirmer::new(stopping),
                 observing: AtomicBool::new(observing),
                 tasks,
             }),
@@ -125,10 +146,10 @@ impl Disconnector {
         &self.inner.client
     }
 
-    /// The settings of missions.
+    /// Whether a conversation that the upstream does not know counts as ended.
     #[must_use]
-    pub fn settings(&self) -> &config::Disconnect {
-        &self.inner.settings
+    pub fn unknown_is_ended(&self) -> bool {
+        self.inner.settings.unknown_conversation == UnknownConversation::Ended
     }
 
     /// Whether the whole service only observes.
@@ -201,7 +222,7 @@ impl Disconnector {
             Role::Pilot(pilot) => self.pilot(request, pilot, &mut admission).await,
         }?;
         if matches!(settled.outcome, Outcome::Disconnected | Outcome::Accepted) {
-            return self.confirm(request, settled, admission).await;
+            return self.confirm_as_asked(request, settled, admission).await;
         }
         Ok(settled)
     }
@@ -241,131 +262,5 @@ impl Disconnector {
         };
         pilot.land(result.clone(), sent);
         result
-    }
-
-    /// A repeat soon after an accepted disconnect: one look, and nothing is sent.
-    async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Result<Settled, Problem> {
-        let (sight, last) = self.look(request, context).await?;
-        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
-            Verdict::Settled { outcome, verified } => Ok(last.settled(context, outcome, verified)),
-            Verdict::ParticipantNotFound => Err(participant_not_found(None)),
-            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
-            // The upstream took it a moment ago, and it takes effect shortly.
-            Verdict::StillThere(_) | Verdict::Unseen => Ok(last.settled(context, Outcome::Accepted, false)),
-        }
-    }
-
-    /// Observe mode and dry runs: real reads, no writes.
-    async fn observe(&self, request: &Request) -> Result<Settled, Problem> {
-        let admission = self.admit(&request.origin)?;
-        let context = &admission.context;
-        if let Some(guards) = request.origin.guards.as_deref()
-            && let Some(settled) = self.guard(request, guards, context).await?
-        {
-            return Ok(settled);
-        }
-        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
-        let sight = match read {
-            Read::Found(conversation) => Sight::of(&conversation, request.participant),
-            Read::NotFound => Sight::UnknownConversation,
-            Read::Hidden(problem) => return Err(problem),
-        };
-        let last = Last::of(&answer);
-        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
-            Verdict::Settled { outcome, verified } => Ok(last.settled(context, outcome, verified)),
-            Verdict::ParticipantNotFound => Err(participant_not_found(None)),
-            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
-            Verdict::StillThere(_) | Verdict::Unseen => Ok(last.settled(context, Outcome::WouldDisconnect, true)),
-        }
-    }
-
-    async fn look(&self, request: &Request, context: &Arc<Context>) -> Result<(Sight, Last), Problem> {
-        let (sight, answer) =
-            look(&self.inner.client, context, Rank::Mission, request.conversation, request.participant).await?;
-        Ok((sight, Last::of(&answer)))
-    }
-
-    /// For keys that are limited to some participants: one read, before anything else. `Some` when that settles it.
-    async fn guard(
-        &self,
-        request: &Request,
-        guards: &Guards,
-        context: &Arc<Context>,
-    ) -> Result<Option<Settled>, Problem> {
-        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
-        let conversation = match read {
-            Read::Found(conversation) => Some(conversation),
-            Read::NotFound => None,
-            Read::Hidden(problem) => return Err(problem),
-        };
-        if let Some(participant) = conversation.as_ref().and_then(|c| c.participant(request.participant)) {
-            if guards.permits(participant.purpose.as_deref(), participant.queue_id.as_deref()) {
-                return Ok(None);
-            }
-            let detail =
-                "the key is limited to other purposes or queues than this participant's; ask whoever manages the keys";
-            return Err(Problem::new(Code::ForbiddenParticipant, detail));
-        }
-        let sight = match &conversation {
-            Some(conversation) => Sight::of(conversation, request.participant),
-            None => Sight::UnknownConversation,
-        };
-        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
-            Verdict::Settled { outcome, verified } => Ok(Some(Last::of(&answer).settled(context, outcome, verified))),
-            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
-            Verdict::ParticipantNotFound | Verdict::StillThere(_) | Verdict::Unseen => Err(participant_not_found(None)),
-        }
-    }
-
-    /// Looks after an accepted disconnect, where the caller or the configuration asks for it.
-    async fn confirm(
-        &self,
-        request: &Request,
-        settled: Settled,
-        admission: Option<Admission>,
-    ) -> Result<Settled, Problem> {
-        let settings = &self.inner.settings;
-        let wait = match (request.wait, settings.confirm) {
-            (Some(wait), _) => wait,
-            (None, Confirm::Always) => settings.confirm_wait,
-            (None, Confirm::Background) => {
-                self.confirm_in_background(request);
-                return Ok(settled);
-            }
-            (None, Confirm::Never) => return Ok(settled),
-        };
-        let shown = self.watch(request, wait).await;
-        // The place among those under way is held while waiting: it bounds our memory.
-        drop(admission);
-        Ok(match shown {
-            Shown::Gone => Settled { outcome: Outcome::Disconnected, verified: true, ..settled },
-            Shown::There => Settled { outcome: Outcome::Accepted, verified: false, still_there: true, ..settled },
-            Shown::Nothing => settled,
-        })
-    }
-
-    async fn watch(&self, request: &Request, wait: Duration) -> Shown {
-        let origin = &request.origin;
-        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), wait, Duration::ZERO);
-        let key = (request.conversation, request.participant);
-        self.inner.confirmer.gone(&self.inner.client, &context, key, wait, &self.inner.tasks).await
-    }
-
-    /// After the answer, while the rate window has room.
-    fn confirm_in_background(&self, request: &Request) {
-        if !self.inner.client.gate().has_ample_room() {
-            return;
-        }
-        let (this, request) = (self.clone(), request.clone());
-        self.inner.tasks.clone().spawn(async move {
-            if this.watch(&request, this.inner.settings.confirm_wait).await == Shown::There {
-                this.inner.metrics.unconfirmed();
-                tracing::warn!(
-                    event = "unconfirmed", conversation_id = %request.conversation, participant_id = %request.participant,
-                    request_id = &*request.origin.request_id, caller = &*request.origin.caller,
-                    "the participant is still there after an accepted disconnect"
-                );
-            }
-        });
     }
 }

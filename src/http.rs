@@ -2,13 +2,22 @@
 
 mod answer;
 mod callers;
+mod conversations;
 mod docs;
+mod dropin;
 mod exchange;
 mod fallback;
 mod health;
 mod input;
 mod mission;
+mod mode;
+mod oauth;
+mod path;
+mod prefix;
 pub mod routes;
+mod selector;
+mod teardown;
+mod upstream_form;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -17,16 +26,20 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use tokio_util::task::TaskTracker;
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::disconnect::outcome::Settled;
-use crate::disconnect::{Disconnector, Request as Mission};
+use crate::disconnect::{Disconnector, Origin, Request as Mission, Teardown};
+use crate::genesys::request::Medium;
+use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
+use crate::selector::TargetSets;
 use crate::shutdown::Shutdown;
 
 pub use docs::OPENAPI;
@@ -44,6 +57,8 @@ pub struct Shared {
     pub callers: Callers,
     /// Whose `X-Forwarded-For` is believed.
     pub proxies: TrustedProxies,
+    /// Whom selectors of the last minute went to.
+    pub targets: TargetSets,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// The steps of leaving.
@@ -74,20 +89,53 @@ impl App {
 
     /// Carries a mission out in a task of its own: a caller that hangs up does not stop it.
     async fn carry_out(&self, mission: Mission) -> Result<Settled, Problem> {
-        let (disconnector, kill) = (self.disconnector.clone(), self.shutdown.kill.clone());
-        let task = self.tasks.spawn(async move {
-            let abandoned = || {
-                tracing::error!(
-                    event = "abandoned", conversation_id = %mission.conversation, participant_id = %mission.participant,
-                    caller = &*mission.origin.caller, request_id = &*mission.origin.request_id,
-                    "gave a mission up at the end of the drain time; its effect is unknown"
-                );
-                let detail = "this instance had to stop before the mission was done; repeat the request";
-                Err(Problem::new(Code::ShuttingDown, detail).effect(true))
-            };
-            kill.run_until_cancelled(disconnector.disconnect(&mission)).await.unwrap_or_else(abandoned)
-        });
+        let disconnector = self.disconnector.clone();
+        let who = Abandoned {
+            conversation: mission.conversation,
+            participant: Some(mission.participant),
+            origin: mission.origin.clone(),
+        };
+        self.in_its_own_task(who, async move { disconnector.disconnect(&mission).await }).await
+    }
+
+    /// Carries a teardown out in a task of its own.
+    async fn tear_down(&self, teardown: Teardown) -> Result<Settled, Problem> {
+        let disconnector = self.disconnector.clone();
+        let who = Abandoned { conversation: teardown.conversation, participant: None, origin: teardown.origin.clone() };
+        self.in_its_own_task(who, async move { disconnector.tear_down(&teardown).await }).await
+    }
+
+    async fn in_its_own_task(
+        &self,
+        who: Abandoned,
+        work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
+    ) -> Result<Settled, Problem> {
+        let kill = self.shutdown.kill.clone();
+        let task =
+            self.tasks.spawn(async move { kill.run_until_cancelled(work).await.unwrap_or_else(|| Err(who.say())) });
         task.await.unwrap_or_else(|_| Err(internal()))
+    }
+}
+
+/// What had to be given up when the drain time ended.
+#[derive(Debug)]
+struct Abandoned {
+    conversation: ConversationId,
+    participant: Option<ParticipantId>,
+    origin: Origin,
+}
+
+impl Abandoned {
+    /// Logs it by its ids, and says what the caller should do.
+    fn say(&self) -> Problem {
+        let participant = self.participant.map(|id| id.to_string());
+        tracing::error!(
+            event = "abandoned", conversation_id = %self.conversation, participant_id = participant,
+            caller = &*self.origin.caller, request_id = &*self.origin.request_id,
+            "given up at the end of the drain time; the effect is unknown"
+        );
+        let detail = "this instance had to stop before the mission was done; repeat the request";
+        Problem::new(Code::ShuttingDown, detail).effect(true)
     }
 }
 
@@ -113,7 +161,27 @@ pub enum Door {
 pub fn router(app: &App, door: Door) -> Router {
     let mut router = Router::new();
     if door != Door::Admin {
-        router = router.route(routes::DISCONNECT, post(mission::disconnect)).route(routes::OPENAPI, get(docs::openapi));
+        router = router
+            .route(routes::DISCONNECT, post(mission::disconnect))
+            .route(routes::CONVERSATION, get(conversations::short))
+            .route(routes::PARTICIPANTS, get(conversations::participants))
+            .route(routes::SELECTOR, post(selector::disconnect))
+            .route(routes::TEARDOWN, post(teardown::disconnect))
+            .route(routes::TOKEN, post(oauth::token))
+            .route(routes::API_DISCONNECT, post(dropin::post))
+            .route(routes::API_PARTICIPANT, patch(dropin::patch))
+            .route(routes::API_CONVERSATION, get(dropin::read))
+            .route(routes::API_CALL, get(dropin::read_call))
+            .route(routes::OPENAPI, get(docs::openapi))
+            .route(routes::DOCS, get(docs::page))
+            .route(routes::DOCS_STYLE, get(docs::style))
+            .route(routes::DOCS_SCRIPT, get(docs::script))
+            .route(routes::DOCS_CONTRACT_SCRIPT, get(docs::contract_script));
+        // One route for each medium: a parameter in this place would swallow the other paths' ids.
+        for medium in Medium::ALL {
+            let path = routes::API_MEDIUM_PARTICIPANT.replace("{media}", medium.segment());
+            router = router.route(&path, patch(dropin::patch));
+        }
     }
     if door != Door::Callers {
         router = router.route(routes::LIVEZ, get(health::livez)).route(routes::READYZ, get(health::readyz));
@@ -121,12 +189,17 @@ pub fn router(app: &App, door: Door) -> Router {
     if matches!(door, Door::Admin | Door::Both { metrics: true }) {
         router = router.route(routes::METRICS, get(health::metrics));
     }
-    router
+    if door == Door::Admin {
+        router = router.route(routes::MODE, get(mode::get).put(mode::put));
+    }
+    let router = router
         .fallback(fallback::no_such_route)
         .method_not_allowed_fallback(fallback::method_not_allowed)
         .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(&*panic)))
         .layer(from_fn_with_state(app.clone(), exchange::layer))
-        .with_state(app.clone())
+        .with_state(app.clone());
+    // Around the router: a layer of the router itself would come after routing.
+    Router::new().fallback_service(MapRequest::new(router, prefix::strip))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Response {

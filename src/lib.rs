@@ -16,6 +16,7 @@ pub mod ids;
 pub mod metrics;
 pub mod problem;
 pub mod sandbox;
+pub mod selector;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;

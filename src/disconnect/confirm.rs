@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::judge::Sight;
 use super::look::look;
+use super::outcome::{Outcome, Settled};
+use super::{Admission, Disconnector, Request};
+use crate::config::Confirm;
 use crate::genesys::Client;
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::Problem;
 
 /// The first look comes this long after acceptance; each further one at twice the time.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
@@ -35,9 +40,10 @@ pub(super) enum Shown {
 }
 
 /// The looks under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Confirmer {
     watches: Arc<Mutex<HashMap<Key, Arc<Watched>>>>,
+    stopping: CancellationToken,
 }
 
 /// One participant that somebody waits to be gone.
@@ -54,6 +60,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Confirmer {
+    /// Looks until `stopping`.
+    pub(super) fn new(stopping: CancellationToken) -> Self {
+        Self { watches: Arc::default(), stopping }
+    }
+
     /// Waits until the participant is gone, for at most `wait` from now.
     pub(super) async fn gone(
         &self,
@@ -83,15 +94,72 @@ impl Confirmer {
                     watched: Arc::clone(&watched),
                     watches: Arc::clone(&self.watches),
                 };
-                tasks.spawn(looks.run());
+                let stopping = self.stopping.clone();
+                tasks.spawn(async move { stopping.run_until_cancelled(looks.run()).await });
                 watched
             });
             lock(&watched.wanted).insert(last_look);
             watched.more.notify_one();
             watched.shown.subscribe()
         };
-        let _ = timeout_at(until, shown.wait_for(|shown| *shown == Shown::Gone)).await;
+        // An instance that leaves does not go on looking: what was accepted is answered as accepted.
+        let gone = self.stopping.run_until_cancelled(shown.wait_for(|shown| *shown == Shown::Gone));
+        let _ = timeout_at(until, gone).await;
         *shown.borrow_and_update()
+    }
+}
+
+impl Disconnector {
+    /// Looks after an accepted disconnect, where the caller or the configuration asks for it.
+    pub(super) async fn confirm_as_asked(
+        &self,
+        request: &Request,
+        settled: Settled,
+        admission: Option<Admission>,
+    ) -> Result<Settled, Problem> {
+        let settings = &self.inner.settings;
+        let wait = match (request.wait, settings.confirm) {
+            (Some(wait), _) => wait,
+            (None, Confirm::Always) => settings.confirm_wait,
+            (None, Confirm::Background) => {
+                self.confirm_in_background(request);
+                return Ok(settled);
+            }
+            (None, Confirm::Never) => return Ok(settled),
+        };
+        let shown = self.watch(request, wait).await;
+        // The place among those under way is held while waiting: it bounds our memory.
+        drop(admission);
+        Ok(match shown {
+            Shown::Gone => Settled { outcome: Outcome::Disconnected, verified: true, ..settled },
+            Shown::There => Settled { outcome: Outcome::Accepted, verified: false, still_there: true, ..settled },
+            Shown::Nothing => settled,
+        })
+    }
+
+    async fn watch(&self, request: &Request, wait: Duration) -> Shown {
+        let origin = &request.origin;
+        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), wait, Duration::ZERO);
+        let key = (request.conversation, request.participant);
+        self.inner.confirmer.gone(&self.inner.client, &context, key, wait, &self.inner.tasks).await
+    }
+
+    /// After the answer, while the rate window has room.
+    fn confirm_in_background(&self, request: &Request) {
+        if !self.inner.client.gate().has_ample_room() {
+            return;
+        }
+        let (this, request) = (self.clone(), request.clone());
+        self.inner.tasks.clone().spawn(async move {
+            if this.watch(&request, this.inner.settings.confirm_wait).await == Shown::There {
+                this.inner.metrics.unconfirmed();
+                tracing::warn!(
+                    event = "unconfirmed", conversation_id = %request.conversation, participant_id = %request.participant,
+                    request_id = &*request.origin.request_id, caller = &*request.origin.caller,
+                    "the participant is still there after an accepted disconnect"
+                );
+            }
+        });
     }
 }
 

@@ -11,13 +11,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long after acceptance a repeat looks before it sends.
-const MEMORY: Duration = Duration::from_secs(10);
-
 /// The missions under way, and those accepted a moment ago.
 #[derive(Debug)]
 pub(crate) struct Flights<K, R> {
     state: Arc<Mutex<State<K, R>>>,
+    memory: Duration,
 }
 
 #[derive(Debug)]
@@ -43,7 +41,8 @@ pub(crate) struct Pilot<K: Eq + Hash + Clone, R: Clone> {
     flights: Arc<Mutex<State<K, R>>>,
     key: K,
     result: watch::Sender<Option<R>>,
-    /// A disconnect for the same key was accepted within the last 10 s.
+    memory: Duration,
+    /// A disconnect for the same key was accepted a moment ago.
     pub(crate) accepted_recently: bool,
 }
 
@@ -51,18 +50,17 @@ pub(crate) struct Pilot<K: Eq + Hash + Clone, R: Clone> {
 #[derive(Debug)]
 pub(crate) struct Passenger<R>(watch::Receiver<Option<R>>);
 
-impl<K: Eq + Hash + Clone, R: Clone> Default for Flights<K, R> {
-    fn default() -> Self {
-        let state = State { under_way: HashMap::new(), accepted: HashMap::new(), forget: VecDeque::new() };
-        Self { state: Arc::new(Mutex::new(state)) }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
+    /// Remembers for so long after acceptance that a disconnect was sent.
+    pub(crate) fn remembering(memory: Duration) -> Self {
+        let state = State { under_way: HashMap::new(), accepted: HashMap::new(), forget: VecDeque::new() };
+        Self { state: Arc::new(Mutex::new(state)), memory }
+    }
+
     /// Joins the flight for `key`, or starts it.
     pub(crate) fn board(&self, key: &K) -> Role<K, R> {
         let mut state = lock(&self.state);
@@ -74,7 +72,13 @@ impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
         state.under_way.insert(key.clone(), flight);
         let accepted_recently = state.accepted.contains_key(key);
         drop(state);
-        Role::Pilot(Pilot { flights: Arc::clone(&self.state), key: key.clone(), result, accepted_recently })
+        Role::Pilot(Pilot {
+            flights: Arc::clone(&self.state),
+            key: key.clone(),
+            result,
+            memory: self.memory,
+            accepted_recently,
+        })
     }
 }
 
@@ -98,7 +102,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Pilot<K, R> {
     pub(crate) fn land(self, result: R, accepted: bool) {
         if accepted {
             let mut state = lock(&self.flights);
-            let until = Instant::now() + MEMORY;
+            let until = Instant::now() + self.memory;
             state.accepted.insert(self.key.clone(), until);
             state.forget.push_back((until, self.key.clone()));
         }
@@ -133,7 +137,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn repeats_share_the_result_of_the_first() {
-        let flights = Flights::default();
+        let flights = Flights::remembering(Duration::from_secs(10));
         let first = pilot(&flights, 1);
         let Role::Passenger(second) = flights.board(&1) else { panic!("no passenger") };
         assert!(matches!(flights.board(&2), Role::Pilot(_)), "another key is another flight");
@@ -144,7 +148,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_crashed_pilot_leaves_no_result_and_no_flight() {
-        let flights = Flights::default();
+        let flights = Flights::remembering(Duration::from_secs(10));
         let first = pilot(&flights, 1);
         let Role::Passenger(second) = flights.board(&1) else { panic!("no passenger") };
         drop(first);
@@ -154,7 +158,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_accepted_disconnect_is_remembered_for_ten_seconds() {
-        let flights = Flights::default();
+        let flights = Flights::remembering(Duration::from_secs(10));
         pilot(&flights, 1).land(7, true);
         tokio::time::advance(Duration::from_millis(9_900)).await;
         assert!(pilot(&flights, 1).accepted_recently);

@@ -237,6 +237,11 @@ impl Last {
         Self { correlation_id: read.correlation_id.clone(), status: Some(read.status.as_u16()), ..Self::default() }
     }
 
+    /// The teardown's answer.
+    pub(super) fn of_teardown(answer: &Answer) -> Self {
+        Self { operation: Some(Operation::ConversationDisconnect), ..Self::of(answer) }
+    }
+
     pub(super) fn settled(&self, context: &Context, outcome: Outcome, verified: bool) -> Settled {
         Settled {
             outcome,

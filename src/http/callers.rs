@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::App;
 use super::exchange::Exchange;
-use crate::callers::{Permission, Refusal, browser};
+use crate::callers::{Caller, CallerKind, Permission, Refusal, browser};
 use crate::config::Mode;
 use crate::disconnect::Origin;
 use crate::problem::{Code, Problem};
@@ -14,6 +14,7 @@ use crate::problem::{Code, Problem};
 /// Somebody who may do what was asked.
 #[derive(Debug)]
 pub(super) struct Authenticated {
+    pub(super) caller: Caller,
     pub(super) origin: Origin,
 }
 
@@ -23,16 +24,9 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
     keep_pages_away(app, parts)?;
     let caller = app.callers.authenticate(&parts.headers, exchange.addr).await?;
     exchange.note(|note| note.caller = Some(caller.name().clone()));
-    app.metrics.caller_request(caller.name());
-    if !caller.may(permission) {
-        let detail = format!(
-            "the caller \"{}\" lacks the permission \"{}\"; whoever runs this service can give it (permissions of the \
-             key, or auth.anonymous_permissions)",
-            caller.name(),
-            permission.as_str()
-        );
-        return Err(Problem::new(Code::ForbiddenCaller, detail).into());
-    }
+    // An issuer can have any number of subjects; a label must not.
+    app.metrics.caller_request(if caller.kind() == CallerKind::Token { "token" } else { caller.name() });
+    demand(&caller, permission)?;
     if let Err(pause) = caller.charge() {
         let detail = "this key's rate is used up; repeat after Retry-After, or ask for a higher rate";
         return Err(Problem::new(Code::CallerRateLimited, detail).retry_after(pause).into());
@@ -44,7 +38,21 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
     };
-    Ok(Authenticated { origin })
+    Ok(Authenticated { caller, origin })
+}
+
+/// The caller must have this permission.
+pub(super) fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {
+    if caller.may(permission) {
+        return Ok(());
+    }
+    let detail = format!(
+        "the caller \"{}\" lacks the permission \"{}\"; whoever runs this service can give it (permissions of the key, or \
+         auth.anonymous_permissions)",
+        caller.name(),
+        permission.as_str()
+    );
+    Err(Problem::new(Code::ForbiddenCaller, detail))
 }
 
 /// Without keys on loopback, pages in a browser on the same machine must not reach us.

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 use super::App;
 use super::answer::{Outgoing, render};
 use super::routes::label;
+use super::upstream_form;
+use crate::disconnect::outcome::Settled;
 use crate::server::Peer;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -61,6 +63,16 @@ impl Exchange {
         }
     }
 
+    /// Adds how a mission was settled.
+    pub(super) fn settled(&self, settled: &Settled) {
+        self.note(|note| {
+            note.outcome = Some(settled.outcome.name());
+            note.attempts = Some(settled.attempts);
+            note.upstream_status = settled.upstream_status;
+            note.correlation_id.clone_from(&settled.correlation_id);
+        });
+    }
+
     /// Adds to the line about this request.
     pub(super) fn note(&self, change: impl FnOnce(&mut Note)) {
         change(&mut self.note.lock().unwrap_or_else(PoisonError::into_inner));
@@ -103,10 +115,15 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
         status: None,
     };
     let accept = accept_of(request.headers());
+    let drop_in = is_drop_in(request.uri().path());
     request.extensions_mut().insert(line.exchange.clone());
     let mut response = next.run(request).await;
     if let Some(Outgoing(problem)) = response.extensions_mut().remove::<Outgoing>() {
-        render(&problem, &accept, &line.exchange.request_id, &mut response);
+        if drop_in {
+            upstream_form::render(&problem, &line.exchange.request_id, &mut response);
+        } else {
+            render(&problem, &accept, &line.exchange.request_id, &mut response);
+        }
         line.exchange.note(|note| {
             note.code = Some(problem.code.name());
             if let Some(upstream) = problem.upstream {
@@ -119,6 +136,11 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     line.stamp(response.headers_mut());
     line.status = Some(response.status().as_u16());
     response
+}
+
+/// Whether errors are told in the upstream's form.
+fn is_drop_in(path: &str) -> bool {
+    path.starts_with("/api/v2/")
 }
 
 /// `Accept` alone: the request is gone when the answer is rendered.

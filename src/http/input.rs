@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
@@ -54,8 +55,18 @@ pub(super) fn query(
     Ok(())
 }
 
+/// `?dryRun=true`, the one query parameter of a mission.
+pub(super) fn dry_run(parts: &Parts) -> Result<bool, Problem> {
+    let mut dry_run = false;
+    query(parts, &["dryRun"], |name, value| {
+        dry_run = flag(name, value)?;
+        Ok(())
+    })?;
+    Ok(dry_run)
+}
+
 /// A query parameter that is true or false.
-pub(super) fn flag(name: &str, value: &str) -> Result<bool, Problem> {
+fn flag(name: &str, value: &str) -> Result<bool, Problem> {
     match value.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -90,8 +101,15 @@ impl Preferences {
         found
     }
 
+    /// Says which preferences were applied.
+    pub(super) fn stamp(self, response: &mut Response, minimal: bool) {
+        if let Some(applied) = self.applied(minimal) {
+            response.headers_mut().insert("preference-applied", applied);
+        }
+    }
+
     /// The value of `Preference-Applied`, where something was applied.
-    pub(super) fn applied(self, minimal: bool) -> Option<HeaderValue> {
+    fn applied(self, minimal: bool) -> Option<HeaderValue> {
         let wait = self.wait.map(|wait| format!("wait={}", wait.as_secs()));
         let minimal = minimal.then(|| "return=minimal".to_owned());
         let applied: Vec<_> = wait.into_iter().chain(minimal).collect();

@@ -1,8 +1,8 @@
 //! `POST /conversations/{conversationId}/participants/{participantId}/disconnect`: the mission.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderName, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::App;
@@ -10,12 +10,11 @@ use super::answer::json;
 use super::callers::{Refused, authenticate, exchange};
 use super::exchange::Exchange;
 use super::input::{self, Preferences};
+use super::path::ParticipantPath;
 use crate::callers::Permission;
 use crate::disconnect::Request as Mission;
 use crate::disconnect::outcome::Settled;
 use crate::ids::{ConversationId, ParticipantId};
-
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The answer to a mission. Every member is always there.
 #[derive(Serialize)]
@@ -35,7 +34,7 @@ struct Answer<'a> {
 /// Handles the mission.
 pub(super) async fn disconnect(
     State(app): State<App>,
-    Path((conversation, participant)): Path<(String, String)>,
+    ParticipantPath(conversation, participant): ParticipantPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
@@ -47,11 +46,7 @@ pub(super) async fn disconnect(
         note.conversation = Some(conversation.to_string());
         note.participant = Some(participant.to_string());
     });
-    let mut dry_run = false;
-    input::query(&parts, &["dryRun"], |name, value| {
-        dry_run = input::flag(name, value)?;
-        Ok(())
-    })?;
+    let dry_run = input::dry_run(&parts)?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let (reason, cause) = input::reason_and_cause(&input::members(&parts.headers, &body)?)?;
     let preferences = Preferences::of(&parts.headers);
@@ -68,12 +63,7 @@ fn answer(
     conversation_id: ConversationId,
     participant_id: ParticipantId,
 ) -> Response {
-    exchange.note(|note| {
-        note.outcome = Some(settled.outcome.name());
-        note.attempts = Some(settled.attempts);
-        note.upstream_status = settled.upstream_status;
-        note.correlation_id.clone_from(&settled.correlation_id);
-    });
+    exchange.settled(settled);
     let minimal = preferences.minimal && !settled.still_there;
     let mut response = if minimal {
         StatusCode::NO_CONTENT.into_response()
@@ -92,8 +82,6 @@ fn answer(
         };
         json(status, &answer)
     };
-    if let Some(applied) = preferences.applied(minimal) {
-        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
-    }
+    preferences.stamp(&mut response, minimal);
     response
 }

@@ -7,6 +7,24 @@ pub const DISCONNECT: &str = "/conversations/{conversationId}/participants/{part
 pub const CONVERSATION: &str = "/conversations/{conversationId}";
 /// Lists participants.
 pub const PARTICIPANTS: &str = "/conversations/{conversationId}/participants";
+/// Disconnects whoever matches a selector.
+pub const SELECTOR: &str = "/conversations/{conversationId}/participants/disconnect";
+/// Ends a conversation for everybody.
+pub const TEARDOWN: &str = "/conversations/{conversationId}/disconnect";
+/// The OAuth door.
+pub const TOKEN: &str = "/oauth/token";
+/// Drop-in: the seeds' POST.
+pub const API_DISCONNECT: &str = "/api/v2/conversations/{conversationId}/participants/{participantId}/disconnect";
+/// Drop-in: the published PATCH.
+pub const API_PARTICIPANT: &str = "/api/v2/conversations/{conversationId}/participants/{participantId}";
+/// Drop-in: the published PATCH of one medium; one route for each of `Medium::ALL`.
+pub const API_MEDIUM_PARTICIPANT: &str = "/api/v2/conversations/{media}/{conversationId}/participants/{participantId}";
+/// Drop-in: the read.
+pub const API_CONVERSATION: &str = "/api/v2/conversations/{conversationId}";
+/// Drop-in: the read of a call.
+pub const API_CALL: &str = "/api/v2/conversations/calls/{conversationId}";
+/// Enforce or observe; admin port only.
+pub const MODE: &str = "/mode";
 /// Liveness.
 pub const LIVEZ: &str = "/livez";
 /// Readiness.
@@ -15,14 +33,44 @@ pub const READYZ: &str = "/readyz";
 pub const METRICS: &str = "/metrics";
 /// The contract.
 pub const OPENAPI: &str = "/openapi.yaml";
+/// The page that shows the contract and tries it out.
+pub const DOCS: &str = "/docs";
+/// Its style.
+pub const DOCS_STYLE: &str = "/docs/docs.css";
+/// Its script.
+pub const DOCS_SCRIPT: &str = "/docs/docs.js";
+/// The part of its script that reads the contract.
+pub const DOCS_CONTRACT_SCRIPT: &str = "/docs/contract.js";
 
 /// All templates, with the methods that callers use.
-pub const ALL: &[(&str, &[&str])] =
-    &[(DISCONNECT, &["POST"]), (LIVEZ, &["GET"]), (READYZ, &["GET"]), (METRICS, &["GET"]), (OPENAPI, &["GET"])];
+pub const ALL: &[(&str, &[&str])] = &[
+    (DISCONNECT, &["POST"]),
+    (CONVERSATION, &["GET"]),
+    (PARTICIPANTS, &["GET"]),
+    (SELECTOR, &["POST"]),
+    (TEARDOWN, &["POST"]),
+    (TOKEN, &["POST"]),
+    (API_DISCONNECT, &["POST"]),
+    (API_PARTICIPANT, &["PATCH"]),
+    (API_MEDIUM_PARTICIPANT, &["PATCH"]),
+    (API_CONVERSATION, &["GET"]),
+    (API_CALL, &["GET"]),
+    (MODE, &["GET", "PUT"]),
+    (LIVEZ, &["GET"]),
+    (READYZ, &["GET"]),
+    (METRICS, &["GET"]),
+    (OPENAPI, &["GET"]),
+    (DOCS, &["GET"]),
+    (DOCS_STYLE, &["GET"]),
+    (DOCS_SCRIPT, &["GET"]),
+    (DOCS_CONTRACT_SCRIPT, &["GET"]),
+];
 
 /// The label of a matched template: from the list, or one word for everything else.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
-    matched
-        .and_then(|path| ALL.iter().find(|(template, _)| *template == path))
-        .map_or("unmatched", |(template, _)| template)
+    let Some(path) = matched else { return "unmatched" };
+    let known = ALL.iter().map(|(template, _)| *template).find(|template| *template == path);
+    // The routes of the media differ in one word.
+    let of_a_medium = || path.starts_with("/api/v2/conversations/").then_some(API_MEDIUM_PARTICIPANT);
+    known.or_else(of_a_medium).unwrap_or("unmatched")
 }

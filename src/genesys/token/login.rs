@@ -43,6 +43,9 @@ pub enum LoginFailure {
 }
 
 impl LoginFailure {
+    /// All that [`LoginFailure::kind`] says.
+    pub const KINDS: [&str; 5] = ["rejected", "throttled", "unavailable", "invalid_answer", "secret_unreadable"];
+
     /// Word for metrics and logs.
     #[must_use]
     pub fn kind(&self) -> &'static str {

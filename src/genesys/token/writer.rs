@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::login::{Grant, Login, LoginFailure};
 use super::{LoginState, Token, TokenCache};
 use crate::config;
-use crate::metrics::Metrics;
+use crate::metrics::{GRANTED, Metrics};
 
 /// A token counts as expired this much early, or 5 % of its life if that is less.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
@@ -99,7 +99,7 @@ impl Writer {
         };
         self.generation = token.generation;
         self.failures = 0;
-        self.metrics.token_renewal("granted");
+        self.metrics.token_renewal(GRANTED);
         tracing::info!(
             event = "login_granted",
             generation = token.generation,

@@ -1,0 +1,67 @@
+//! `POST /conversations/{conversationId}/disconnect`: ends the conversation for everybody.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::App;
+use super::answer::json;
+use super::callers::{Refused, authenticate, exchange};
+use super::input;
+use super::path::ConversationPath;
+use crate::callers::Permission;
+use crate::disconnect::Teardown;
+use crate::genesys::request::Operation;
+use crate::ids::ConversationId;
+use crate::problem::{Code, Problem};
+use crate::selector::says_yes;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    ok: bool,
+    outcome: &'static str,
+    verified: bool,
+    conversation_id: ConversationId,
+    operation: Option<&'static str>,
+    attempts: u32,
+    request_id: &'a str,
+    correlation_id: Option<&'a str>,
+}
+
+/// Handles a teardown. The body must say that it is meant.
+pub(super) async fn disconnect(
+    State(app): State<App>,
+    ConversationPath(conversation): ConversationPath,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, body) = request.into_parts();
+    let exchange = exchange(&parts);
+    let who = authenticate(&app, &parts, Permission::Teardown).await?;
+    let conversation = input::conversation_id(&conversation)?;
+    exchange.note(|note| note.conversation = Some(conversation.to_string()));
+    let dry_run = input::dry_run(&parts)?;
+    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
+    let members = input::members(&parts.headers, &body)?;
+    if members.len() != 1 || !members.get("all").is_some_and(says_yes) {
+        let detail = "to end the conversation for everybody, the body must be {\"all\":true} and nothing else; to disconnect \
+                      one participant, name it in the path";
+        return Err(Problem::new(Code::InvalidBody, detail).into());
+    }
+    let settled = app.tear_down(Teardown { origin: who.origin, conversation, dry_run }).await?;
+    exchange.settled(&settled);
+    Ok(json(
+        StatusCode::OK,
+        &Answer {
+            ok: true,
+            outcome: settled.outcome.name(),
+            verified: settled.verified,
+            conversation_id: conversation,
+            operation: settled.operation.map(Operation::name),
+            attempts: settled.attempts,
+            request_id: &exchange.request_id,
+            correlation_id: settled.correlation_id.as_deref(),
+        },
+    ))
+}

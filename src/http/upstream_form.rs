@@ -1,0 +1,60 @@
+//! Errors as the upstream writes them, for its own paths.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::answer::{JSON, retry_after};
+use crate::problem::{Code, Problem};
+
+/// Status and code that a client of the upstream knows for this problem.
+fn known(problem: &Problem) -> (u16, &'static str) {
+    match problem.code {
+        Code::InvalidConversationId | Code::InvalidParticipantId | Code::InvalidBody | Code::InvalidQuery => {
+            (400, "bad.request")
+        }
+        Code::InvalidSelector | Code::SelectorAmbiguous => (400, "bad.request"),
+        Code::Unauthenticated => (401, "bad.credentials"),
+        Code::ForbiddenCaller | Code::ForbiddenOrigin | Code::ForbiddenParticipant => (403, "not.authorized"),
+        Code::UpstreamForbidden => (403, "missing.permissions"),
+        Code::UpstreamUserContext => (403, "not.a.user"),
+        Code::NoSuchRoute | Code::ConversationNotFound => (404, "not.found"),
+        Code::ParticipantNotFound => (404, "conversation.error.not.conversation.participant"),
+        Code::MethodNotAllowed => (405, "method.not.allowed"),
+        Code::UpstreamConflict => (409, "conflict"),
+        Code::BodyTooLarge => (413, "request.entity.too.large"),
+        Code::UpstreamRejected => (400, "bad.request"),
+        Code::UpstreamRateLimited | Code::CallerRateLimited => (429, "too.many.requests"),
+        Code::Internal => (500, "internal.server.error"),
+        Code::UpstreamInvalidResponse => (502, "bad.gateway"),
+        Code::UpstreamUnavailable | Code::Overloaded | Code::ShuttingDown | Code::UpstreamRejectedCredentials => {
+            (503, "service.unavailable")
+        }
+        Code::UpstreamTimeout => (504, "request.timeout"),
+    }
+}
+
+/// Puts the problem into its response.
+pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Response) {
+    let (mut status, code) = known(problem);
+    let upstream = problem.upstream.as_deref();
+    // A refusal by the upstream is told with its own status.
+    if let (Code::UpstreamRejected, Some(upstream)) = (problem.code, upstream) {
+        status = upstream.status;
+    }
+    let code = upstream.and_then(|u| u.code.as_deref()).filter(|_| status < 500).unwrap_or(code);
+    let message = upstream.and_then(|u| u.message.as_deref()).filter(|_| status < 500).unwrap_or(&problem.detail);
+    let context = upstream.and_then(|u| u.correlation_id.as_deref()).unwrap_or(request_id);
+    let body = json!({
+        "message": message, "code": code, "status": status, "messageParams": {}, "contextId": context,
+        "details": [], "errors": [],
+    });
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, JSON);
+    if let Some(seconds) = retry_after(problem) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    *response.body_mut() = Body::from(body.to_string());
+}

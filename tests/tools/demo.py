@@ -1,0 +1,115 @@
+"""Starts `hangup demo` on free ports, and talks to it and to its sandbox. Standard library only."""
+
+import http.client
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def binary():
+    """The binary under test: HANGUP_BIN, or what cargo builds."""
+    given = os.environ.get("HANGUP_BIN")
+    if given:
+        return str(pathlib.Path(given).resolve())
+    built = subprocess.run(
+        ["cargo", "build", "--locked", "--bin", "hangup", "--message-format", "json"],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+    )
+    messages = (json.loads(line) for line in built.stdout.splitlines())
+    return next(m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "hangup")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Demo:
+    """One demo. Leaving its context stops it."""
+
+    def __init__(self, keyed=False, **settings):
+        self.port, self.sandbox_port, self.admin_port = free_port(), free_port(), free_port()
+        self.folder = tempfile.TemporaryDirectory(prefix="hangup-")
+        self.log = pathlib.Path(self.folder.name) / "log"
+        program = binary()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HANGUP__")}
+        environment |= {
+            "HANGUP__SERVER__BIND": f"127.0.0.1:{self.port}",
+            "HANGUP__SANDBOX__BIND": f"127.0.0.1:{self.sandbox_port}",
+            "HANGUP__ADMIN__BIND": f"127.0.0.1:{self.admin_port}",
+        }
+        self.key = None
+        if keyed:
+            made = subprocess.run([program, "key", "new", "tester"], check=True, capture_output=True, text=True)
+            self.key = re.search(r"\bhk_\S+", made.stderr).group()
+            keys = pathlib.Path(self.folder.name) / "keys.toml"
+            keys.write_text(made.stdout.replace('"read"', '"read", "teardown"'))
+            environment["HANGUP__AUTH__KEYS_FILE"] = str(keys)
+        environment |= {f"HANGUP__{name}": value for name, value in settings.items()}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([program, "demo"], env=environment, stdout=log, stderr=log)
+
+    def __enter__(self):
+        for _ in range(200):
+            if self.process.poll() is not None:
+                break
+            try:
+                if self.call("GET", "/readyz", port=self.admin_port)[0] == 200:
+                    return self
+            except OSError:
+                pass
+            time.sleep(0.05)
+        self.__exit__()
+        raise SystemExit(f"the demo does not become ready:\n{self.told}")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.told = self.log.read_text(errors="replace")
+        self.folder.cleanup()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def call(self, method, path, body=None, headers=None, port=None):
+        """One request; answers status and text."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=30)
+        try:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def sandbox(self, method, path, body=None):
+        """One request to the sandbox's control surface; answers its JSON."""
+        text = None if body is None else json.dumps(body)
+        status, told = self.call(method, f"/sandbox/{path}", text, port=self.sandbox_port)
+        if status >= 300:
+            raise SystemExit(f"the sandbox answers {status}: {told}")
+        return json.loads(told) if told else None
+
+    def conference(self):
+        """A fresh live conference."""
+        return self.sandbox("POST", "conversations")
+
+    def live(self, conversation):
+        """Ids of who is live in it, as the sandbox knows."""
+        seen = self.sandbox("GET", f"conversations/{conversation}")
+        return {p["id"] for p in seen["participants"] if p["live"]}
+
+    def disconnects(self, conversation):
+        """How many disconnects it has accepted, also those that take effect later."""
+        return sum(p["disconnects"] for p in self.sandbox("GET", f"conversations/{conversation}")["participants"])
