@@ -215,7 +215,8 @@ impl Disconnector {
             Role::Passenger(passenger) => {
                 self.inner.metrics.join();
                 passenger.result().await.unwrap_or_else(|| {
-                    Err(Problem::new(Code::Internal, "an error of our own ended the mission; repeat the request"))
+                    let detail = "an error of our own ended the mission; repeat the request";
+                    Err(Problem::new(Code::Internal, detail).effect(true))
                 })
             }
             Role::Pilot(pilot) => self.pilot(request, pilot, &mut admission).await,

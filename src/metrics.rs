@@ -5,7 +5,7 @@
 mod labels;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -241,9 +241,9 @@ impl Metrics {
         self.audit_failures.inc();
     }
 
-    /// A changed key file could not be used.
-    pub fn keys_reload_failure(&self) {
-        self.keys_reload_failures.inc();
+    /// So many changed key files could not be used since the start.
+    pub fn set_keys_reload_failures(&self, failures: u64) {
+        self.keys_reload_failures.inner().store(failures, Ordering::Relaxed);
     }
 
     /// So many log lines have been dropped since the start.

@@ -56,7 +56,8 @@ def node_sdk():
     (folder / "package.json").write_text('{"private":true}')
     done = run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "purecloud-platform-client-v2@latest", cwd=folder)
     if done.returncode:
-        skip(f"npm: {last_line(done)}")
+        told = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+        skip(f"npm: {'; '.join(told[:4]) or last_line(done)}")
     # An import is looked up from the file's own place.
     shutil.copy(CLIENTS / "node/sdk.mjs", folder / "sdk.mjs")
     return folder / "sdk.mjs"

@@ -1,15 +1,24 @@
 //! `hangup serve`.
 
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_appender::non_blocking::ErrorCounter;
+
 use super::Failure;
 use crate::app::{App, StartError, stop_signals};
 use crate::config::Config;
-use crate::server;
 use crate::telemetry::Guard;
+use crate::{http, server};
+
+/// How often the count of dropped log lines is taken over into the metrics.
+const LOG_LOOK: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM.
-pub(super) async fn run(config: Config, _logs: &Guard) -> Result<(), Failure> {
+pub(super) async fn run(config: Config, logs: &Guard) -> Result<(), Failure> {
     // Before the first login: a signal that comes early must not kill us.
     let (asked, hurry) = stop_signals();
+    let reloads = signal(SignalKind::hangup()).map_err(|e| Failure::failed(format!("SIGHUP cannot be heard: {e}")))?;
     if let Err(cause) = server::raise_descriptor_limit() {
         tracing::warn!(event = "descriptor_limit", cause = %cause, "the limit of open files stays as it is");
     }
@@ -24,8 +33,28 @@ pub(super) async fn run(config: Config, _logs: &Guard) -> Result<(), Failure> {
         let admin = app.admin_addr().map(|a| a.to_string());
         tracing::info!(event = "listening", addr = %addr, admin_addr = admin, version = env!("CARGO_PKG_VERSION"), "listening");
     }
+    tokio::spawn(attend(app.http().clone(), reloads, logs.dropped()));
     app.run_until(asked.cancelled(), hurry.cancelled()).await;
     Ok(())
+}
+
+/// On SIGHUP looks at once at what is followed anyway, and logs in with the secret as it is now.
+async fn attend(app: http::App, mut reloads: Signal, dropped: ErrorCounter) {
+    let mut look = tokio::time::interval(LOG_LOOK);
+    loop {
+        tokio::select! {
+            _ = look.tick() => app.metrics.set_log_dropped(i64::try_from(dropped.dropped_lines()).unwrap_or(i64::MAX)),
+            asked = reloads.recv() => {
+                if asked.is_none() {
+                    return;
+                }
+                tracing::info!(event = "reload_asked", "SIGHUP: reading the keys and logging in again");
+                // What cannot be used is logged there, and the last good keys stay.
+                drop(app.callers.reload().await);
+                app.disconnector.client().tokens().renew_now();
+            }
+        }
+    }
 }
 
 /// Settings are unusable; a taken address is a failure.

@@ -174,6 +174,16 @@ struct Looks {
     watches: Arc<Mutex<HashMap<Key, Arc<Watched>>>>,
 }
 
+impl Drop for Looks {
+    /// Also when a look crashes: whoever waits is told at once, and the next one starts anew.
+    fn drop(&mut self) {
+        let mut watches = lock(&self.watches);
+        if watches.get(&self.key).is_some_and(|watched| Arc::ptr_eq(watched, &self.watched)) {
+            watches.remove(&self.key);
+        }
+    }
+}
+
 impl Looks {
     async fn run(self) {
         let mut after = FIRST_LOOK;

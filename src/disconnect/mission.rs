@@ -40,6 +40,8 @@ pub(super) struct Last {
     pub(super) operation: Option<Operation>,
     pub(super) correlation_id: Option<String>,
     pub(super) status: Option<u16>,
+    /// Attempts of unknown effect that there had been when somebody last looked.
+    looked_after: Option<u32>,
 }
 
 /// A refusal that is to be looked into.
@@ -75,9 +77,10 @@ impl Mission<'_> {
     /// Sends the disconnect the way this org has it, and finds that out if need be.
     async fn send(&mut self) -> Result<Sent, Problem> {
         let discovery = self.discovery;
-        let mut guard = match discovery.turn(self.context.deadline).await? {
-            Turn::Known(Way::Post) => return self.post(false).await,
+        let mut guard = match discovery.turn(self.context.deadline, self.client.stopping()).await? {
             Turn::Known(Way::Patch) => return self.patch(None).await,
+            Turn::Known(Way::Post) if !discovery.is_auto() => return self.post(false).await,
+            Turn::Known(Way::Post) => None,
             Turn::Probe(guard) => guard,
         };
         let sent = match self.post(false).await {
@@ -149,6 +152,7 @@ impl Mission<'_> {
 
     /// A doubtful refusal: look once, and insist where the participant is still there.
     async fn look_into(&mut self, refusal: Refusal) -> Result<Settled, Problem> {
+        self.last.looked_after = Some(self.context.unknown_attempts());
         let (sight, answer) = look(self.client, &self.context, Rank::Mission, self.cid, self.pid).await?;
         self.note(&answer);
         match judge(refusal.doubt, sight, self.unknown) {
@@ -197,6 +201,9 @@ impl Mission<'_> {
         if matches!(problem.code, Code::ParticipantNotFound | Code::ConversationNotFound) {
             return Err(problem);
         }
+        if self.last.looked_after == Some(self.context.unknown_attempts()) {
+            return Err(unknown(problem));
+        }
         let Ok((sight, answer)) = look(self.client, &self.context, Rank::Mission, self.cid, self.pid).await else {
             return Err(unknown(problem));
         };
@@ -227,7 +234,7 @@ impl Mission<'_> {
 impl Last {
     /// Nothing was sent but this read.
     pub(super) fn of(read: &Answer) -> Self {
-        Self { operation: None, correlation_id: read.correlation_id.clone(), status: Some(read.status.as_u16()) }
+        Self { correlation_id: read.correlation_id.clone(), status: Some(read.status.as_u16()), ..Self::default() }
     }
 
     /// The teardown's answer.

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Duration, Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::OperationChoice;
 use crate::genesys::error::CallError;
@@ -74,12 +75,15 @@ impl Discovery {
     /// The way to go; waits while another mission is finding out.
     ///
     /// # Errors
-    /// The deadline came first.
-    pub(super) async fn turn(&self, deadline: Instant) -> Result<Turn<'_>, CallError> {
+    /// The deadline, or the end of the service, came first.
+    pub(super) async fn turn(&self, deadline: Instant, stopping: &CancellationToken) -> Result<Turn<'_>, CallError> {
         if let Some(way) = self.known() {
             return Ok(Turn::Known(way));
         }
-        let guard = timeout_at(deadline, self.probe.lock()).await.map_err(|_| CallError::Timeout)?;
+        let guard = tokio::select! {
+            guard = timeout_at(deadline, self.probe.lock()) => guard.map_err(|_| CallError::Timeout)?,
+            () = stopping.cancelled() => return Err(CallError::ShuttingDown),
+        };
         if let Some(way) = self.known() {
             return Ok(Turn::Known(way));
         }

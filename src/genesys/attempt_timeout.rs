@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tower::{Layer, Service};
 
 use super::answer::Answer;
+use super::context;
 use super::error::CallError;
 use super::request::Call;
 
@@ -56,17 +58,43 @@ where
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
-        let context = call.context.clone();
+        let now = Instant::now();
         let disconnects = call.operation.disconnects();
-        let end = (Instant::now() + self.limit).min(call.deadline());
+        let end = if disconnects {
+            call.context.attempt_end(now, self.limit)
+        } else {
+            call.context.deadline.min(now + self.limit)
+        };
+        if end <= now {
+            // Nothing is sent any more, so nothing has had an effect.
+            return Box::pin(std::future::ready(Err(CallError::Timeout)));
+        }
+        let mut unheard = Unheard(disconnects.then(|| Arc::clone(&call.context)));
         let inner = self.inner.call(call);
         Box::pin(async move {
             let outcome = timeout_at(end, inner).await.unwrap_or(Err(CallError::Timeout));
-            if disconnects && may_have_had_its_effect(&outcome) {
-                context.mark_effect_unknown();
+            if !may_have_had_its_effect(&outcome) {
+                unheard.heard();
             }
             outcome
         })
+    }
+}
+
+/// A disconnect of which we may never hear: one that is cut off from outside counts as such, too.
+struct Unheard(Option<Arc<context::Context>>);
+
+impl Unheard {
+    fn heard(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        if let Some(context) = &self.0 {
+            context.count_unknown_attempt();
+        }
     }
 }
 

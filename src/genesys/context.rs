@@ -1,7 +1,7 @@
 //! What all upstream calls of one mission or lookup share: its end, its caller, its place in line, its counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ static ORDER: AtomicU64 = AtomicU64::new(0);
 pub struct Context {
     /// Name of the caller's key; for fairness at the gate, and logs.
     pub caller: Arc<str>,
-    /// Our request id, sent upstream as `X-Request-Id` of its own for support.
+    /// Our request id, for logs.
     pub request_id: Arc<str>,
     /// W3C trace context to pass on, when the caller sent or we made one.
     pub traceparent: Option<Arc<str>>,
@@ -25,7 +25,7 @@ pub struct Context {
     /// Place in line at the gate: who was accepted earlier goes first.
     pub(crate) order: u64,
     attempts: AtomicU32,
-    effect_unknown: AtomicBool,
+    unknown_attempts: AtomicU32,
 }
 
 impl Context {
@@ -40,7 +40,7 @@ impl Context {
             reserve,
             order: ORDER.fetch_add(1, Ordering::Relaxed),
             attempts: AtomicU32::new(0),
-            effect_unknown: AtomicBool::new(false),
+            unknown_attempts: AtomicU32::new(0),
         }
     }
 
@@ -58,15 +58,20 @@ impl Context {
 
     /// Whether an attempt may have disconnected somebody without our having heard of it.
     pub fn effect_unknown(&self) -> bool {
-        self.effect_unknown.load(Ordering::Relaxed)
+        self.unknown_attempts() > 0
+    }
+
+    /// How many attempts may have had an effect of which we have not heard.
+    pub(crate) fn unknown_attempts(&self) -> u32 {
+        self.unknown_attempts.load(Ordering::Relaxed)
     }
 
     pub(crate) fn count_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn mark_effect_unknown(&self) {
-        self.effect_unknown.store(true, Ordering::Relaxed);
+    pub(crate) fn count_unknown_attempt(&self) {
+        self.unknown_attempts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The end of disconnect requests: the deadline, less the reserve once the effect of one is unknown.
@@ -81,5 +86,17 @@ impl Context {
     /// The moment from which the reserve matters.
     pub(crate) fn reserve_start(&self) -> Instant {
         self.deadline.checked_sub(self.reserve).unwrap_or(self.deadline)
+    }
+
+    /// The end of a disconnect request that is sent now and may take as long as `limit`. One that would reach from before into
+    /// the reserve shares what is left with the look that its silence would make necessary.
+    pub(crate) fn attempt_end(&self, now: Instant, limit: Duration) -> Instant {
+        let end = (now + limit).min(self.disconnect_deadline());
+        let reserve_start = self.reserve_start();
+        if now < reserve_start && reserve_start < end {
+            let half = now + self.deadline.saturating_duration_since(now) / 2;
+            return end.min(half.max(reserve_start));
+        }
+        end
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 
 use super::answer::Answer;
@@ -15,20 +16,21 @@ use super::token::TokenCache;
 #[derive(Debug, Clone)]
 pub struct RenewLayer {
     tokens: TokenCache,
+    stopping: CancellationToken,
 }
 
 impl RenewLayer {
-    /// Tokens come from this cache.
+    /// Tokens come from this cache. Disconnects that still wait for one when `stopping` is cancelled are turned away.
     #[must_use]
-    pub fn new(tokens: TokenCache) -> Self {
-        Self { tokens }
+    pub fn new(tokens: TokenCache, stopping: CancellationToken) -> Self {
+        Self { tokens, stopping }
     }
 }
 
 impl<S> Layer<S> for RenewLayer {
     type Service = Renew<S>;
     fn layer(&self, inner: S) -> Renew<S> {
-        Renew { inner, tokens: self.tokens.clone() }
+        Renew { inner, layer: self.clone() }
     }
 }
 
@@ -36,7 +38,7 @@ impl<S> Layer<S> for RenewLayer {
 #[derive(Debug, Clone)]
 pub struct Renew<S> {
     inner: S,
-    tokens: TokenCache,
+    layer: RenewLayer,
 }
 
 impl<S> Service<Call> for Renew<S>
@@ -55,12 +57,16 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let tokens = self.tokens.clone();
+        let RenewLayer { tokens, stopping } = self.layer.clone();
         Box::pin(async move {
             let mut replayed = false;
             loop {
                 // Only to know that there is one: the authorize layer takes the newest after the wait at the gate.
-                tokens.acquire(call.deadline()).await?;
+                tokio::select! {
+                    biased;
+                    token = tokens.acquire(call.deadline()) => drop(token?),
+                    () = stopping.cancelled(), if call.operation.disconnects() => return Err(CallError::ShuttingDown),
+                }
                 match inner.call(call.clone()).await {
                     Err(CallError::TokenExpired) => {}
                     Err(CallError::Unauthorized { token, answer }) => match tokens.unauthorized(&token) {

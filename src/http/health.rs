@@ -34,6 +34,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 
 /// Prometheus text.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
+    app.metrics.set_keys_reload_failures(app.callers.stats().key_reload_failures);
     let text = app.metrics.text(app.disconnector.client());
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()

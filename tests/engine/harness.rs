@@ -97,7 +97,7 @@ impl Reply {
         Self::json(&json!({"access_token": token, "token_type": "bearer", "expires_in": life}))
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: &impl ToString) -> Self {
         if let Self::Http { headers, .. } = &mut self {
             headers.push((name, value.to_string()));
         }
@@ -106,9 +106,9 @@ impl Reply {
 
     /// With the rate-limit headers of a window.
     pub(crate) fn window(self, allowed: u32, count: u32, reset: u64) -> Self {
-        self.with("inin-ratelimit-allowed", allowed)
-            .with("inin-ratelimit-count", count)
-            .with("inin-ratelimit-reset", reset)
+        self.with("inin-ratelimit-allowed", &allowed)
+            .with("inin-ratelimit-count", &count)
+            .with("inin-ratelimit-reset", &reset)
     }
 
     pub(crate) fn late(self, time: Duration) -> Self {

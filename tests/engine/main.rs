@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
 
+mod confirm;
+mod discovery;
 mod harness;
+mod join;
+mod judge;
 mod pace;
 mod retry;
+mod shutdown;
 mod token;
+mod unknown_effect;

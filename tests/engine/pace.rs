@@ -16,7 +16,7 @@ async fn two_hundred_callers_meet_retry_after_two_and_are_all_served_outside_its
     let stand = Stand::patch()
         .crowd(200)
         .script(|asked| match asked.kind {
-            Kind::Patch if asked.at < s(1) => Some(Reply::status(429, "too.many.requests").with("retry-after", 2)),
+            Kind::Patch if asked.at < s(1) => Some(Reply::status(429, "too.many.requests").with("retry-after", &2)),
             _ => None,
         })
         .ready()
@@ -119,7 +119,7 @@ async fn waiting_for_slow_answers_after_reopening_takes_no_spinning() {
     let stand = Stand::patch()
         .crowd(120)
         .script(|asked| match (asked.kind, asked.nth) {
-            (Kind::Patch, 1) => Some(Reply::status(429, "too.many.requests").with("retry-after", 1)),
+            (Kind::Patch, 1) => Some(Reply::status(429, "too.many.requests").with("retry-after", &1)),
             (Kind::Patch, _) => Some(Reply::status(202, "").late(s(2))),
             _ => None,
         })
@@ -156,7 +156,7 @@ async fn those_who_wait_already_are_told_when_the_gate_closes_past_their_deadlin
         .script(|asked| match asked.kind {
             Kind::Patch if asked.at < s(5) => {
                 let pause = if asked.nth <= 32 { 1 } else { 60 };
-                Some(Reply::status(429, "too.many.requests").with("retry-after", pause))
+                Some(Reply::status(429, "too.many.requests").with("retry-after", &pause))
             }
             _ => None,
         })
@@ -246,7 +246,7 @@ async fn renewed_refusals_after_the_pause_make_the_next_one_longer() {
             c.retry.max_attempts = 5;
         })
         .script(|asked| match asked.kind {
-            Kind::Patch => Some(Reply::status(429, "too.many.requests").with("retry-after", 2)),
+            Kind::Patch => Some(Reply::status(429, "too.many.requests").with("retry-after", &2)),
             _ => None,
         })
         .ready()
@@ -275,7 +275,7 @@ async fn a_caller_with_few_requests_is_not_held_up_by_one_with_many() {
         .crowd(220)
         .config(spread)
         .script(|asked| match (asked.kind, asked.nth) {
-            (Kind::Patch, 1) => Some(Reply::status(429, "too.many.requests").with("retry-after", 2)),
+            (Kind::Patch, 1) => Some(Reply::status(429, "too.many.requests").with("retry-after", &2)),
             _ => None,
         })
         .ready()

@@ -237,7 +237,7 @@ async fn a_throttled_login_is_no_refused_secret() {
                 Reply::Http { headers, body, .. } => Reply::Http { status: 400, headers, body },
                 other => other,
             }),
-            (Kind::Login, 2) => Some(Reply::status(429, "x").with("retry-after", 3)),
+            (Kind::Login, 2) => Some(Reply::status(429, "x").with("retry-after", &3)),
             _ => None,
         })
         .start();
