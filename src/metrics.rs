@@ -3,6 +3,7 @@
 //! Labels are route templates, outcomes, codes and key names: never ids, never secrets.
 
 mod labels;
+mod scraped;
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -20,6 +21,8 @@ use crate::genesys::request::Operation;
 use labels::{
     AttemptLabels, CallerLabels, Mission, OperationLabels, Reason, RequestLabels, ResultLabel, RouteLabels, Version,
 };
+pub use scraped::Readings;
+use scraped::Scraped;
 
 /// A gauge of seconds.
 type Seconds = Gauge<f64, AtomicU64>;
@@ -40,9 +43,6 @@ pub struct Metrics {
     joined: Counter,
     shed: Counter,
     unconfirmed: Counter,
-    audit_failures: Counter,
-    keys_reload_failures: Counter,
-    log_dropped: Gauge,
     in_flight: Gauge,
     observing: Gauge,
     pace_allowed: Gauge,
@@ -53,6 +53,7 @@ pub struct Metrics {
     token_age: Seconds,
     token_expires_in: Seconds,
     token_usable: Gauge,
+    scraped: Scraped,
 }
 
 impl fmt::Debug for Metrics {
@@ -118,19 +119,6 @@ impl Metrics {
                 "Accepted disconnects after which the participant was still there",
                 Counter::default(),
             ),
-            audit_failures: add(r, "audit_failures", "Audit records that could not be written", Counter::default()),
-            keys_reload_failures: add(
-                r,
-                "keys_reload_failures",
-                "Changed key files that could not be used",
-                Counter::default(),
-            ),
-            log_dropped: add(
-                r,
-                "log_lines_dropped",
-                "Log lines dropped because the writer could not keep up",
-                Gauge::default(),
-            ),
             in_flight: add(r, "in_flight", "Missions and lookups under way", Gauge::default()),
             observing: add(r, "observe_mode", "1 while nothing is written upstream", Gauge::default()),
             pace_allowed: add(r, "pace_allowed", "Requests the upstream allows per window", Gauge::default()),
@@ -146,6 +134,7 @@ impl Metrics {
                 Seconds::default(),
             ),
             token_usable: add(r, "token_usable", "1 while there is a token to send", Gauge::default()),
+            scraped: Scraped::new(r),
             registry,
         }
     }
@@ -199,21 +188,6 @@ impl Metrics {
         self.unconfirmed.inc();
     }
 
-    /// An audit record could not be written.
-    pub fn audit_failure(&self) {
-        self.audit_failures.inc();
-    }
-
-    /// A changed key file could not be used.
-    pub fn keys_reload_failure(&self) {
-        self.keys_reload_failures.inc();
-    }
-
-    /// So many log lines have been dropped since the start.
-    pub fn set_log_dropped(&self, lines: i64) {
-        self.log_dropped.set(lines);
-    }
-
     /// Whether nothing is written upstream now.
     pub fn set_observing(&self, observing: bool) {
         self.observing.set(observing.into());
@@ -226,9 +200,10 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
-    /// The text for a scraper, with the client's state read now.
+    /// The text for a scraper, with the state of the client and of those who count for themselves as it is now.
     #[must_use]
-    pub fn text(&self, client: &Client) -> String {
+    pub fn text(&self, client: &Client, readings: &Readings<'_>) -> String {
+        self.scraped.take(readings);
         let gate = client.gate().reading();
         self.pace_allowed.set(gate.allowed.map_or(-1, i64::from));
         self.pace_remaining.set(gate.remaining.map_or(-1, i64::from));
