@@ -164,7 +164,13 @@ impl Parts {
         background.spawn(async move { watched.watch(ended).await });
         let bind = config.server.bind;
         let shared = Shared {
-            disconnector: Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone()),
+            disconnector: Disconnector::new(
+                config,
+                client,
+                Arc::clone(&metrics),
+                tasks.clone(),
+                shutdown.stopping.clone(),
+            ),
             keeps_pages_away: browser::is_needed(callers.is_keyless(), bind),
             callers,
             proxies: TrustedProxies::new(&config.server.trusted_proxies.0)?,

@@ -74,6 +74,9 @@ enum Command {
         /// Ask /readyz instead of /livez
         #[arg(long)]
         ready: bool,
+        /// Ask the sandbox instead of the service
+        #[arg(long, conflicts_with = "ready")]
+        sandbox: bool,
     },
     /// Keys of callers
     Key {
@@ -161,7 +164,14 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Explain { conversation, participant, audit } => {
             block_on(explain::run(load()?, conversation, participant, audit))
         }
-        Command::Healthcheck { ready } => block_on(healthcheck::run(load()?, ready)),
+        Command::Healthcheck { ready, sandbox } => {
+            let question = match (ready, sandbox) {
+                (_, true) => healthcheck::Question::Sandbox,
+                (true, _) => healthcheck::Question::Ready,
+                (false, false) => healthcheck::Question::Lives,
+            };
+            block_on(healthcheck::run(load()?, question))
+        }
         Command::Key { command: KeyCommand::New { name } } => key::new(&name),
     }
 }

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Trail;
@@ -114,9 +115,16 @@ struct Inner {
 }
 
 impl Disconnector {
-    /// Disconnects through `client`. Work goes on in `tasks` when a caller hangs up.
+    /// Disconnects through `client`. Work goes on in `tasks` when a caller hangs up; looking again ends when `stopping` is
+    /// cancelled.
     #[must_use]
-    pub fn new(config: &config::Config, client: Client, metrics: Arc<Metrics>, tasks: TaskTracker) -> Self {
+    pub fn new(
+        config: &config::Config,
+        client: Client,
+        metrics: Arc<Metrics>,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Self {
         let observing = config.disconnect.mode == Mode::Observe;
         metrics.set_observing(observing);
         Self {
@@ -128,7 +136,7 @@ impl Disconnector {
                 discovery: Discovery::new(config.genesys.operation),
                 flights: Flights::remembering(REPEAT_MEMORY),
                 teardowns: Flights::remembering(TEARDOWN_MEMORY),
-                confirmer: Confirmer::default(),
+                confirmer: Confirmer::new(stopping),
                 observing: AtomicBool::new(observing),
                 tasks,
             }),

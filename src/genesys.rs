@@ -116,8 +116,8 @@ impl Client {
         let login = token::login::Login::new(&config.genesys, &login_url, exchange);
         let writer = token::writer::Writer::new(tokens.clone(), login, config.token.clone(), Arc::clone(metrics));
         tasks.spawn(writer.run(tasks_stop.clone()));
-        let gate = Arc::new(Gate::new(config.pace.clone(), config.limits.max_in_flight));
-        tasks.spawn(Arc::clone(&gate).drive(tokens.clone(), tasks_stop.clone()));
+        let gate = Arc::new(Gate::new(config.pace.clone(), config.limits.max_in_flight, tokens.clone()));
+        tasks.spawn(Arc::clone(&gate).drive(tasks_stop.clone()));
         let budget = RetryPolicy::budget(&config.retry);
         let parts = Parts {
             tokens: tokens.clone(),

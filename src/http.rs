@@ -13,6 +13,7 @@ mod input;
 mod mission;
 mod mode;
 mod oauth;
+mod path;
 mod prefix;
 pub mod routes;
 mod selector;
@@ -213,7 +214,11 @@ pub fn router(app: &App, door: Door) -> Router {
             .route(routes::API_PARTICIPANT, patch(dropin::patch))
             .route(routes::API_CONVERSATION, get(dropin::read))
             .route(routes::API_CALL, get(dropin::read_call))
-            .route(routes::OPENAPI, get(docs::openapi));
+            .route(routes::OPENAPI, get(docs::openapi))
+            .route(routes::DOCS, get(docs::page))
+            .route(routes::DOCS_STYLE, get(docs::style))
+            .route(routes::DOCS_SCRIPT, get(docs::script))
+            .route(routes::DOCS_CONTRACT_SCRIPT, get(docs::contract_script));
         // One route for each medium: a parameter in this place would swallow the other paths' ids.
         for medium in Medium::ALL {
             let path = routes::API_MEDIUM_PARTICIPANT.replace("{media}", medium.segment());

@@ -16,8 +16,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::disconnect::outcome::Outcome;
 use crate::genesys::Client;
 use crate::genesys::request::Operation;
+use crate::genesys::token::login::LoginFailure;
+use crate::genesys::trace::ATTEMPT_RESULTS;
+use crate::problem::Code;
 use labels::{
     AttemptLabels, CallerLabels, Mission, OperationLabels, Reason, RequestLabels, ResultLabel, RouteLabels, Version,
 };
@@ -27,6 +31,9 @@ use scraped::Scraped;
 /// A gauge of seconds.
 type Seconds = Gauge<f64, AtomicU64>;
 type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// The `result` label of a login that gave a token. The others are [`LoginFailure::KINDS`].
+pub(crate) const GRANTED: &str = "granted";
 
 /// All metrics of one app.
 pub struct Metrics {
@@ -40,6 +47,7 @@ pub struct Metrics {
     retries: Family<Reason, Counter>,
     budget_exhausted: Counter,
     renewals: Family<ResultLabel, Counter>,
+    login_failing: Family<Reason, Gauge>,
     joined: Counter,
     shed: Counter,
     unconfirmed: Counter,
@@ -96,7 +104,7 @@ impl Metrics {
         let r = &mut registry;
         let build: Family<Version, Gauge> = add(r, "build_info", "Version of this binary", Family::default());
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
-        Self {
+        let metrics = Self {
             requests: add(r, "requests", "Requests answered, by route template and status", Family::default()),
             request_duration: add(
                 r,
@@ -111,6 +119,12 @@ impl Metrics {
             retries: add(r, "retries", "Repeated upstream attempts by reason", Family::default()),
             budget_exhausted: add(r, "retry_budget_exhausted", "Retries that the budget forbade", Counter::default()),
             renewals: add(r, "token_renewals", "Logins by result", Family::default()),
+            login_failing: add(
+                r,
+                "login_failing",
+                "1 while the latest login failed for this reason",
+                Family::default(),
+            ),
             joined: add(r, "joined", "Requests that shared the mission of another", Counter::default()),
             shed: add(r, "shed", "Requests refused as overloaded", Counter::default()),
             unconfirmed: add(
@@ -136,6 +150,25 @@ impl Metrics {
             token_usable: add(r, "token_usable", "1 while there is a token to send", Gauge::default()),
             scraped: Scraped::new(r),
             registry,
+        };
+        metrics.begin_at_zero();
+        metrics
+    }
+
+    /// A counter that first appears at 1 shows no increase to a scraper: the first failure of a kind would raise no alert.
+    fn begin_at_zero(&self) {
+        for outcome in Outcome::ALL.iter().map(|o| o.name()).chain(Code::ALL.iter().map(|c| c.name())) {
+            self.missions.get_or_create(&Mission { outcome }).inc_by(0);
+        }
+        for operation in Operation::ALL.iter().map(|o| o.name()) {
+            for result in ATTEMPT_RESULTS {
+                self.attempts.get_or_create(&AttemptLabels { operation, result }).inc_by(0);
+            }
+        }
+        self.renewals.get_or_create(&ResultLabel { result: GRANTED }).inc_by(0);
+        for reason in LoginFailure::KINDS {
+            self.renewals.get_or_create(&ResultLabel { result: reason }).inc_by(0);
+            self.login_failing.get_or_create(&Reason { reason }).set(0);
         }
     }
 
@@ -169,8 +202,12 @@ impl Metrics {
         self.budget_exhausted.inc();
     }
 
+    /// A login ended: [`GRANTED`], or the kind of its failure.
     pub(crate) fn token_renewal(&self, result: &'static str) {
         self.renewals.get_or_create(&ResultLabel { result }).inc();
+        for reason in LoginFailure::KINDS {
+            self.login_failing.get_or_create(&Reason { reason }).set((reason == result).into());
+        }
     }
 
     /// A request shared the mission of another.

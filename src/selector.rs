@@ -153,7 +153,7 @@ impl Selector {
                 matched.len()
             );
             let mut problem = Problem::new(Code::SelectorAmbiguous, detail);
-            let candidates = matched.iter().take(20).map(|p| {
+            let candidates = matched.iter().map(|p| {
                 json!({"id": p.id, "name": p.name, "purpose": p.purpose, "state": p.state(), "userId": p.user_id, "address": p.address})
             });
             problem.candidates = Some(Box::new(candidates.collect()));

@@ -10,16 +10,31 @@ use crate::server::tls::install_crypto_provider;
 /// Longest wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks `/livez`, or `/readyz`.
-pub(super) async fn run(config: Config, ready: bool) -> Result<(), Failure> {
-    let path = if ready { "/readyz" } else { "/livez" };
-    let tls = config.admin.bind.is_none() && config.server.tls.cert.is_some();
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `/livez` of the service.
+    Lives,
+    /// `/readyz` of the service.
+    Ready,
+    /// The sandbox's clock, which no fault and no rate limit touches.
+    Sandbox,
+}
+
+/// Asks a running process on this machine.
+pub(super) async fn run(config: Config, question: Question) -> Result<(), Failure> {
+    let (bind, path) = match question {
+        Question::Lives => (config.admin.bind.unwrap_or(config.server.bind), "/livez"),
+        Question::Ready => (config.admin.bind.unwrap_or(config.server.bind), "/readyz"),
+        Question::Sandbox => (config.sandbox.bind, "/sandbox/clock"),
+    };
+    let tls = question != Question::Sandbox && config.admin.bind.is_none() && config.server.tls.cert.is_some();
     if tls && config.server.tls.client_ca.is_some() {
         return Err(Failure::unusable(
             "with server.tls.client_ca the main port wants a client certificate; set admin.bind for the health check",
         ));
     }
-    let addr = reachable(config.admin.bind.unwrap_or(config.server.bind));
+    let addr = reachable(bind);
     let url = format!("{}://{addr}{path}", if tls { "https" } else { "http" });
     install_crypto_provider();
     let client = reqwest::Client::builder()

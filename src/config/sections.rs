@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::value::{List, Rate, duration};
+use super::value::{List, Rate, address, duration};
 
 /// Declares a section: a struct of public members that refuses unknown keys.
 macro_rules! section {
@@ -21,19 +21,30 @@ macro_rules! section {
     };
 }
 
-/// Declares a value that is one of a few words.
+/// Declares a value that is one of a few words. What is none of them is told with those that are.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $word:ident,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $variant:ident $word:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
         #[serde(rename_all = "lowercase")]
-        pub enum $name { $($(#[$meta])* $word,)* }
+        pub enum $name { $($(#[$meta])* $variant,)* }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(input)?;
+                match text.as_str() {
+                    $($word => Ok(Self::$variant),)*
+                    _ => Err(serde::de::Error::custom(format!("\"{text}\" is none of {}", [$($word),*].join(", ")))),
+                }
+            }
+        }
     };
 }
 
 section! {
     /// `[server]`: where and how callers reach us.
     Server {
+        #[serde(deserialize_with = "address::deserialize")]
         bind: SocketAddr,
         max_body: ByteSize,
         max_connections: usize,
@@ -53,7 +64,10 @@ section! {
 
 section! {
     /// `[admin]`: a listener of its own for operations.
-    Admin { bind: Option<SocketAddr>, }
+    Admin {
+        #[serde(default, deserialize_with = "address::deserialize_option")]
+        bind: Option<SocketAddr>,
+    }
 }
 
 section! {
@@ -101,11 +115,11 @@ words! {
     /// `genesys.operation`: which way to disconnect.
     OperationChoice {
         /// Find out which one the org has.
-        Auto,
+        Auto "auto",
         /// `POST …/disconnect` only.
-        Post,
+        Post "post",
         /// `PATCH {"state":"disconnected"}` only.
-        Patch,
+        Patch "patch",
     }
 }
 
@@ -172,9 +186,9 @@ words! {
     /// `disconnect.unknown_conversation`: what a 404 for the conversation itself means.
     UnknownConversation {
         /// It has ended: `conversation_ended`.
-        Ended,
+        Ended "ended",
         /// The caller is wrong: 404 `conversation_not_found`.
-        Error,
+        Error "error",
     }
 }
 
@@ -182,11 +196,11 @@ words! {
     /// `disconnect.confirm`: whether to look after an accepted disconnect.
     Confirm {
         /// Only when the caller asks with `Prefer: wait=N`.
-        Never,
+        Never "never",
         /// Before answering.
-        Always,
+        Always "always",
         /// After answering, while the rate window has room.
-        Background,
+        Background "background",
     }
 }
 
@@ -194,9 +208,9 @@ words! {
     /// `disconnect.mode`, and the `mode` of a key: whether anything is written upstream.
     Mode {
         /// Disconnect.
-        Enforce,
+        Enforce "enforce",
         /// Read, and report what would have been done.
-        Observe,
+        Observe "observe",
     }
 }
 
@@ -219,9 +233,9 @@ words! {
     /// `telemetry.log_format`: the form of a log line.
     LogFormat {
         /// One JSON object a line.
-        Json,
+        Json "json",
         /// For reading at a terminal.
-        Human,
+        Human "human",
     }
 }
 
@@ -234,11 +248,11 @@ words! {
     /// `audit.fsync`: when records are forced to the disk.
     Fsync {
         /// Leave it to the system.
-        Never,
+        Never "never",
         /// Each second.
-        Interval,
+        Interval "interval",
         /// After each record.
-        Always,
+        Always "always",
     }
 }
 
@@ -255,6 +269,7 @@ section! {
 section! {
     /// `[sandbox]`: the stand-in.
     Sandbox {
+        #[serde(deserialize_with = "address::deserialize")]
         bind: SocketAddr,
         surface: Surface,
         client_id: String,
@@ -274,10 +289,10 @@ words! {
     /// `sandbox.surface`: which ways to disconnect the stand-in has.
     Surface {
         /// PATCH only, as the published API.
-        Published,
+        Published "published",
         /// `POST …/disconnect` only, as the seeds have it.
-        Seed,
+        Seed "seed",
         /// Both.
-        Both,
+        Both "both",
     }
 }

@@ -24,6 +24,26 @@ pub(crate) mod duration {
     }
 }
 
+/// Serde adapters for addresses with a port, whose error names the value.
+pub(crate) mod address {
+    use std::net::SocketAddr;
+
+    use super::{Deserialize, Deserializer, de};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<SocketAddr, D::Error> {
+        let text = String::deserialize(input)?;
+        text.trim().parse().map_err(|_| {
+            de::Error::custom(format!(
+                "\"{text}\" is no address with a port; write one such as \"127.0.0.1:8080\" or \"[::]:8080\""
+            ))
+        })
+    }
+
+    pub(crate) fn deserialize_option<'de, D: Deserializer<'de>>(input: D) -> Result<Option<SocketAddr>, D::Error> {
+        deserialize(input).map(Some)
+    }
+}
+
 /// A list given as a TOML array, or (from the environment) as words separated by commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::judge::Sight;
@@ -39,9 +40,10 @@ pub(super) enum Shown {
 }
 
 /// The looks under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Confirmer {
     watches: Arc<Mutex<HashMap<Key, Arc<Watched>>>>,
+    stopping: CancellationToken,
 }
 
 /// One participant that somebody waits to be gone.
@@ -58,6 +60,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Confirmer {
+    /// Looks until `stopping`.
+    pub(super) fn new(stopping: CancellationToken) -> Self {
+        Self { watches: Arc::default(), stopping }
+    }
+
     /// Waits until the participant is gone, for at most `wait` from now.
     pub(super) async fn gone(
         &self,
@@ -87,14 +94,17 @@ impl Confirmer {
                     watched: Arc::clone(&watched),
                     watches: Arc::clone(&self.watches),
                 };
-                tasks.spawn(looks.run());
+                let stopping = self.stopping.clone();
+                tasks.spawn(async move { stopping.run_until_cancelled(looks.run()).await });
                 watched
             });
             lock(&watched.wanted).insert(last_look);
             watched.more.notify_one();
             watched.shown.subscribe()
         };
-        let _ = timeout_at(until, shown.wait_for(|shown| *shown == Shown::Gone)).await;
+        // An instance that leaves does not go on looking: what was accepted is answered as accepted.
+        let gone = self.stopping.run_until_cancelled(shown.wait_for(|shown| *shown == Shown::Gone));
+        let _ = timeout_at(until, gone).await;
         *shown.borrow_and_update()
     }
 }

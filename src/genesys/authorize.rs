@@ -65,11 +65,16 @@ where
             if answer.status == StatusCode::UNAUTHORIZED {
                 return Err(CallError::Unauthorized { token, answer: Box::new(answer) });
             }
-            // A server error, or a throttle in front of the API, proves nothing about the token.
-            if !answer.status.is_server_error() && answer.status != StatusCode::TOO_MANY_REQUESTS {
+            if proves_the_token(answer.status) {
                 token.mark_accepted();
             }
             Ok(answer)
         })
     }
+}
+
+/// Whether only somebody who has accepted the token answers like this. A gateway refuses unknown paths and methods, throttles
+/// and fails without having looked at it.
+fn proves_the_token(status: StatusCode) -> bool {
+    status.is_success() || status.is_client_error() && !matches!(status.as_u16(), 401 | 404 | 405 | 407 | 408 | 429)
 }

@@ -24,6 +24,10 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// All kinds.
+    pub const ALL: [Self; 4] =
+        [Self::ParticipantDisconnect, Self::ParticipantState, Self::ConversationDisconnect, Self::ConversationRead];
+
     /// The name in answers, logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

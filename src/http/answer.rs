@@ -4,7 +4,6 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::genesys::whole_seconds;
 use crate::problem::{Code, Effect, Problem};
@@ -20,6 +19,20 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
+}
+
+/// Room for a list in an answer that must stay under 32 KB: platforms refuse larger ones.
+const ROOM: usize = 31 * 1024;
+
+/// As many items as there is room for.
+pub(super) fn fitting<T: Serialize>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut room = ROOM;
+    items
+        .take_while(|item| {
+            let size = serde_json::to_string(item).map_or(usize::MAX, |text| text.len().saturating_add(1));
+            room.checked_sub(size).map(|left| room = left).is_some()
+        })
+        .collect()
 }
 
 /// A problem on its way out: the outermost layer knows the request id and what the caller accepts, and renders it.
@@ -39,7 +52,7 @@ pub(super) struct Outgoing(pub(super) Problem);
 /// Puts a problem's body and headers into its response.
 pub(super) fn render(problem: &Problem, accept: &HeaderMap, request_id: &str, response: &mut Response) {
     let code = problem.code;
-    let body = problem_body(problem, request_id);
+    let body = serde_json::to_vec(&members(problem, request_id)).unwrap_or_default();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, if admits_problem(accept) { PROBLEM_JSON } else { JSON });
     if let Some(seconds) = retry_after(problem) {
@@ -49,31 +62,63 @@ pub(super) fn render(problem: &Problem, accept: &HeaderMap, request_id: &str, re
     if matches!(code, Code::BodyTooLarge) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    *response.body_mut() = Body::from(body.to_string());
+    *response.body_mut() = Body::from(body);
 }
 
-/// The members of a problem (RFC 9457, and ours).
-pub(super) fn problem_body(problem: &Problem, request_id: &str) -> serde_json::Value {
+/// The members of a problem (RFC 9457, and ours), in the order in which people read them.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Members<'a> {
+    ok: bool,
+    code: &'a str,
+    title: &'a str,
+    detail: &'a str,
+    status: u16,
+    r#type: String,
+    request_id: &'a str,
+    retryable: bool,
+    effect: &'a str,
+    upstream: Option<UpstreamMembers<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates: Option<Vec<&'a serde_json::Value>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UpstreamMembers<'a> {
+    status: u16,
+    code: Option<&'a str>,
+    message: Option<&'a str>,
+    correlation_id: Option<&'a str>,
+}
+
+fn members<'a>(problem: &'a Problem, request_id: &'a str) -> Members<'a> {
     let code = problem.code;
-    let effect = match problem.effect {
-        Effect::None => "none",
-        Effect::Unknown => "unknown",
-    };
-    let upstream = problem.upstream.as_ref().map(|upstream| {
-        json!({
-            "status": upstream.status, "code": upstream.code, "message": upstream.message,
-            "correlationId": upstream.correlation_id,
-        })
-    });
-    let mut body = json!({
-        "ok": false, "type": format!("urn:hangup:problem:{}", code.name()), "title": code.title(), "status": code.status(),
-        "detail": problem.detail, "code": code.name(), "requestId": request_id, "retryable": code.retryable(),
-        "effect": effect, "upstream": upstream,
-    });
-    if let (Some(candidates), Some(members)) = (&problem.candidates, body.as_object_mut()) {
-        members.insert("candidates".to_owned(), (**candidates).clone());
+    Members {
+        ok: false,
+        code: code.name(),
+        title: code.title(),
+        detail: &problem.detail,
+        status: code.status(),
+        r#type: format!("urn:hangup:problem:{}", code.name()),
+        request_id,
+        retryable: code.retryable(),
+        effect: match problem.effect {
+            Effect::None => "none",
+            Effect::Unknown => "unknown",
+        },
+        upstream: problem.upstream.as_deref().map(|upstream| UpstreamMembers {
+            status: upstream.status,
+            code: upstream.code.as_deref(),
+            message: upstream.message.as_deref(),
+            correlation_id: upstream.correlation_id.as_deref(),
+        }),
+        candidates: problem
+            .candidates
+            .as_deref()
+            .and_then(|list| list.as_array())
+            .map(|list| fitting(list.iter().take(20))),
     }
-    body
 }
 
 /// `Retry-After` in whole seconds; always there on 429 and 503.

@@ -6,7 +6,7 @@ use http::request::Parts;
 
 use super::App;
 use super::exchange::Exchange;
-use crate::callers::{Caller, Permission, Refusal, browser};
+use crate::callers::{Caller, CallerKind, Permission, Refusal, browser};
 use crate::config::Mode;
 use crate::disconnect::Origin;
 use crate::problem::{Code, Problem};
@@ -24,7 +24,8 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
     keep_pages_away(app, parts)?;
     let caller = app.callers.authenticate(&parts.headers, exchange.addr).await?;
     exchange.note(|note| note.caller = Some(caller.name().clone()));
-    app.metrics.caller_request(caller.name());
+    // An issuer can have any number of subjects; a label must not.
+    app.metrics.caller_request(if caller.kind() == CallerKind::Token { "token" } else { caller.name() });
     demand(&caller, permission)?;
     if let Err(pause) = caller.charge() {
         let detail = "this key's rate is used up; repeat after Retry-After, or ask for a higher rate";

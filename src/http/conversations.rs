@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 use serde::Serialize;
 
 use super::App;
-use super::answer::json;
+use super::answer::{fitting, json};
 use super::callers::{Refused, authenticate, exchange};
 use super::input;
+use super::path::ConversationPath;
 use crate::callers::Permission;
 use crate::conversation::{Conversation, Participant};
 use crate::disconnect::conversation_not_found;
@@ -19,9 +20,6 @@ use crate::disconnect::look::{Read, read};
 use crate::genesys::request::{Medium, Rank};
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
-
-/// Room for participants in an answer that must stay under 32 KB: platforms refuse larger ones.
-const ROOM: usize = 31 * 1024;
 
 /// One participant in our lists. Every member is always there.
 #[derive(Serialize)]
@@ -85,15 +83,7 @@ fn items<'a>(conversation: &'a Conversation, keep: impl Fn(&Participant) -> bool
     let mut matched: Vec<&Participant> = conversation.participants.iter().filter(|p| keep(p)).collect();
     matched.sort_by_key(|p| !p.is_live());
     let total = matched.len();
-    let mut room = ROOM;
-    let items: Vec<Item<'a>> = matched
-        .into_iter()
-        .map(Item::from)
-        .take_while(|item| {
-            let size = serde_json::to_string(item).map_or(usize::MAX, |text| text.len() + 1);
-            room.checked_sub(size).map(|left| room = left).is_some()
-        })
-        .collect();
+    let items = fitting(matched.into_iter().map(Item::from));
     let truncated = items.len() < total;
     (items, total, truncated)
 }
@@ -161,7 +151,7 @@ impl Filter {
 /// `GET /conversations/{conversationId}`.
 pub(super) async fn short(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
@@ -185,7 +175,7 @@ pub(super) async fn short(
 /// `GET /conversations/{conversationId}/participants`.
 pub(super) async fn participants(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();

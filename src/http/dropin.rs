@@ -3,7 +3,7 @@
 //! Whatever the org really has, POST answers 204 and PATCH 202 with effect. A caller's token is never forwarded.
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::App;
 use super::callers::{Authenticated, Refused, authenticate, exchange};
 use super::input;
+use super::path::{ConversationPath, ParticipantPath};
 use crate::callers::Permission;
 use crate::disconnect::outcome::Outcome;
 use crate::disconnect::{Request as Mission, conversation_not_found};
@@ -20,30 +21,26 @@ use crate::genesys::request::{Call, Medium, Rank};
 use crate::problem::{Code, Problem, Upstream};
 
 /// `POST /api/v2/conversations/{cid}/participants/{pid}/disconnect`.
-pub(super) async fn post(
-    State(app): State<App>,
-    Path(ids): Path<(String, String)>,
-    request: Request,
-) -> Result<Response, Refused> {
+pub(super) async fn post(State(app): State<App>, path: ParticipantPath, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let who = authenticate(&app, &parts, Permission::Disconnect).await?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let (reason, cause) = input::reason_and_cause(&input::members(&parts.headers, &body)?)?;
-    carry_out(&app, &parts, who, &ids, reason, cause).await?;
+    carry_out(&app, &parts, who, &path, reason, cause).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `PATCH /api/v2/conversations/{cid}/participants/{pid}`, and the same of each medium.
 pub(super) async fn patch(
     State(app): State<App>,
-    Path(ids): Path<(String, String)>,
+    path: ParticipantPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let who = authenticate(&app, &parts, Permission::Disconnect).await?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     only_disconnects(&input::members(&parts.headers, &body)?)?;
-    carry_out(&app, &parts, who, &ids, None, None).await?;
+    carry_out(&app, &parts, who, &path, None, None).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
@@ -64,7 +61,7 @@ async fn carry_out(
     app: &App,
     parts: &Parts,
     who: Authenticated,
-    (conversation, participant): &(String, String),
+    ParticipantPath(conversation, participant): &ParticipantPath,
     reason: Option<String>,
     cause: Option<String>,
 ) -> Result<(), Problem> {
@@ -88,7 +85,7 @@ async fn carry_out(
 /// `GET /api/v2/conversations/{cid}`.
 pub(super) async fn read(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     pass_on(&app, None, &conversation, request).await
@@ -97,7 +94,7 @@ pub(super) async fn read(
 /// `GET /api/v2/conversations/calls/{cid}`.
 pub(super) async fn read_call(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     pass_on(&app, Some(Medium::Calls), &conversation, request).await

@@ -1,6 +1,6 @@
 //! `POST /conversations/{conversationId}/participants/{participantId}/disconnect`: the mission.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use super::answer::json;
 use super::callers::{Refused, authenticate, exchange};
 use super::exchange::Exchange;
 use super::input::{self, Preferences};
+use super::path::ParticipantPath;
 use crate::callers::Permission;
 use crate::disconnect::Request as Mission;
 use crate::disconnect::outcome::Settled;
@@ -33,7 +34,7 @@ struct Answer<'a> {
 /// Handles the mission.
 pub(super) async fn disconnect(
     State(app): State<App>,
-    Path((conversation, participant)): Path<(String, String)>,
+    ParticipantPath(conversation, participant): ParticipantPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();

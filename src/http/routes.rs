@@ -33,6 +33,14 @@ pub const READYZ: &str = "/readyz";
 pub const METRICS: &str = "/metrics";
 /// The contract.
 pub const OPENAPI: &str = "/openapi.yaml";
+/// The page that shows the contract and tries it out.
+pub const DOCS: &str = "/docs";
+/// Its style.
+pub const DOCS_STYLE: &str = "/docs/docs.css";
+/// Its script.
+pub const DOCS_SCRIPT: &str = "/docs/docs.js";
+/// The part of its script that reads the contract.
+pub const DOCS_CONTRACT_SCRIPT: &str = "/docs/contract.js";
 
 /// All templates, with the methods that callers use.
 pub const ALL: &[(&str, &[&str])] = &[
@@ -52,6 +60,10 @@ pub const ALL: &[(&str, &[&str])] = &[
     (READYZ, &["GET"]),
     (METRICS, &["GET"]),
     (OPENAPI, &["GET"]),
+    (DOCS, &["GET"]),
+    (DOCS_STYLE, &["GET"]),
+    (DOCS_SCRIPT, &["GET"]),
+    (DOCS_CONTRACT_SCRIPT, &["GET"]),
 ];
 
 /// The label of a matched template: from the list, or one word for everything else.

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::App;
-use super::answer::json;
+use super::answer::{fitting, json};
 use super::callers::{Refused, authenticate, demand, exchange};
 use super::input::{self, Preferences};
+use super::path::ConversationPath;
 use crate::callers::{Guards, Permission};
 use crate::conversation::Conversation;
 use crate::disconnect::look::{Read, read};
@@ -24,8 +25,6 @@ use crate::selector::{Selector, Target, TargetKey};
 
 /// Missions of one selector under way at once.
 const AT_ONCE: usize = 8;
-/// Results that fit an answer under 32 KB.
-const MOST_RESULTS: usize = 80;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -61,7 +60,7 @@ struct Item<'a> {
 /// Handles a selector.
 pub(super) async fn disconnect(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
@@ -119,6 +118,7 @@ pub(super) async fn disconnect(
         note.attempts = Some(results.iter().filter_map(|(_, r)| r.as_ref().ok()).map(|s| s.attempts).sum());
     });
     let gone = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect;
+    let items = fitting(results.iter().map(|(target, result)| item(target, result)));
     let answer = Answer {
         ok: true,
         outcome,
@@ -126,8 +126,8 @@ pub(super) async fn disconnect(
         matched: results.len(),
         disconnected: results.iter().filter_map(|(_, r)| r.as_ref().ok()).filter(gone).count(),
         failed,
-        results: results.iter().take(MOST_RESULTS).map(|(target, result)| item(target, result)).collect(),
-        truncated: results.len() > MOST_RESULTS,
+        truncated: items.len() < results.len(),
+        results: items,
         request_id: &exchange.request_id,
     };
     let mut response = json(StatusCode::OK, &answer);

@@ -1,6 +1,6 @@
 //! `POST /conversations/{conversationId}/disconnect`: ends the conversation for everybody.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use super::App;
 use super::answer::json;
 use super::callers::{Refused, authenticate, exchange};
 use super::input;
+use super::path::ConversationPath;
 use crate::callers::Permission;
 use crate::disconnect::Teardown;
 use crate::genesys::request::Operation;
@@ -32,7 +33,7 @@ struct Answer<'a> {
 /// Handles a teardown. The body must say that it is meant.
 pub(super) async fn disconnect(
     State(app): State<App>,
-    Path(conversation): Path<String>,
+    ConversationPath(conversation): ConversationPath,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();

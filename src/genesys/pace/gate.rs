@@ -38,6 +38,8 @@ pub struct GateReading {
 #[derive(Debug)]
 pub struct Gate {
     settings: config::Pace,
+    /// Tells which token is the newest: each has a window of its own.
+    tokens: TokenCache,
     /// Waiting calls of which one caller may hold half while others wait.
     capacity: usize,
     state: Mutex<State>,
@@ -48,8 +50,8 @@ pub struct Gate {
 impl Gate {
     /// A gate in its starting phase. `capacity` bounds the share of a single caller.
     #[must_use]
-    pub fn new(settings: config::Pace, capacity: usize) -> Self {
-        Self { settings, capacity, state: Mutex::new(State::new()), rescheduled: Notify::new() }
+    pub fn new(settings: config::Pace, capacity: usize, tokens: TokenCache) -> Self {
+        Self { settings, tokens, capacity, state: Mutex::new(State::new()), rescheduled: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -69,7 +71,12 @@ impl Gate {
         }
         let mut waiting = {
             let now = Instant::now();
+            if now >= deadline {
+                return Err(CallError::Timeout);
+            }
             let mut state = self.lock();
+            // Not left to the driver, which may not have run yet since the token came.
+            state.take_generation(self.tokens.generation());
             if state.line.is_empty() && state.admits(now, &self.settings) {
                 return Ok(self.pass(&mut state, now));
             }
@@ -95,21 +102,20 @@ impl Gate {
         match turn {
             Ok(Ok(Ok(turn))) => Ok(Pass::new(self, turn)),
             Ok(Ok(Err(refused))) => Err(refused),
-            // The gate is gone, or the deadline came first.
-            Ok(Err(_)) | Err(_) => Err(CallError::RateLimited { retry_after: self.opens_in() }),
+            // The deadline came first, or the gate is gone.
+            Err(_) | Ok(Err(_)) => Err(self.turned_away()),
         }
     }
 
-    /// Lets those who wait go when their time comes. Runs until `stop`, beside everything else; `generations` tells of
-    /// new tokens, whose windows are their own.
-    pub(crate) async fn drive(self: Arc<Self>, tokens: TokenCache, stop: CancellationToken) {
-        let mut published: watch::Receiver<u64> = tokens.subscribe();
+    /// Lets those who wait go when their time comes. Runs until `stop`, beside everything else.
+    pub(crate) async fn drive(self: Arc<Self>, stop: CancellationToken) {
+        let mut published: watch::Receiver<u64> = self.tokens.subscribe();
         loop {
             let wake = {
                 let mut state = self.lock();
-                state.take_generation(tokens.generation());
+                state.take_generation(self.tokens.generation());
                 self.release(&mut state);
-                state.next_moment(&self.settings)
+                state.next_moment(Instant::now(), &self.settings)
             };
             let wake_up = async {
                 match wake {
@@ -149,14 +155,18 @@ impl Gate {
         ample && reading.waiting == 0 && !reading.closed
     }
 
-    fn opens_in(&self) -> Duration {
+    /// For one whose deadline came while it waited: closed by the rate limit, or held up by calls without an answer.
+    fn turned_away(&self) -> CallError {
         let now = Instant::now();
-        self.lock().opens_at(&self.settings).map_or(self.settings.reopen_margin, |at| at.saturating_duration_since(now))
+        match self.lock().opens_at(&self.settings) {
+            Some(at) => CallError::RateLimited { retry_after: at.saturating_duration_since(now) },
+            None => CallError::Timeout,
+        }
     }
 
     fn pass(self: &Arc<Self>, state: &mut State, now: Instant) -> Pass {
         state.count_out(now, &self.settings);
-        Pass::new(self, state.turn())
+        Pass::new(self, state.turn(now))
     }
 
     /// Lets through whoever may go now, and tells those whose turn cannot come in time.
@@ -164,7 +174,7 @@ impl Gate {
         let now = Instant::now();
         while !state.line.is_empty() && state.admits(now, &self.settings) {
             let Some(waiter) = state.line.next() else { break };
-            if waiter.turn.send(Ok(state.turn())).is_ok() {
+            if waiter.turn.send(Ok(state.turn(now))).is_ok() {
                 state.count_out(now, &self.settings);
             }
         }
@@ -202,13 +212,9 @@ impl Gate {
         state.under_way = state.under_way.saturating_sub(1);
         match how {
             Settled::Unused => {}
-            Settled::Lost => {
-                if let Some(window) = &mut state.window {
-                    window.lose_one();
-                }
-            }
+            Settled::Lost => state.take_loss(pass.turn, now),
             Settled::Answered(answer) => {
-                if state.take_answer(answer, pass.turn.epoch, now, &self.settings) {
+                if state.take_answer(answer, pass.turn, now, &self.settings) {
                     self.dismiss(&mut state);
                 }
             }

@@ -12,11 +12,12 @@ use crate::genesys::request::Rank;
 /// A place in line. Lower goes first: missions before lookups, then by the order of acceptance.
 pub(super) type Place = (Rank, u64, u64);
 
-/// The right to go: under which token, and after how many closings it was given.
+/// The right to go: under which token, after how many closings, and when it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) generation: u64,
     pub(super) epoch: u64,
+    pub(super) given_at: Instant,
 }
 
 /// One who waits.

@@ -85,19 +85,17 @@ impl State {
             (_, None) => true,
             (_, Some(window)) => {
                 if now >= window.resets_at + settings.reopen_margin {
-                    // A new window that nobody has told us about yet: its first answer will.
-                    self.window = None;
-                    self.phase = Phase::Starting;
+                    *window = Window::assumed(window.allowed, now + USUAL_WINDOW);
+                    // Answers to what was sent before tell of the old one.
                     self.epoch += 1;
-                    return self.under_way < settings.initial_in_flight;
                 }
                 window.remaining(self.under_way) > 0
             }
         }
     }
 
-    pub(super) fn turn(&self) -> Turn {
-        Turn { generation: self.generation, epoch: self.epoch }
+    pub(super) fn turn(&self, now: Instant) -> Turn {
+        Turn { generation: self.generation, epoch: self.epoch, given_at: now }
     }
 
     /// One goes out.
@@ -110,26 +108,24 @@ impl State {
     }
 
     /// Learns from an answer. `true` when the gate has just closed.
-    pub(super) fn take_answer(&mut self, answer: &Answer, epoch: u64, now: Instant, settings: &config::Pace) -> bool {
+    pub(super) fn take_answer(&mut self, answer: &Answer, turn: Turn, now: Instant, settings: &config::Pace) -> bool {
+        let current = turn.epoch == self.epoch;
+        if current {
+            self.take_rate_limit(answer, turn, now);
+        }
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let asked = answer.throttle_pause().unwrap_or_default();
             let reset = answer.rate_limit.filter(|l| l.count >= l.allowed).map_or(Duration::ZERO, |l| l.reset);
             // A renewed 429 after a pause makes the next one longer; more of the same burst do not.
-            if epoch == self.epoch {
+            if current {
                 self.throttled = self.throttled.saturating_add(1);
             }
             let growth = 2u32.saturating_pow(self.throttled.saturating_sub(1).min(6));
             self.close(now + asked.max(reset) + settings.reopen_margin * growth, now, settings);
             return true;
         }
-        if epoch != self.epoch {
+        if !current {
             return false;
-        }
-        if let Some(limit) = answer.rate_limit {
-            match &mut self.window {
-                Some(window) => window.update(limit, now),
-                None => self.window = Some(Window::new(limit, now)),
-            }
         }
         let good = !answer.status.is_server_error() && answer.status != StatusCode::UNAUTHORIZED;
         if good && self.phase == Phase::Starting {
@@ -145,7 +141,25 @@ impl State {
         }
     }
 
-    pub(super) fn close(&mut self, until: Instant, now: Instant, settings: &config::Pace) {
+    fn take_rate_limit(&mut self, answer: &Answer, turn: Turn, now: Instant) {
+        match (&mut self.window, answer.rate_limit) {
+            (Some(window), Some(limit)) => window.update(limit, turn.given_at, now),
+            (None, Some(limit)) => self.window = Some(Window::new(limit, now)),
+            (Some(window), None) => window.count_untold(now),
+            (None, None) => {}
+        }
+    }
+
+    /// A call ended without an answer: it may have been counted.
+    pub(super) fn take_loss(&mut self, turn: Turn, now: Instant) {
+        if turn.epoch == self.epoch
+            && let Some(window) = &mut self.window
+        {
+            window.count_untold(now);
+        }
+    }
+
+    fn close(&mut self, until: Instant, now: Instant, settings: &config::Pace) {
         let jitter = settings.reopen_margin.mul_f64(rand::rng().random_range(0.0..=JITTER));
         let until = (until + jitter).min(now + settings.max_pause);
         match self.phase {
@@ -176,8 +190,9 @@ impl State {
         Some(opens_at + USUAL_WINDOW.min(settings.max_pause) * windows + settings.spread * ahead)
     }
 
-    /// When the driver has something to do without being told.
-    pub(super) fn next_moment(&self, settings: &config::Pace) -> Option<Instant> {
-        if self.line.is_empty() { None } else { self.opens_at(settings).max(self.spreading) }
+    /// When the driver has something to do without being told. Never now: what could be done now has been done, and the
+    /// rest waits for an answer.
+    pub(super) fn next_moment(&self, now: Instant, settings: &config::Pace) -> Option<Instant> {
+        if self.line.is_empty() { None } else { self.opens_at(settings).max(self.spreading).filter(|at| *at > now) }
     }
 }

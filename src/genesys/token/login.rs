@@ -43,6 +43,9 @@ pub enum LoginFailure {
 }
 
 impl LoginFailure {
+    /// All that [`LoginFailure::kind`] says.
+    pub const KINDS: [&str; 5] = ["rejected", "throttled", "unavailable", "invalid_answer", "secret_unreadable"];
+
     /// Word for metrics and logs.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -167,16 +170,10 @@ fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginF
         return LoginFailure::Invalid(format!("status {}: a redirect, which is not followed", status.as_u16()));
     }
     if status.is_client_error() {
-        // The upstream may echo what it was sent.
-        let clean = |text: &str| -> String {
-            let text = if secret.expose_secret().is_empty() {
-                text.to_owned()
-            } else {
-                text.replace(secret.expose_secret(), "…")
-            };
-            text.chars().filter(|c| !c.is_control()).take(80).collect()
-        };
-        let error = if body.error.is_empty() { String::new() } else { format!(": {}", clean(&body.error)) };
+        // An OAuth error code is one word (RFC 6749, 5.2). Anything else could echo what was sent.
+        let word = body.error.len() <= 40 && body.error.bytes().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'.'));
+        let told = word && !body.error.is_empty() && body.error != secret.expose_secret();
+        let error = if told { format!(": {}", body.error) } else { String::new() };
         return LoginFailure::Rejected(format!("status {}{error}", status.as_u16()));
     }
     LoginFailure::Invalid(format!("status {}", status.as_u16()))
@@ -251,9 +248,12 @@ mod tests {
         assert_eq!(judge(429, ""), LoginFailure::Throttled(None));
         assert_eq!(judge(503, "").kind(), "unavailable");
         assert_eq!(judge(302, "").kind(), "invalid_answer");
-        let rejected = judge(401, r#"{"error":"invalid_client hush"}"#);
-        assert_eq!(rejected.kind(), "rejected");
-        assert!(!rejected.to_string().contains("hush"), "{rejected}");
+        assert!(judge(400, r#"{"error":"invalid_client"}"#).to_string().contains("status 400: invalid_client"));
+        for echo in ["invalid_client hush", "hush", "Basic aWQ6aHVzaA=="] {
+            let rejected = judge(401, &serde_json::json!({"error": echo, "description": echo}).to_string());
+            assert_eq!(rejected.kind(), "rejected");
+            assert!(rejected.to_string().contains("(status 401)"), "{rejected}");
+        }
     }
 
     proptest! {

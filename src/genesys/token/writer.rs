@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::login::{Grant, Login, LoginFailure};
 use super::{LoginState, Token, TokenCache};
 use crate::config;
-use crate::metrics::Metrics;
+use crate::metrics::{GRANTED, Metrics};
 
 /// A token counts as expired this much early, or 5 % of its life if that is less.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
@@ -52,9 +52,10 @@ impl Writer {
     async fn renew_for_ever(&mut self) {
         loop {
             self.cache.publish(self.token.clone(), LoginState::UnderWay);
+            let asked = Instant::now();
             match self.log_in().await {
                 Ok(grant) => {
-                    self.take_over(grant);
+                    self.take_over(grant, asked);
                     self.until_renewal_is_due().await;
                 }
                 Err(failure) => {
@@ -84,21 +85,21 @@ impl Writer {
         outcome.unwrap_or_else(|_| Err(LoginFailure::Unavailable("it did not answer in time".to_owned())))
     }
 
-    fn take_over(&mut self, grant: Grant) {
-        let now = Instant::now();
+    /// The token's life counts from the moment it was asked for: how long its answer took is not known to the upstream.
+    fn take_over(&mut self, grant: Grant, asked: Instant) {
         let early = rand::rng().random_range(0.0..=RENEWAL_JITTER);
         let token = Token {
             header: grant.header,
             generation: self.generation + 1,
-            granted_at: now,
-            renew_at: now + grant.life.mul_f64((self.settings.renew_at - early).clamp(0.0, 1.0)),
-            expires_at: now + grant.life.saturating_sub(EXPIRY_MARGIN.min(grant.life.mul_f64(0.05))),
+            granted_at: asked,
+            renew_at: asked + grant.life.mul_f64((self.settings.renew_at - early).clamp(0.0, 1.0)),
+            expires_at: asked + grant.life.saturating_sub(EXPIRY_MARGIN.min(grant.life.mul_f64(0.05))),
             accepted: false.into(),
             revoked: false.into(),
         };
         self.generation = token.generation;
         self.failures = 0;
-        self.metrics.token_renewal("granted");
+        self.metrics.token_renewal(GRANTED);
         tracing::info!(
             event = "login_granted",
             generation = token.generation,

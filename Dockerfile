@@ -1,0 +1,38 @@
+# The image of hangup: the binary, CA certificates and libc, and nothing to log in to.
+#   docker build -t hangup:dev .
+#   docker run --rm -p 127.0.0.1:8080:8080 -e HANGUP__AUTH__ANONYMOUS=true hangup:dev demo
+FROM rust:1-bookworm AS build
+WORKDIR /src
+# Panics keep their message without symbols; the image is half as large.
+ENV CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_TERM_COLOR=never
+COPY . .
+# The caches hold registry and dependencies between builds. Cargo goes by modification times, and a checkout can be older than
+# what the cache was built from: the touch makes it compile our own crate whenever this step runs at all.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    find src config openapi.yaml -type f -exec touch {} + \
+    && cargo build --release --locked --bin hangup \
+    && install -D -m 0755 target/release/hangup /out/hangup
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /out/hangup /usr/local/bin/hangup
+# Inside a container only the outside can reach it, so it listens on all addresses. Then it wants callers' keys
+# (auth.keys_file) or a clear word (auth.anonymous = true), and refuses to start without either.
+ENV HANGUP__SERVER__BIND=0.0.0.0:8080 \
+    HANGUP__SANDBOX__BIND=0.0.0.0:8090
+# Callers; operations when HANGUP__ADMIN__BIND=0.0.0.0:8081 is set; `hangup sandbox`.
+EXPOSE 8080 8081 8090
+USER 65532:65532
+HEALTHCHECK --interval=10s --timeout=4s --start-period=5s --retries=3 CMD ["/usr/local/bin/hangup", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/hangup"]
+CMD ["serve"]
+ARG VERSION=dev
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+LABEL org.opencontainers.image.title="hangup" \
+      org.opencontainers.image.description="One local endpoint that disconnects one participant from a Genesys Cloud conversation, and tells the truth about it" \
+      org.opencontainers.image.licenses="Apache-2.0 OR MIT" \
+      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}"

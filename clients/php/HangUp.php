@@ -1,0 +1,39 @@
+<?php
+
+namespace App\Services;
+
+use Illuminate\Support\Facades\Http;
+use RuntimeException;
+
+/** Hangs up one participant. For config/services.php: 'hangup' => ['url' => env('HANGUP_URL'), 'key' => env('HANGUP_KEY')]. */
+class HangUp
+{
+    /**
+     * Answers the outcome: disconnected, accepted, already_disconnected, conversation_ended, or would_disconnect (observe mode,
+     * nobody was hung up).
+     *
+     * @throws RuntimeException when nobody was hung up; its message is the detail of the service, its code the HTTP status
+     */
+    public function participant(string $conversation, string $participant, string $reason = 'user_request'): string
+    {
+        for ($try = 1; ; $try++) {
+            $response = Http::baseUrl(config('services.hangup.url'))
+                ->withHeaders(['X-API-Key' => config('services.hangup.key'), 'Prefer' => 'wait=5'])
+                ->acceptJson()->timeout(90)
+                ->withUrlParameters(['conversation' => $conversation, 'participant' => $participant])
+                ->post('/conversations/{conversation}/participants/{participant}/disconnect', ['reason' => $reason]);
+            $pause = (int) ($response->header('Retry-After') ?: 99);
+            $busy = in_array($response->status(), [429, 503], true) && $response->json('retryable') && $pause <= 30;
+            // Busy, and worth repeating: once, when it says so and not for long.
+            if ($try > 1 || ! $busy) {
+                break;
+            }
+            sleep($pause);
+        }
+        if ($response->status() === 200) {
+            return $response->json('outcome');
+        }
+        $detail = $response->json('detail') ?? 'taken over, but still there when last seen';
+        throw new RuntimeException($detail, $response->status());
+    }
+}

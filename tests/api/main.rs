@@ -1,0 +1,12 @@
+//! The service as callers see it: the real router over real sockets, against the sandbox.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing step is a failing test")]
+
+mod bad_input;
+mod callers;
+mod dropin;
+mod harness;
+mod lookups;
+mod mission;
+mod operations;
+mod selectors;
+mod settings;
