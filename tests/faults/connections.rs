@@ -33,6 +33,7 @@ async fn a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_notice
         figure: "0 errors",
         measured: format!("{} missions met {} resets", seen.total(), stand.sandbox.counts().faults),
         test: "connections::a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_noticed",
+        long_half: false,
     }
     .write();
 }
@@ -69,6 +70,7 @@ async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
         figure: "50 of 50 disconnects complete, and the outcome of each is logged with its ids",
         measured: "50 of 50".to_owned(),
         test: "connections::the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged",
+        long_half: false,
     }
     .write();
 }
@@ -101,6 +103,7 @@ async fn the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched() {
         figure: "20 of 20 agents are disconnected, the customer stays",
         measured: format!("after {} ms", began.elapsed().as_millis()),
         test: "connections::the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched",
+        long_half: false,
     }
     .write();
 }

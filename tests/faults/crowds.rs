@@ -96,6 +96,7 @@ async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice
                 during.p99().as_secs_f64() * 1e3
             ),
             test: "crowds::thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice",
+            long_half: true,
         }
         .write();
     }
@@ -160,6 +161,7 @@ async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back
         figure: "2,048 accepted, 7,952 shed, 0 resets, never more than 2,048 upstream; under 64 KiB of memory per connection",
         measured: format!("{} bytes per idle connection", per_connection),
         test: TEST,
+        long_half: true,
     }
     .write();
 }

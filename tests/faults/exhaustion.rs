@@ -57,6 +57,7 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
         figure: "Under 20 % of a processor; the next caller is served within 3 s of room",
         measured: format!("{:.1} % of a processor; served after {} ms", share * 100.0, began.elapsed().as_millis()),
         test: "exhaustion::without_descriptors_it_waits_without_spinning_and_goes_on",
+        long_half: false,
     }
     .write();
 }
@@ -82,6 +83,7 @@ async fn a_blocked_stdout_stalls_nobody() {
         figure: "1,500 missions at level trace: 0 fail, none takes over 2 s; exit 0 on SIGTERM",
         measured: format!("slowest {} ms", seen.slowest().as_millis()),
         test: "exhaustion::a_blocked_stdout_stalls_nobody",
+        long_half: false,
     }
     .write();
 }
@@ -135,6 +137,7 @@ async fn a_panic_is_answered_and_the_next_request_is_fine() {
         figure: "Each is answered on its connection, and the next request on it is fine",
         measured: "2 of 2".to_owned(),
         test: "exhaustion::a_panic_is_answered_and_the_next_request_is_fine",
+        long_half: false,
     }
     .write();
 }

@@ -76,6 +76,7 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
         figure: "0 failed requests; everybody who was reported gone is gone",
         measured: format!("{} requests", seen.total()),
         test: TEST,
+        long_half: true,
     }
     .write();
 }

@@ -73,6 +73,7 @@ async fn while_the_login_is_down_the_old_token_serves_and_after_it_nobody_waits(
             back.elapsed().as_millis()
         ),
         test: "login::while_the_login_is_down_the_old_token_serves_and_after_it_nobody_waits",
+        long_half: false,
     }
     .write();
 }
@@ -96,6 +97,7 @@ async fn the_first_call_after_a_quiet_time_succeeds_after_one_renewal() {
         figure: "The first call after each of 3 quiet times succeeds: one 401, one renewal, one replay",
         measured: "3 of 3".to_owned(),
         test: "login::the_first_call_after_a_quiet_time_succeeds_after_one_renewal",
+        long_half: false,
     }
     .write();
 }
@@ -131,6 +133,7 @@ async fn an_api_that_answers_401_for_ever_causes_no_login_storm() {
         figure: "At most 5 logins in 5 s with 50 callers at once; the first success within 3 s of the end",
         measured: format!("{} requests, {logins} logins", seen.len() * 50),
         test: "login::an_api_that_answers_401_for_ever_causes_no_login_storm",
+        long_half: false,
     }
     .write();
 }
@@ -165,6 +168,7 @@ async fn a_token_revoked_under_500_concurrent_requests_costs_one_login_and_no_fa
         figure: "1,000 missions from 500 callers: 0 failures, 1 login",
         measured: format!("{met} requests met the 401"),
         test: "login::a_token_revoked_under_500_concurrent_requests_costs_one_login_and_no_failure",
+        long_half: false,
     }
     .write();
 }

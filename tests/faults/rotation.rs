@@ -48,6 +48,7 @@ async fn a_secret_file_rotated_to_nonsense_and_back_fails_nobody() {
         figure: "0 failed requests; one login with the nonsense; the new secret is used within 5 s",
         measured: format!("{} requests; the new secret used after {:?}", seen.total(), renewed.unwrap_or_default()),
         test: "rotation::a_secret_file_rotated_to_nonsense_and_back_fails_nobody",
+        long_half: false,
     }
     .write();
 }
@@ -103,6 +104,7 @@ async fn a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key() {
         figure: "0 failed requests; a new key is taken and a removed one refused within 5 s",
         measured: format!("{} requests; taken after {taken:?}, refused after {revoked:?}", seen.total()),
         test: "rotation::a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key",
+        long_half: false,
     }
     .write();
 }

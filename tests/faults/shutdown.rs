@@ -48,6 +48,7 @@ async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
             took.as_secs_f64()
         ),
         test: "shutdown::a_sigterm_under_traffic_fails_nobody_who_honours_readiness",
+        long_half: false,
     }
     .write();
 }
@@ -81,6 +82,7 @@ async fn what_is_under_way_when_the_drain_ends_is_answered_and_logged_by_its_ids
         figure: "Every request under way is answered, and logged by its ids; exit 0",
         measured: "1 of 1".to_owned(),
         test: "shutdown::what_is_under_way_when_the_drain_ends_is_answered_and_logged_by_its_ids",
+        long_half: false,
     }
     .write();
 }

@@ -330,6 +330,7 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
             growth / 1024
         ),
         test: "soak::after_mixed_traffic_and_random_faults_the_account_balances",
+        long_half: false,
     }
     .write();
 }

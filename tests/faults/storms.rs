@@ -90,6 +90,7 @@ impl Storm {
                 growth / 1024
             ),
             test: self.test,
+            long_half: false,
         }
         .write();
     }
@@ -276,6 +277,7 @@ async fn a_window_of_the_rate_limit_spreads_a_burst_instead_of_failing_it() {
         figure: "0 of 120 fail; at most 2 requests meet a 429",
         measured: format!("the last answer after {} ms, {refused} 429s", seen.slowest().as_millis()),
         test: "storms::a_window_of_the_rate_limit_spreads_a_burst_instead_of_failing_it",
+        long_half: false,
     }
     .write();
 }

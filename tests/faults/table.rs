@@ -19,6 +19,8 @@ pub(crate) struct Row {
     pub(crate) measured: String,
     /// `module::name` of the test.
     pub(crate) test: &'static str,
+    /// Whether the quick half does not write it.
+    pub(crate) long_half: bool,
 }
 
 impl Row {
@@ -28,7 +30,7 @@ impl Row {
         std::fs::create_dir_all(&directory).expect("a directory for rows");
         let row = json!({
             "theme": self.theme, "fault": self.fault, "callers_see": self.callers_see,
-            "figure": self.figure, "measured": self.measured, "test": self.test, "long": long(),
+            "figure": self.figure, "measured": self.measured, "test": self.test, "long_half": self.long_half,
         });
         let file = directory.join(format!("{}.json", self.test.replace("::", ".")));
         println!("{}: {}", self.test, self.measured);
