@@ -3,7 +3,7 @@
 //! `cargo test --test fuzz`; more cases with `PROPTEST_CASES`. `corpus/*.http` are requests worth keeping, replayed first;
 //! `main.proptest-regressions` is proptest's own memory.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a failure ends the test")]
+#![expect(clippy::expect_used, reason = "a failure ends the test")]
 
 mod request;
 mod service;

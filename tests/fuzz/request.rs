@@ -31,7 +31,8 @@ impl Request {
     }
 }
 
-fn id(known: String) -> impl Strategy<Value = String> {
+fn id(known: &str) -> impl Strategy<Value = String> + use<> {
+    let known = known.to_owned();
     prop_oneof![
         20 => Just(known.clone()),
         2 => Just(known.to_uppercase()),
@@ -85,7 +86,7 @@ fn line(ids: Ids) -> impl Strategy<Value = (String, String)> {
         8 => Just(None),
         1 => select(vec!["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "post", "X-ODD"]).prop_map(Some),
     ];
-    (routes, method, id(cid), id(pid), medium, query).prop_map(|((usual, route), method, c, p, m, query)| {
+    (routes, method, id(&cid), id(&pid), medium, query).prop_map(|((usual, route), method, c, p, m, query)| {
         let path = route.replace("{c}", &c).replace("{p}", &p).replace("{m}", m);
         (method.unwrap_or(usual).to_owned(), format!("{path}{query}"))
     })

@@ -77,7 +77,7 @@ impl Service {
 
     /// Fails when the requests were not of many kinds: a fuzzer that is turned away at the door finds nothing.
     pub(crate) fn met_many_kinds(&self) {
-        let met = self.met.lock().unwrap();
+        let met = self.met.lock().expect("no panic before");
         println!("{met:?}");
         let often = |status: u16| met.get(&Some(status)).is_some_and(|&times| times >= 10);
         assert!([200, 400, 401, 403, 404, 405].into_iter().all(often), "{met:?}");
@@ -107,7 +107,7 @@ impl Service {
     pub(crate) async fn judge(&self, request: &Request) -> Result<(), String> {
         let before = self.sandbox.counts();
         let answer = self.send(request).await;
-        *self.met.lock().unwrap().entry(answer.as_ref().map(|(status, ..)| *status)).or_default() += 1;
+        *self.met.lock().expect("no panic before").entry(answer.as_ref().map(|(status, ..)| *status)).or_default() += 1;
         let Some((status, kind, body)) = answer else { return Ok(()) };
         let after = self.sandbox.counts();
         let told = || format!("{request:?}\n{status} {kind} {}", String::from_utf8_lossy(&body));
