@@ -1,5 +1,6 @@
 //! A secret, a token and a key that must not come out anywhere, with an upstream that repeats whatever it hears.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hangup::app::App;
 use hangup::callers::new_key;
+use hangup::config::Config;
 use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokio::time::sleep;
@@ -59,6 +62,25 @@ async fn echo(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Res
         .header("x-echo", clear)
         .body(Body::from(text))
         .unwrap()
+}
+
+/// The `Debug` of the configuration and of a whole app that holds the token, in this process.
+async fn debug(upstream: SocketAddr) -> [String; 2] {
+    let url = format!("http://{upstream}");
+    let settings = [
+        ("SERVER__BIND", "127.0.0.1:0"),
+        ("GENESYS__CLIENT_ID", "sandbox"),
+        ("GENESYS__CLIENT_SECRET", SECRET),
+        ("GENESYS__API_URL", &url),
+        ("GENESYS__LOGIN_URL", &url),
+    ];
+    let environment = settings.iter().map(|(key, value)| (format!("HANGUP__{key}"), (*value).to_owned())).collect();
+    let config = Config::from_parts(None, environment).expect("a configuration");
+    let shown = format!("{config:#?}");
+    let app = App::build(config).await.expect("an app");
+    let ready = || app.http().disconnector.client().tokens().current().is_some();
+    assert!(until(Duration::from_secs(5), async || ready()).await.is_some(), "no token");
+    [shown, format!("{app:#?}")]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,6 +176,8 @@ async fn no_secret_token_or_key_comes_out_anywhere() {
         }
     }
     shown.push(service.operator().get("/metrics").await.expect("metrics").text());
+    set(Script { login: 200, api: 200, form: 0 });
+    shown.extend(debug(upstream).await);
     let quiet = until(Duration::from_secs(5), async || service.log().contains("\"event\":\"request\"")).await;
     assert!(quiet.is_some(), "nothing is logged");
     let (log, answers) = (service.log(), shown.len());
@@ -170,7 +194,7 @@ async fn no_secret_token_or_key_comes_out_anywhere() {
         theme: "Secrets",
         fault: "An upstream that repeats secret, token and `Authorization` in every status, header and body, at level trace",
         callers_see: "The error, without them",
-        figure: "0 hits of secret, token, caller's key and their Base64 in logs, stderr, metrics and answers, over 18 statuses, 4 forms and 7 login errors",
+        figure: "0 hits of secret, token, caller's key and their Base64 in logs, stderr, metrics, answers and `Debug`, over 18 statuses, 4 forms and 7 login errors",
         measured: format!("0 hits in {answers} answers"),
         test: "canary::no_secret_token_or_key_comes_out_anywhere",
         long_half: false,
