@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 use super::answer::{fitting, json};
@@ -21,7 +21,7 @@ use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Origin, Request as Mission, conversation_not_found, forbidden_participant};
 use crate::genesys::request::{Operation, Rank};
 use crate::ids::{ConversationId, ParticipantId};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::selector::{Selector, Target, TargetKey};
 
 /// Missions of one selector under way at once.
@@ -75,7 +75,7 @@ pub(super) async fn disconnect(
     if selector.tears_down() {
         demand(&who.caller, Permission::Teardown)?;
     }
-    let idempotency_key = idempotency_key(&parts.headers)?;
+    let idempotency_key = input::idempotency_key(&parts.headers)?;
     let preferences = Preferences::of(&parts.headers);
 
     let observing = dry_run || who.origin.observe || app.disconnector.observing();
@@ -190,12 +190,4 @@ pub(super) async fn conversation(
         Read::NotFound => Err(conversation_not_found(None)),
         Read::Hidden(problem) => Err(problem),
     }
-}
-
-/// `Idempotency-Key`, taken as it is.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
-    let wrong = || Problem::new(Code::InvalidSelector, "Idempotency-Key must be 1 to 255 visible ASCII characters");
-    text.map(Some).ok_or_else(wrong)
 }
