@@ -149,6 +149,8 @@ pub struct Call {
     pub(crate) context: Arc<Context>,
     /// Stamped by the authorize layer, anew for each attempt.
     pub(crate) token: Option<Arc<Token>>,
+    /// Stamped by the trace layer: the attempt's own place in the trace.
+    pub(crate) traceparent: Option<Arc<str>>,
 }
 
 impl Call {
@@ -160,7 +162,16 @@ impl Call {
         path: String,
         body: Bytes,
     ) -> Self {
-        Self { operation, rank, method, path: path.into(), body, context: Arc::clone(context), token: None }
+        Self {
+            operation,
+            rank,
+            method,
+            path: path.into(),
+            body,
+            context: Arc::clone(context),
+            token: None,
+            traceparent: None,
+        }
     }
 
     /// The seeds' `POST …/disconnect` with the body given (empty for none).
