@@ -37,7 +37,7 @@ pub struct Problem {
     /// What to do next.
     pub detail: String,
     /// What was wrong, where `detail` does not say it; for the log alone.
-    pub cause: Option<String>,
+    pub cause: Option<Box<str>>,
     /// Whether somebody may have been hung up.
     pub effect: Effect,
     /// What the upstream said, if it was asked.

@@ -151,6 +151,8 @@ pub struct Call {
     pub(crate) token: Option<Arc<Token>>,
     /// Stamped by the trace layer: the attempt's own place in the trace.
     pub(crate) traceparent: Option<Arc<str>>,
+    /// Sent on a connection of its own: one that was kept open has just been lost in the hand.
+    pub(crate) fresh_connection: bool,
 }
 
 impl Call {
@@ -162,15 +164,17 @@ impl Call {
         path: String,
         body: Bytes,
     ) -> Self {
+        let context = Arc::clone(context);
         Self {
             operation,
             rank,
             method,
             path: path.into(),
             body,
-            context: Arc::clone(context),
+            context,
             token: None,
             traceparent: None,
+            fresh_connection: false,
         }
     }
 

@@ -157,7 +157,7 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
                 note.upstream_code = upstream.code;
                 note.correlation_id = upstream.correlation_id.or(note.correlation_id.take());
             }
-            note.cause = Some(problem.cause.unwrap_or(problem.detail));
+            note.cause = Some(problem.cause.map_or(problem.detail, String::from));
         });
     }
     line.stamp(response.headers_mut());

@@ -65,7 +65,7 @@ impl Problem {
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         // The detail says what to do; what was wrong is for the log.
-        let cause = error.to_string();
+        let cause = error.to_string().into_boxed_str();
         Self { cause: Some(cause), ..Self::of_call(error) }
     }
 }
