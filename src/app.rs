@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
+use crate::telemetry::traces::Traces;
 
 pub use reload::{Reloaded, Reloader};
 
@@ -141,6 +142,7 @@ impl App {
         self.background.wait().await;
         // Nobody is left who could add to it.
         self.http.audit.close().await;
+        self.http.traces.close().await;
         tracing::info!(event = "stopped", "stopped");
     }
 }
@@ -177,6 +179,7 @@ impl Parts {
             targets: TargetSets::default(),
             metrics,
             audit: Audit::open(&config.audit).map_err(ConfigError)?,
+            traces: Traces::open(config.telemetry.otlp_endpoint.as_deref()).map_err(ConfigError)?,
             connections: Arc::default(),
             log_dropped: OnceLock::new(),
             shutdown,
