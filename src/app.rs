@@ -14,6 +14,7 @@ use tower::util::BoxCloneSyncService;
 use crate::audit::Audit;
 use crate::callers::proxies::TrustedProxies;
 use crate::callers::{Callers, browser};
+use crate::config::value::SensitiveUrl;
 use crate::config::{Config, ConfigError};
 use crate::disconnect::Disconnector;
 use crate::genesys::Client;
@@ -179,7 +180,8 @@ impl Parts {
             targets: TargetSets::default(),
             metrics,
             audit: Audit::open(&config.audit).map_err(ConfigError)?,
-            traces: Traces::open(config.telemetry.otlp_endpoint.as_deref()).map_err(ConfigError)?,
+            traces: Traces::open(config.telemetry.otlp_endpoint.as_ref().map(SensitiveUrl::expose))
+                .map_err(ConfigError)?,
             connections: Arc::default(),
             log_dropped: OnceLock::new(),
             shutdown,

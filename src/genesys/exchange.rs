@@ -92,7 +92,7 @@ impl Wire {
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30));
         if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|e| {
+            let proxy = reqwest::Proxy::all(proxy.expose()).map_err(|e| {
                 format!("genesys.proxy: no usable proxy URL ({}); write it as \"http://host:port\"", e.without_url())
             })?;
             builder = builder.proxy(proxy);

@@ -71,6 +71,8 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
         None,
         [
             ("HANGUP__GENESYS__CLIENT_SECRET".to_owned(), "canary-client-secret".to_owned()),
+            ("HANGUP__GENESYS__PROXY".to_owned(), "http://user:canary-proxy-password@proxy:3128".to_owned()),
+            ("HANGUP__TELEMETRY__OTLP_ENDPOINT".to_owned(), "http://canary-otlp-password@c:4318".to_owned()),
             ("HANGUP__SANDBOX__CLIENT_SECRET".to_owned(), "canary-sandbox-secret".to_owned()),
         ]
         .into(),
@@ -88,6 +90,8 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
         &STANDARD.encode("sandbox:sandbox-secret"),
         "canary-client-secret",
         "canary-sandbox-secret",
+        "canary-proxy-password",
+        "canary-otlp-password",
         "access_token",
         "Bearer ey",
     ];
