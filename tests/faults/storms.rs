@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hangup::sandbox::{ConversationSpec, ParticipantSpec};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use super::callers::{Seen, lookups, missions, until};
 use super::http::Answer;
@@ -49,6 +50,11 @@ impl Storm {
 
         for rule in &self.rules {
             stand.rule(rule.clone());
+            if rule["action"] == "refuse" {
+                // The listener goes down a moment after the rule is in place.
+                let down = until(Duration::from_secs(5), async || TcpStream::connect(stand.addr).await.is_err()).await;
+                assert!(down.is_some(), "the sandbox still listens");
+            }
         }
         let memory = Peak::watch(service.pid());
         let mut seen = Seen::default();
