@@ -1,14 +1,17 @@
 //! One instance of the service: build it, ask for its address, run it until it is told to stop.
 
+mod reload;
+
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
+use crate::audit::Audit;
 use crate::callers::proxies::TrustedProxies;
 use crate::callers::{Callers, browser};
 use crate::config::{Config, ConfigError};
@@ -20,6 +23,8 @@ use crate::metrics::Metrics;
 use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
+
+pub use reload::{Reloaded, Reloader};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +106,11 @@ impl App {
     /// Serves until `asked` is done, then leaves in order. `hurry` cuts the grace short.
     pub async fn run_until(self, asked: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
         let shutdown = self.http.shutdown.clone();
-        let settings = ServeSettings { tls: self.tls.clone(), ..ServeSettings::new(&self.config.server) };
+        let settings = ServeSettings {
+            tls: self.tls.clone(),
+            stats: Arc::clone(&self.http.connections),
+            ..ServeSettings::new(&self.config.server)
+        };
         let main_door = match (&self.admin, self.config.server.bind.ip().is_loopback()) {
             (Some(_), _) => Door::Callers,
             (None, loopback) => Door::Both { metrics: loopback },
@@ -130,6 +139,8 @@ impl App {
         }
         self.background.close();
         self.background.wait().await;
+        // Nobody is left who could add to it.
+        self.http.audit.close().await;
         tracing::info!(event = "stopped", "stopped");
     }
 }
@@ -165,6 +176,9 @@ impl Parts {
             proxies: TrustedProxies::new(&config.server.trusted_proxies.0)?,
             targets: TargetSets::default(),
             metrics,
+            audit: Audit::open(&config.audit).map_err(ConfigError)?,
+            connections: Arc::default(),
+            log_dropped: OnceLock::new(),
             shutdown,
             tasks,
             max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),

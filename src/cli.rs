@@ -1,9 +1,12 @@
 //! The commands, from arguments to exit codes: 0 done, 1 failed, 2 unusable arguments or configuration.
 
+mod audit;
 mod check;
 mod demo;
+mod explain;
 mod healthcheck;
 mod key;
+mod live;
 mod sandbox;
 mod serve;
 mod table;
@@ -14,7 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Surface};
-use crate::ids::ConversationId;
+use crate::ids::{ConversationId, ParticipantId};
 use crate::telemetry;
 
 /// Disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
@@ -43,11 +46,28 @@ enum Command {
     },
     /// The stand-in for Genesys Cloud alone
     Sandbox,
-    /// Validate and print the configuration, secrets redacted, and try the login
+    /// Validate and print the configuration, secrets redacted; try hosts, login and permissions, changing nothing
     Check {
         /// Read this live conversation and show who could be dropped
         #[arg(long, value_name = "ID", value_parser = conversation)]
         conversation: Option<ConversationId>,
+        /// For scripts: one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Filter and print an audit file and its rotated predecessors
+    Audit(audit::Arguments),
+    /// Everything about one conversation: its audit records, a live read, and what a disconnect would do now
+    Explain {
+        /// The conversation
+        #[arg(value_name = "CONVERSATION", value_parser = conversation)]
+        conversation: ConversationId,
+        /// One participant of it
+        #[arg(value_name = "PARTICIPANT", value_parser = participant)]
+        participant: Option<ParticipantId>,
+        /// The audit file; without it, the configured one
+        #[arg(long, value_name = "FILE")]
+        audit: Option<PathBuf>,
     },
     /// Ask a running service whether it lives
     Healthcheck {
@@ -87,6 +107,10 @@ fn conversation(text: &str) -> Result<ConversationId, String> {
     ConversationId::parse(text).ok_or_else(|| "must be a hyphenated UUID".to_owned())
 }
 
+fn participant(text: &str) -> Result<ParticipantId, String> {
+    ParticipantId::parse(text).ok_or_else(|| "must be a hyphenated UUID".to_owned())
+}
+
 /// A command that did not end well, with what to tell the user.
 #[derive(Debug)]
 struct Failure {
@@ -123,7 +147,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve => {
             let config = load()?;
             let guard = telemetry::install(&config.telemetry).map_err(Failure::unusable)?;
-            block_on(serve::run(config, &guard))
+            block_on(serve::run(config, arguments.config.clone(), &guard))
         }
         Command::Demo { once, surface } => {
             let mut config = load()?;
@@ -135,7 +159,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             let _guard = telemetry::install(&config.telemetry).map_err(Failure::unusable)?;
             block_on(sandbox::run(config))
         }
-        Command::Check { conversation } => block_on(check::run(load()?, conversation)),
+        Command::Check { conversation, json } => block_on(check::run(load()?, conversation, json)),
+        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Explain { conversation, participant, audit } => {
+            block_on(explain::run(load()?, conversation, participant, audit))
+        }
         Command::Healthcheck { ready, sandbox } => {
             let question = match (ready, sandbox) {
                 (_, true) => healthcheck::Question::Sandbox,

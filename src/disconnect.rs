@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::Trail;
 use crate::callers::Guards;
 use crate::config::{self, Mode, UnknownConversation};
 use crate::genesys::Client;
@@ -62,6 +63,8 @@ pub struct Origin {
     pub guards: Option<Arc<Guards>>,
     /// The caller's key only observes.
     pub observe: bool,
+    /// What the request leaves in the audit.
+    pub trail: Trail,
 }
 
 /// One mission as a caller asks for it.
@@ -150,6 +153,12 @@ impl Disconnector {
     #[must_use]
     pub fn unknown_is_ended(&self) -> bool {
         self.inner.settings.unknown_conversation == UnknownConversation::Ended
+    }
+
+    /// The reason of those who give none.
+    #[must_use]
+    pub fn default_reason(&self) -> &str {
+        &self.inner.settings.default_reason
     }
 
     /// Whether the whole service only observes.
@@ -254,7 +263,7 @@ impl Disconnector {
                     cause: request.cause.as_deref(),
                     last: Last::default(),
                 };
-                let result = mission.run().await;
+                let result = mission.run().await.map_err(|problem| problem.attempts(mission.context.attempts()));
                 let taken =
                     result.as_ref().is_ok_and(|s| matches!(s.outcome, Outcome::Disconnected | Outcome::Accepted));
                 (result, taken)

@@ -71,7 +71,7 @@ fn build_stack(config: &Config, parts: &Parts, transport: Transport) -> Stack {
         // Repeats transient failures. Outside the token and the gate, so that each attempt passes both anew.
         .layer(RetryLayer::new(policy))
         // Waits for a token, and replays once after a 401: not a retry, it costs no attempt and no budget.
-        .layer(RenewLayer::new(parts.tokens.clone()))
+        .layer(RenewLayer::new(parts.tokens.clone(), parts.stopping.clone()))
         // Waits for room in the rate limit. Inside retry and renew, so that replays are counted as well.
         .layer(PaceLayer::new(Arc::clone(&parts.gate), parts.stopping.clone()))
         // Stamps the newest token, after all waiting. Never waits itself.
@@ -91,6 +91,7 @@ pub struct Client {
     tokens: TokenCache,
     gate: Arc<Gate>,
     budget: Arc<TpsBudget>,
+    stopping: CancellationToken,
 }
 
 impl Client {
@@ -127,7 +128,7 @@ impl Client {
             stopping: stopping.clone(),
         };
         let stack = build_stack(config, &parts, transport);
-        Ok(Self { stack, tokens, gate, budget })
+        Ok(Self { stack, tokens, gate, budget, stopping: stopping.clone() })
     }
 
     /// Sends one call through the stack.
@@ -147,6 +148,11 @@ impl Client {
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
         &self.tokens
+    }
+
+    /// Cancelled when nothing more is to be sent.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
     }
 
     /// The gate, for metrics and for deciding whether there is room to look.

@@ -1,6 +1,7 @@
 //! The HTTP side: routes, and what every request passes on its way in.
 
 mod answer;
+mod audited;
 mod callers;
 mod conversations;
 mod docs;
@@ -20,7 +21,7 @@ mod teardown;
 mod upstream_form;
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -30,7 +31,9 @@ use axum::routing::{get, patch, post};
 use tokio_util::task::TaskTracker;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing_appender::non_blocking::ErrorCounter;
 
+use crate::audit::{Asked, Audit, Pending};
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::disconnect::outcome::Settled;
@@ -40,6 +43,7 @@ use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 use crate::selector::TargetSets;
+use crate::server::ServeStats;
 use crate::shutdown::Shutdown;
 
 pub use docs::OPENAPI;
@@ -61,6 +65,12 @@ pub struct Shared {
     pub targets: TargetSets,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Who disconnected whom.
+    pub audit: Audit,
+    /// Connections of the callers' listener.
+    pub connections: Arc<ServeStats>,
+    /// Log lines that were dropped, where somebody has installed a log.
+    pub log_dropped: OnceLock<ErrorCounter>,
     /// The steps of leaving.
     pub shutdown: Shutdown,
     /// Work that outlives its caller.
@@ -89,30 +99,62 @@ impl App {
 
     /// Carries a mission out in a task of its own: a caller that hangs up does not stop it.
     async fn carry_out(&self, mission: Mission) -> Result<Settled, Problem> {
-        let disconnector = self.disconnector.clone();
-        let who = Abandoned {
+        let disconnector = &self.disconnector;
+        let origin = mission.origin.clone();
+        let asked = Asked {
+            caller: &origin.caller,
             conversation: mission.conversation,
             participant: Some(mission.participant),
-            origin: mission.origin.clone(),
+            reason: mission.reason.as_deref().unwrap_or(disconnector.default_reason()),
+            dry_run: mission.dry_run || origin.observe || disconnector.observing(),
         };
-        self.in_its_own_task(who, async move { disconnector.disconnect(&mission).await }).await
+        let pending = origin.trail.begin(&asked);
+        let work = {
+            let (disconnector, mission) = (disconnector.clone(), mission.clone());
+            async move { disconnector.disconnect(&mission).await }
+        };
+        self.in_its_own_task(&asked, &origin, pending, work).await
     }
 
     /// Carries a teardown out in a task of its own.
     async fn tear_down(&self, teardown: Teardown) -> Result<Settled, Problem> {
         let disconnector = self.disconnector.clone();
-        let who = Abandoned { conversation: teardown.conversation, participant: None, origin: teardown.origin.clone() };
-        self.in_its_own_task(who, async move { disconnector.tear_down(&teardown).await }).await
+        let origin = teardown.origin.clone();
+        let asked = Asked {
+            caller: &origin.caller,
+            conversation: teardown.conversation,
+            participant: None,
+            reason: self.disconnector.default_reason(),
+            dry_run: teardown.dry_run || origin.observe || self.disconnector.observing(),
+        };
+        let pending = origin.trail.begin(&asked);
+        self.in_its_own_task(&asked, &origin, pending, async move { disconnector.tear_down(&teardown).await }).await
     }
 
+    /// Works on when the caller hangs up, and writes the audit's record when the work ends, however it does.
     async fn in_its_own_task(
         &self,
-        who: Abandoned,
+        asked: &Asked<'_>,
+        origin: &Origin,
+        pending: Pending,
         work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
     ) -> Result<Settled, Problem> {
         let kill = self.shutdown.kill.clone();
-        let task =
-            self.tasks.spawn(async move { kill.run_until_cancelled(work).await.unwrap_or_else(|| Err(who.say())) });
+        let who =
+            Abandoned { conversation: asked.conversation, participant: asked.participant, origin: origin.clone() };
+        let task = self.tasks.spawn(async move {
+            match kill.run_until_cancelled(work).await {
+                Some(result) => {
+                    pending.close(&result);
+                    result
+                }
+                None => {
+                    let problem = who.say();
+                    pending.abandon(&problem);
+                    Err(problem)
+                }
+            }
+        });
         task.await.unwrap_or_else(|_| Err(internal()))
     }
 }

@@ -4,6 +4,7 @@
 //! mission through, [`genesys`] talks to the upstream. [`sandbox`] stands in for the upstream.
 
 pub mod app;
+pub mod audit;
 pub mod callers;
 pub mod cli;
 pub mod config;

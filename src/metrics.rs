@@ -3,9 +3,10 @@
 //! Labels are route templates, outcomes, codes and key names: never ids, never secrets.
 
 mod labels;
+mod scraped;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -24,6 +25,8 @@ use crate::problem::Code;
 use labels::{
     AttemptLabels, CallerLabels, Mission, OperationLabels, Reason, RequestLabels, ResultLabel, RouteLabels, Version,
 };
+pub use scraped::Readings;
+use scraped::Scraped;
 
 /// A gauge of seconds.
 type Seconds = Gauge<f64, AtomicU64>;
@@ -48,9 +51,6 @@ pub struct Metrics {
     joined: Counter,
     shed: Counter,
     unconfirmed: Counter,
-    audit_failures: Counter,
-    keys_reload_failures: Counter,
-    log_dropped: Gauge,
     in_flight: Gauge,
     observing: Gauge,
     pace_allowed: Gauge,
@@ -61,6 +61,7 @@ pub struct Metrics {
     token_age: Seconds,
     token_expires_in: Seconds,
     token_usable: Gauge,
+    scraped: Scraped,
 }
 
 impl fmt::Debug for Metrics {
@@ -132,19 +133,6 @@ impl Metrics {
                 "Accepted disconnects after which the participant was still there",
                 Counter::default(),
             ),
-            audit_failures: add(r, "audit_failures", "Audit records that could not be written", Counter::default()),
-            keys_reload_failures: add(
-                r,
-                "keys_reload_failures",
-                "Changed key files that could not be used",
-                Counter::default(),
-            ),
-            log_dropped: add(
-                r,
-                "log_lines_dropped",
-                "Log lines dropped because the writer could not keep up",
-                Gauge::default(),
-            ),
             in_flight: add(r, "in_flight", "Missions and lookups under way", Gauge::default()),
             observing: add(r, "observe_mode", "1 while nothing is written upstream", Gauge::default()),
             pace_allowed: add(r, "pace_allowed", "Requests the upstream allows per window", Gauge::default()),
@@ -160,6 +148,7 @@ impl Metrics {
                 Seconds::default(),
             ),
             token_usable: add(r, "token_usable", "1 while there is a token to send", Gauge::default()),
+            scraped: Scraped::new(r),
             registry,
         };
         metrics.begin_at_zero();
@@ -236,21 +225,6 @@ impl Metrics {
         self.unconfirmed.inc();
     }
 
-    /// An audit record could not be written.
-    pub fn audit_failure(&self) {
-        self.audit_failures.inc();
-    }
-
-    /// So many changed key files could not be used since the start.
-    pub fn set_keys_reload_failures(&self, failures: u64) {
-        self.keys_reload_failures.inner().store(failures, Ordering::Relaxed);
-    }
-
-    /// So many log lines have been dropped since the start.
-    pub fn set_log_dropped(&self, lines: i64) {
-        self.log_dropped.set(lines);
-    }
-
     /// Whether nothing is written upstream now.
     pub fn set_observing(&self, observing: bool) {
         self.observing.set(observing.into());
@@ -263,9 +237,10 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
-    /// The text for a scraper, with the client's state read now.
+    /// The text for a scraper, with the state of the client and of those who count for themselves as it is now.
     #[must_use]
-    pub fn text(&self, client: &Client) -> String {
+    pub fn text(&self, client: &Client, readings: &Readings<'_>) -> String {
+        self.scraped.take(readings);
         let gate = client.gate().reading();
         self.pace_allowed.set(gate.allowed.map_or(-1, i64::from));
         self.pace_remaining.set(gate.remaining.map_or(-1, i64::from));

@@ -42,6 +42,8 @@ pub struct Problem {
     pub upstream: Option<Box<Upstream>>,
     /// When repeating makes sense.
     pub retry_after: Option<Duration>,
+    /// Disconnect requests sent upstream before it.
+    pub attempts: u32,
     /// Further members, for codes that have some (the candidates of an ambiguous selector).
     pub candidates: Option<Box<serde_json::Value>>,
 }
@@ -50,7 +52,15 @@ impl Problem {
     /// A problem that the upstream had no part in.
     #[must_use]
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), effect: Effect::None, upstream: None, retry_after: None, candidates: None }
+        Self {
+            code,
+            detail: detail.into(),
+            effect: Effect::None,
+            upstream: None,
+            retry_after: None,
+            attempts: 0,
+            candidates: None,
+        }
     }
 
     /// With a time after which repeating makes sense.
@@ -64,6 +74,13 @@ impl Problem {
     #[must_use]
     pub fn effect(mut self, unknown: bool) -> Self {
         self.effect = if unknown { Effect::Unknown } else { Effect::None };
+        self
+    }
+
+    /// After so many disconnect requests sent upstream.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
         self
     }
 

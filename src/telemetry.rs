@@ -3,23 +3,27 @@
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write};
 
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::time::UtcTime;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::{LogFormat, Telemetry};
 
 /// Lines that may wait to be written; more are dropped and counted.
 const QUEUE: usize = 16 * 1024;
+/// Our dependencies' inner life is not ours to log, and could show what we keep to ourselves.
+const OTHERS: LevelFilter = LevelFilter::WARN;
 
 /// Must live until the last line: dropping it writes what waits.
 #[derive(Debug)]
 pub struct Guard {
     _writer: WorkerGuard,
     dropped: ErrorCounter,
+    levels: Levels,
 }
 
 impl Guard {
@@ -27,6 +31,26 @@ impl Guard {
     #[must_use]
     pub fn dropped(&self) -> ErrorCounter {
         self.dropped.clone()
+    }
+
+    /// For changing the level of what is logged.
+    #[must_use]
+    pub fn levels(&self) -> Levels {
+        self.levels.clone()
+    }
+}
+
+/// Changes the level of what is logged while the process runs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Levels(reload::Handle<Targets, Registry>);
+
+impl Levels {
+    /// Takes over another `telemetry.log_level`.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn set(&self, log_level: &str) -> Result<(), String> {
+        self.0.reload(levels(log_level)?).map_err(|e| e.to_string())
     }
 }
 
@@ -44,11 +68,7 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
     };
     let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).finish(target);
     let dropped = writer.error_counter();
-    let levels: Targets = settings.log_level.parse().map_err(|e| format!("telemetry.log_level: {e}"))?;
-    // Our dependencies' inner life is not ours to log, and could show what we keep to ourselves.
-    let levels = ["hyper", "hyper_util", "reqwest", "rustls", "h2", "tower"]
-        .into_iter()
-        .fold(levels, |levels, name| levels.with_target(name, tracing::Level::WARN));
+    let (filter, handle) = reload::Layer::new(levels(&settings.log_level)?);
     let timer = UtcTime::rfc_3339();
     let layer = match settings.log_format {
         LogFormat::Json => tracing_subscriber::fmt::layer()
@@ -64,6 +84,47 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
             tracing_subscriber::fmt::layer().with_ansi(ansi).with_timer(timer).with_writer(writer).boxed()
         }
     };
-    tracing_subscriber::registry().with(layer.with_filter(levels)).try_init().map_err(|e| format!("no logs: {e}"))?;
-    Ok(Guard { _writer: guard, dropped })
+    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(|e| format!("no logs: {e}"))?;
+    Ok(Guard { _writer: guard, dropped, levels: Levels(handle) })
+}
+
+/// The levels of a configured text: as it says for ourselves, and at most warnings of everybody else.
+fn levels(log_level: &str) -> Result<Targets, String> {
+    let asked: Targets = log_level.parse().map_err(|e| format!("telemetry.log_level: {e}"))?;
+    let default = asked.default_level().unwrap_or(LevelFilter::OFF);
+    let own = |target: &str| target == "hangup" || target.starts_with("hangup::");
+    // `min` would be the quieter one's opposite: more verbose filters are greater.
+    let quiet = |level: LevelFilter| if level > OTHERS { OTHERS } else { level };
+    let mut levels = Targets::new().with_default(quiet(default)).with_target("hangup", default);
+    for (target, level) in asked.iter() {
+        levels = levels.with_target(target.to_owned(), if own(target) { level } else { quiet(level) });
+    }
+    Ok(levels)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::levels;
+
+    #[test]
+    fn others_are_never_logged_below_warnings_however_the_level_is_written() {
+        for text in ["trace", "hyper=trace,reqwest=debug", "info,hyper_util=trace,hangup=trace"] {
+            let levels = levels(text).unwrap();
+            for target in ["hyper::proto", "hyper_util::client", "reqwest::connect", "rustls", "opentelemetry_sdk"] {
+                assert!(!levels.would_enable(target, &Level::INFO), "{text}: {target}");
+            }
+        }
+    }
+
+    #[test]
+    fn our_own_level_is_as_it_was_configured() {
+        assert!(levels("trace").unwrap().would_enable("hangup::http", &Level::TRACE));
+        assert!(!levels("info").unwrap().would_enable("hangup::http", &Level::DEBUG));
+        assert!(levels("warn,hangup::genesys=debug").unwrap().would_enable("hangup::genesys::trace", &Level::DEBUG));
+        assert!(!levels("warn,hangup::genesys=debug").unwrap().would_enable("hangup::http", &Level::INFO));
+        assert!(!levels("error").unwrap().would_enable("hyper", &Level::WARN));
+        assert!(levels("no=such=level").is_err());
+    }
 }

@@ -1,90 +1,196 @@
-//! `hangup check`: is everything right before it has to be?
+//! `hangup check`: is everything right before it has to be? Changes nothing anywhere.
 
-use std::sync::Arc;
+mod files;
+mod network;
+mod permissions;
+mod report;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tower::util::BoxCloneSyncService;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
 
-use super::{Failure, table};
-use crate::callers::Callers;
+use super::Failure;
+use super::live::{Upstream, participants};
 use crate::config::Config;
-use crate::disconnect::look::{Read, read};
-use crate::genesys::Client;
-use crate::genesys::context::Context;
-use crate::genesys::exchange::Wire;
-use crate::genesys::request::{Medium, Rank};
+use crate::disconnect::look::Read;
+use crate::genesys::error::CallError;
 use crate::ids::ConversationId;
-use crate::metrics::Metrics;
-use crate::server::TlsSource;
 use crate::server::tls::install_crypto_provider;
+use report::{Item, Report};
 
-/// Validates and prints the configuration, logs in, and reads a conversation if one is named.
-pub(super) async fn run(config: Config, conversation: Option<ConversationId>) -> Result<(), Failure> {
-    let printed =
-        toml::to_string(&config).map_err(|e| Failure::failed(format!("the configuration cannot be shown: {e}")))?;
-    println!("{printed}");
-    for (key, set) in
-        [("genesys.client_secret", config.genesys.client_secret.is_some()), ("sandbox.client_secret", true)]
-    {
-        println!("# {key}: {}", if set { "set, not shown" } else { "not set" });
+/// Checks configuration, files, hosts, login and permissions, and reads a conversation if one is named.
+pub(super) async fn run(config: Config, conversation: Option<ConversationId>, json: bool) -> Result<(), Failure> {
+    let shown = redacted(&config);
+    if !json {
+        println!("{}", as_toml(&shown)?);
+        println!(
+            "# genesys.client_secret: {}",
+            if config.genesys.client_secret.is_some() { "set, not shown" } else { "not set" }
+        );
+        println!("# sandbox.client_secret: set, not shown\n");
     }
-    config.check_serve().map_err(Failure::unusable)?;
+    let mut report = Report::default();
     install_crypto_provider();
-    Callers::open(&config.auth).map_err(Failure::unusable)?;
-    TlsSource::open(&config.server.tls).map_err(Failure::unusable)?;
-    println!("\nconfiguration: valid");
-
-    let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout).map_err(Failure::unusable)?;
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let metrics = Arc::new(Metrics::new());
-    let client = Client::start(&config, BoxCloneSyncService::new(wire), &metrics, &tasks, &stop, &stop)
-        .map_err(Failure::unusable)?;
-    let _stop = stop.drop_guard();
-    let context =
-        Arc::new(Context::new("check".into(), "check".into(), config.disconnect.deadline, std::time::Duration::ZERO));
-    client.tokens().acquire(context.deadline).await.map_err(|e| Failure::failed(format!("login: {e}")))?;
-    println!("login: a token was granted");
-    match conversation {
-        Some(cid) => show(&client, &context, cid).await,
-        None => Ok(()),
+    let usable = config.check_serve();
+    match &usable {
+        Ok(()) => report.add(Item::ok("configuration", "valid")),
+        Err(error) => report.add(Item::fail(
+            "configuration",
+            error.to_string(),
+            "set what is named; config/default.toml lists all",
+        )),
+    }
+    files::check(&config, &mut report);
+    let mut shown_conversation = None;
+    if usable.is_ok() {
+        shown_conversation = upstream(&config, conversation, &mut report).await;
+    }
+    if json {
+        let document = json!({
+            "ok": !report.failed(), "version": env!("CARGO_PKG_VERSION"), "checks": report.items(),
+            "configuration": shown, "conversation": shown_conversation.as_ref().map(|shown| &shown.json),
+        });
+        println!("{document}");
+    } else {
+        println!("{}", report.table());
+        if let Some(shown) = shown_conversation {
+            println!("{}", shown.text);
+        }
+    }
+    match usable {
+        Err(error) => Err(Failure::unusable(error)),
+        Ok(()) if report.failed() => Err(Failure::failed(report.summary())),
+        Ok(()) => Ok(()),
     }
 }
 
+/// All about the upstream, in the order in which one thing needs the other.
+async fn upstream(config: &Config, conversation: Option<ConversationId>, report: &mut Report) -> Option<Shown> {
+    if !network::check(config, report).await {
+        for name in ["login", "permission to view", "permission to disconnect"] {
+            report.add(Item::skipped(name, "its host does not answer"));
+        }
+        return None;
+    }
+    let upstream = match Upstream::start(config) {
+        Ok(upstream) => upstream,
+        Err(error) => {
+            report.add(Item::fail("login", error, "correct the setting that is named"));
+            return None;
+        }
+    };
+    if let Err(error) = upstream.log_in().await {
+        report.add(Item::fail("login", error.to_string(), login_remedy(&error)));
+        for name in ["permission to view", "permission to disconnect"] {
+            report.add(Item::skipped(name, "there is no token"));
+        }
+        return None;
+    }
+    report.add(Item::ok("login", "a token was granted"));
+    permissions::check(config, &upstream, report).await;
+    match conversation {
+        Some(cid) => show(&upstream, cid, report).await,
+        None => None,
+    }
+}
+
+fn login_remedy(error: &CallError) -> &'static str {
+    use crate::genesys::token::LoginFailure::{Invalid, Rejected, Secret, Throttled, Unavailable};
+    match error {
+        CallError::NoToken { failure, .. } => match failure {
+            Rejected(_) => {
+                "check client id, secret and region; the client must be of the kind Client Credentials, and active"
+            }
+            Throttled(_) => "wait; somebody logs in too often with this client",
+            Unavailable(_) => {
+                "check the network, genesys.region and genesys.proxy, and the status page of Genesys Cloud"
+            }
+            Invalid(_) => "check genesys.login_url; something else answers there",
+            Secret(_) => "check genesys.client_secret_file and its permissions",
+        },
+        _ => "check the network, and try again",
+    }
+}
+
+/// A conversation, for people and for programs.
+struct Shown {
+    text: String,
+    json: serde_json::Value,
+}
+
 /// Who could be dropped from a live conversation.
-async fn show(client: &Client, context: &Arc<Context>, cid: ConversationId) -> Result<(), Failure> {
-    let (read, _) =
-        read(client, context, Rank::Lookup, cid).await.map_err(|p| Failure::failed(format!("read: {}", p.detail)))?;
-    let conversation = match read {
+async fn show(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> Option<Shown> {
+    const NAME: &str = "conversation";
+    let seen = match upstream.read(cid).await {
+        Ok(seen) => seen,
+        Err(problem) => {
+            report.add(Item::fail(NAME, problem.code.title(), &problem.detail));
+            return None;
+        }
+    };
+    let conversation = match seen.read {
         Read::Found(conversation) => conversation,
         Read::NotFound => {
-            return Err(Failure::failed(format!(
-                "read: conversation {cid} is not known; it ended, or the region is wrong"
-            )));
+            let text = format!("{cid} is not known");
+            report.add(Item::fail(NAME, text, "it ended some time ago, or belongs to another region or org"));
+            return None;
         }
-        Read::Hidden(problem) => return Err(Failure::failed(format!("read: {}", problem.detail))),
+        Read::Hidden(problem) => {
+            report.add(Item::fail(NAME, problem.code.title(), &problem.detail));
+            return None;
+        }
     };
-    let rows: Vec<_> = conversation
+    let state = if conversation.ended() { "ended" } else { "active" };
+    report.add(Item::ok(NAME, format!("{cid} is {state}")));
+    let people: Vec<_> = conversation
         .participants
         .iter()
         .map(|p| {
-            let media: Vec<_> = p.live_media().into_iter().map(Medium::singular).collect();
-            let word = |text: Option<&str>| text.unwrap_or("-").to_owned();
-            let droppable = if p.is_live() && !conversation.ended() { "yes" } else { "no" };
-            vec![
-                p.id.clone(),
-                word(p.purpose.as_deref()),
-                word(p.name.as_deref()),
-                word(p.state()),
-                media.join(","),
-                droppable.to_owned(),
-            ]
+            let droppable = p.is_live() && !conversation.ended();
+            json!({"id": p.id, "purpose": p.purpose, "name": p.name, "state": p.state(), "droppable": droppable})
         })
         .collect();
-    let state = if conversation.ended() { "ended" } else { "active" };
-    println!(
-        "conversation {cid}: {state}\n\n{}",
-        table::render(&["PARTICIPANT", "PURPOSE", "NAME", "STATE", "MEDIA", "DROPPABLE"], &rows)
-    );
-    Ok(())
+    let text = format!("conversation {cid}: {state}\n\n{}", participants(&conversation, None));
+    Some(Shown { text, json: json!({"id": cid.to_string(), "state": state, "participants": people}) })
+}
+
+/// The configuration without anything that must not be shown. Its secrets are left out by their types.
+fn redacted(config: &Config) -> serde_json::Value {
+    let mut shown = serde_json::to_value(config).unwrap_or_default();
+    if let Some(proxy) = shown.pointer_mut("/genesys/proxy")
+        && let Some((_, host)) = proxy.as_str().and_then(|url| url.rsplit_once('@'))
+    {
+        *proxy = format!("[credentials not shown]@{host}").into();
+    }
+    // A secret that was put into another key by mistake is no less a secret.
+    if let Some(secret) = &config.genesys.client_secret {
+        hide(&mut shown, secret.expose_secret());
+    }
+    shown
+}
+
+fn hide(value: &mut serde_json::Value, secret: &str) {
+    match value {
+        serde_json::Value::String(text) if secret.len() >= 8 && text.contains(secret) => {
+            *text = text.replace(secret, "[secret]");
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(|value| hide(value, secret)),
+        serde_json::Value::Object(members) => members.values_mut().for_each(|value| hide(value, secret)),
+        _ => {}
+    }
+}
+
+/// As the configuration file is written; what is not set is left out.
+fn as_toml(shown: &serde_json::Value) -> Result<String, Failure> {
+    fn without_null(value: &serde_json::Value) -> serde_json::Value {
+        match value {
+            serde_json::Value::Object(members) => members
+                .iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (name.clone(), without_null(value)))
+                .collect(),
+            other => other.clone(),
+        }
+    }
+    toml::to_string(&without_null(shown))
+        .map_err(|e| Failure::failed(format!("the configuration cannot be shown: {e}")))
 }

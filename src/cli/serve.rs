@@ -1,24 +1,21 @@
 //! `hangup serve`.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_appender::non_blocking::ErrorCounter;
 
 use super::Failure;
-use crate::app::{App, StartError, stop_signals};
+use crate::app::{App, Reloader, StartError, stop_signals};
 use crate::config::Config;
-use crate::telemetry::Guard;
-use crate::{http, server};
+use crate::server;
+use crate::telemetry::{Guard, Levels};
 
-/// How often the count of dropped log lines is taken over into the metrics.
-const LOG_LOOK: Duration = Duration::from_secs(5);
-
-/// Serves until SIGTERM.
-pub(super) async fn run(config: Config, logs: &Guard) -> Result<(), Failure> {
+/// Serves until SIGTERM. SIGHUP takes over what can be taken over of `file` and the environment.
+pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> Result<(), Failure> {
     // Before the first login: a signal that comes early must not kill us.
     let (asked, hurry) = stop_signals();
-    let reloads = signal(SignalKind::hangup()).map_err(|e| Failure::failed(format!("SIGHUP cannot be heard: {e}")))?;
+    let hangup =
+        signal(SignalKind::hangup()).map_err(|e| Failure::failed(format!("SIGHUP cannot be listened to: {e}")))?;
     if let Err(cause) = server::raise_descriptor_limit() {
         tracing::warn!(event = "descriptor_limit", cause = %cause, "the limit of open files stays as it is");
     }
@@ -29,29 +26,41 @@ pub(super) async fn run(config: Config, logs: &Guard) -> Result<(), Failure> {
         );
     }
     let app = App::build(config).await.map_err(start_failed)?;
+    // Nobody else has set it: the app is new.
+    let _ = app.http().log_dropped.set(logs.dropped());
     if let Ok(addr) = app.addr() {
         let admin = app.admin_addr().map(|a| a.to_string());
         tracing::info!(event = "listening", addr = %addr, admin_addr = admin, version = env!("CARGO_PKG_VERSION"), "listening");
     }
-    tokio::spawn(attend(app.http().clone(), reloads, logs.dropped()));
-    app.run_until(asked.cancelled(), hurry.cancelled()).await;
+    let (reloader, levels) = (app.reloader(), logs.levels());
+    tokio::select! {
+        () = app.run_until(asked.cancelled(), hurry.cancelled()) => {}
+        () = reload_on(hangup, reloader, file.as_deref(), &levels) => {}
+    }
     Ok(())
 }
 
-/// On SIGHUP looks at once at what is followed anyway, and logs in with the secret as it is now.
-async fn attend(app: http::App, mut reloads: Signal, dropped: ErrorCounter) {
-    let mut look = tokio::time::interval(LOG_LOOK);
+/// Reads the configuration again at each SIGHUP, for ever.
+async fn reload_on(mut hangup: Signal, mut reloader: Reloader, file: Option<&Path>, levels: &Levels) {
     loop {
-        tokio::select! {
-            _ = look.tick() => app.metrics.set_log_dropped(i64::try_from(dropped.dropped_lines()).unwrap_or(i64::MAX)),
-            asked = reloads.recv() => {
-                if asked.is_none() {
-                    return;
-                }
-                tracing::info!(event = "reload_asked", "SIGHUP: reading the keys and logging in again");
-                // What cannot be used is logged there, and the last good keys stay.
-                drop(app.callers.reload().await);
-                app.disconnector.client().tokens().renew_now();
+        if hangup.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        let fresh = Config::load(file).and_then(|fresh| fresh.check_serve().map(|()| fresh));
+        match fresh {
+            Err(cause) => tracing::error!(
+                event = "reload_failed", cause = %cause,
+                "SIGHUP: the configuration cannot be used; nothing has changed"
+            ),
+            Ok(fresh) => {
+                let done = reloader.reload(fresh, |level| levels.set(level)).await;
+                tracing::info!(
+                    event = "reloaded",
+                    taken_over = done.taken_over.join(", "),
+                    needs_restart = done.needs_restart.join(", "),
+                    kept = done.kept.join("; "),
+                    "SIGHUP: took over what can be taken over"
+                );
             }
         }
     }

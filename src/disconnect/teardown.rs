@@ -88,7 +88,7 @@ impl Disconnector {
             Ok(answer) => self.judge_teardown(request, context, &answer).await,
             Err(error) => Err(Problem::from(error)),
         };
-        match outcome {
+        match outcome.map_err(|problem| problem.attempts(context.attempts())) {
             Err(problem) if context.effect_unknown() => {
                 match self.look_for_end(request, context, Doubt::EffectUnknown).await {
                     Ok((Some(seen), last)) => Ok(last.settled(context, Outcome::ConversationEnded, seen)),

@@ -37,6 +37,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         traceparent: exchange.traceparent.clone(),
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
+        trail: exchange.trail.clone(),
     };
     Ok(Authenticated { caller, origin })
 }

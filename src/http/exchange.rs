@@ -11,8 +11,10 @@ use tokio::time::Instant;
 
 use super::App;
 use super::answer::{Outgoing, render};
+use super::audited;
 use super::routes::label;
 use super::upstream_form;
+use crate::audit::Trail;
 use crate::disconnect::outcome::Settled;
 use crate::server::Peer;
 
@@ -34,6 +36,8 @@ pub(super) struct Exchange {
     pub(super) traceparent: Option<Arc<str>>,
     /// The caller's address, behind the proxies that are trusted.
     pub(super) addr: IpAddr,
+    /// What the request leaves in the audit.
+    pub(super) trail: Trail,
     note: Arc<Mutex<Note>>,
 }
 
@@ -59,6 +63,7 @@ impl Exchange {
             correlation_id: None,
             traceparent: None,
             addr: IpAddr::from([127, 0, 0, 1]),
+            trail: Trail::default(),
             note: Arc::default(),
         }
     }
@@ -71,6 +76,16 @@ impl Exchange {
             note.upstream_status = settled.upstream_status;
             note.correlation_id.clone_from(&settled.correlation_id);
         });
+    }
+
+    /// What is known about this request so far.
+    pub(super) fn noted(&self) -> Note {
+        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The trace this request belongs to.
+    pub(super) fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref().and_then(|t| t.get(3..35))
     }
 
     /// Adds to the line about this request.
@@ -98,14 +113,16 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.addr.ip());
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         request_id: taken_over(headers, REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
         correlation_id: taken_over(headers, CORRELATION_ID),
         traceparent: traceparent(headers),
         addr: app.proxies.caller_addr(headers, peer),
+        trail: Trail::default(),
         note: Arc::default(),
     };
     let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    audited::begin(&app.audit, &mut exchange, route, request.method(), request.uri().path());
     let mut line = Line {
         app: app.clone(),
         exchange,
@@ -118,7 +135,9 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let drop_in = is_drop_in(request.uri().path());
     request.extensions_mut().insert(line.exchange.clone());
     let mut response = next.run(request).await;
-    if let Some(Outgoing(problem)) = response.extensions_mut().remove::<Outgoing>() {
+    let outgoing = response.extensions_mut().remove::<Outgoing>().map(|Outgoing(problem)| problem);
+    audited::end(&line.exchange, outgoing.as_ref());
+    if let Some(problem) = outgoing {
         if drop_in {
             upstream_form::render(&problem, &line.exchange.request_id, &mut response);
         } else {
@@ -126,6 +145,7 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
         }
         line.exchange.note(|note| {
             note.code = Some(problem.code.name());
+            note.attempts = note.attempts.or((problem.attempts > 0).then_some(problem.attempts));
             if let Some(upstream) = problem.upstream {
                 note.upstream_status = Some(upstream.status);
                 note.correlation_id = upstream.correlation_id.or(note.correlation_id.take());
@@ -192,7 +212,7 @@ impl Drop for Line {
             conversation_id = note.conversation.as_deref(), participant_id = note.participant.as_deref(),
             outcome = note.outcome, code = note.code, attempts = note.attempts, upstream_status = note.upstream_status,
             correlation_id = note.correlation_id.as_deref(), cause = note.cause.as_deref(),
-            trace_id = self.exchange.traceparent.as_deref().and_then(|t| t.get(3..35)),
+            trace_id = self.exchange.trace_id(),
             duration_ms = duration.as_secs_f64() * 1000.0, "request"
         );
     }

@@ -4,9 +4,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
+use tracing_appender::non_blocking::ErrorCounter;
 
 use super::App;
 use super::answer::json as answer;
+use crate::metrics::Readings;
 
 /// The process runs and answers.
 pub(super) async fn livez() -> Response {
@@ -34,8 +36,13 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 
 /// Prometheus text.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    app.metrics.set_keys_reload_failures(app.callers.stats().key_reload_failures);
-    let text = app.metrics.text(app.disconnector.client());
+    let readings = Readings {
+        audit: app.audit.stats(),
+        callers: app.callers.stats(),
+        connections: Some(&app.connections),
+        log_dropped: app.log_dropped.get().map_or(0, ErrorCounter::dropped_lines),
+    };
+    let text = app.metrics.text(app.disconnector.client(), &readings);
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

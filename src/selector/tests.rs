@@ -134,7 +134,7 @@ proptest! {
         text in "\\PC{0,20}",
         number in any::<i64>(),
     ) {
-        for value in [json!(text), json!([text]), json!(number), json!(null), json!({text.clone(): number})] {
+        for value in [json!(text), json!([text]), json!(number), json!(null), json!({text: number})] {
             let members = Map::from_iter([(name.clone(), value)]);
             if let Ok(selector) = Selector::read(&members)
                 && let Ok(matched) = selector.resolve(&conversation())

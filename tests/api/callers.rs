@@ -111,7 +111,7 @@ async fn a_rate_that_is_used_up_is_told_with_retry_after() {
         verdicts.push((answer.verdict(), answer.header("retry-after").is_empty()));
     }
     assert_eq!(verdicts[2], ("429 caller_rate_limited".to_owned(), false));
-    assert_eq!(verdicts[1].1, true);
+    assert!(verdicts[1].1);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! The service as callers see it: the real router over real sockets, against the sandbox.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing step is a failing test")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a failing step is a failing test")]
 
 mod bad_input;
 mod callers;

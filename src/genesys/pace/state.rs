@@ -144,7 +144,7 @@ impl State {
     fn take_rate_limit(&mut self, answer: &Answer, turn: Turn, now: Instant) {
         match (&mut self.window, answer.rate_limit) {
             (Some(window), Some(limit)) => window.update(limit, turn.given_at, now),
-            (None, Some(limit)) => self.window = Some(Window::new(limit, now)),
+            (None, Some(limit)) => self.window = Some(Window::new(limit, turn.given_at, now)),
             (Some(window), None) => window.count_untold(now),
             (None, None) => {}
         }

@@ -21,38 +21,44 @@ pub(super) struct Window {
     untold_at: Option<Instant>,
     /// No answer has told of this window yet.
     assumed: bool,
+    /// The reset is not before this,
+    resets_from: Instant,
+    /// and not after that, give or take the header's rounding.
     pub(super) resets_at: Instant,
 }
 
 impl Window {
-    pub(super) fn new(limit: RateLimit, now: Instant) -> Self {
+    /// As an answer tells it, to a call that was sent at `sent`. The upstream wrote it somewhen between then and now.
+    pub(super) fn new(limit: RateLimit, sent: Instant, now: Instant) -> Self {
         Self {
             allowed: limit.allowed,
             count: limit.count,
             untold: 0,
             untold_at: None,
             assumed: false,
+            resets_from: sent + limit.reset,
             resets_at: now + limit.reset,
         }
     }
 
     /// A window that must have begun, of which no answer has told yet. The first one will.
     pub(super) fn assumed(allowed: u32, resets_at: Instant) -> Self {
-        Self { allowed, count: 0, untold: 0, untold_at: None, assumed: true, resets_at }
+        Self { allowed, count: 0, untold: 0, untold_at: None, assumed: true, resets_from: resets_at, resets_at }
     }
 
-    /// Takes a further answer into the account, to a call that was sent at `sent`. The upstream wrote it somewhen since.
+    /// Takes a further answer into the account, to a call that was sent at `sent`.
     pub(super) fn update(&mut self, limit: RateLimit, sent: Instant, now: Instant) {
         let (earliest, latest) = (sent + limit.reset, now + limit.reset);
         if self.assumed || earliest > self.resets_at + SAME_WINDOW {
-            *self = Self::new(limit, now);
+            *self = Self::new(limit, sent, now);
             return;
         }
-        if latest + SAME_WINDOW < self.resets_at {
+        if latest + SAME_WINDOW < self.resets_from {
             return; // Of a window that is over.
         }
         self.allowed = limit.allowed;
         self.count = self.count.max(limit.count);
+        self.resets_from = self.resets_from.max(earliest);
         self.resets_at = self.resets_at.min(latest);
         // Whatever had ended before this call was sent is in its count, as far as it was counted.
         if self.untold_at.is_some_and(|ended| sent > ended) {
@@ -91,7 +97,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_late_answer_never_raises_what_remains() {
         let start = Instant::now();
-        let mut window = Window::new(limit(290, 40), start);
+        let mut window = Window::new(limit(290, 40), start, start);
         // Written by the upstream before, arriving 5 s after.
         window.update(limit(12, 41), start, start + seconds(5));
         assert_eq!(window.remaining(0), 10);
@@ -101,7 +107,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_late_answer_of_the_window_before_does_not_spend_the_new_one() {
         let start = Instant::now();
-        let mut window = Window::new(limit(290, 1), start);
+        let mut window = Window::new(limit(290, 1), start, start);
         window.update(limit(1, 60), start + seconds(2), start + seconds(2));
         assert_eq!(window.remaining(0), 299);
         window.update(limit(295, 1), start, start + seconds(3));
@@ -111,7 +117,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_ended_untold_counts_until_a_later_call_tells() {
         let start = Instant::now();
-        let mut window = Window::new(limit(10, 40), start);
+        let mut window = Window::new(limit(10, 40), start, start);
         window.count_untold(start + seconds(3));
         window.count_untold(start + seconds(3));
         window.update(limit(11, 38), start + seconds(2), start + seconds(4));
@@ -126,15 +132,16 @@ mod tests {
         let mut window = Window::assumed(300, start + seconds(60));
         assert_eq!(window.remaining(7), 293);
         window.update(limit(20, 12), start, start);
-        assert_eq!(window, Window::new(limit(20, 12), start));
+        assert_eq!(window, Window::new(limit(20, 12), start, start));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_first_answer_does_not_put_the_reset_off() {
         let start = Instant::now();
-        let mut window = Window::new(limit(1, 60), start + seconds(3));
+        let mut window = Window::new(limit(1, 60), start, start + seconds(3));
         window.update(limit(2, 57), start + seconds(3), start + seconds(3));
         assert_eq!(window.resets_at, start + seconds(60));
+        assert_eq!(window.remaining(0), 298);
     }
 
     proptest! {
@@ -143,7 +150,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let _guard = runtime.enter();
             let now = Instant::now();
-            let mut window = Window::new(RateLimit { allowed, count, reset: Duration::from_secs(1) }, now);
+            let mut window = Window::new(RateLimit { allowed, count, reset: Duration::from_secs(1) }, now, now);
             let mut raised = window;
             window.update(RateLimit { allowed, count: more, reset: Duration::from_secs(u64::from(u32::MAX)) }, now, now);
             window.count_untold(now);

@@ -1,0 +1,148 @@
+//! SIGHUP: takes over what can be taken over while callers are served, and says what needs a restart.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use super::App;
+use crate::config::Config;
+use crate::http;
+use crate::server::TlsSource;
+
+/// The keys whose changes are taken over.
+const MODE: &str = "disconnect.mode";
+const LEVEL: &str = "telemetry.log_level";
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reloaded {
+    /// Settings and files that are in force now.
+    pub taken_over: Vec<String>,
+    /// Changed settings that need a restart.
+    pub needs_restart: Vec<String>,
+    /// Files that cannot be used; the last good content stays in force.
+    pub kept: Vec<String>,
+}
+
+/// Takes over a configuration that was read again.
+#[derive(Debug)]
+pub struct Reloader {
+    loaded: Config,
+    http: http::App,
+    tls: Option<TlsSource>,
+}
+
+impl App {
+    /// Makes a reloader for this app.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        Reloader { loaded: self.config.clone(), http: self.http.clone(), tls: self.tls.clone() }
+    }
+}
+
+impl Reloader {
+    /// Takes over what can be taken over of `fresh`. `set_level` changes the level of the logs.
+    ///
+    /// A mode that was switched by hand since stays as it is, unless the configured one has changed: SIGHUP also comes from
+    /// whoever rotates files at night.
+    pub async fn reload(&mut self, fresh: Config, set_level: impl FnOnce(&str) -> Result<(), String>) -> Reloaded {
+        let mut done = Reloaded::default();
+        let changed = changed(&self.loaded, &fresh);
+        if changed.iter().any(|key| key == MODE) {
+            self.http.disconnector.set_mode(fresh.disconnect.mode);
+            done.taken_over.push(MODE.to_owned());
+        }
+        if changed.iter().any(|key| key == LEVEL) {
+            match set_level(&fresh.telemetry.log_level) {
+                Ok(()) => done.taken_over.push(LEVEL.to_owned()),
+                Err(cause) => done.kept.push(format!("{LEVEL}: {cause}")),
+            }
+        }
+        done.needs_restart.extend(changed.into_iter().filter(|key| key != MODE && key != LEVEL));
+        if self.loaded.auth.keys_file.is_some() {
+            match self.http.callers.reload().await {
+                Ok(keys) => done.taken_over.push(format!("auth.keys_file ({keys} keys)")),
+                Err(error) => done.kept.push(error.to_string()),
+            }
+        }
+        if let Some(tls) = &self.tls {
+            match tls.reload().await {
+                Ok(()) => done.taken_over.push("server.tls".to_owned()),
+                Err(error) => done.kept.push(error.to_string()),
+            }
+        }
+        if self.loaded.genesys.client_secret_file.is_some() {
+            self.http.disconnector.client().tokens().renew_now();
+            done.taken_over.push("genesys.client_secret_file (logging in again)".to_owned());
+        }
+        if self.http.audit.reopen() {
+            done.taken_over.push("audit.target (opened anew)".to_owned());
+        }
+        // What needs a restart is named again with the next SIGHUP.
+        self.loaded.disconnect.mode = fresh.disconnect.mode;
+        self.loaded.telemetry.log_level = fresh.telemetry.log_level;
+        done
+    }
+}
+
+/// The keys whose values differ.
+fn changed(before: &Config, after: &Config) -> Vec<String> {
+    let (before_keys, after_keys) = (flat(before), flat(after));
+    let mut keys: Vec<String> = before_keys
+        .iter()
+        .filter(|(key, value)| after_keys.get(*key) != Some(value))
+        .map(|(key, _)| key.clone())
+        .chain(after_keys.keys().filter(|key| !before_keys.contains_key(*key)).cloned())
+        .collect();
+    let secret = |secret: &Option<SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+    if secret(&before.genesys.client_secret) != secret(&after.genesys.client_secret) {
+        keys.push("genesys.client_secret".to_owned());
+    }
+    keys
+}
+
+/// All keys in their dotted form; secrets are left out by their types.
+fn flat(config: &Config) -> BTreeMap<String, Value> {
+    fn walk(prefix: &str, value: Value, into: &mut BTreeMap<String, Value>) {
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+                    walk(&key, value, into);
+                }
+            }
+            Value::Null => {}
+            value => {
+                into.insert(prefix.to_owned(), value);
+            }
+        }
+    }
+    let mut keys = BTreeMap::new();
+    walk("", serde_json::to_value(config).unwrap_or_default(), &mut keys);
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_named_by_their_keys_and_secrets_are_compared_too() {
+        let before = Config::defaults();
+        assert!(changed(&before, &before.clone()).is_empty());
+        let mut after = before.clone();
+        after.disconnect.mode = crate::config::Mode::Observe;
+        after.retry.max_attempts = 7;
+        after.genesys.region = Some("eu-west-1".to_owned());
+        after.genesys.client_secret = Some(SecretString::from("secret"));
+        let expected = ["disconnect.mode", "retry.max_attempts", "genesys.region", "genesys.client_secret"];
+        assert_eq!(changed(&before, &after), expected);
+    }
+
+    #[test]
+    fn every_key_that_is_taken_over_is_one_of_the_configuration() {
+        let keys = flat(&Config::defaults());
+        assert!([MODE, LEVEL].iter().all(|key| keys.contains_key(*key)));
+    }
+}

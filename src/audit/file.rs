@@ -1,0 +1,176 @@
+//! The audit file: appended to, rotated by size, never left with half a line.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// For the group that collects logs, and for nobody else.
+const MODE: u32 = 0o640;
+
+#[derive(Debug)]
+pub(super) struct File {
+    path: PathBuf,
+    max_size: u64,
+    keep: usize,
+    open: Option<Open>,
+    rotation_trouble: Option<String>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: fs::File,
+    len: u64,
+    /// Devices and pipes are not rotated.
+    regular: bool,
+    /// Half a line is at the end and could not be taken back.
+    torn: bool,
+}
+
+impl File {
+    /// Opens nothing yet.
+    pub(super) fn new(path: PathBuf, max_size: u64, keep: usize) -> Self {
+        Self { path, max_size, keep, open: None, rotation_trouble: None }
+    }
+
+    /// Opens the path anew, whatever is there now.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        self.open = None;
+        self.open().map(|_| ())
+    }
+
+    /// Appends one line, whole or not at all. After a failure the path is opened anew with the next line.
+    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let (max_size, size) = (self.max_size, line.len() as u64);
+        let open = self.open()?;
+        if open.regular && open.len > 0 && open.len.saturating_add(size) > max_size {
+            self.rotate();
+        }
+        let open = self.open()?;
+        let written = if open.torn { open.file.write_all(b"\n") } else { Ok(()) };
+        if let Err(error) = written.and_then(|()| open.file.write_all(line)) {
+            // What is there of the line goes away, so that no reader meets half of one.
+            open.torn = open.file.set_len(open.len).is_err();
+            if !open.torn || !open.regular {
+                self.open = None;
+            }
+            return Err(error);
+        }
+        open.len += size + u64::from(open.torn);
+        open.torn = false;
+        Ok(())
+    }
+
+    /// Forces what was written to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match &self.open {
+            Some(open) if open.regular => open.file.sync_data(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the last rotation did not go well; records are not lost by that.
+    pub(super) fn rotation_trouble(&mut self) -> Option<String> {
+        self.rotation_trouble.take()
+    }
+
+    fn open(&mut self) -> io::Result<&mut Open> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let file = OpenOptions::new().create(true).append(true).mode(MODE).open(&self.path)?;
+                let metadata = file.metadata()?;
+                Open { file, len: metadata.len(), regular: metadata.is_file(), torn: false }
+            }
+        };
+        Ok(self.open.insert(open))
+    }
+
+    /// `audit` → `audit.1` → … → `audit.keep`; the oldest goes. On failure the same file goes on growing.
+    fn rotate(&mut self) {
+        let synced = self.sync();
+        for age in (1..self.keep).rev() {
+            let moved = fs::rename(aged(&self.path, age), aged(&self.path, age + 1));
+            if let Err(error) = moved
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                self.rotation_trouble = Some(format!("rotating the audit file: {error}"));
+            }
+        }
+        match fs::rename(&self.path, aged(&self.path, 1)).and(synced) {
+            Ok(()) => self.open = None,
+            Err(error) => {
+                self.rotation_trouble = Some(format!("rotating the audit file: {error}"));
+                // Somebody else has moved it: a new one is opened.
+                if error.kind() == io::ErrorKind::NotFound {
+                    self.open = None;
+                }
+            }
+        }
+    }
+}
+
+/// The name of the file that is `age` rotations old.
+pub(super) fn aged(path: &Path, age: usize) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(format!(".{age}"));
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(n: usize) -> Vec<u8> {
+        format!("{n:09}\n").into_bytes()
+    }
+
+    #[test]
+    fn the_file_is_rotated_by_size_and_only_so_many_old_ones_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let mut file = File::new(path.clone(), 25, 2);
+        for n in 0..9 {
+            file.append(&line(n)).unwrap();
+            assert_eq!(file.rotation_trouble(), None);
+        }
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!(read(&path), "000000008\n");
+        assert_eq!(read(&aged(&path, 1)), "000000006\n000000007\n");
+        assert_eq!(read(&aged(&path, 2)), "000000004\n000000005\n");
+        assert!(!aged(&path, 3).exists());
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_process_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        File::new(path.clone(), 25, 1).append(&line(1)).unwrap();
+        let mut file = File::new(path.clone(), 25, 1);
+        file.append(&line(2)).unwrap();
+        file.append(&line(3)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "000000003\n");
+        assert_eq!(fs::read_to_string(aged(&path, 1)).unwrap(), "000000001\n000000002\n");
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_the_next_line_is_tried_again() {
+        let mut file = File::new("/dev/full".into(), 1 << 20, 1);
+        for n in 0..3 {
+            let error = file.append(&line(n)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_comes_back_is_written_to_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("logs").join("audit.jsonl");
+        let mut file = File::new(path.clone(), 1 << 20, 1);
+        assert!(file.append(&line(1)).is_err());
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        file.append(&line(2)).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "000000002\n");
+    }
+}

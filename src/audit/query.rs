@@ -1,0 +1,115 @@
+//! Reads audit files and picks records, for `hangup audit` and `hangup explain`.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Record;
+use super::file::aged;
+
+/// Longest line that is read; records of ours are far shorter.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// Which records to pick. What is `None` picks all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Name of the caller's key.
+    pub caller: Option<String>,
+    /// The conversation, in either case.
+    pub conversation: Option<String>,
+    /// The participant, in either case. Records of whole conversations are picked as well.
+    pub participant: Option<String>,
+    /// The outcome, or the code.
+    pub outcome: Option<String>,
+    /// No older ones.
+    pub since: Option<OffsetDateTime>,
+    /// No newer ones.
+    pub until: Option<OffsetDateTime>,
+}
+
+impl Filter {
+    fn picks(&self, record: &Record) -> bool {
+        let is = |wanted: &Option<String>, found: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
+        };
+        let outcome = |wanted: &String| record.outcome == *wanted || record.code.as_ref() == Some(wanted);
+        is(&self.caller, &record.caller)
+            && is(&self.conversation, &record.conversation_id)
+            && (record.participant_id.is_none() || is(&self.participant, &record.participant_id))
+            && self.outcome.as_ref().is_none_or(outcome)
+            && self.in_time(record)
+    }
+
+    fn in_time(&self, record: &Record) -> bool {
+        if self.since.is_none() && self.until.is_none() {
+            return true;
+        }
+        let Ok(at) = OffsetDateTime::parse(&record.time, &Rfc3339) else { return false };
+        self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at <= until)
+    }
+}
+
+/// What was found in some files.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The records picked, in the order of the files.
+    pub records: Vec<Record>,
+    /// Lines that are no records: of other programs, or cut off.
+    pub foreign: usize,
+}
+
+/// The file and its rotated predecessors, oldest first.
+#[must_use]
+pub fn with_rotated(path: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = (1..).map(|age| aged(path, age)).take_while(|file| file.exists()).collect();
+    files.reverse();
+    files.push(path.to_owned());
+    files
+}
+
+/// Reads one file.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(path: &Path, filter: &Filter, found: &mut Found) -> io::Result<()> {
+    read_lines(BufReader::new(File::open(path)?), filter, found)
+}
+
+/// Reads lines; log lines among the records, as where both go to stdout, are passed over.
+///
+/// # Errors
+/// They cannot be read.
+pub fn read_lines(mut lines: impl BufRead, filter: &Filter, found: &mut Found) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if lines.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let record = (line.len() <= LONGEST_LINE).then(|| serde_json::from_slice::<Record>(&line).ok()).flatten();
+        match record.filter(|record| record.event == "audit") {
+            Some(record) if filter.picks(&record) => found.records.push(record),
+            Some(_) => {}
+            None if line.trim_ascii().is_empty() => {}
+            None => found.foreign += 1,
+        }
+    }
+}
+
+/// Reads a moment: RFC 3339, a date, or an age such as `2h` or `30m`.
+///
+/// # Errors
+/// None of these; the text says what to write.
+pub fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    let rfc3339 = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    rfc3339(text)
+        .or_else(|| rfc3339(&format!("{text}T00:00:00Z")))
+        .or_else(|| {
+            let age = humantime::parse_duration(text).ok()?;
+            OffsetDateTime::now_utc().checked_sub(time::Duration::try_from(age).ok()?)
+        })
+        .ok_or_else(|| "write a time as 2026-01-31T12:00:00Z, a day as 2026-01-31, or an age as 2h".to_owned())
+}

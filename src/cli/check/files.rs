@@ -1,0 +1,54 @@
+//! The files that the configuration names.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use super::report::{Item, Report};
+use crate::callers::Callers;
+use crate::config::Config;
+use crate::server::TlsSource;
+
+pub(super) fn check(config: &Config, report: &mut Report) {
+    let correct = "correct the file that is named";
+    report.add(match (Callers::open(&config.auth), &config.auth.keys_file) {
+        (Err(error), _) => Item::fail("keys file", error.to_string(), correct),
+        (Ok(callers), Some(_)) if callers.stats().keys == 0 => {
+            Item::warn("keys file", "valid, and without a key: nobody may call", "make one with `hangup key new NAME`")
+        }
+        (Ok(callers), Some(path)) => {
+            Item::ok("keys file", format!("{}: {} keys", path.display(), callers.stats().keys))
+        }
+        (Ok(_), None) => Item::skipped("keys file", "auth.keys_file is not set"),
+    });
+    report.add(match TlsSource::open(&config.server.tls) {
+        Err(error) => Item::fail("TLS files", error.to_string(), correct),
+        Ok(Some(_)) => Item::ok("TLS files", "certificate and key belong together"),
+        Ok(None) => Item::skipped("TLS files", "server.tls is not set: callers are served without TLS"),
+    });
+    report.add(match config.audit.target.as_str() {
+        target @ ("off" | "stdout") => Item::skipped("audit file", format!("audit.target is \"{target}\"")),
+        path => match writable(Path::new(path)) {
+            Ok(()) => Item::ok("audit file", format!("{path} can be written")),
+            Err(cause) => {
+                let text = format!("{path} cannot be written ({cause})");
+                Item::fail("audit file", text, "give its directory to the user that runs the service")
+            }
+        },
+    });
+}
+
+/// Whether a file can be appended to, or could be made, without making it.
+fn writable(path: &Path) -> Result<(), String> {
+    match OpenOptions::new().append(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let metadata = std::fs::metadata(parent).map_err(|e| format!("its directory: {e}"))?;
+            if !metadata.is_dir() || metadata.permissions().readonly() {
+                return Err("its directory is read-only".to_owned());
+            }
+            Ok(())
+        }
+        Err(e) => Err(e.to_string()),
+    }
+}

@@ -1,0 +1,82 @@
+//! What was checked, what came of it, and what to do.
+
+use serde::Serialize;
+
+use super::super::table;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+    Skipped,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Item {
+    check: &'static str,
+    result: Verdict,
+    detail: String,
+    remedy: Option<String>,
+}
+
+impl Item {
+    pub(super) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, result: Verdict::Ok, detail: detail.into(), remedy: None }
+    }
+
+    pub(super) fn warn(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, result: Verdict::Warn, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+
+    pub(super) fn fail(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, result: Verdict::Fail, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+
+    pub(super) fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, result: Verdict::Skipped, detail: detail.into(), remedy: None }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Report(Vec<Item>);
+
+impl Report {
+    pub(super) fn add(&mut self, item: Item) {
+        self.0.push(item);
+    }
+
+    pub(super) fn items(&self) -> &[Item] {
+        &self.0
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.0.iter().any(|item| item.result == Verdict::Fail)
+    }
+
+    /// Names what failed, for the last line.
+    pub(super) fn summary(&self) -> String {
+        let failed: Vec<_> = self.0.iter().filter(|item| item.result == Verdict::Fail).map(|item| item.check).collect();
+        format!("not right: {}", failed.join(", "))
+    }
+
+    pub(super) fn table(&self) -> String {
+        let rows: Vec<_> = self
+            .0
+            .iter()
+            .map(|item| {
+                let result = match item.result {
+                    Verdict::Ok => "ok",
+                    Verdict::Warn => "warn",
+                    Verdict::Fail => "FAIL",
+                    Verdict::Skipped => "skipped",
+                };
+                let remedy = item.remedy.as_ref().map(|remedy| format!(" → {remedy}")).unwrap_or_default();
+                vec![item.check.to_owned(), result.to_owned(), format!("{}{remedy}", item.detail)]
+            })
+            .collect();
+        table::render(&["CHECK", "RESULT", "DETAIL → REMEDY"], &rows)
+    }
+}

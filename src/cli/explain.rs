@@ -1,0 +1,171 @@
+//! `hangup explain CONVERSATION [PARTICIPANT]`: what happened, what is there now, and what to quote to support.
+
+use std::path::{Path, PathBuf};
+
+use super::audit::{outcome, read as read_audit};
+use super::live::{Seen, Upstream, participants, verdict};
+use super::{Failure, table};
+use crate::audit::Record;
+use crate::audit::query::Filter;
+use crate::config::Config;
+use crate::disconnect::judge::Sight;
+use crate::disconnect::look::Read;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::Code;
+
+/// Prints the records, the live read, the judge's words, and the ids for a ticket.
+pub(super) async fn run(
+    config: Config,
+    cid: ConversationId,
+    pid: Option<ParticipantId>,
+    file: Option<PathBuf>,
+) -> Result<(), Failure> {
+    let about = pid.map_or_else(String::new, |pid| format!(", participant {pid}"));
+    println!("Conversation {cid}{about}\n");
+    let records = recorded(&config, cid, pid, file)?;
+    let now = live(&config, cid).await;
+    if let Some(records) = &records {
+        println!("What the audit says:\n");
+        print!("{}", timeline(records));
+        for text in words(records) {
+            println!("  {text}");
+        }
+        println!();
+    }
+    match &now {
+        Ok(seen) => println!("What is there now:\n\n{}", show(&config, seen, cid, pid)),
+        Err(why) => println!("What is there now: could not be read: {why}\n"),
+    }
+    println!("For a support ticket with Genesys:\n");
+    print!("{}", ticket(records.as_deref().unwrap_or_default(), now.as_ref().ok()));
+    match (records, now) {
+        (None, Err(_)) => Err(Failure::failed("there is neither an audit file nor a live read to explain it by")),
+        _ => Ok(()),
+    }
+}
+
+/// The records of the named file, or of the configured one where there is one.
+fn recorded(
+    config: &Config,
+    cid: ConversationId,
+    pid: Option<ParticipantId>,
+    file: Option<PathBuf>,
+) -> Result<Option<Vec<Record>>, Failure> {
+    let configured = || match config.audit.target.as_str() {
+        "off" | "stdout" => None,
+        path => Some(Path::new(path).to_owned()),
+    };
+    let Some(file) = file.or_else(configured) else {
+        println!("No audit file is configured, and none is named with --audit.\n");
+        return Ok(None);
+    };
+    let filter = Filter {
+        conversation: Some(cid.to_string()),
+        participant: pid.map(|pid| pid.to_string()),
+        ..Filter::default()
+    };
+    let mut records = read_audit(&file, &filter)?.records;
+    // Written when they ended; several callers can end out of order.
+    records.sort_by(|a, b| a.time.cmp(&b.time));
+    Ok(Some(records))
+}
+
+async fn live(config: &Config, cid: ConversationId) -> Result<Seen, String> {
+    config.check_serve().map_err(|e| e.to_string())?;
+    let upstream = Upstream::start(config)?;
+    upstream.read(cid).await.map_err(|problem| problem.detail)
+}
+
+fn timeline(records: &[Record]) -> String {
+    if records.is_empty() {
+        return "  nothing: nobody has asked this service to disconnect it\n".to_owned();
+    }
+    let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let rows: Vec<_> = records
+        .iter()
+        .map(|record| {
+            vec![
+                record.time.clone(),
+                word(&record.caller),
+                record.door.clone(),
+                record.participant_id.clone().unwrap_or_else(|| "everybody".to_owned()),
+                outcome(record),
+                word(&record.operation),
+                record.upstream_status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+                format!("{} ms", record.duration_ms),
+                record.request_id.clone(),
+            ]
+        })
+        .collect();
+    let columns = ["TIME", "CALLER", "DOOR", "PARTICIPANT", "OUTCOME", "OPERATION", "UPSTREAM", "TOOK", "REQUEST ID"];
+    format!("{}\n", table::render(&columns, &rows))
+}
+
+/// What each outcome and code in the records means, once.
+fn words(records: &[Record]) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    for record in records {
+        let name = record.code.as_deref().unwrap_or(&record.outcome);
+        let meaning = match name {
+            "disconnected" if record.verified => "the participant was seen gone",
+            "disconnected" => "the upstream said that the participant is gone; nobody has looked",
+            "accepted" => "the upstream took the request, to take effect shortly; nobody has seen the participant gone",
+            "already_disconnected" => "the participant had left before",
+            "conversation_ended" if record.verified => "the conversation was over",
+            "conversation_ended" => "the upstream does not know the conversation (any more)",
+            "would_disconnect" => "a dry run: the participant was there, and nothing was sent",
+            "unconfirmed" => "somebody looked after an accepted disconnect: the participant was still there",
+            "none_matched" => "the selector matched nobody",
+            other => Code::ALL.iter().find(|code| code.name() == other).map_or("no word of ours", |code| code.title()),
+        };
+        let text = format!("{name}: {meaning}");
+        if !said.contains(&text) {
+            said.push(text);
+        }
+    }
+    said
+}
+
+fn show(config: &Config, seen: &Seen, cid: ConversationId, pid: Option<ParticipantId>) -> String {
+    let unknown = config.disconnect.unknown_conversation;
+    match &seen.read {
+        Read::Found(conversation) => {
+            let state = if conversation.ended() { "ended" } else { "active" };
+            let absent = match pid {
+                Some(pid) if conversation.participant(pid).is_none() => {
+                    let sight = Sight::of(conversation, pid);
+                    format!("  {pid} is not in it; a disconnect would {}\n", verdict(sight, unknown))
+                }
+                _ => String::new(),
+            };
+            format!("  conversation {cid}: {state}\n\n{}{absent}", participants(conversation, pid))
+        }
+        Read::NotFound => {
+            format!(
+                "  the upstream does not know it; a disconnect would {}\n",
+                verdict(Sight::UnknownConversation, unknown)
+            )
+        }
+        Read::Hidden(problem) => format!("  it may not be read: {}\n", problem.detail),
+    }
+}
+
+fn ticket(records: &[Record], seen: Option<&Seen>) -> String {
+    let mut rows: Vec<Vec<String>> = records
+        .iter()
+        .filter_map(|record| {
+            let id = record.correlation_id.clone()?;
+            let status = record.upstream_status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+            let what = record.operation.clone().unwrap_or_else(|| record.outcome.clone());
+            let code = record.upstream_code.clone().unwrap_or_else(|| "-".to_owned());
+            Some(vec![id, record.time.clone(), what, status, code])
+        })
+        .collect();
+    if let Some(id) = seen.and_then(|seen| seen.correlation_id.clone()) {
+        rows.push(vec![id, crate::audit::now(), "conversation_read".to_owned(), "-".to_owned(), "-".to_owned()]);
+    }
+    if rows.is_empty() {
+        return "  no correlation ids: the upstream has not answered anything about it\n".to_owned();
+    }
+    table::render(&["ININ-CORRELATION-ID", "TIME (UTC)", "WHAT", "STATUS", "CODE"], &rows)
+}

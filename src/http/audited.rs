@@ -1,0 +1,83 @@
+//! Which requests are audited, and what is recorded of those that never became a mission.
+
+use http::Method;
+
+use super::exchange::Exchange;
+use super::routes;
+use crate::audit::{Audit, Door, Trail};
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Code, Problem};
+
+/// The door that a request knocks at, when it asks to disconnect somebody.
+fn door(route: &str, method: &Method) -> Option<Door> {
+    match (route, method) {
+        (routes::DISCONNECT, &Method::POST) => Some(Door::Mission),
+        (routes::SELECTOR, &Method::POST) => Some(Door::Selector),
+        (routes::TEARDOWN, &Method::POST) => Some(Door::Teardown),
+        (routes::API_DISCONNECT, &Method::POST) => Some(Door::DropIn),
+        (routes::API_PARTICIPANT | routes::API_MEDIUM_PARTICIPANT, &Method::PATCH) => Some(Door::DropIn),
+        _ => None,
+    }
+}
+
+/// Begins the trail, and notes the ids in the path: a denied request is recorded with whom it was about.
+pub(super) fn begin(audit: &Audit, exchange: &mut Exchange, route: &str, method: &Method, path: &str) {
+    let Some(door) = door(route, method) else { return };
+    exchange.trail = Trail::new(audit, door, exchange.addr, &exchange.request_id, exchange.trace_id());
+    let (conversation, participant) = ids(path);
+    exchange.note(|note| {
+        note.conversation = conversation.map(|id| id.to_string());
+        note.participant = participant.map(|id| id.to_string());
+    });
+}
+
+/// The ids of a path that ends in `{cid}/participants/{pid}`, with or without more, or in `{cid}/disconnect`.
+fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
+    let segments: Vec<&str> = path.split('/').collect();
+    let participants = segments.iter().rposition(|segment| *segment == "participants");
+    let Some(at) = participants.or_else(|| segments.iter().rposition(|segment| *segment == "disconnect")) else {
+        return (None, None);
+    };
+    let before = at.checked_sub(1).and_then(|at| segments.get(at));
+    let after = segments.get(at + 1);
+    (before.and_then(|text| ConversationId::parse(text)), after.and_then(|text| ParticipantId::parse(text)))
+}
+
+/// Ends the trail of a request that never became a mission.
+pub(super) fn end(exchange: &Exchange, problem: Option<&Problem>) {
+    let note = exchange.noted();
+    if note.caller.is_none() && problem.is_some_and(|problem| problem.code == Code::CallerRateLimited) {
+        // An address that guesses keys is counted, and must not push the real records out.
+        return;
+    }
+    exchange.trail.answered(|record| {
+        record.caller = note.caller.as_deref().map(str::to_owned);
+        record.conversation_id = note.conversation;
+        record.participant_id = note.participant;
+        match problem {
+            Some(problem) => record.problem(problem),
+            None => note.outcome.unwrap_or("failed").clone_into(&mut record.outcome),
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_found_in_the_paths_of_all_doors() {
+        let (cid, pid) = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222");
+        let found = |path: &str| {
+            let (conversation, participant) = ids(path);
+            (conversation.map(|id| id.to_string()), participant.map(|id| id.to_string()))
+        };
+        let (c, p) = (Some(cid.to_owned()), Some(pid.to_owned()));
+        assert_eq!(found(&format!("/conversations/{cid}/participants/{pid}/disconnect")), (c.clone(), p.clone()));
+        assert_eq!(found(&format!("/conversations/{cid}/participants/disconnect")), (c.clone(), None));
+        assert_eq!(found(&format!("/conversations/{cid}/disconnect")), (c.clone(), None));
+        assert_eq!(found(&format!("/api/v2/conversations/calls/{cid}/participants/{pid}")), (c, p.clone()));
+        assert_eq!(found(&format!("/conversations/nonsense/participants/{pid}/disconnect")), (None, p));
+        assert_eq!(found("/livez"), (None, None));
+    }
+}

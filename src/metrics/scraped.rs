@@ -1,0 +1,109 @@
+//! Metrics of parts that count for themselves: copied when somebody scrapes.
+
+use std::sync::atomic::Ordering;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::add;
+use crate::audit::AuditStats;
+use crate::callers::CallerStats;
+use crate::server::ServeStats;
+
+/// What is read when somebody scrapes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Readings<'a> {
+    /// Of the audit's writer.
+    pub audit: AuditStats,
+    /// Of keys and tokens of callers.
+    pub callers: CallerStats,
+    /// Of the callers' listener.
+    pub connections: Option<&'a ServeStats>,
+    /// Log lines dropped.
+    pub log_dropped: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Scraped {
+    audit_failures: Counter,
+    audit_failing: Gauge,
+    audit_records: Counter,
+    audit_suppressed: Counter,
+    log_dropped: Gauge,
+    keys: Gauge,
+    keys_reloads: Counter,
+    keys_reload_failures: Counter,
+    issuer_failures: Counter,
+    callers_refused: Counter,
+    connections: Gauge,
+    connections_accepted: Counter,
+    accept_failures: Counter,
+    connections_cut: Counter,
+    heads_refused: Counter,
+    tls_failures: Counter,
+}
+
+impl Scraped {
+    pub(super) fn new(r: &mut Registry) -> Self {
+        let mut counter = |name: &str, help: &str| add(r, name, help, Counter::default());
+        let audit_failures = counter("audit_failures", "Audit records that could not be written");
+        let audit_records = counter("audit_records", "Audit records written");
+        let audit_suppressed = counter(
+            "audit_suppressed",
+            "Refusals of unknown callers left out of the audit because there were too many in one second",
+        );
+        let keys_reloads = counter("keys_reloads", "Changed key files that were taken over");
+        let keys_reload_failures = counter("keys_reload_failures", "Changed key files that could not be used");
+        let issuer_failures = counter("issuer_failures", "Fetches of the token issuer's keys that failed");
+        let callers_refused = counter("callers_refused", "Requests whose credentials were missing or wrong");
+        let connections_accepted = counter("connections_accepted", "Connections of callers that were accepted");
+        let accept_failures = counter("accept_failures", "Accepts of callers' connections that failed");
+        let connections_cut =
+            counter("connections_cut", "Connections cut because a head came, or an answer was taken, too slowly");
+        let heads_refused = counter("heads_refused", "Request heads that could not be read");
+        let tls_failures = counter("tls_failures", "TLS handshakes of callers that failed");
+        let mut gauge = |name: &str, help: &str| add(r, name, help, Gauge::default());
+        Self {
+            audit_failures,
+            audit_failing: gauge("audit_failing", "1 while audit records are being lost"),
+            audit_records,
+            audit_suppressed,
+            log_dropped: gauge("log_lines_dropped", "Log lines dropped because the writer could not keep up"),
+            keys: gauge("keys", "Keys of callers in force"),
+            keys_reloads,
+            keys_reload_failures,
+            issuer_failures,
+            callers_refused,
+            connections: gauge("connections", "Connections of callers open now"),
+            connections_accepted,
+            accept_failures,
+            connections_cut,
+            heads_refused,
+            tls_failures,
+        }
+    }
+
+    pub(super) fn take(&self, readings: &Readings<'_>) {
+        let set = |counter: &Counter, value: u64| counter.inner().store(value, Ordering::Relaxed);
+        let gauge = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+        let (audit, callers) = (readings.audit, readings.callers);
+        set(&self.audit_failures, audit.failures);
+        set(&self.audit_records, audit.written);
+        set(&self.audit_suppressed, audit.suppressed);
+        self.audit_failing.set(audit.failing.into());
+        self.log_dropped.set(gauge(readings.log_dropped));
+        self.keys.set(gauge(callers.keys));
+        set(&self.keys_reloads, callers.key_reloads);
+        set(&self.keys_reload_failures, callers.key_reload_failures);
+        set(&self.issuer_failures, callers.issuer_failures);
+        set(&self.callers_refused, callers.refused);
+        let Some(connections) = readings.connections else { return };
+        self.connections.set(gauge(connections.open()));
+        set(&self.connections_accepted, connections.accepted());
+        set(&self.accept_failures, connections.accept_failures());
+        set(&self.connections_cut, connections.cut());
+        set(&self.heads_refused, connections.refused_heads());
+        set(&self.tls_failures, connections.tls_failures());
+    }
+}
