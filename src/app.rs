@@ -120,7 +120,7 @@ impl App {
             http::router(&self.http, main_door),
             settings,
             shutdown.stopping.clone(),
-            shutdown.kill.clone(),
+            shutdown.cut.clone(),
         );
         let serving = tokio::spawn(serving);
         // Probes are answered until the very end.

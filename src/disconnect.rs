@@ -49,6 +49,11 @@ pub(crate) fn forbidden_participant() -> Problem {
 const REPEAT_MEMORY: Duration = Duration::from_secs(10);
 /// How long after acceptance a repeated teardown sends nothing.
 const TEARDOWN_MEMORY: Duration = Duration::from_secs(60);
+/// The same, with an `Idempotency-Key`.
+pub(crate) const KEYED_MEMORY: Duration = Duration::from_secs(3600);
+
+/// Teardowns by caller, conversation and `Idempotency-Key`.
+type Teardowns = Flights<(Arc<str>, ConversationId, Option<Arc<str>>), Result<Settled, Problem>>;
 
 /// Who asks, and under which request id.
 #[derive(Debug, Clone)]
@@ -108,7 +113,8 @@ struct Inner {
     permits: Arc<Semaphore>,
     discovery: Discovery,
     flights: Flights<(ConversationId, ParticipantId), Result<Settled, Problem>>,
-    teardowns: Flights<(Arc<str>, ConversationId), Result<Settled, Problem>>,
+    teardowns: Teardowns,
+    keyed_teardowns: Teardowns,
     confirmer: Confirmer,
     observing: AtomicBool,
     tasks: TaskTracker,
@@ -136,6 +142,7 @@ impl Disconnector {
                 discovery: Discovery::new(config.genesys.operation),
                 flights: Flights::remembering(REPEAT_MEMORY),
                 teardowns: Flights::remembering(TEARDOWN_MEMORY),
+                keyed_teardowns: Flights::remembering(KEYED_MEMORY),
                 confirmer: Confirmer::new(stopping),
                 observing: AtomicBool::new(observing),
                 tasks,

@@ -1,6 +1,6 @@
 //! The Genesys Cloud client: one tower stack per upstream call, and the token that goes with it.
 //!
-//! [`build_stack`] is the page to read: it shows what happens to every upstream call, from top to bottom.
+//! `build_stack` is the page to read: it shows what happens to every upstream call, from top to bottom.
 
 pub mod answer;
 pub mod attempt_timeout;

@@ -18,6 +18,7 @@ mod prefix;
 pub mod routes;
 mod selector;
 mod teardown;
+mod unheard;
 mod upstream_form;
 
 use std::any::Any;
@@ -142,10 +143,13 @@ impl App {
         let kill = self.shutdown.kill.clone();
         let who =
             Abandoned { conversation: asked.conversation, participant: asked.participant, origin: origin.clone() };
+        let listening = unheard::Listening::default();
+        let unheard = listening.watch();
         let task = self.tasks.spawn(async move {
             match kill.run_until_cancelled(work).await {
                 Some(result) => {
                     pending.close(&result);
+                    unheard.settled(&who, &result);
                     result
                 }
                 None => {
@@ -155,7 +159,9 @@ impl App {
                 }
             }
         });
-        task.await.unwrap_or_else(|_| Err(internal()))
+        let result = task.await.unwrap_or_else(|_| Err(internal()));
+        drop(listening);
+        result
     }
 }
 

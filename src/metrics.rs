@@ -267,3 +267,39 @@ impl Drop for InFlight {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        let mut text = String::new();
+        encode(&mut text, &metrics.registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn what_has_not_happened_yet_is_there_as_zero() {
+        let text = text(&Metrics::new());
+        for line in [
+            "hangup_missions_total{outcome=\"upstream_forbidden\"} 0",
+            "hangup_upstream_attempts_total{operation=\"participant_state\",result=\"429\"} 0",
+            "hangup_token_renewals_total{result=\"rejected\"} 0",
+            "hangup_login_failing{reason=\"rejected\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_latest_login_says_why_it_fails() {
+        let metrics = Metrics::new();
+        let failing = |reason: &str| text(&metrics).contains(&format!("hangup_login_failing{{reason=\"{reason}\"}} 1"));
+        metrics.token_renewal("unavailable");
+        assert!(failing("unavailable"));
+        metrics.token_renewal("rejected");
+        assert!(failing("rejected") && !failing("unavailable"));
+        metrics.token_renewal(GRANTED);
+        assert!(!failing("rejected") && !failing("unavailable"));
+    }
+}

@@ -28,6 +28,7 @@ mod tokens;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
@@ -52,7 +53,7 @@ pub struct Sandbox {
 #[derive(Debug)]
 struct Inner {
     client_id: String,
-    client_secret: SecretString,
+    client_secret: ArcSwap<SecretString>,
     switches: settings::Switches,
     conversations: conversations::Conversations,
     tokens: tokens::Tokens,
@@ -68,7 +69,7 @@ impl Sandbox {
         let clock = clock::Clock::start();
         let inner = Inner {
             client_id: config.client_id.clone(),
-            client_secret: config.client_secret.clone(),
+            client_secret: ArcSwap::from_pointee(config.client_secret.clone()),
             switches: settings::Switches::new(config),
             conversations: conversations::Conversations::new(clock),
             tokens: tokens::Tokens::default(),
@@ -85,7 +86,7 @@ impl Sandbox {
     }
 
     pub(crate) fn is_client(&self, id: &str, secret: &str) -> bool {
-        self.inner.client_id == id && self.inner.client_secret.expose_secret() == secret
+        self.inner.client_id == id && self.inner.client_secret.load().expose_secret() == secret
     }
 
     pub(crate) fn conversations(&self) -> &conversations::Conversations {

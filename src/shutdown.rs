@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config;
+
+/// For the answers to what was given up, and then for connections to close.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The steps of leaving.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +20,8 @@ pub struct Shutdown {
     pub stopping: CancellationToken,
     /// What is still under way is given up.
     pub kill: CancellationToken,
+    /// Connections are cut, once those whose work was given up have been told so.
+    pub cut: CancellationToken,
     /// Background tasks end.
     pub ended: CancellationToken,
 }
@@ -56,8 +61,11 @@ impl Shutdown {
             () = &mut drained => {}
             () = sleep(settings.drain) => {
                 self.kill.cancel();
-                // Whoever is killed notices at once, and says what it gives up.
-                let _ = tokio::time::timeout(Duration::from_secs(1), drained).await;
+                // Whoever is killed notices at once, says what it gives up, and answers its caller.
+                if timeout(LAST_WORDS, &mut drained).await.is_err() {
+                    self.cut.cancel();
+                    let _ = timeout(LAST_WORDS, drained).await;
+                }
             }
         }
         self.ended.cancel();

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -90,8 +90,9 @@ impl Writer {
 
     /// Takes this message and what else has come. Gives whom to tell, when it was the last.
     fn take_batch(&mut self, first: Message, queue: &Receiver<Message>) -> Option<oneshot::Sender<()>> {
-        let mut message = first;
-        for _ in 0..BATCH {
+        let mut next = Some(first);
+        let mut taken = 0;
+        while let Some(message) = next {
             match message {
                 Message::Record(record) => self.write(&record),
                 Message::Reopen => self.reopen(),
@@ -100,10 +101,9 @@ impl Writer {
                     return Some(done);
                 }
             }
-            match queue.try_recv() {
-                Ok(next) => message = next,
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+            taken += 1;
+            // Nothing is taken out of the queue that is not written.
+            next = if taken < BATCH { queue.try_recv().ok() } else { None };
         }
         None
     }

@@ -24,6 +24,8 @@ pub struct Teardown {
     pub origin: Origin,
     /// The conversation to end.
     pub conversation: ConversationId,
+    /// `Idempotency-Key`, where the caller sends one: repeats with the same one send nothing for longer.
+    pub idempotency_key: Option<Arc<str>>,
     /// Read only, and report what would have been done.
     pub dry_run: bool,
 }
@@ -52,7 +54,9 @@ impl Disconnector {
                 |seen| settled(Outcome::ConversationEnded, seen),
             ));
         }
-        match self.inner.teardowns.board(&(Arc::clone(&request.origin.caller), request.conversation)) {
+        let key = (Arc::clone(&request.origin.caller), request.conversation, request.idempotency_key.clone());
+        let flights = if key.2.is_some() { &self.inner.keyed_teardowns } else { &self.inner.teardowns };
+        match flights.board(&key) {
             Role::Passenger(passenger) => {
                 self.inner.metrics.join();
                 passenger.result().await.unwrap_or_else(|| {

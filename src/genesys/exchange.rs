@@ -34,13 +34,25 @@ impl Default for BodyLimit {
     }
 }
 
+/// Which connection a request goes on, as an extension of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Connection {
+    /// One that was kept open, where there is one.
+    #[default]
+    Pooled,
+    /// A new one, which is closed afterwards.
+    Fresh,
+}
+
 /// Enough for any error body or login answer.
 const SMALL_BODY: usize = 16 * 1024;
 /// Enough for a conversation with a long history.
 pub(crate) const CONVERSATION_BODY: usize = 1024 * 1024;
 /// Up to this, bodies are read freely; beyond, at most [`LARGE_BODIES`] at a time, which bounds our memory.
-const ORDINARY_BODY: usize = 64 * 1024;
-const LARGE_BODIES: usize = 4;
+const ORDINARY_BODY: usize = 16 * 1024;
+const LARGE_BODIES: usize = 2;
+/// Connections kept open while nobody needs them.
+const IDLE_CONNECTIONS: usize = 256;
 /// What a body that nobody needs is given to end.
 const UNNEEDED_BODY_WAIT: Duration = Duration::from_millis(100);
 
@@ -48,6 +60,8 @@ const UNNEEDED_BODY_WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Wire {
     client: reqwest::Client,
+    /// Keeps no connection open.
+    fresh: reqwest::Client,
     large_bodies: Arc<Semaphore>,
 }
 
@@ -57,6 +71,14 @@ impl Wire {
     /// # Errors
     /// An unusable proxy URL or CA file, or no TLS roots.
     pub fn new(settings: &config::Genesys, connect_timeout: Duration) -> Result<Self, String> {
+        Ok(Self {
+            client: Self::client(settings, connect_timeout, IDLE_CONNECTIONS)?,
+            fresh: Self::client(settings, connect_timeout, 0)?,
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+        })
+    }
+
+    fn client(settings: &config::Genesys, connect_timeout: Duration, idle: usize) -> Result<reqwest::Client, String> {
         let mut builder = reqwest::Client::builder()
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
@@ -66,7 +88,7 @@ impl Wire {
             .user_agent(concat!("hangup/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
-            .pool_max_idle_per_host(256)
+            .pool_max_idle_per_host(idle)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30));
         if let Some(proxy) = &settings.proxy {
@@ -85,14 +107,17 @@ impl Wire {
             })?;
             builder = builder.tls_certs_only(roots);
         }
-        let client = builder.build().map_err(|e| format!("no HTTP client: {}", Cause::of(&e)))?;
-        Ok(Self { client, large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)) })
+        builder.build().map_err(|e| format!("no HTTP client: {}", Cause::of(&e)))
     }
 
     async fn exchange(self, request: Request<Bytes>) -> Result<Response<Body>, CallError> {
         let limit = request.extensions().get::<BodyLimit>().copied().unwrap_or_default();
+        let client = match request.extensions().get::<Connection>() {
+            Some(Connection::Fresh) => &self.fresh,
+            Some(Connection::Pooled) | None => &self.client,
+        };
         let request = reqwest::Request::try_from(request).map_err(|e| classify(&e.without_url()))?;
-        let mut response = self.client.execute(request).await.map_err(|e| classify(&e.without_url()))?;
+        let mut response = client.execute(request).await.map_err(|e| classify(&e.without_url()))?;
         let mut head = Response::new(());
         *head.status_mut() = response.status();
         *head.headers_mut() = std::mem::take(response.headers_mut());

@@ -149,6 +149,8 @@ pub struct Call {
     pub(crate) context: Arc<Context>,
     /// Stamped by the authorize layer, anew for each attempt.
     pub(crate) token: Option<Arc<Token>>,
+    /// Sent on a connection of its own: one that was kept open has just been lost in the hand.
+    pub(crate) fresh_connection: bool,
 }
 
 impl Call {
@@ -160,7 +162,8 @@ impl Call {
         path: String,
         body: Bytes,
     ) -> Self {
-        Self { operation, rank, method, path: path.into(), body, context: Arc::clone(context), token: None }
+        let context = Arc::clone(context);
+        Self { operation, rank, method, path: path.into(), body, context, token: None, fresh_connection: false }
     }
 
     /// The seeds' `POST …/disconnect` with the body given (empty for none).

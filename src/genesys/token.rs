@@ -1,6 +1,6 @@
 //! The bearer token: what it is, and how those who need one get it without a lock.
 //!
-//! One writer task ([`writer`]) logs in and publishes; readers load the current state. Tokens have generations, so
+//! One writer task (`writer`) logs in and publishes; readers load the current state. Tokens have generations, so
 //! that a 401 invalidates exactly the token that met it.
 
 pub(crate) mod login;

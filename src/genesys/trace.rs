@@ -135,3 +135,15 @@ fn status_class(status: u16) -> &'static str {
         _ => "5xx",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_result_that_is_counted_from_zero() {
+        for status in 100..1000 {
+            assert!(ATTEMPT_RESULTS.contains(&status_class(status)), "{status}");
+        }
+    }
+}

@@ -10,9 +10,9 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Uri, header};
 use tower::Service;
 
-use super::answer::Answer;
+use super::answer::{Answer, BodyEnd};
 use super::error::{CallError, Cause};
-use super::exchange::{BodyLimit, CONVERSATION_BODY, Exchange};
+use super::exchange::{BodyLimit, CONVERSATION_BODY, Connection, Exchange};
 use super::request::Call;
 
 /// The API at its base URL.
@@ -62,7 +62,8 @@ impl Transport {
         } else {
             BodyLimit { bytes: CONVERSATION_BODY, success_needs_no_body: false }
         };
-        request.extension(limit).body(call.body.clone()).map_err(fits("the request fits no HTTP"))
+        let connection = if call.fresh_connection { Connection::Fresh } else { Connection::Pooled };
+        request.extension(limit).extension(connection).body(call.body.clone()).map_err(fits("the request fits no HTTP"))
     }
 }
 
@@ -83,20 +84,26 @@ impl Service<Call> for Transport {
         let exchange = self.exchange.call(request);
         Box::pin(async move {
             let mut answer = Answer::from_http(exchange.await?);
-            if !answer.status.is_success()
-                && let Some(token) = &call.token
-            {
+            if let Some(token) = &call.token {
                 // Some gateways echo what they were sent; callers must not see our token.
-                answer.body.bytes = without(answer.body.bytes, token.secret());
+                // What was not read to its end is not looked into.
+                if answer.body.end == BodyEnd::Complete {
+                    answer.body.bytes = without(answer.body.bytes, token.secret());
+                }
+                answer.correlation_id = answer.correlation_id.filter(|id| !contains(id.as_bytes(), token.secret()));
             }
             Ok(answer)
         })
     }
 }
 
+fn contains(text: &[u8], secret: &[u8]) -> bool {
+    !secret.is_empty() && text.windows(secret.len()).any(|w| w == secret)
+}
+
 /// The text with every occurrence of `secret` taken out.
 fn without(body: Bytes, secret: &[u8]) -> Bytes {
-    if secret.is_empty() || !body.windows(secret.len()).any(|w| w == secret) {
+    if !contains(&body, secret) {
         return body;
     }
     String::from_utf8_lossy(&body).replace(&*String::from_utf8_lossy(secret), "[token]").into()

@@ -117,6 +117,14 @@ impl Preferences {
     }
 }
 
+/// `Idempotency-Key`, taken as it is.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
+    let wrong = || Problem::new(Code::InvalidSelector, "Idempotency-Key must be 1 to 255 visible ASCII characters");
+    text.map(Some).ok_or_else(wrong)
+}
+
 /// Reads a body up to `limit` bytes, within `within`.
 pub(super) async fn body(headers: &HeaderMap, body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
     let too_large =

@@ -35,7 +35,14 @@ pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Re
         Err(refusal @ Refusal::Throttled(_)) => return Err(refusal.into()),
         Err(refusal) => {
             exchange.note(|note| note.code = Some("unauthenticated"));
-            let text = format!("send Authorization: Basic with the key's name and the key itself; {refusal}");
+            let text = match &refusal {
+                // Its own words tell of other headers than this door takes.
+                Refusal::Missing | Refusal::Malformed(_) => {
+                    "send Authorization: Basic with the key's name as user name and the key itself as password"
+                        .to_owned()
+                }
+                other => other.to_string(),
+            };
             let mut response = refuse(StatusCode::UNAUTHORIZED, "invalid_client", &text);
             let challenge = HeaderValue::from_static("Basic realm=\"hangup\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

@@ -1,18 +1,19 @@
 //! `POST /conversations/{conversationId}/participants/disconnect`: whoever matches a selector.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
 use futures_util::{StreamExt as _, stream};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
-use super::App;
 use super::answer::{fitting, json};
 use super::callers::{Refused, authenticate, demand, exchange};
 use super::input::{self, Preferences};
 use super::path::ConversationPath;
+use super::{App, internal};
 use crate::callers::{Guards, Permission};
 use crate::conversation::Conversation;
 use crate::disconnect::look::{Read, read};
@@ -20,7 +21,7 @@ use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Origin, Request as Mission, conversation_not_found, forbidden_participant};
 use crate::genesys::request::{Operation, Rank};
 use crate::ids::{ConversationId, ParticipantId};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::selector::{Selector, Target, TargetKey};
 
 /// Missions of one selector under way at once.
@@ -74,33 +75,17 @@ pub(super) async fn disconnect(
     if selector.tears_down() {
         demand(&who.caller, Permission::Teardown)?;
     }
-    let idempotency_key = idempotency_key(&parts.headers)?;
+    let idempotency_key = input::idempotency_key(&parts.headers)?;
     let preferences = Preferences::of(&parts.headers);
 
     let observing = dry_run || who.origin.observe || app.disconnector.observing();
     // Who only observes must not settle whom a later, real request goes to.
     let canonical = format!("{}{}", if observing { "observe " } else { "" }, selector.canonical());
     let key = TargetKey::new(Arc::clone(&who.origin.caller), cid, canonical, idempotency_key.filter(|_| !observing));
-    let targets = app.targets.targets(&key, resolve(&app, &who.origin, cid, &selector)).await?;
-
-    let results: Vec<(Target, Result<Settled, Problem>)> = stream::iter(targets.iter().cloned())
-        .map(|target| {
-            let mission = Mission {
-                // Whom the key is limited to was looked at when the targets were resolved.
-                origin: Origin { guards: None, ..who.origin.clone() },
-                conversation: cid,
-                participant: target.id,
-                reason: None,
-                cause: None,
-                wait: preferences.wait,
-                dry_run,
-            };
-            let app = app.clone();
-            async move { (target, app.carry_out(mission).await) }
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let order = Order { origin: who.origin, cid, selector, wait: preferences.wait, dry_run };
+    // In a task of its own: a caller that hangs up does not leave half of them in the conversation.
+    let task = app.tasks.spawn(carry_out(app.clone(), key, order));
+    let results = task.await.unwrap_or_else(|_| Err(internal()))?;
 
     let failed = results.iter().filter(|(_, result)| result.is_err()).count();
     if failed == results.len()
@@ -133,6 +118,30 @@ pub(super) async fn disconnect(
     let mut response = json(StatusCode::OK, &answer);
     preferences.stamp(&mut response, false);
     Ok(response)
+}
+
+/// What a caller wants done to whoever matches.
+struct Order {
+    origin: Origin,
+    cid: ConversationId,
+    selector: Selector,
+    wait: Option<Duration>,
+    dry_run: bool,
+}
+
+/// Settles whom the selector means, and carries out a mission for each.
+async fn carry_out(app: App, key: TargetKey, order: Order) -> Result<Vec<(Target, Result<Settled, Problem>)>, Problem> {
+    let Order { origin, cid, selector, wait, dry_run } = order;
+    let targets = app.targets.targets(&key, resolve(&app, &origin, cid, &selector)).await?;
+    let missions = targets.iter().cloned().map(|target| {
+        // Whom the key is limited to was looked at when the targets were resolved.
+        let origin = Origin { guards: None, ..origin.clone() };
+        let mission =
+            Mission { origin, conversation: cid, participant: target.id, reason: None, cause: None, wait, dry_run };
+        let app = app.clone();
+        async move { (target, app.carry_out(mission).await) }
+    });
+    Ok(stream::iter(missions).buffered(AT_ONCE).collect().await)
 }
 
 fn item<'a>(target: &'a Target, result: &'a Result<Settled, Problem>) -> Item<'a> {
@@ -181,12 +190,4 @@ pub(super) async fn conversation(
         Read::NotFound => Err(conversation_not_found(None)),
         Read::Hidden(problem) => Err(problem),
     }
-}
-
-/// `Idempotency-Key`, taken as it is.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
-    let wrong = || Problem::new(Code::InvalidSelector, "Idempotency-Key must be 1 to 255 visible ASCII characters");
-    text.map(Some).ok_or_else(wrong)
 }

@@ -49,7 +49,8 @@ pub(super) async fn disconnect(
                       one participant, name it in the path";
         return Err(Problem::new(Code::InvalidBody, detail).into());
     }
-    let settled = app.tear_down(Teardown { origin: who.origin, conversation, dry_run }).await?;
+    let idempotency_key = input::idempotency_key(&parts.headers)?.map(Into::into);
+    let settled = app.tear_down(Teardown { origin: who.origin, conversation, idempotency_key, dry_run }).await?;
     exchange.settled(&settled);
     Ok(json(
         StatusCode::OK,

@@ -181,6 +181,11 @@ impl Sandbox {
         self.tokens_store().revoke_all()
     }
 
+    /// Rotates the client's secret: the next login needs this one. Tokens granted before live on.
+    pub fn change_client_secret(&self, secret: &str) {
+        self.inner.client_secret.store(Arc::new(secret.into()));
+    }
+
     /// Every token that is remembered, oldest first, without its text.
     #[must_use]
     pub fn tokens(&self) -> Vec<TokenView> {

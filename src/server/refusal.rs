@@ -44,7 +44,7 @@ pub fn refusal_body(status: StatusCode) -> Vec<u8> {
     };
     let body = serde_json::json!({
         "ok": false,
-        "type": "about:blank",
+        "type": "urn:hangup:problem:invalid_request",
         "title": title,
         "status": status.as_u16(),
         "detail": detail,

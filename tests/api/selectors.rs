@@ -124,3 +124,22 @@ async fn teardown_must_be_meant_and_permitted() {
     service.settle().await;
     assert_eq!(service.post(&path).json(&json!({"all": true})).send().await.verdict(), "200 conversation_ended");
 }
+
+#[tokio::test]
+async fn a_repeated_teardown_sends_nothing() {
+    let service = Service::with(|c| {
+        c.auth.anonymous_permissions.0.push("teardown".to_owned());
+        c.sandbox.effect_delay = std::time::Duration::from_secs(30);
+    })
+    .await;
+    let path = format!("/conversations/{}/disconnect", service.conference.id);
+    for key in [None, Some("k1")] {
+        let tear_down = || {
+            let request = service.post(&path).json(&json!({"all": true}));
+            key.map_or(request, |_| service.post(&path).json(&json!({"all": true})).header("idempotency-key", "k1")).send()
+        };
+        let (first, repeat) = (tear_down().await, tear_down().await);
+        assert_eq!((first.verdict(), first.get("attempts")), ("200 disconnected".to_owned(), json!(1)), "{key:?}");
+        assert_eq!((repeat.verdict(), repeat.get("attempts")), ("200 disconnected".to_owned(), json!(0)), "{key:?}");
+    }
+}

@@ -53,7 +53,7 @@ async fn mistakes_are_named_with_the_key_and_the_remedy() {
         (record("expires = 2027-12-31T18:00:00"), "expires is no date"),
         (record("expires = 5"), "expires is no date"),
         (record("rate = \"5\""), "is no rate"),
-        (record("mode = \"off\""), "unknown variant"),
+        (record("mode = \"off\""), "is none of enforce, observe"),
         (record("purposes = []"), "purposes is empty"),
         (record("queue_ids = [\"sales\"]"), "queue_ids: \"sales\" is none"),
         (record("") + &record("").replace("ivr", "other"), "have the same sha256"),

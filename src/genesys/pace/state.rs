@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) throttled: u32,
     /// While set, those who waited are let through one by one: the next not before this moment.
     pub(super) spreading: Option<Instant>,
+    /// Longest time to a reset that an answer has told: about the length of a window.
+    window_length: Option<Duration>,
 }
 
 impl State {
@@ -52,6 +54,7 @@ impl State {
             line: Line::default(),
             throttled: 0,
             spreading: None,
+            window_length: None,
         }
     }
 
@@ -64,6 +67,7 @@ impl State {
             self.window = None;
             self.under_way = 0;
             self.throttled = 0;
+            self.window_length = None;
         }
     }
 
@@ -142,6 +146,7 @@ impl State {
     }
 
     fn take_rate_limit(&mut self, answer: &Answer, turn: Turn, now: Instant) {
+        self.window_length = self.window_length.max(answer.rate_limit.map(|limit| limit.reset));
         match (&mut self.window, answer.rate_limit) {
             (Some(window), Some(limit)) => window.update(limit, turn.given_at, now),
             (None, Some(limit)) => self.window = Some(Window::new(limit, turn.given_at, now)),
@@ -187,7 +192,8 @@ impl State {
         let opens_at = self.opens_at(settings)?.max(now);
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         let windows = self.window.map_or(0, |w| ahead / w.allowed.max(1));
-        Some(opens_at + USUAL_WINDOW.min(settings.max_pause) * windows + settings.spread * ahead)
+        let length = (self.window_length.unwrap_or(USUAL_WINDOW) + settings.reopen_margin).min(settings.max_pause);
+        Some(opens_at + length * windows + settings.spread * ahead)
     }
 
     /// When the driver has something to do without being told. Never now: what could be done now has been done, and the

@@ -211,6 +211,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn every_failure_is_of_a_kind_that_is_counted_from_zero() {
+        let why = String::new;
+        for failure in [
+            LoginFailure::Rejected(why()),
+            LoginFailure::Throttled(None),
+            LoginFailure::Unavailable(why()),
+            LoginFailure::Invalid(why()),
+            LoginFailure::Secret(why()),
+        ] {
+            assert!(LoginFailure::KINDS.contains(&failure.kind()), "{failure:?}");
+        }
+    }
+
+    #[test]
     fn absurd_grants_are_refused_without_quoting_them() {
         for (body, why) in [
             (r#"{"access_token":"canary","expires_in":0}"#, "expires_in"),

@@ -1,0 +1,82 @@
+//! Two instances behind a real HAProxy, one of which is killed.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::callers::{Traffic, until};
+use super::http::Caller;
+use super::service::Service;
+use super::stand::{Stand, target_in};
+use super::table::{Row, left_out};
+
+const TEST: &str = "haproxy::a_sigkill_of_one_of_two_instances_fails_nobody";
+
+struct Proxy(Child);
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn configuration(front: SocketAddr, one: &Service, two: &Service) -> String {
+    let server = |name: &str, service: &Service| {
+        format!("  server {name} {} check port {} inter 300ms fall 2 rise 1\n", service.addr, service.admin.port())
+    };
+    format!(
+        "defaults\n  mode http\n  timeout connect 1s\n  timeout client 30s\n  timeout server 15s\n  timeout queue 5s\n  \
+         retries 3\n  option redispatch 1\n  retry-on conn-failure empty-response response-timeout\n\
+         frontend callers\n  bind {front}\n  default_backend instances\n\
+         backend instances\n  balance roundrobin\n  option httpchk GET /readyz\n  http-check expect status 200\n{}{}",
+        server("one", one),
+        server("two", two)
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
+    if left_out(TEST) {
+        return;
+    }
+    if Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().is_err() {
+        println!("{TEST}: NOT HELD: there is no haproxy on this machine (Debian: apt-get install haproxy)");
+        return;
+    }
+    let stand = Stand::new();
+    let one = stand.start(stand.plan()).await;
+    let two = stand.start(stand.plan()).await;
+    let front = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    let file = one.directory.path().join("haproxy.cfg");
+    std::fs::write(&file, configuration(front, &one, &two)).expect("a file");
+    let mut proxy = Command::new("haproxy");
+    proxy.arg("-db").arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
+    let _proxy = Proxy(proxy.spawn().expect("haproxy starts"));
+    let mut first = Caller::new(front);
+    let up = until(Duration::from_secs(10), async || {
+        first.post(&stand.target().path()).await.is_ok_and(|a| a.status == 200)
+    });
+    assert!(up.await.is_some(), "haproxy does not serve");
+
+    let sandbox = stand.sandbox.clone();
+    let traffic = Traffic::start_with(Caller::new(front), 200, move || target_in(&sandbox));
+    sleep(Duration::from_secs(2)).await;
+    one.signal("KILL");
+    sleep(Duration::from_secs(3)).await;
+    let seen = traffic.end().await;
+    seen.none_failed();
+    assert!(stand.only_these_are_gone(&seen.gone()).await);
+    Row {
+        theme: "Leaving",
+        fault: "SIGKILL of one of two instances behind HAProxy, at 200 requests a second",
+        callers_see: "Nothing, where HAProxy retries (`retry-on conn-failure empty-response response-timeout`)",
+        figure: "0 failed requests; everybody who was reported gone is gone",
+        measured: format!("{} requests", seen.total()),
+        test: TEST,
+        long_half: true,
+    }
+    .write();
+}
