@@ -1,6 +1,7 @@
 //! Logs by `tracing`: JSON or human lines, written by a thread of their own that never blocks the service.
 
 mod gather;
+mod json;
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write};
@@ -15,6 +16,7 @@ use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::{LogFormat, Telemetry};
 use gather::Gather;
+use json::Json;
 
 /// Lines that may wait to be written; more are dropped and counted.
 const QUEUE: usize = 16 * 1024;
@@ -74,14 +76,7 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
     let dropped = writer.error_counter();
     let (filter, handle) = reload::Layer::new(levels(&settings.log_level)?);
     let layer = match settings.log_format {
-        LogFormat::Json => tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_timer(UtcTime::rfc_3339())
-            .with_writer(writer)
-            .boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer().event_format(Json).with_writer(writer).boxed(),
         LogFormat::Human => {
             let ansi = settings.log_target == "stdout" && std::io::stdout().is_terminal();
             let timer = UtcTime::rfc_3339();
