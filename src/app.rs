@@ -14,6 +14,7 @@ use tower::util::BoxCloneSyncService;
 use crate::audit::Audit;
 use crate::callers::proxies::TrustedProxies;
 use crate::callers::{Callers, browser};
+use crate::config::value::SensitiveUrl;
 use crate::config::{Config, ConfigError};
 use crate::disconnect::Disconnector;
 use crate::genesys::Client;
@@ -23,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
+use crate::telemetry::traces::Traces;
 
 pub use reload::{Reloaded, Reloader};
 
@@ -141,6 +143,7 @@ impl App {
         self.background.wait().await;
         // Nobody is left who could add to it.
         self.http.audit.close().await;
+        self.http.traces.close().await;
         tracing::info!(event = "stopped", "stopped");
     }
 }
@@ -177,6 +180,8 @@ impl Parts {
             targets: TargetSets::default(),
             metrics,
             audit: Audit::open(&config.audit).map_err(ConfigError)?,
+            traces: Traces::open(config.telemetry.otlp_endpoint.as_ref().map(SensitiveUrl::expose))
+                .map_err(ConfigError)?,
             connections: Arc::default(),
             log_dropped: OnceLock::new(),
             shutdown,

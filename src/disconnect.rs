@@ -30,6 +30,7 @@ use crate::genesys::context::Context;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::{InFlight, Metrics};
 use crate::problem::{Code, Problem};
+use crate::telemetry::traces::Parent;
 use confirm::Confirmer;
 use join::{Flights, Pilot, Role};
 use mission::{Last, Mission};
@@ -62,8 +63,8 @@ pub struct Origin {
     pub caller: Arc<str>,
     /// The request id that is answered.
     pub request_id: Arc<str>,
-    /// W3C trace context to pass on.
-    pub traceparent: Option<Arc<str>>,
+    /// The trace that upstream attempts belong to.
+    pub trace: Parent,
     /// Participants the caller's key is limited to.
     pub guards: Option<Arc<Guards>>,
     /// The caller's key only observes.
@@ -197,7 +198,7 @@ impl Disconnector {
         let reserve = settings.attempt_timeout.min(settings.deadline / 4);
         let context =
             Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), settings.deadline, reserve)
-                .with_traceparent(origin.traceparent.clone());
+                .with_trace(origin.trace.clone());
         Ok(Admission { context: Arc::new(context), _permit: permit, _counted: self.inner.metrics.in_flight() })
     }
 

@@ -46,6 +46,7 @@ use crate::problem::{Code, Problem};
 use crate::selector::TargetSets;
 use crate::server::ServeStats;
 use crate::shutdown::Shutdown;
+use crate::telemetry::traces::Traces;
 
 pub use docs::OPENAPI;
 
@@ -68,6 +69,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// Who disconnected whom.
     pub audit: Audit,
+    /// Where spans go.
+    pub traces: Traces,
     /// Connections of the callers' listener.
     pub connections: Arc<ServeStats>,
     /// Log lines that were dropped, where somebody has installed a log.

@@ -36,6 +36,8 @@ pub struct Problem {
     pub code: Code,
     /// What to do next.
     pub detail: String,
+    /// What was wrong, where `detail` does not say it; for the log alone.
+    pub cause: Option<Box<str>>,
     /// Whether somebody may have been hung up.
     pub effect: Effect,
     /// What the upstream said, if it was asked.
@@ -55,6 +57,7 @@ impl Problem {
         Self {
             code,
             detail: detail.into(),
+            cause: None,
             effect: Effect::None,
             upstream: None,
             retry_after: None,

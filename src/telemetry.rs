@@ -2,9 +2,11 @@
 
 mod gather;
 mod json;
+pub mod traces;
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write};
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -20,13 +22,15 @@ use json::Json;
 
 /// Lines that may wait to be written; more are dropped and counted.
 const QUEUE: usize = 16 * 1024;
+/// Longest wait at the end of the process for lines that have not been written.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Our dependencies' inner life is not ours to log, and could show what we keep to ourselves.
 const OTHERS: LevelFilter = LevelFilter::WARN;
 
 /// Must live until the last line: dropping it writes what waits.
 #[derive(Debug)]
 pub struct Guard {
-    _writer: WorkerGuard,
+    writer: Option<WorkerGuard>,
     dropped: ErrorCounter,
     levels: Levels,
 }
@@ -42,6 +46,21 @@ impl Guard {
     #[must_use]
     pub fn levels(&self) -> Levels {
         self.levels.clone()
+    }
+}
+
+impl Drop for Guard {
+    /// Writes what waits, for a bounded time: where nobody takes the lines, the appender's own guard waits for ever.
+    fn drop(&mut self) {
+        let writer = self.writer.take();
+        let (done, ended) = std::sync::mpsc::channel();
+        let dropping = std::thread::Builder::new().spawn(move || {
+            drop(writer);
+            let _ = done.send(());
+        });
+        if dropping.is_ok() {
+            let _ = ended.recv_timeout(LAST_WAIT);
+        }
     }
 }
 
@@ -84,7 +103,7 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
         }
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(|e| format!("no logs: {e}"))?;
-    Ok(Guard { _writer: guard, dropped, levels: Levels(handle) })
+    Ok(Guard { writer: Some(guard), dropped, levels: Levels(handle) })
 }
 
 /// The levels of a configured text: as it says for ourselves, and at most warnings of everybody else.

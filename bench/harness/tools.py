@@ -34,11 +34,12 @@ def provide(names, build):
     if any(name.startswith("envoy") for name in names):
         install_envoy()
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).absolute()
-    if build:
+    built = os.environ.get("HANGUP_BIN")
+    if build and not built:
         cargo(["build", "--release", "--locked", "--bin", "hangup"], ROOT, target)
     cargo(["build", "--release", "--locked"], ROOT / "bench" / "load", WORK / "load")
     return Programs(
-        hangup=target / "release/hangup",
+        hangup=Path(built) if built else target / "release/hangup",
         load=WORK / "load/release/hangup-load",
         envoy=next((WORK / "venv").glob("lib/python*/site-packages/envoy/_bin/envoy"), None),
         nginx=UNPACKED / "usr/sbin/nginx",

@@ -99,6 +99,10 @@ fn changed(before: &Config, after: &Config) -> Vec<String> {
     if secret(&before.genesys.client_secret) != secret(&after.genesys.client_secret) {
         keys.push("genesys.client_secret".to_owned());
     }
+    // Shown alike, and yet with other credentials in it.
+    if before.genesys.proxy != after.genesys.proxy && !keys.iter().any(|key| key == "genesys.proxy") {
+        keys.push("genesys.proxy".to_owned());
+    }
     keys
 }
 

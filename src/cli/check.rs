@@ -156,11 +156,6 @@ async fn show(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> 
 /// The configuration without anything that must not be shown. Its secrets are left out by their types.
 fn redacted(config: &Config) -> serde_json::Value {
     let mut shown = serde_json::to_value(config).unwrap_or_default();
-    if let Some(proxy) = shown.pointer_mut("/genesys/proxy")
-        && let Some((_, host)) = proxy.as_str().and_then(|url| url.rsplit_once('@'))
-    {
-        *proxy = format!("[credentials not shown]@{host}").into();
-    }
     // A secret that was put into another key by mistake is no less a secret.
     if let Some(secret) = &config.genesys.client_secret {
         hide(&mut shown, secret.expose_secret());

@@ -88,7 +88,10 @@ fn timeline(records: &[Record]) -> String {
                 record.time.clone(),
                 word(&record.caller),
                 record.door.clone(),
-                record.participant_id.clone().unwrap_or_else(|| "everybody".to_owned()),
+                record
+                    .participant_id
+                    .clone()
+                    .unwrap_or_else(|| if record.door == "teardown" { "everybody" } else { "-" }.to_owned()),
                 outcome(record),
                 word(&record.operation),
                 record.upstream_status.map_or_else(|| "-".to_owned(), |status| status.to_string()),

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::value::{List, Rate, address, duration};
+use super::value::{List, Rate, SensitiveUrl, address, duration};
 
 /// Declares a section: a struct of public members that refuses unknown keys.
 macro_rules! section {
@@ -104,7 +104,7 @@ section! {
         client_secret_file: Option<PathBuf>,
         scope: Option<String>,
         operation: OperationChoice,
-        proxy: Option<String>,
+        proxy: Option<SensitiveUrl>,
         ca_file: Option<PathBuf>,
         #[serde(with = "duration")]
         idle_timeout: Duration,
@@ -225,7 +225,7 @@ section! {
         log_format: LogFormat,
         log_level: String,
         log_target: String,
-        otlp_endpoint: Option<String>,
+        otlp_endpoint: Option<SensitiveUrl>,
     }
 }
 

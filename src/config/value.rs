@@ -72,6 +72,44 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
+/// A URL that may hold credentials: shown without them.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct SensitiveUrl(String);
+
+impl SensitiveUrl {
+    /// The whole URL, for whoever connects. Never show it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SensitiveUrl {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hide = |rest: &str| rest.rsplit_once('@').map(|(_, host)| host.to_owned());
+        match self.0.split_once("://") {
+            Some((scheme, rest)) => match hide(rest) {
+                Some(host) => write!(out, "{scheme}://[not shown]@{host}"),
+                None => out.write_str(&self.0),
+            },
+            None => out.write_str(&hide(&self.0).unwrap_or_else(|| self.0.clone())),
+        }
+    }
+}
+
+impl fmt::Debug for SensitiveUrl {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+impl Serialize for SensitiveUrl {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
 /// A rate such as `"5/s"` or `"300/m"`: so many in a second, minute or hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::telemetry::traces::Parent;
+
 /// Gives each context its place in line.
 static ORDER: AtomicU64 = AtomicU64::new(0);
 
@@ -16,8 +18,8 @@ pub struct Context {
     pub caller: Arc<str>,
     /// Our request id, for logs.
     pub request_id: Arc<str>,
-    /// W3C trace context to pass on, when the caller sent or we made one.
-    pub traceparent: Option<Arc<str>>,
+    /// The trace that upstream attempts belong to.
+    pub trace: Parent,
     /// The absolute end of all calls.
     pub deadline: Instant,
     /// Kept back at the end for one look once an attempt had an unknown effect.
@@ -35,7 +37,7 @@ impl Context {
         Self {
             caller,
             request_id,
-            traceparent: None,
+            trace: Parent::default(),
             deadline: Instant::now() + deadline,
             reserve,
             order: ORDER.fetch_add(1, Ordering::Relaxed),
@@ -44,10 +46,10 @@ impl Context {
         }
     }
 
-    /// Passes a W3C trace context on to the upstream.
+    /// Puts upstream attempts below this, and passes the trace context on to the upstream.
     #[must_use]
-    pub fn with_traceparent(mut self, traceparent: Option<Arc<str>>) -> Self {
-        self.traceparent = traceparent;
+    pub fn with_trace(mut self, trace: Parent) -> Self {
+        self.trace = trace;
         self
     }
 

@@ -149,6 +149,8 @@ pub struct Call {
     pub(crate) context: Arc<Context>,
     /// Stamped by the authorize layer, anew for each attempt.
     pub(crate) token: Option<Arc<Token>>,
+    /// Stamped by the trace layer: the attempt's own place in the trace.
+    pub(crate) traceparent: Option<Arc<str>>,
     /// Sent on a connection of its own: one that was kept open has just been lost in the hand.
     pub(crate) fresh_connection: bool,
 }
@@ -163,7 +165,17 @@ impl Call {
         body: Bytes,
     ) -> Self {
         let context = Arc::clone(context);
-        Self { operation, rank, method, path: path.into(), body, context, token: None, fresh_connection: false }
+        Self {
+            operation,
+            rank,
+            method,
+            path: path.into(),
+            body,
+            context,
+            token: None,
+            traceparent: None,
+            fresh_connection: false,
+        }
     }
 
     /// The seeds' `POST …/disconnect` with the body given (empty for none).

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -12,6 +13,7 @@ use super::answer::Answer;
 use super::error::CallError;
 use super::request::Call;
 use crate::metrics::Metrics;
+use crate::telemetry::traces::Span;
 
 /// Sees every attempt, just before and after the transport.
 #[derive(Debug, Clone)]
@@ -54,15 +56,17 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: Call) -> Self::Future {
+    fn call(&mut self, mut call: Call) -> Self::Future {
         if call.operation.disconnects() {
             call.context.count_attempt();
         }
         let (operation, context) = (call.operation, Arc::clone(&call.context));
+        let span = span(&call);
+        call.traceparent = span.traceparent().or_else(|| context.trace.traceparent.clone());
         let metrics = Arc::clone(&self.metrics);
         let inner = self.inner.call(call);
         Box::pin(async move {
-            let mut record = Record { metrics, operation, started: Instant::now(), result: "cut_off" };
+            let mut record = Record { metrics, operation, started: Instant::now(), result: "cut_off", span };
             let outcome = inner.await;
             record.result = match &outcome {
                 Ok(answer) => status_class(answer.status.as_u16()),
@@ -70,6 +74,12 @@ where
                 Err(CallError::ConnectionLost(_)) => "connection_lost",
                 Err(_) => "broken_answer",
             };
+            if let Ok(answer) = &outcome
+                && record.span.is_exported()
+            {
+                record.span.set("http.response.status_code", Some(i64::from(answer.status.as_u16())));
+                record.span.set("hangup.correlation_id", answer.correlation_id.clone());
+            }
             match &outcome {
                 Ok(answer) => tracing::debug!(
                     event = "upstream_attempt",
@@ -90,17 +100,36 @@ where
     }
 }
 
+/// The span of one attempt, below the request that it is made for.
+fn span(call: &Call) -> Span {
+    let trace = &call.context.trace;
+    trace.traces.span(SpanKind::Client, trace.traceparent.as_deref(), || {
+        let attributes = vec![
+            ("http.request.method", call.method.as_str().to_owned().into()),
+            ("url.path", call.path.to_string().into()),
+            ("hangup.operation", call.operation.name().into()),
+            ("hangup.request_id", call.context.request_id.to_string().into()),
+        ];
+        (format!("{} {}", call.method, call.operation.name()), attributes)
+    })
+}
+
 /// Counts the attempt when it ends, also when it is cut off by its time-out.
 struct Record {
     metrics: Arc<Metrics>,
     operation: super::request::Operation,
     started: Instant,
     result: &'static str,
+    span: Span,
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
         self.metrics.upstream_attempt(self.operation, self.result, self.started.elapsed());
+        // For a client, each refusal is an error of the call.
+        if self.result != "2xx" {
+            self.span.failed(self.result);
+        }
     }
 }
 

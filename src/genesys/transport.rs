@@ -54,7 +54,7 @@ impl Transport {
         if !call.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        if let Some(traceparent) = &call.context.traceparent {
+        if let Some(traceparent) = &call.traceparent {
             request = request.header("traceparent", &**traceparent);
         }
         let limit = if call.operation.disconnects() {

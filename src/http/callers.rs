@@ -34,7 +34,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
     let origin = Origin {
         caller: caller.name().clone(),
         request_id: exchange.request_id.clone(),
-        traceparent: exchange.traceparent.clone(),
+        trace: exchange.trace.clone(),
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
         trail: exchange.trail.clone(),

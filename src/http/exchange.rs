@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 
 use super::App;
@@ -17,6 +18,7 @@ use super::upstream_form;
 use crate::audit::Trail;
 use crate::disconnect::outcome::Settled;
 use crate::server::Peer;
+use crate::telemetry::traces::{Parent, Span};
 
 const REQUEST_ID: &str = "x-request-id";
 const CORRELATION_ID: &str = "inin-correlation-id";
@@ -32,8 +34,8 @@ pub(super) struct Exchange {
     pub(super) request_id: Arc<str>,
     /// `ININ-Correlation-Id` that the caller sent.
     pub(super) correlation_id: Option<Arc<str>>,
-    /// W3C trace context, taken over.
-    pub(super) traceparent: Option<Arc<str>>,
+    /// The trace that the upstream attempts of this request belong to: our span's, or the caller's as it is.
+    pub(super) trace: Parent,
     /// The caller's address, behind the proxies that are trusted.
     pub(super) addr: IpAddr,
     /// What the request leaves in the audit.
@@ -51,6 +53,7 @@ pub(super) struct Note {
     pub(super) code: Option<&'static str>,
     pub(super) attempts: Option<u32>,
     pub(super) upstream_status: Option<u16>,
+    pub(super) upstream_code: Option<String>,
     pub(super) correlation_id: Option<String>,
     pub(super) cause: Option<String>,
 }
@@ -61,7 +64,7 @@ impl Exchange {
         Self {
             request_id: uuid::Uuid::new_v4().to_string().into(),
             correlation_id: None,
-            traceparent: None,
+            trace: Parent::default(),
             addr: IpAddr::from([127, 0, 0, 1]),
             trail: Trail::default(),
             note: Arc::default(),
@@ -85,7 +88,7 @@ impl Exchange {
 
     /// The trace this request belongs to.
     pub(super) fn trace_id(&self) -> Option<&str> {
-        self.traceparent.as_deref().and_then(|t| t.get(3..35))
+        self.trace.traceparent.as_deref().and_then(|t| t.get(3..35))
     }
 
     /// Adds to the line about this request.
@@ -116,12 +119,14 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let mut exchange = Exchange {
         request_id: taken_over(headers, REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
         correlation_id: taken_over(headers, CORRELATION_ID),
-        traceparent: traceparent(headers),
+        trace: Parent { traces: app.traces.clone(), traceparent: traceparent(headers) },
         addr: app.proxies.caller_addr(headers, peer),
         trail: Trail::default(),
         note: Arc::default(),
     };
     let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    let span = span(&exchange, request.method(), request.uri(), route);
+    exchange.trace.traceparent = span.traceparent().or(exchange.trace.traceparent.take());
     audited::begin(&app.audit, &mut exchange, route, request.method(), request.uri().path());
     let mut line = Line {
         app: app.clone(),
@@ -130,6 +135,7 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
         method: request.method().clone(),
         started: Instant::now(),
         status: None,
+        span,
     };
     let accept = accept_of(request.headers());
     let drop_in = is_drop_in(request.uri().path());
@@ -148,14 +154,56 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
             note.attempts = note.attempts.or((problem.attempts > 0).then_some(problem.attempts));
             if let Some(upstream) = problem.upstream {
                 note.upstream_status = Some(upstream.status);
+                note.upstream_code = upstream.code;
                 note.correlation_id = upstream.correlation_id.or(note.correlation_id.take());
             }
-            note.cause = Some(problem.detail);
+            note.cause = Some(problem.cause.map_or(problem.detail, String::from));
         });
     }
     line.stamp(response.headers_mut());
     line.status = Some(response.status().as_u16());
     response
+}
+
+/// The span of a request, named and attributed by the semantic conventions. Probes have none.
+fn span(exchange: &Exchange, method: &Method, uri: &Uri, route: &'static str) -> Span {
+    if is_probe(route) {
+        return Span::none();
+    }
+    exchange.trace.traces.span(SpanKind::Server, exchange.trace.traceparent.as_deref(), || {
+        let attributes = vec![
+            ("http.request.method", method.as_str().to_owned().into()),
+            ("http.route", route.into()),
+            ("url.path", uri.path().to_owned().into()),
+            ("url.scheme", uri.scheme_str().unwrap_or("http").to_owned().into()),
+            ("client.address", exchange.addr.to_string().into()),
+            ("hangup.request_id", exchange.request_id.to_string().into()),
+        ];
+        (format!("{method} {route}"), attributes)
+    })
+}
+
+/// Adds to the span what became of the request.
+fn tell(span: &mut Span, note: &Note, status: u16) {
+    if !span.is_exported() {
+        return;
+    }
+    span.set("http.response.status_code", Some(i64::from(status)));
+    span.set("hangup.caller", note.caller.as_deref().map(str::to_owned));
+    span.set("hangup.conversation_id", note.conversation.clone());
+    span.set("hangup.participant_id", note.participant.clone());
+    span.set("hangup.outcome", note.outcome);
+    span.set("hangup.code", note.code);
+    span.set("hangup.correlation_id", note.correlation_id.clone());
+    // For a server, a caller's mistake is no error.
+    if status >= 500 {
+        span.failed(note.code.unwrap_or("internal"));
+    }
+}
+
+/// Probes come every second or so and say nothing new.
+fn is_probe(route: &str) -> bool {
+    matches!(route, "/livez" | "/readyz" | "/metrics")
 }
 
 /// Whether errors are told in the upstream's form.
@@ -176,6 +224,7 @@ struct Line {
     method: Method,
     started: Instant,
     status: Option<u16>,
+    span: Span,
 }
 
 impl Line {
@@ -201,9 +250,10 @@ impl Drop for Line {
         let duration = self.started.elapsed();
         let status = self.status.unwrap_or(CALLER_GONE);
         self.app.metrics.request(self.route, status, duration);
-        let note = self.exchange.note.lock().unwrap_or_else(PoisonError::into_inner);
-        // Probes come every second or so and say nothing new.
-        if matches!(self.route, "/livez" | "/readyz" | "/metrics") && status < 400 {
+        let notes = Arc::clone(&self.exchange.note);
+        let note = notes.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(&mut self.span, &note, status);
+        if is_probe(self.route) && status < 400 {
             return;
         }
         tracing::info!(
@@ -211,6 +261,7 @@ impl Drop for Line {
             status, caller = note.caller.as_deref(), caller_addr = %self.exchange.addr,
             conversation_id = note.conversation.as_deref(), participant_id = note.participant.as_deref(),
             outcome = note.outcome, code = note.code, attempts = note.attempts, upstream_status = note.upstream_status,
+            upstream_code = note.upstream_code.as_deref(),
             correlation_id = note.correlation_id.as_deref(), cause = note.cause.as_deref(),
             trace_id = self.exchange.trace_id(),
             duration_ms = duration.as_secs_f64() * 1000.0, "request"

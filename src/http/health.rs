@@ -40,6 +40,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Response {
         audit: app.audit.stats(),
         callers: app.callers.stats(),
         connections: Some(&app.connections),
+        spans_lost: app.traces.lost(),
         log_dropped: app.log_dropped.get().map_or(0, ErrorCounter::dropped_lines),
     };
     let text = app.metrics.text(app.disconnector.client(), &readings);

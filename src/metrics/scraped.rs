@@ -20,6 +20,8 @@ pub struct Readings<'a> {
     pub callers: CallerStats,
     /// Of the callers' listener.
     pub connections: Option<&'a ServeStats>,
+    /// Spans that the collector did not take.
+    pub spans_lost: u64,
     /// Log lines dropped.
     pub log_dropped: usize,
 }
@@ -42,6 +44,7 @@ pub(super) struct Scraped {
     connections_cut: Counter,
     heads_refused: Counter,
     tls_failures: Counter,
+    spans_lost: Counter,
 }
 
 impl Scraped {
@@ -63,6 +66,7 @@ impl Scraped {
             counter("connections_cut", "Connections cut because a head came, or an answer was taken, too slowly");
         let heads_refused = counter("heads_refused", "Request heads that could not be read");
         let tls_failures = counter("tls_failures", "TLS handshakes of callers that failed");
+        let spans_lost = counter("trace_spans_lost", "Spans that the collector of traces did not take");
         let mut gauge = |name: &str, help: &str| add(r, name, help, Gauge::default());
         Self {
             audit_failures,
@@ -81,6 +85,7 @@ impl Scraped {
             connections_cut,
             heads_refused,
             tls_failures,
+            spans_lost,
         }
     }
 
@@ -92,6 +97,7 @@ impl Scraped {
         set(&self.audit_records, audit.written);
         set(&self.audit_suppressed, audit.suppressed);
         self.audit_failing.set(audit.failing.into());
+        set(&self.spans_lost, readings.spans_lost);
         self.log_dropped.set(gauge(readings.log_dropped));
         self.keys.set(gauge(callers.keys));
         set(&self.keys_reloads, callers.key_reloads);

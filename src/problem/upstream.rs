@@ -64,6 +64,14 @@ impl Problem {
 
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
+        // The detail says what to do; what was wrong is for the log.
+        let cause = error.to_string().into_boxed_str();
+        Self { cause: Some(cause), ..Self::of_call(error) }
+    }
+}
+
+impl Problem {
+    fn of_call(error: CallError) -> Self {
         let rejected = |detail: String, pause: Duration| {
             Self::new(Code::UpstreamRejectedCredentials, detail).retry_after(pause.max(SOON))
         };

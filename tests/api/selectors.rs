@@ -136,7 +136,8 @@ async fn a_repeated_teardown_sends_nothing() {
     for key in [None, Some("k1")] {
         let tear_down = || {
             let request = service.post(&path).json(&json!({"all": true}));
-            key.map_or(request, |_| service.post(&path).json(&json!({"all": true})).header("idempotency-key", "k1")).send()
+            key.map_or(request, |_| service.post(&path).json(&json!({"all": true})).header("idempotency-key", "k1"))
+                .send()
         };
         let (first, repeat) = (tear_down().await, tear_down().await);
         assert_eq!((first.verdict(), first.get("attempts")), ("200 disconnected".to_owned(), json!(1)), "{key:?}");

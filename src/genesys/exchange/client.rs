@@ -54,7 +54,7 @@ impl Client {
     ) -> Result<Self, String> {
         match &settings.proxy {
             None => Ok(Self::Direct(direct(settings, tls, connect_timeout, idle))),
-            Some(proxy) => proxied(settings, proxy, tls, connect_timeout, idle).map(Self::Proxied),
+            Some(proxy) => proxied(settings, proxy.expose(), tls, connect_timeout, idle).map(Self::Proxied),
         }
     }
 }

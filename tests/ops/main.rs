@@ -1,0 +1,10 @@
+//! How the real binary is operated: audit, reload, logs, checks. A process of its own, over real sockets.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
+
+mod audit;
+mod canary;
+mod check;
+mod harness;
+mod logs;
+mod reload;
+mod traces;
