@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Builder;
 
 use crate::config::{Config, Surface};
 use crate::ids::{ConversationId, ParticipantId};
@@ -176,10 +177,14 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
+/// More workers than this win nothing: one carries thousands of disconnects a second, and an org allows some five.
+const MOST_WORKERS: usize = 4;
+
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Failure::failed(format!("the runtime does not start: {e}")))?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // With one core a second thread would only cost switches between the two.
+    let mut builder = if cores == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    builder.worker_threads(cores.min(MOST_WORKERS)).enable_all();
+    let runtime = builder.build().map_err(|e| Failure::failed(format!("the runtime does not start: {e}")))?;
     runtime.block_on(command)
 }

@@ -215,14 +215,15 @@ impl Disconnector {
         outcome
     }
 
+    /// The ways that few missions go are boxed, so that the others need no memory for them.
     async fn carry_through(&self, request: &Request) -> Result<Settled, Problem> {
         if request.dry_run || request.origin.observe || self.observing() {
-            return self.observe(request).await;
+            return Box::pin(self.observe(request)).await;
         }
         let mut admission = None;
         if let Some(guards) = request.origin.guards.as_deref() {
             let admitted = self.admit(&request.origin)?;
-            if let Some(settled) = self.guard(request, guards, &admitted.context).await? {
+            if let Some(settled) = Box::pin(self.guard(request, guards, &admitted.context)).await? {
                 return Ok(settled);
             }
             admission = Some(admitted);
@@ -257,7 +258,7 @@ impl Disconnector {
         };
         let (result, sent) = match context {
             Err(problem) => (Err(problem), false),
-            Ok(context) if pilot.accepted_recently => (self.repeat(request, &context).await, false),
+            Ok(context) if pilot.accepted_recently => (Box::pin(self.repeat(request, &context)).await, false),
             Ok(context) => {
                 self.inner.client.deposit();
                 let mut mission = Mission {

@@ -115,7 +115,8 @@ impl App {
         let pending = origin.trail.begin(&asked);
         let work = {
             let (disconnector, mission) = (disconnector.clone(), mission.clone());
-            async move { disconnector.disconnect(&mission).await }
+            // Boxed: it is large, and would be moved several times until it runs.
+            Box::pin(async move { disconnector.disconnect(&mission).await })
         };
         self.in_its_own_task(&asked, &origin, pending, work).await
     }

@@ -1,5 +1,7 @@
 //! Logs by `tracing`: JSON or human lines, written by a thread of their own that never blocks the service.
 
+mod gather;
+mod json;
 pub mod traces;
 
 use std::fs::OpenOptions;
@@ -15,6 +17,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::{LogFormat, Telemetry};
+use gather::Gather;
+use json::Json;
 
 /// Lines that may wait to be written; more are dropped and counted.
 const QUEUE: usize = 16 * 1024;
@@ -86,21 +90,15 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
             format!("telemetry.log_target = \"{path}\": cannot be opened ({e}); name a file that can be written, or \"stdout\"")
         })?),
     };
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).finish(target);
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).finish(Gather::new(target));
     let dropped = writer.error_counter();
     let (filter, handle) = reload::Layer::new(levels(&settings.log_level)?);
-    let timer = UtcTime::rfc_3339();
     let layer = match settings.log_format {
-        LogFormat::Json => tracing_subscriber::fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .with_timer(timer)
-            .with_writer(writer)
-            .boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer().event_format(Json).with_writer(writer).boxed(),
         LogFormat::Human => {
             let ansi = settings.log_target == "stdout" && std::io::stdout().is_terminal();
+            let timer = UtcTime::rfc_3339();
             tracing_subscriber::fmt::layer().with_ansi(ansi).with_timer(timer).with_writer(writer).boxed()
         }
     };

@@ -40,17 +40,17 @@ impl File {
         self.open().map(|_| ())
     }
 
-    /// Appends one line, whole or not at all. After a failure the path is opened anew with the next line.
-    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let (max_size, size) = (self.max_size, line.len() as u64);
+    /// Appends whole lines, all or none. After a failure the path is opened anew with the next line.
+    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let (max_size, size) = (self.max_size, lines.len() as u64);
         let open = self.open()?;
         if open.regular && open.len > 0 && open.len.saturating_add(size) > max_size {
             self.rotate();
         }
         let open = self.open()?;
         let written = if open.torn { open.file.write_all(b"\n") } else { Ok(()) };
-        if let Err(error) = written.and_then(|()| open.file.write_all(line)) {
-            // What is there of the line goes away, so that no reader meets half of one.
+        if let Err(error) = written.and_then(|()| open.file.write_all(lines)) {
+            // What is there of them goes away, so that no reader meets half of one.
             open.torn = open.file.set_len(open.len).is_err();
             if !open.torn || !open.regular {
                 self.open = None;

@@ -16,14 +16,27 @@ use crate::config::{self, Fsync};
 
 /// How often the disk is forced with `fsync = "interval"`, and how often an episode of failures is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Records written between two looks at the clock.
+/// Records written at once, and between two looks at the clock.
 const BATCH: usize = 256;
+/// A record that comes alone is written at once; then what comes is gathered for so long, so that under load neither waking
+/// the thread nor writing is paid for each. Not with `fsync = "always"`, where each is to be on the disk as soon as can be.
+const MOMENT: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) enum Message {
     Record(Box<Record>),
     Reopen,
     Close(oneshot::Sender<()>),
+}
+
+/// What was taken from the queue.
+enum Batch {
+    /// All that was there.
+    All,
+    /// As much as is written at once; there may be more.
+    More,
+    /// The last message; this one is to be told.
+    Last(oneshot::Sender<()>),
 }
 
 #[derive(Debug)]
@@ -37,6 +50,8 @@ pub(super) struct Writer {
     target: Target,
     fsync: Fsync,
     health: Arc<Health>,
+    /// Records on their way, a line each.
+    lines: Vec<u8>,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
@@ -47,7 +62,7 @@ impl Writer {
             "stdout" => Target::Stdout,
             path => Target::File(File::new(path.into(), settings.max_size.as_u64(), settings.keep)),
         };
-        Self { target, fsync: settings.fsync, health, unsynced: None }
+        Self { target, fsync: settings.fsync, health, lines: Vec::new(), unsynced: None }
     }
 
     /// Writes until it is told to close, or everybody who could send has gone.
@@ -60,11 +75,16 @@ impl Writer {
             };
             match message {
                 Ok(message) => {
-                    if let Some(done) = self.take_batch(message, &queue) {
+                    let batch = self.take_batch(message, &queue);
+                    if let Batch::Last(done) = batch {
                         // From here on, who still sends is told that nobody listens.
                         drop(queue);
                         let _ = done.send(());
                         return;
+                    }
+                    if matches!(batch, Batch::All) && self.fsync != Fsync::Always {
+                        #[expect(clippy::disallowed_methods, reason = "a thread of its own, which is no worker")]
+                        std::thread::sleep(MOMENT);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -88,49 +108,83 @@ impl Writer {
         sync.or_else(|| self.health.failing.load(Ordering::Relaxed).then_some(INTERVAL))
     }
 
-    /// Takes this message and what else has come. Gives whom to tell, when it was the last.
-    fn take_batch(&mut self, first: Message, queue: &Receiver<Message>) -> Option<oneshot::Sender<()>> {
+    /// Takes this message and what else has come.
+    fn take_batch(&mut self, first: Message, queue: &Receiver<Message>) -> Batch {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(message) = next {
             match message {
-                Message::Record(record) => self.write(&record),
-                Message::Reopen => self.reopen(),
+                Message::Record(record) => self.add(&record),
+                Message::Reopen => {
+                    self.write();
+                    self.reopen();
+                }
                 Message::Close(done) => {
+                    self.write();
                     self.sync();
-                    return Some(done);
+                    return Batch::Last(done);
                 }
             }
             taken += 1;
             // Nothing is taken out of the queue that is not written.
             next = if taken < BATCH { queue.try_recv().ok() } else { None };
         }
-        None
+        self.write();
+        if taken < BATCH { Batch::All } else { Batch::More }
     }
 
-    fn write(&mut self, record: &Record) {
-        let written = serde_json::to_vec(record).map_err(io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            match &mut self.target {
-                Target::Stdout => {
-                    let mut out = io::stdout().lock();
-                    out.write_all(&line).and_then(|()| out.flush())
-                }
-                Target::File(file) => file.append(&line),
+    /// Adds a record to the lines to be written.
+    fn add(&mut self, record: &Record) {
+        let before = self.lines.len();
+        match serde_json::to_writer(&mut self.lines, record) {
+            Ok(()) => self.lines.push(b'\n'),
+            Err(cause) => {
+                self.lines.truncate(before);
+                self.health.failed(&cause.to_string());
             }
-        });
-        match written {
-            Ok(()) => {
-                self.health.written.fetch_add(1, Ordering::Relaxed);
-                self.unsynced.get_or_insert_with(Instant::now);
-            }
-            Err(cause) => self.health.failed(&cause.to_string()),
         }
-        if let Target::File(file) = &mut self.target
-            && let Some(cause) = file.rotation_trouble()
-        {
+    }
+
+    /// Writes the lines at once; where that fails, one by one, so that as many as can be are kept.
+    fn write(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        let of = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if !lines.is_empty() {
+            match self.append(&lines) {
+                Ok(()) => self.written(of(&lines)),
+                Err(cause) if of(&lines) == 1 => self.health.failed(&cause.to_string()),
+                Err(_) => {
+                    for line in lines.split_inclusive(|byte| *byte == b'\n') {
+                        match self.append(line) {
+                            Ok(()) => self.written(1),
+                            Err(cause) => self.health.failed(&cause.to_string()),
+                        }
+                    }
+                }
+            }
+        }
+        self.lines = lines;
+        self.lines.clear();
+    }
+
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let file = match &mut self.target {
+            Target::File(file) => file,
+            Target::Stdout => {
+                let mut out = io::stdout().lock();
+                return out.write_all(lines).and_then(|()| out.flush());
+            }
+        };
+        let appended = file.append(lines);
+        if let Some(cause) = file.rotation_trouble() {
             self.health.trouble(&cause);
         }
+        appended
+    }
+
+    fn written(&mut self, records: u64) {
+        self.health.written.fetch_add(records, Ordering::Relaxed);
+        self.unsynced.get_or_insert_with(Instant::now);
     }
 
     fn sync(&mut self) {

@@ -127,7 +127,7 @@ impl Disconnector {
             }
             (None, Confirm::Never) => return Ok(settled),
         };
-        let shown = self.watch(request, wait).await;
+        let shown = Box::pin(self.watch(request, wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
         Ok(match shown {

@@ -60,16 +60,16 @@ enum Sent {
 }
 
 impl Mission<'_> {
-    /// Carries the mission through.
+    /// Carries the mission through. What few missions need is boxed, so that the others need no memory for it.
     pub(super) async fn run(&mut self) -> Result<Settled, Problem> {
         let settled = match self.send().await {
             Ok(Sent::Done(way)) => Ok(self.done(way)),
-            Ok(Sent::Refused(refusal)) => self.look_into(refusal).await,
+            Ok(Sent::Refused(refusal)) => Box::pin(self.look_into(refusal)).await,
             Err(problem) => Err(problem),
         };
         match settled {
             // Somebody may have been hung up unheard: one look, in the time that was kept back for it.
-            Err(problem) if self.context.effect_unknown() => self.look_after(problem).await,
+            Err(problem) if self.context.effect_unknown() => Box::pin(self.look_after(problem)).await,
             other => other,
         }
     }

@@ -1,6 +1,8 @@
-//! The wire: one HTTP exchange by reqwest, its body read up to a cap. The login and the API share it.
+//! The wire: one HTTP exchange, its body read up to a cap. The login and the API share it.
 
-use std::error::Error as _;
+mod client;
+
+use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,14 +11,17 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
 use tower::util::BoxCloneSyncService;
 
 use super::answer::{Body, BodyEnd};
 use super::error::{CallError, Cause};
 use crate::config;
+use client::Client;
 
-/// Any service that does one HTTP exchange: reqwest over sockets, or a router in the same process in tests.
+/// Any service that does one HTTP exchange: HTTP over sockets, or a router in the same process in tests.
 pub type Exchange = BoxCloneSyncService<Request<Bytes>, Response<Body>, CallError>;
 
 /// How much of the body a caller of the exchange wants, as an extension of the request.
@@ -56,106 +61,102 @@ const IDLE_CONNECTIONS: usize = 256;
 /// What a body that nobody needs is given to end.
 const UNNEEDED_BODY_WAIT: Duration = Duration::from_millis(100);
 
-/// The reqwest client as an [`Exchange`].
+/// HTTP over sockets as an [`Exchange`].
 #[derive(Debug, Clone)]
-pub struct Wire {
-    client: reqwest::Client,
+pub struct Wire(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    pooled: Client,
     /// Keeps no connection open.
-    fresh: reqwest::Client,
-    large_bodies: Arc<Semaphore>,
+    fresh: Client,
+    large_bodies: Semaphore,
 }
 
 impl Wire {
-    /// Makes the client: no redirects, no retries, no proxy but the configured one, bounded idle connections.
+    /// Makes the clients: no redirects, no retries, no proxy but the configured one, bounded idle connections.
     ///
     /// # Errors
     /// An unusable proxy URL or CA file, or no TLS roots.
     pub fn new(settings: &config::Genesys, connect_timeout: Duration) -> Result<Self, String> {
-        Ok(Self {
-            client: Self::client(settings, connect_timeout, IDLE_CONNECTIONS)?,
-            fresh: Self::client(settings, connect_timeout, 0)?,
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
-        })
+        let tls = client::tls(settings)?;
+        Ok(Self(Arc::new(Shared {
+            pooled: Client::new(settings, &tls, connect_timeout, IDLE_CONNECTIONS)?,
+            fresh: Client::new(settings, &tls, connect_timeout, 0)?,
+            large_bodies: Semaphore::new(LARGE_BODIES),
+        })))
     }
+}
 
-    fn client(settings: &config::Genesys, connect_timeout: Duration, idle: usize) -> Result<reqwest::Client, String> {
-        let mut builder = reqwest::Client::builder()
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .user_agent(concat!("hangup/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(settings.idle_timeout)
-            .pool_max_idle_per_host(idle)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(30));
-        if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.expose()).map_err(|e| {
-                format!("genesys.proxy: no usable proxy URL ({}); write it as \"http://host:port\"", e.without_url())
-            })?;
-            builder = builder.proxy(proxy);
-        }
-        if let Some(path) = &settings.ca_file {
-            let pem = std::fs::read(path).map_err(|e| {
-                format!("genesys.ca_file = \"{}\": cannot be read ({e}); check the path", path.display())
-            })?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem).ok().filter(|roots| !roots.is_empty());
-            let roots = roots.ok_or_else(|| {
-                format!("genesys.ca_file = \"{}\": holds no PEM certificate; give the CA's certificate", path.display())
-            })?;
-            builder = builder.tls_certs_only(roots);
-        }
-        builder.build().map_err(|e| format!("no HTTP client: {}", Cause::of(&e)))
-    }
-
-    async fn exchange(self, request: Request<Bytes>) -> Result<Response<Body>, CallError> {
+impl Shared {
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, CallError> {
         let limit = request.extensions().get::<BodyLimit>().copied().unwrap_or_default();
         let client = match request.extensions().get::<Connection>() {
             Some(Connection::Fresh) => &self.fresh,
-            Some(Connection::Pooled) | None => &self.client,
+            Some(Connection::Pooled) | None => &self.pooled,
         };
-        let request = reqwest::Request::try_from(request).map_err(|e| classify(&e.without_url()))?;
-        let mut response = client.execute(request).await.map_err(|e| classify(&e.without_url()))?;
-        let mut head = Response::new(());
-        *head.status_mut() = response.status();
-        *head.headers_mut() = std::mem::take(response.headers_mut());
-        let success = response.status().is_success();
-        let reading = self.read(response, limit.bytes);
-        let body = if success && limit.success_needs_no_body {
-            tokio::time::timeout(UNNEEDED_BODY_WAIT, reading)
-                .await
-                .unwrap_or(Body { bytes: Bytes::new(), end: BodyEnd::Broken })
+        match client {
+            Client::Direct(direct) => {
+                let sent = client::send_direct(direct, request).await;
+                self.take(sent.map_err(|e| classify(&e, e.is_connect(), false))?, limit).await
+            }
+            Client::Proxied(proxied) => {
+                let classify = |e: reqwest::Error| {
+                    let e = e.without_url();
+                    classify(&e, e.is_connect(), e.is_timeout())
+                };
+                let request = reqwest::Request::try_from(request).map_err(classify)?;
+                let sent = proxied.execute(request).await;
+                self.take(sent.map_err(classify)?.into(), limit).await
+            }
+        }
+    }
+
+    /// Reads what is wanted of the body.
+    async fn take<B>(&self, response: Response<B>, limit: BodyLimit) -> Result<Response<Body>, CallError>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let (head, body) = response.into_parts();
+        let reading = self.read(body, limit.bytes);
+        let body = if head.status.is_success() && limit.success_needs_no_body {
+            let broken = Body { bytes: Bytes::new(), end: BodyEnd::Broken };
+            tokio::time::timeout(UNNEEDED_BODY_WAIT, reading).await.unwrap_or(broken)
         } else {
             reading.await
         };
-        Ok(head.map(|()| body))
+        Ok(Response::from_parts(head, body))
     }
 
-    async fn read(&self, mut response: reqwest::Response, limit: usize) -> Body {
-        let length = response.content_length();
+    async fn read<B>(&self, mut body: B, limit: usize) -> Body
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let length = body.size_hint().exact();
         if length.is_some_and(|length| length > limit as u64) {
             return Body { bytes: Bytes::new(), end: BodyEnd::TooLarge };
         }
         let mut bytes = BytesMut::new();
         let mut large = None;
         loop {
-            match response.chunk().await {
-                // The usual case, the whole body in one piece, is not copied.
-                Ok(Some(chunk)) if length == Some(chunk.len() as u64) => return Body::complete(chunk),
-                Ok(Some(chunk)) => {
-                    if bytes.len() + chunk.len() > limit {
-                        return Body { bytes: bytes.freeze(), end: BodyEnd::TooLarge };
-                    }
-                    if large.is_none() && bytes.len() + chunk.len() > ORDINARY_BODY {
-                        large = self.large_bodies.acquire().await.ok();
-                    }
-                    bytes.extend_from_slice(&chunk);
-                }
-                Ok(None) => return Body::complete(bytes.freeze()),
-                Err(_) => return Body { bytes: bytes.freeze(), end: BodyEnd::Broken },
+            let chunk = match body.frame().await.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(chunk))) => chunk,
+                // Trailers: nothing that we need.
+                Some(Ok(Err(_))) => continue,
+                None => return Body::complete(bytes.freeze()),
+                Some(Err(_)) => return Body { bytes: bytes.freeze(), end: BodyEnd::Broken },
+            };
+            // The usual case, the whole body in one piece, is not copied.
+            if length == Some(chunk.len() as u64) {
+                return Body::complete(chunk);
             }
+            if bytes.len() + chunk.len() > limit {
+                return Body { bytes: bytes.freeze(), end: BodyEnd::TooLarge };
+            }
+            if large.is_none() && bytes.len() + chunk.len() > ORDINARY_BODY {
+                large = self.large_bodies.acquire().await.ok();
+            }
+            bytes.extend_from_slice(&chunk);
         }
     }
 }
@@ -170,17 +171,18 @@ impl tower::Service<Request<Bytes>> for Wire {
     }
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        Box::pin(self.clone().exchange(request))
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { shared.exchange(request).await })
     }
 }
 
-/// Time-outs first: they also say `is_request()`.
-fn classify(error: &reqwest::Error) -> CallError {
-    if error.is_connect() {
+/// What became of a request that has no answer.
+fn classify(error: &(dyn StdError + 'static), is_connect: bool, is_timeout: bool) -> CallError {
+    if is_connect {
         // A time-out while connecting sent nothing.
         return CallError::Connect(Cause::of(error));
     }
-    if error.is_timeout() {
+    if is_timeout {
         return CallError::Timeout;
     }
     let mut source = error.source();

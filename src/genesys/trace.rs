@@ -74,7 +74,9 @@ where
                 Err(CallError::ConnectionLost(_)) => "connection_lost",
                 Err(_) => "broken_answer",
             };
-            if let Ok(answer) = &outcome {
+            if let Ok(answer) = &outcome
+                && record.span.is_exported()
+            {
                 record.span.set("http.response.status_code", Some(i64::from(answer.status.as_u16())));
                 record.span.set("hangup.correlation_id", answer.correlation_id.clone());
             }
@@ -101,14 +103,15 @@ where
 /// The span of one attempt, below the request that it is made for.
 fn span(call: &Call) -> Span {
     let trace = &call.context.trace;
-    let name = format!("{} {}", call.method, call.operation.name());
-    let attributes = vec![
-        ("http.request.method", call.method.as_str().to_owned().into()),
-        ("url.path", call.path.to_string().into()),
-        ("hangup.operation", call.operation.name().into()),
-        ("hangup.request_id", call.context.request_id.to_string().into()),
-    ];
-    trace.traces.span(SpanKind::Client, name, trace.traceparent.as_deref(), attributes)
+    trace.traces.span(SpanKind::Client, trace.traceparent.as_deref(), || {
+        let attributes = vec![
+            ("http.request.method", call.method.as_str().to_owned().into()),
+            ("url.path", call.path.to_string().into()),
+            ("hangup.operation", call.operation.name().into()),
+            ("hangup.request_id", call.context.request_id.to_string().into()),
+        ];
+        (format!("{} {}", call.method, call.operation.name()), attributes)
+    })
 }
 
 /// Counts the attempt when it ends, also when it is cut off by its time-out.

@@ -45,12 +45,13 @@ fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
 
 /// Ends the trail of a request that never became a mission.
 pub(super) fn end(exchange: &Exchange, problem: Option<&Problem>) {
-    let note = exchange.noted();
-    if note.caller.is_none() && problem.is_some_and(|problem| problem.code == Code::CallerRateLimited) {
+    let throttled = problem.is_some_and(|problem| problem.code == Code::CallerRateLimited);
+    if throttled && exchange.noted().caller.is_none() {
         // An address that guesses keys is counted, and must not push the real records out.
         return;
     }
     exchange.trail.answered(|record| {
+        let note = exchange.noted();
         record.caller = note.caller.as_deref().map(str::to_owned);
         record.conversation_id = note.conversation;
         record.participant_id = note.participant;

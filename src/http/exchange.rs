@@ -170,20 +170,24 @@ fn span(exchange: &Exchange, method: &Method, uri: &Uri, route: &'static str) ->
     if is_probe(route) {
         return Span::none();
     }
-    let attributes = vec![
-        ("http.request.method", method.as_str().to_owned().into()),
-        ("http.route", route.into()),
-        ("url.path", uri.path().to_owned().into()),
-        ("url.scheme", uri.scheme_str().unwrap_or("http").to_owned().into()),
-        ("client.address", exchange.addr.to_string().into()),
-        ("hangup.request_id", exchange.request_id.to_string().into()),
-    ];
-    let parent = exchange.trace.traceparent.as_deref();
-    exchange.trace.traces.span(SpanKind::Server, format!("{method} {route}"), parent, attributes)
+    exchange.trace.traces.span(SpanKind::Server, exchange.trace.traceparent.as_deref(), || {
+        let attributes = vec![
+            ("http.request.method", method.as_str().to_owned().into()),
+            ("http.route", route.into()),
+            ("url.path", uri.path().to_owned().into()),
+            ("url.scheme", uri.scheme_str().unwrap_or("http").to_owned().into()),
+            ("client.address", exchange.addr.to_string().into()),
+            ("hangup.request_id", exchange.request_id.to_string().into()),
+        ];
+        (format!("{method} {route}"), attributes)
+    })
 }
 
 /// Adds to the span what became of the request.
 fn tell(span: &mut Span, note: &Note, status: u16) {
+    if !span.is_exported() {
+        return;
+    }
     span.set("http.response.status_code", Some(i64::from(status)));
     span.set("hangup.caller", note.caller.as_deref().map(str::to_owned));
     span.set("hangup.conversation_id", note.conversation.clone());
@@ -246,7 +250,8 @@ impl Drop for Line {
         let duration = self.started.elapsed();
         let status = self.status.unwrap_or(CALLER_GONE);
         self.app.metrics.request(self.route, status, duration);
-        let note = self.exchange.noted();
+        let notes = Arc::clone(&self.exchange.note);
+        let note = notes.lock().unwrap_or_else(PoisonError::into_inner);
         tell(&mut self.span, &note, status);
         if is_probe(self.route) && status < 400 {
             return;

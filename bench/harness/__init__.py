@@ -1,0 +1,1 @@
+"""The comparison: obtains programs, starts peers, loads them, counts, reports."""

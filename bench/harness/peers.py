@@ -1,0 +1,178 @@
+"""The peers: their configurations filled in, their processes started and stopped."""
+import base64
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import tools
+
+CLIENT, SECRET = "bench", "bench-secret"
+TOKEN = "bench-token-" + "x" * 64
+# Name: configuration, program. In the order of the report.
+KINDS = ["envoy", "envoy-logging", "nginx-lua", "haproxy", "hangup"]
+TITLES = {
+    "envoy": "Envoy, credential injector, one worker",
+    "envoy-logging": "the same with API keys and an access log",
+    "nginx-lua": "nginx + Lua, one worker",
+    "haproxy": "HAProxy, fixed token (floor: no login)",
+    "hangup": "hangup, everything on",
+}
+API_KEY = """- name: envoy.filters.http.api_key_auth
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth
+              credentials: [{{key: "{key}", client: bench}}]
+              key_sources: [{{header: X-API-Key}}]"""
+ACCESS_LOG = """access_log:
+          - name: envoy.access_loggers.file
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog
+              path: "{work}/envoy.log"
+              log_format:
+                json_format:
+                  {{time: "%START_TIME%", method: "%REQ(:METHOD)%", path: "%REQ(:PATH)%", status: "%RESPONSE_CODE%",
+                    request_id: "%REQ(X-REQUEST-ID)%", duration_ms: "%DURATION%", peer: "%DOWNSTREAM_REMOTE_ADDRESS%"}}"""
+
+
+@dataclass
+class Peer:
+    """One program under test."""
+
+    name: str
+    kind: str
+    program: Path
+
+
+@dataclass
+class Running:
+    """A started program."""
+
+    process: subprocess.Popen
+    port: int
+    key: str
+    work: Path
+    started: float
+
+    def tree(self):
+        """The process and its children."""
+        pids, children = [self.process.pid], {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                children.setdefault(int(stat.read_text().rsplit(")", 1)[1].split()[1]), []).append(int(stat.parent.name))
+        for pid in pids:
+            pids.extend(children.get(pid, []))
+        return pids
+
+
+def field(programs, names, binaries):
+    """The peers of a comparison."""
+    program = {
+        "envoy": programs.envoy,
+        "envoy-logging": programs.envoy,
+        "nginx-lua": programs.nginx,
+        "haproxy": programs.haproxy,
+        "hangup": programs.hangup,
+    }
+    unknown = [name for name in names if name not in KINDS]
+    if unknown:
+        raise tools.Missing(f"no such peer: {', '.join(unknown)}; there are {', '.join(KINDS)}")
+    builds = [Peer(name, "hangup", Path(path)) for name, path in binaries.items()]
+    return [Peer(name, name, program[name]) for name in names] + builds
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def fill(template, work, values):
+    """Writes a configuration out of bench/peers with its placeholders filled in."""
+    text = (tools.ROOT / "bench" / "peers" / template).read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    path = work / template
+    path.write_text(text)
+    return path
+
+
+def values(programs, work, port, upstream):
+    return {
+        "WORK": work,
+        "PORT": port,
+        "UPSTREAM": upstream,
+        "CLIENT": CLIENT,
+        "SECRET": SECRET,
+        "BASIC": base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode(),
+        "TOKEN": TOKEN,
+        "MODULES": programs.modules,
+        "LUA": programs.lua,
+    }
+
+
+def spawn(command, core, log):
+    """Starts a program on one core. The affinity is inherited: setting it in the child would cost time before its start."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        started = time.perf_counter()
+        process = subprocess.Popen([str(word) for word in command], env=tools.environment(), stdout=log, stderr=log)
+    finally:
+        os.sched_setaffinity(0, own)
+    return process, started
+
+
+def stop(process):
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def upstream(programs, core):
+    """The upstream that demands the exact bearer token; its access log counts."""
+    os.sched_setaffinity(0, {core})
+    with tempfile.TemporaryDirectory(dir=tools.WORK) as folder, open(Path(folder) / "upstream.out", "wb") as log:
+        work, port = Path(folder), free_port()
+        config = fill("upstream.conf", work, values(programs, work, 0, port))
+        process, started = spawn([programs.nginx, "-p", work, "-e", work / "early.log", "-c", config], core, log)
+        try:
+            yield Running(process, port, "", work, started)
+        finally:
+            stop(process)
+
+
+@contextlib.contextmanager
+def running(peer, programs, upstream_port, core):
+    """One peer, started."""
+    with tempfile.TemporaryDirectory(dir=tools.WORK) as folder, open(Path(folder) / "out.log", "wb") as log:
+        work, port = Path(folder), free_port()
+        filled = values(programs, work, port, upstream_port) | {"NAME": peer.name, "API_KEY": "", "ACCESS_LOG": ""}
+        key = "unused-" + "k" * 40
+        if peer.kind == "hangup":
+            made = subprocess.run([peer.program, "key", "new", "bench"], capture_output=True, text=True, check=True)
+            (work / "keys.toml").write_text(made.stdout)
+            key = next(word for word in made.stderr.split() if word.startswith("hk_"))
+            command = [peer.program, "serve", "--config", fill("hangup.toml", work, filled)]
+        elif peer.kind.startswith("envoy"):
+            if peer.kind == "envoy-logging":
+                filled |= {"API_KEY": API_KEY.format(key=key), "ACCESS_LOG": ACCESS_LOG.format(work=work)}
+            config = fill("envoy.yaml", work, filled)
+            command = [peer.program, "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"]
+        elif peer.kind == "nginx-lua":
+            command = [peer.program, "-p", work, "-e", work / "early.log", "-c", fill("nginx-lua.conf", work, filled)]
+        else:
+            command = [peer.program, "-db", "-f", fill("haproxy.cfg", work, filled)]
+        process, started = spawn(command, core, log)
+        try:
+            yield Running(process, port, key, work, started)
+        finally:
+            stop(process)
