@@ -102,10 +102,12 @@ pub(crate) async fn serve(
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     let end = tokio::select! {
-        // An error here is the client's doing, or a body that was meant to fail.
-        _ = &mut connection => return,
+        // A request that comes with or after the order to break is not served.
+        biased;
         () = link.ended.notified() => lock(&link.end).take().unwrap_or(End::Close),
         () = down.cancelled() => End::Reset,
+        // An error here is the client's doing, or a body that was meant to fail.
+        _ = &mut connection => return,
         () = stop.cancelled() => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
             let _late = timeout(DRAIN, &mut connection).await;

@@ -56,8 +56,9 @@ impl Sandbox {
             match accepted {
                 None if *refusals.borrow() <= Instant::now() => {}
                 None => {
-                    drop(listener.take());
+                    // Open connections first: once connecting is refused, nothing is served any more.
                     down.cancel();
+                    drop(listener.take());
                     down = CancellationToken::new();
                     listener = reopen(address, &mut refusals, &stop).await;
                 }

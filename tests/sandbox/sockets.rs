@@ -174,6 +174,24 @@ async fn connections_are_refused_for_a_while_open_ones_are_reset_and_the_port_co
 }
 
 #[tokio::test]
+async fn a_request_that_arrives_as_the_listener_goes_down_is_not_served() {
+    let server = Server::start().await;
+    for _ in 0..20 {
+        let mut open = server.connect().await;
+        exchange(&mut open, &server.read_request()).await.expect("served");
+        // One thread: the request lies in the socket when the connection's task hears of both.
+        open.write_all(server.patch_request().as_bytes()).await.expect("sent");
+        server.stand.sandbox.refuse_connections(Duration::from_secs(600));
+        let error = open.read_u8().await.expect_err("reset");
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        server.stand.sandbox.clear_faults();
+        let back = async { while TcpStream::connect(server.address).await.is_err() {} };
+        timeout(Duration::from_secs(5), back).await.expect("the port comes back");
+    }
+    assert_eq!(server.stand.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
 async fn a_listener_that_is_down_comes_back_when_the_faults_are_cleared() {
     let server = Server::start().await;
     let mut open = server.connect().await;
