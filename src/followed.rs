@@ -52,8 +52,8 @@ pub(crate) struct Followed<S: Source> {
 impl<S: Source> Followed<S> {
     /// Reads the files for the first time.
     pub(crate) fn open(source: S) -> Result<Self, ConfigError> {
-        let content = source.read();
-        let judged = Mutex::new(fingerprint(&content));
+        let (content, print) = look(&source);
+        let judged = Mutex::new(print);
         let value = content.and_then(|content| source.make(&content, None)).map_err(ConfigError)?;
         Ok(Self {
             source: Arc::new(source),
@@ -81,40 +81,45 @@ impl<S: Source> Followed<S> {
 
     /// Reads the files now, changed or not.
     pub(crate) async fn reload(&self) -> Result<(), ConfigError> {
-        let content = self.content().await;
-        self.judge(&content)
+        let (content, print) = self.look().await;
+        self.judge(&content, print)
     }
 
     /// Looks at the files for ever.
     pub(crate) async fn watch(&self) {
         loop {
             tokio::time::sleep(POLL).await;
-            let mut content = self.content().await;
-            while !self.is_judged(&content) {
+            let (_, mut print) = self.look().await;
+            while !self.is_judged(print) {
                 tokio::time::sleep(SETTLE).await;
-                let later = self.content().await;
-                if later == content {
+                let (content, later) = self.look().await;
+                if later == print {
                     // A failure is logged there, and the last value is kept.
-                    drop(self.judge(&content));
+                    drop(self.judge(&content, print));
                 }
-                content = later;
+                print = later;
             }
         }
     }
 
-    async fn content(&self) -> Content {
+    async fn look(&self) -> (Content, Digest) {
         let source = Arc::clone(&self.source);
-        tokio::task::spawn_blocking(move || source.read()).await.unwrap_or_else(|error| Err(error.to_string()))
+        let failed = |error: tokio::task::JoinError| {
+            let content = Err(error.to_string());
+            let print = fingerprint(&content);
+            (content, print)
+        };
+        tokio::task::spawn_blocking(move || look(&*source)).await.unwrap_or_else(failed)
     }
 
-    fn is_judged(&self, content: &Content) -> bool {
-        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) == fingerprint(content)
+    fn is_judged(&self, print: Digest) -> bool {
+        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) == print
     }
 
     /// Takes the content over, or keeps the last value and says why.
-    fn judge(&self, content: &Content) -> Result<(), ConfigError> {
+    fn judge(&self, content: &Content, print: Digest) -> Result<(), ConfigError> {
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        *judged = fingerprint(content);
+        *judged = print;
         let made = match content {
             Ok(content) => self.source.make(content, Some(&self.value.load())),
             Err(problem) => Err(problem.clone()),
@@ -144,6 +149,13 @@ pub(crate) fn read(key: &str, path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("{key} {}: is larger than 32 MiB; check that it is the right file", path.display()));
     }
     std::fs::read(path).map_err(unreadable)
+}
+
+/// Reads, and takes the fingerprint: a large file takes some milliseconds of a processor.
+fn look(source: &impl Source) -> (Content, Digest) {
+    let content = source.read();
+    let print = fingerprint(&content);
+    (content, print)
 }
 
 fn fingerprint(content: &Content) -> Digest {
