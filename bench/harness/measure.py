@@ -7,10 +7,12 @@ from pathlib import Path
 
 from . import peers, tools
 
-# Name: connections (by wrk, as fast as it goes), or a rate per second (by our generator, over eight connections).
+# Name: connections (by wrk, as fast as it goes); none where our own generator keeps a fixed rate.
 LOADS = {"1": 1, "16": 16, "64": 64, "fixed": None}
-FIXED_RATE = 200
-FIXED_CONNECTIONS = 8
+# All its connections ask for the same participant.
+SAME = "same"
+# Rate per second and connections of our own generator.
+FIXED = {"fixed": (200, 8), "counted": (50, 1)}
 # Until every line of the upstream's log has been written; see its flush.
 LOG_WAIT = 0.5
 PATIENCE = 20
@@ -24,7 +26,7 @@ def sample(peer, upstream, programs, cores, loads, seconds):
     """Starts the peer, loads it, stops it."""
     log = upstream.work / "upstream.log"
     found = {"loads": {}}
-    with peers.running(peer, programs, upstream.port, cores.peer) as running:
+    with peers.running(peer, programs, upstream, cores.peer) as running:
         found["first_ms"] = first_answer(running) * 1000
         time.sleep(1)
         found["idle_mib"] = memory(running, "VmRSS")
@@ -38,7 +40,7 @@ def sample(peer, upstream, programs, cores, loads, seconds):
             # The rest of the work for these requests, such as writing their log, has been done by now.
             answered["cpu_us"] = (cpu_time(running) - before) * 1e6 / max(answered["completed"], 1)
             answered["rate"] = answered["completed"] / seconds
-            check(peer.name, name, answered, log)
+            answered["upstream"] = check(peer.name, name, answered, log)
             found["loads"][name] = answered
         found["peak_mib"] = memory(running, "VmHWM")
     return found
@@ -47,13 +49,14 @@ def sample(peer, upstream, programs, cores, loads, seconds):
 def load(running, programs, name, seconds):
     """Sends one load, and answers what its generator saw."""
     address = f"127.0.0.1:{running.port}"
-    connections = LOADS[name]
-    if connections is None:
-        command = [programs.load, address, FIXED_RATE, seconds, FIXED_CONNECTIONS, running.key]
+    if name in FIXED:
+        rate, connections = FIXED[name]
+        command = [programs.load, address, rate, seconds, connections, running.key]
     else:
+        connections = 64 if name == SAME else LOADS[name]
         script = tools.ROOT / "bench/peers/disconnect.lua"
         command = [programs.wrk, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "15s", "-s", script]
-        command += [f"http://{address}", "--", running.key]
+        command += [f"http://{address}", "--", running.key, *([SAME] if name == SAME else [])]
     done = subprocess.run([str(word) for word in command], env=tools.environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Untrue(f"the load \"{name}\" failed: {done.stdout}{done.stderr}")
@@ -67,16 +70,19 @@ def empty(log):
 
 
 def check(peer, load_name, answered, log):
-    """Every answer was a 2xx, and every request reached the upstream exactly once. wrk leaves some unanswered at its end."""
+    """Every answer was a 2xx, and every request reached the upstream exactly once: wrk leaves some unanswered at its end, and
+    those for the same participant may be joined. Answers how many reached the upstream."""
     lines = log.read_text().splitlines()
     refused = [line for line in lines if not line.startswith("204 ")]
     twice = len(lines) - len(set(lines))
     left = len(lines) - answered["completed"]
-    if answered["errors"] or refused or twice or not 0 <= left <= (LOADS[load_name] or 0):
+    once = load_name == SAME or (not twice and 0 <= left <= (LOADS[load_name] or 0))
+    if answered["errors"] or refused or not once:
         raise Untrue(
             f"{peer}, load {load_name}: {answered['completed']} answered, {answered['errors']} of them badly; {len(lines)} reached the "
             f"upstream, {twice} of them twice, {len(refused)} refused there {refused[:2]}"
         )
+    return len(lines)
 
 
 def first_answer(running):

@@ -1,13 +1,15 @@
 """The peers: their configurations filled in, their processes started and stopped."""
 import base64
 import contextlib
+import hashlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import tools
@@ -46,6 +48,9 @@ class Peer:
     name: str
     kind: str
     program: Path
+    # For hangup: settings by their dotted keys, and how many callers' keys its file has.
+    settings: dict = field(default_factory=dict)
+    keys: int = 1
 
 
 @dataclass
@@ -57,6 +62,7 @@ class Running:
     key: str
     work: Path
     started: float
+    certificates: Path | None = None
 
     def tree(self):
         """The process and its children."""
@@ -69,7 +75,7 @@ class Running:
         return pids
 
 
-def field(programs, names, binaries):
+def line_up(programs, names, binaries):
     """The peers of a comparison."""
     program = {
         "envoy": programs.envoy,
@@ -101,8 +107,8 @@ def fill(template, work, values):
     return path
 
 
-def values(programs, work, port, upstream):
-    return {
+def values(programs, work, port, upstream, certificates=None):
+    return tls(certificates) | {
         "WORK": work,
         "PORT": port,
         "UPSTREAM": upstream,
@@ -115,13 +121,52 @@ def values(programs, work, port, upstream):
     }
 
 
-def spawn(command, core, log):
-    """Starts a program on one core. The affinity is inherited: setting it in the child would cost time before its start."""
+def tls(folder):
+    """How each configuration says that the upstream speaks TLS, by a certificate of our own authority in this folder."""
+    names = ["UPSTREAM_TLS_LISTEN", "UPSTREAM_TLS", "HANGUP_TLS", "ENVOY_TLS", "HAPROXY_TLS", "NGINX_TLS"]
+    if folder is None:
+        return dict.fromkeys(names, "") | {"SCHEME": "http"}
+    authority = folder / "ca.pem"
+    return {
+        "SCHEME": "https",
+        "UPSTREAM_TLS_LISTEN": "ssl",
+        "UPSTREAM_TLS": f"ssl_certificate {folder}/server.pem; ssl_certificate_key {folder}/server.key; "
+        "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:4m;",
+        "HANGUP_TLS": f'ca_file = "{authority}"',
+        "ENVOY_TLS": """transport_socket:
+      name: envoy.transport_sockets.tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        sni: localhost
+        common_tls_context:
+          validation_context:
+            trusted_ca: {filename: "%s"}
+            match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: localhost}}]""" % authority,
+        "HAPROXY_TLS": f"ssl verify required ca-file {authority} sni str(localhost) verifyhost localhost",
+        "NGINX_TLS": f"proxy_ssl_verify on; proxy_ssl_trusted_certificate {authority}; proxy_ssl_server_name on; proxy_ssl_name localhost;",
+    }
+
+
+def write_keys(peer, path):
+    """A file of keys, each made by the program itself or, where there are many, like one of those. Answers the last key."""
+    made = subprocess.run([peer.program, "key", "new", "bench"], capture_output=True, text=True, check=True)
+    others = (made.stdout.replace('"bench"', f'"other-{n}"').replace(digest(made.stdout), hashlib.sha256(b"%d" % n).hexdigest())
+              for n in range(peer.keys - 1))
+    path.write_text("\n".join([*others, made.stdout]))
+    return next(word for word in made.stderr.split() if word.startswith("hk_"))
+
+
+def digest(block):
+    return re.search(r"[0-9a-f]{64}", block)[0]
+
+
+def spawn(command, cores, log, environment=None):
+    """Starts a program on its cores. The affinity is inherited: setting it in the child would cost time before its start."""
     own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores if isinstance(cores, set) else {cores})
     try:
         started = time.perf_counter()
-        process = subprocess.Popen([str(word) for word in command], env=tools.environment(), stdout=log, stderr=log)
+        process = subprocess.Popen([str(word) for word in command], env=environment or tools.environment(), stdout=log, stderr=log)
     finally:
         os.sched_setaffinity(0, own)
     return process, started
@@ -137,30 +182,31 @@ def stop(process):
 
 
 @contextlib.contextmanager
-def upstream(programs, core):
+def upstream(programs, core, with_tls=False):
     """The upstream that demands the exact bearer token; its access log counts."""
     os.sched_setaffinity(0, {core})
     with tempfile.TemporaryDirectory(dir=tools.WORK) as folder, open(Path(folder) / "upstream.out", "wb") as log:
         work, port = Path(folder), free_port()
-        config = fill("upstream.conf", work, values(programs, work, 0, port))
+        certificates = tools.certificates(work) if with_tls else None
+        config = fill("upstream.conf", work, values(programs, work, 0, port, certificates))
         process, started = spawn([programs.nginx, "-p", work, "-e", work / "early.log", "-c", config], core, log)
         try:
-            yield Running(process, port, "", work, started)
+            yield Running(process, port, "", work, started, certificates)
         finally:
             stop(process)
 
 
 @contextlib.contextmanager
-def running(peer, programs, upstream_port, core):
-    """One peer, started."""
+def running(peer, programs, behind, core, before=()):
+    """One peer, started; `before` is a command that runs it."""
+    environment = tools.environment()
     with tempfile.TemporaryDirectory(dir=tools.WORK) as folder, open(Path(folder) / "out.log", "wb") as log:
         work, port = Path(folder), free_port()
-        filled = values(programs, work, port, upstream_port) | {"NAME": peer.name, "API_KEY": "", "ACCESS_LOG": ""}
+        filled = values(programs, work, port, behind.port, behind.certificates) | {"NAME": peer.name, "API_KEY": "", "ACCESS_LOG": ""}
         key = "unused-" + "k" * 40
         if peer.kind == "hangup":
-            made = subprocess.run([peer.program, "key", "new", "bench"], capture_output=True, text=True, check=True)
-            (work / "keys.toml").write_text(made.stdout)
-            key = next(word for word in made.stderr.split() if word.startswith("hk_"))
+            key = write_keys(peer, work / "keys.toml")
+            environment |= {f"HANGUP__{name.upper().replace('.', '__')}": str(value) for name, value in peer.settings.items()}
             command = [peer.program, "serve", "--config", fill("hangup.toml", work, filled)]
         elif peer.kind.startswith("envoy"):
             if peer.kind == "envoy-logging":
@@ -171,7 +217,7 @@ def running(peer, programs, upstream_port, core):
             command = [peer.program, "-p", work, "-e", work / "early.log", "-c", fill("nginx-lua.conf", work, filled)]
         else:
             command = [peer.program, "-db", "-f", fill("haproxy.cfg", work, filled)]
-        process, started = spawn(command, core, log)
+        process, started = spawn([*before, *command], core, log, environment)
         try:
             yield Running(process, port, key, work, started)
         finally:

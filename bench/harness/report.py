@@ -5,7 +5,6 @@ from . import plot, tools
 from .peers import TITLES
 
 LOAD_TITLES = {"1": "1 connection", "16": "16", "64": "64", "fixed": "200/s"}
-BEGIN, END = "<!-- figures: written by bench/run --write-docs -->", "<!-- end of figures -->"
 
 
 def progress(number, rounds, name, sample):
@@ -65,11 +64,17 @@ def ratio(figures, base, key):
     return f"{figures[key] / base[key]:.2f}" if base[key] else "?"
 
 
-def write_docs(results, loads):
-    """Puts the figures between the marks of the page, and the plot beside it."""
+def write_docs(results, loads, suffix):
+    """Puts the figures between their marks in the page, and the plot beside it."""
+    picture = f"performance{suffix}.svg"
+    put(f"figures{suffix}", f"![CPU time per request]({picture})\n\n{markdown(results, loads)}")
+    (tools.ROOT / "docs" / picture).write_text(plot.bars(results["peers"], loads, LOAD_TITLES, TITLES))
+
+
+def put(name, text):
+    """Replaces what stands between the marks of this name in docs/PERFORMANCE.md."""
+    begin, end = f"<!-- {name}: written by bench -->", f"<!-- end of {name} -->"
     page = tools.ROOT / "docs/PERFORMANCE.md"
-    before, rest = page.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    picture = "![CPU time per request](performance.svg)"
-    page.write_text(f"{before}{BEGIN}\n\n{picture}\n\n{markdown(results, loads)}\n\n{END}{after}")
-    (tools.ROOT / "docs/performance.svg").write_text(plot.bars(results["peers"], loads, LOAD_TITLES, TITLES))
+    before, rest = page.read_text().split(begin)
+    after = rest.split(end)[1]
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")

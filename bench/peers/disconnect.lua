@@ -1,8 +1,9 @@
 -- wrk's side: each request disconnects somebody from a conversation that has not been seen before.
--- Arguments: the caller's key. Prints one line of JSON at the end.
-local head, tail, number = "", "", 0
+-- Arguments: the caller's key, and "same" if all are to ask for the same participant. Prints one line of JSON at the end.
+local head, tail, number, step = "", "", 0, 1
 
 function init(args)
+  step = args[2] == "same" and 0 or 1
   local run = ""
   for byte in io.open("/dev/urandom", "rb"):read(6):gmatch(".") do
     run = run .. string.format("%02x", byte:byte())
@@ -14,7 +15,7 @@ function init(args)
 end
 
 function request()
-  number = number + 1
+  number = number + step
   return head .. string.format("%012x", number) .. tail
 end
 
