@@ -1,5 +1,6 @@
 """The reverse proxies of docs/REACHABILITY.md, and TLS in hangup itself."""
 import json
+import time
 import uuid
 
 from .house import free_port
@@ -21,6 +22,17 @@ def certificates(folder):
         openssl("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
                 "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+
+
+def logged(log, request):
+    """The line about a request. Lines are written some milliseconds after the answer."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        for line in log.read_text().splitlines():
+            if request in line and '"request"' in line:
+                return line
+        time.sleep(0.02)
+    raise AssertionError(f"no line about {request}")
 
 
 def reachability(house):
@@ -51,7 +63,7 @@ def reachability(house):
                 got = call(port, mission, *key, *spoof, "-H", "Prefer: wait=5", source="127.0.0.2")
                 check(got[:2] == (0, "200") and '"disconnected"' in got[3], f"{got}")
                 c.gone(c.customer)
-                line = next(l for l in (folder / "serve.log").read_text().splitlines() if request in l and '"request"' in l)
+                line = logged(folder / "serve.log", request)
                 check('"127.0.0.2"' in line, f"not the caller's address: {line}")
                 for path in ("/metrics", "/readyz", "/docs", "/sandbox/conversations"):
                     got = call(port, path)
