@@ -4,7 +4,7 @@
 //! short time after an accepted disconnect it is remembered that one was sent, so that a repeat looks before it sends.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,9 +21,19 @@ pub(crate) struct Flights<K, R> {
 #[derive(Debug)]
 struct State<K, R> {
     under_way: HashMap<K, watch::Receiver<Option<R>>>,
-    accepted: HashMap<K, Instant>,
-    /// In the order in which they are to be forgotten.
-    forget: VecDeque<(Instant, K)>,
+    accepted: Accepted,
+}
+
+/// What was accepted a moment ago: a few bytes each, for a burst leaves a hundred thousand of them. Keys are kept as their
+/// hashes: should two ever be the same, somebody looks once more before sending.
+#[derive(Debug)]
+struct Accepted {
+    hasher: RandomState,
+    start: Instant,
+    /// By hash, the millisecond in which it is to be forgotten.
+    until: HashMap<u64, u32>,
+    /// The same in the order of time.
+    forget: VecDeque<(u64, u32)>,
 }
 
 /// The part that a request plays.
@@ -57,20 +67,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
     /// Remembers for so long after acceptance that a disconnect was sent.
     pub(crate) fn remembering(memory: Duration) -> Self {
-        let state = State { under_way: HashMap::new(), accepted: HashMap::new(), forget: VecDeque::new() };
+        let state = State { under_way: HashMap::new(), accepted: Accepted::new() };
         Self { state: Arc::new(Mutex::new(state)), memory }
     }
 
     /// Joins the flight for `key`, or starts it.
     pub(crate) fn board(&self, key: &K) -> Role<K, R> {
         let mut state = lock(&self.state);
-        state.forget_old();
+        state.accepted.forget_old();
         if let Some(flight) = state.under_way.get(key) {
             return Role::Passenger(Passenger(flight.clone()));
         }
         let (result, flight) = watch::channel(None);
         state.under_way.insert(key.clone(), flight);
-        let accepted_recently = state.accepted.contains_key(key);
+        let accepted_recently = state.accepted.contains(key);
         drop(state);
         Role::Pilot(Pilot {
             flights: Arc::clone(&self.state),
@@ -82,16 +92,38 @@ impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
     }
 }
 
-impl<K: Eq + Hash + Clone, R> State<K, R> {
+impl Accepted {
+    fn new() -> Self {
+        let hasher = RandomState::new();
+        Self { hasher, start: Instant::now(), until: HashMap::new(), forget: VecDeque::new() }
+    }
+
+    /// Milliseconds since the start. They wrap after 49 days.
+    fn clock(&self) -> u32 {
+        self.start.elapsed().as_millis() as u32
+    }
+
+    fn contains(&self, key: &impl Hash) -> bool {
+        self.until.contains_key(&self.hasher.hash_one(key))
+    }
+
+    fn remember(&mut self, key: &impl Hash, memory: Duration) {
+        let until = self.clock().wrapping_add(memory.as_millis() as u32);
+        let hash = self.hasher.hash_one(key);
+        self.until.insert(hash, until);
+        self.forget.push_back((hash, until));
+    }
+
     fn forget_old(&mut self) {
-        let now = Instant::now();
-        while let Some((when, _)) = self.forget.front()
-            && *when <= now
-            && let Some((when, key)) = self.forget.pop_front()
+        let now = self.clock();
+        // The difference tells earlier from later also where the clock has wrapped between the two.
+        while let Some(&(hash, until)) = self.forget.front()
+            && now.wrapping_sub(until) < u32::MAX / 2
         {
+            self.forget.pop_front();
             // Accepted anew meanwhile: a later entry forgets it.
-            if self.accepted.get(&key) == Some(&when) {
-                self.accepted.remove(&key);
+            if self.until.get(&hash) == Some(&until) {
+                self.until.remove(&hash);
             }
         }
     }
@@ -101,10 +133,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Pilot<K, R> {
     /// Ends the flight with this result. `accepted`: a disconnect was sent and taken.
     pub(crate) fn land(self, result: R, accepted: bool) {
         if accepted {
-            let mut state = lock(&self.flights);
-            let until = Instant::now() + self.memory;
-            state.accepted.insert(self.key.clone(), until);
-            state.forget.push_back((until, self.key.clone()));
+            lock(&self.flights).accepted.remember(&self.key, self.memory);
         }
         self.result.send_replace(Some(result));
     }
@@ -164,6 +193,30 @@ mod tests {
         assert!(pilot(&flights, 1).accepted_recently);
         tokio::time::advance(Duration::from_millis(200)).await;
         assert!(!pilot(&flights, 1).accepted_recently);
-        assert!(lock(&flights.state).accepted.is_empty(), "what is forgotten takes no memory");
+        assert!(lock(&flights.state).accepted.until.is_empty(), "what is forgotten takes no memory");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_accepted_is_remembered_and_forgotten_where_the_clock_wraps() {
+        let flights = Flights::remembering(Duration::from_secs(10));
+        tokio::time::advance(Duration::from_millis(u64::from(u32::MAX) - 4_000)).await;
+        pilot(&flights, 1).land(7, true);
+        for _ in 0..9 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert!(pilot(&flights, 1).accepted_recently);
+        }
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!pilot(&flights, 1).accepted_recently);
+        assert!(lock(&flights.state).accepted.until.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_accepted_again_is_remembered_from_then() {
+        let flights = Flights::remembering(Duration::from_secs(10));
+        pilot(&flights, 1).land(7, true);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        pilot(&flights, 1).land(7, true);
+        tokio::time::advance(Duration::from_secs(6)).await;
+        assert!(pilot(&flights, 1).accepted_recently);
     }
 }
