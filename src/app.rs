@@ -197,7 +197,7 @@ impl Parts {
 ///
 /// # Errors
 /// A setting that cannot be used.
-pub fn in_process(config: &Config, exchange: Exchange, door: Door) -> Result<(http::App, axum::Router), StartError> {
+pub fn in_process(config: &Config, exchange: Exchange, door: Door) -> Result<(http::App, http::Routes), StartError> {
     let parts = Parts::start(config, exchange)?;
     let router = http::router(&parts.http, door);
     Ok((parts.http, router))

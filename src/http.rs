@@ -26,10 +26,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post};
 use tokio_util::task::TaskTracker;
+use tower::ServiceBuilder;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing_appender::non_blocking::ErrorCounter;
@@ -209,8 +211,11 @@ pub enum Door {
     Admin,
 }
 
-/// The router of one listener.
-pub fn router(app: &App, door: Door) -> Router {
+/// What serves the requests of one listener: the router, behind the prefix that is taken off before routing.
+pub type Routes = MapRequest<Router, fn(Request) -> Request>;
+
+/// The routes of one listener.
+pub fn router(app: &App, door: Door) -> Routes {
     let mut router = Router::new();
     if door != Door::Admin {
         router = router
@@ -247,11 +252,15 @@ pub fn router(app: &App, door: Door) -> Router {
     let router = router
         .fallback(fallback::no_such_route)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(&*panic)))
-        .layer(from_fn_with_state(app.clone(), exchange::layer))
+        // One layer of the router, for each of them costs every request a box and a clone.
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(app.clone(), exchange::layer))
+                .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(&*panic))),
+        )
         .with_state(app.clone());
     // Around the router: a layer of the router itself would come after routing.
-    Router::new().fallback_service(MapRequest::new(router, prefix::strip))
+    MapRequest::new(router, prefix::strip as fn(Request) -> Request)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Response {

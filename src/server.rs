@@ -17,16 +17,20 @@ pub mod tls;
 mod transport;
 mod watched;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::response::Response;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 use tracing::{info, warn};
 
 use crate::config;
@@ -100,11 +104,22 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// What answers requests, such as a router.
+pub trait App:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> App for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
 /// Serves `app` until `stop`, then drains: nothing more is accepted, connections that wait for a request close, and
 /// requests under way finish. Returns when every connection is done; `kill` drops what is left.
 pub async fn serve(
     listener: TcpListener,
-    app: axum::Router,
+    app: impl App,
     settings: ServeSettings,
     stop: CancellationToken,
     kill: CancellationToken,

@@ -85,7 +85,7 @@ impl Answer {
         let asked = head.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(retry_after::parse);
         Self {
             status: head.status,
-            correlation_id: text(&head.headers, "inin-correlation-id").map(|id| clip(&id, CODE_LIMIT)),
+            correlation_id: text(&head.headers, "inin-correlation-id").map(|id| clip(id, CODE_LIMIT)),
             rate_limit,
             retry_after: asked,
             body,
@@ -150,12 +150,15 @@ fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     })
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(str::to_owned)
+fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 /// Cuts at a character boundary and drops control characters, which have no place in our logs and answers.
 fn clip(text: &str, limit: usize) -> String {
+    if text.len() <= limit && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return text.to_owned();
+    }
     text.chars().filter(|c| !c.is_control()).take(limit).collect()
 }
 

@@ -22,22 +22,27 @@ use super::refusal::substitute;
 use super::tls::{TlsSource, common_name};
 use super::transport::Transport;
 use super::watched::Watched;
-use super::{LAST_LOOK, Peer, ServeSettings, service};
+use super::{App, LAST_LOOK, Peer, ServeSettings, service};
 
 /// Bytes of a request head at most; also what hyper buffers for a connection at most.
 const MAX_HEAD: usize = 32 << 10;
 
 /// What all connections of a listener have in common.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) app: axum::Router,
+pub(super) struct Shared<A> {
+    pub(super) app: A,
     pub(super) settings: ServeSettings,
     pub(super) stop: CancellationToken,
     pub(super) kill: CancellationToken,
 }
 
 /// Serves one accepted connection to its end. `_slot` counts it against `max_connections`.
-pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, addr: SocketAddr, _slot: OwnedSemaphorePermit) {
+pub(super) async fn run(
+    shared: Arc<Shared<impl App>>,
+    stream: TcpStream,
+    addr: SocketAddr,
+    _slot: OwnedSemaphorePermit,
+) {
     let _open = shared.settings.stats.opened();
     // An answer is one write: waiting for more to send along would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
@@ -56,7 +61,7 @@ pub(super) async fn run(shared: Arc<Shared>, stream: TcpStream, addr: SocketAddr
 
 /// Encrypts the connection, in bounded time. Answers the encrypted stream and the name in the caller's certificate.
 async fn handshake(
-    shared: &Shared,
+    shared: &Shared<impl App>,
     tls: &TlsSource,
     mut stream: TcpStream,
 ) -> Option<(Box<TlsStream<TcpStream>>, Option<Arc<str>>)> {
@@ -96,7 +101,7 @@ async fn handshake(
     }
 }
 
-async fn serve_http(shared: &Shared, transport: Transport, peer: Peer) {
+async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer) {
     let state = Arc::new(State::default());
     let io = TokioIo::new(Watched::new(transport, Arc::clone(&state), shared.settings.clone()));
     let requests = Arc::clone(&state);

@@ -10,14 +10,14 @@ use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use tower::Service;
 
+use super::App;
 use super::peer::Peer;
 use super::phase::{Phase, State};
 
 /// Answers one request.
 pub(super) async fn call(
-    mut app: axum::Router,
+    mut app: impl App,
     peer: Peer,
     state: Arc<State>,
     request: axum::http::Request<Incoming>,

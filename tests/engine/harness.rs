@@ -7,11 +7,11 @@ mod upstream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body as HttpBody;
 use bytes::Bytes;
 use hangup::app::in_process;
 use hangup::config::{Config, OperationChoice, Surface};
+use hangup::http::Routes;
 use hangup::http::{App, Door};
 use hangup::sandbox::{Conference, ConversationSpec, ParticipantSpec, Sandbox};
 use http::Request;
@@ -103,7 +103,7 @@ pub(crate) struct Stand {
     pub(crate) app: App,
     pub(crate) sandbox: Sandbox,
     pub(crate) conference: Conference,
-    router: Router,
+    router: Routes,
     upstream: Arc<Upstream>,
 }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use axum::Router;
 use axum::body::Body as HttpBody;
 use bytes::Bytes;
 use hangup::app;
@@ -11,6 +10,7 @@ use hangup::config::Config;
 use hangup::genesys::answer::Body;
 use hangup::genesys::error::CallError;
 use hangup::http::Door;
+use hangup::http::Routes;
 use hangup::problem::Code;
 use hangup::sandbox::{ConversationSpec, Kind, ParticipantSpec, Sandbox};
 use http::Response;
@@ -25,7 +25,7 @@ use super::request::{Ids, Request};
 /// A conversation that no fuzzing ever ends: nobody asks for its bystanders.
 pub(crate) struct Service {
     sandbox: Sandbox,
-    router: Router,
+    router: Routes,
     conversation: Uuid,
     participant: Uuid,
     _app: hangup::http::App,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body as HttpBody;
 use bytes::Bytes;
+use hangup::http::Routes;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 
 /// One request to the service.
 pub(crate) struct Ask {
-    pub(super) router: Router,
+    pub(super) router: Routes,
     pub(super) request: Request<Bytes>,
 }
 
