@@ -202,7 +202,7 @@ def running(peer, programs, behind, core, before=()):
     environment = tools.environment()
     with tempfile.TemporaryDirectory(dir=tools.WORK) as folder, open(Path(folder) / "out.log", "wb") as log:
         work, port = Path(folder), free_port()
-        filled = values(programs, work, port, behind.port, behind.certificates) | {"NAME": peer.name, "API_KEY": "", "ACCESS_LOG": ""}
+        filled = values(programs, work, port, behind.port, behind.certificates) | {"API_KEY": "", "ACCESS_LOG": ""}
         key = "unused-" + "k" * 40
         if peer.kind == "hangup":
             key = write_keys(peer, work / "keys.toml")
