@@ -36,7 +36,10 @@ def measured(programs, cores, count):
             ask(one, "GET /livez", running)
         idle = measure.memory(running, "VmRSS")
         post(stand_in.port, "/sandbox/faults", {"on": "disconnect", "latency": f"{SLOW}s"})
-        for one in sockets:
+        for number, one in enumerate(sockets):
+            # The stand-in's listener holds some thousand connections that have not been accepted yet.
+            if number % 50 == 0:
+                time.sleep(0.03)
             send(one, f"POST /conversations/{uuid.uuid4()}/participants/{uuid.uuid4()}/disconnect", running)
         time.sleep(2)
         slow = measure.memory(running, "VmRSS")
@@ -104,7 +107,7 @@ def read(connection):
             break
         answer += more
     if answer[9:12] != b"200":
-        raise measure.Untrue(f"not a 200: {answer[:300]!r}")
+        raise measure.Untrue(f"not a 200: {answer[:900]!r}")
 
 
 def length(head):
