@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -71,6 +72,8 @@ pub struct Origin {
     pub observe: bool,
     /// What the request leaves in the audit.
     pub trail: Trail,
+    /// The end of all that one request of several missions asks for; each mission has its own where there is none.
+    pub deadline: Option<Instant>,
 }
 
 /// One mission as a caller asks for it.
@@ -163,6 +166,11 @@ impl Disconnector {
         self.inner.settings.unknown_conversation == UnknownConversation::Ended
     }
 
+    /// The end of a request that is accepted now.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.inner.settings.deadline
+    }
+
     /// The reason of those who give none.
     #[must_use]
     pub fn default_reason(&self) -> &str {
@@ -196,9 +204,9 @@ impl Disconnector {
         };
         let settings = &self.inner.settings;
         let reserve = settings.attempt_timeout.min(settings.deadline / 4);
-        let context =
-            Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), settings.deadline, reserve)
-                .with_trace(origin.trace.clone());
+        let left = origin.deadline.map_or(settings.deadline, |end| end.saturating_duration_since(Instant::now()));
+        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), left, reserve)
+            .with_trace(origin.trace.clone());
         Ok(Admission { context: Arc::new(context), _permit: permit, _counted: self.inner.metrics.in_flight() })
     }
 

@@ -38,6 +38,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
         trail: exchange.trail.clone(),
+        deadline: None,
     };
     Ok(Authenticated { caller, origin })
 }

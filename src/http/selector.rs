@@ -82,7 +82,9 @@ pub(super) async fn disconnect(
     // Who only observes must not settle whom a later, real request goes to.
     let canonical = format!("{}{}", if observing { "observe " } else { "" }, selector.canonical());
     let key = TargetKey::new(Arc::clone(&who.origin.caller), cid, canonical, idempotency_key.filter(|_| !observing));
-    let order = Order { origin: who.origin, cid, selector, wait: preferences.wait, dry_run };
+    // One for the look and all missions: a caller waits no longer for many than for one.
+    let origin = Origin { deadline: Some(app.disconnector.deadline()), ..who.origin };
+    let order = Order { origin, cid, selector, wait: preferences.wait, dry_run };
     // In a task of its own: a caller that hangs up does not leave half of them in the conversation.
     let task = app.tasks.spawn(carry_out(app.clone(), key, order));
     let results = task.await.unwrap_or_else(|_| Err(internal()))?;

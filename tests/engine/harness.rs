@@ -143,6 +143,11 @@ impl Stand {
         self.request(&format!("/conversations/{conversation}/participants/{participant}/disconnect"))
     }
 
+    /// Disconnects whoever matches in the one conversation.
+    pub(crate) fn selector(&self, selector: &serde_json::Value) -> Ask {
+        self.request(&format!("/conversations/{}/participants/disconnect", self.conference.id)).body(selector)
+    }
+
     fn request(&self, path: &str) -> Ask {
         let request = Request::post(path).header("host", "127.0.0.1:8080").body(Bytes::new()).unwrap();
         Ask { router: self.router.clone(), request }

@@ -11,6 +11,7 @@ mod line;
 mod pace;
 mod retry;
 mod secrets;
+mod selector;
 mod shutdown;
 mod token;
 mod unknown_effect;
