@@ -37,8 +37,7 @@ impl Connection {
             Some(stream) => stream,
             None => self.connect()?,
         };
-        let request =
-            format!("POST /conversations/{conversation}/participants/{PARTICIPANT}/disconnect{}", self.rest);
+        let request = format!("POST /conversations/{conversation}/participants/{PARTICIPANT}/disconnect{}", self.rest);
         stream.get_mut().write_all(request.as_bytes())?;
         let status = read_answer(&mut stream)?;
         self.stream = Some(stream);
