@@ -22,6 +22,8 @@ def measured(programs, cores, count):
     """A sentence for each."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A mission takes two descriptors of the service: its caller's and the upstream's.
+    count = min(count, (most - 1_000) // 2)
     settings = {
         "limits.max_in_flight": count, "disconnect.deadline": "55s", "disconnect.attempt_timeout": "50s", "server.max_connections": count + 1000,
     }
