@@ -25,15 +25,15 @@ struct State<K, R> {
 }
 
 /// What was accepted a moment ago: a few bytes each, for a burst leaves a hundred thousand of them. Keys are kept as their
-/// hashes: should two ever be the same, somebody looks once more before sending.
+/// hashes, of 64 bits and with a seed of this process: that two of those at hand are the same will not be seen.
 #[derive(Debug)]
 struct Accepted {
     hasher: RandomState,
     start: Instant,
     /// By hash, the millisecond in which it is to be forgotten.
-    until: HashMap<u64, u32>,
+    until: HashMap<u64, u64>,
     /// The same in the order of time.
-    forget: VecDeque<(u64, u32)>,
+    forget: VecDeque<(u64, u64)>,
 }
 
 /// The part that a request plays.
@@ -98,9 +98,9 @@ impl Accepted {
         Self { hasher, start: Instant::now(), until: HashMap::new(), forget: VecDeque::new() }
     }
 
-    /// Milliseconds since the start. They wrap after 49 days.
-    fn clock(&self) -> u32 {
-        self.start.elapsed().as_millis() as u32
+    /// Milliseconds since the start: half the size of an instant.
+    fn clock(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
     }
 
     fn contains(&self, key: &impl Hash) -> bool {
@@ -108,7 +108,7 @@ impl Accepted {
     }
 
     fn remember(&mut self, key: &impl Hash, memory: Duration) {
-        let until = self.clock().wrapping_add(memory.as_millis() as u32);
+        let until = self.clock() + memory.as_millis() as u64;
         let hash = self.hasher.hash_one(key);
         self.until.insert(hash, until);
         self.forget.push_back((hash, until));
@@ -116,9 +116,8 @@ impl Accepted {
 
     fn forget_old(&mut self) {
         let now = self.clock();
-        // The difference tells earlier from later also where the clock has wrapped between the two.
         while let Some(&(hash, until)) = self.forget.front()
-            && now.wrapping_sub(until) < u32::MAX / 2
+            && until <= now
         {
             self.forget.pop_front();
             // Accepted anew meanwhile: a later entry forgets it.
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_accepted_is_remembered_and_forgotten_where_the_clock_wraps() {
+    async fn what_was_accepted_is_remembered_and_forgotten_after_weeks_too() {
         let flights = Flights::remembering(Duration::from_secs(10));
         tokio::time::advance(Duration::from_millis(u64::from(u32::MAX) - 4_000)).await;
         pilot(&flights, 1).land(7, true);
@@ -208,6 +207,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(!pilot(&flights, 1).accepted_recently);
         assert!(lock(&flights.state).accepted.until.is_empty());
+        pilot(&flights, 1).land(7, true);
+        tokio::time::advance(Duration::from_secs(30 * 24 * 3600)).await;
+        assert!(!pilot(&flights, 1).accepted_recently, "a quiet month later");
     }
 
     #[tokio::test(start_paused = true)]
