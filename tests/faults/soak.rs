@@ -66,7 +66,7 @@ struct Books {
     /// Told to be gone, or accepted.
     reported: HashSet<(Uuid, Uuid)>,
     slowest: Duration,
-    /// What was answered last of all.
+    /// What took longest.
     slow: Option<(Deed, String)>,
 }
 
