@@ -79,13 +79,13 @@ impl Audit {
     }
 
     /// Hands a record to the writer. Never waits.
-    pub fn write(&self, record: Record) {
+    pub fn write(&self, record: Box<Record>) {
         let Some(inner) = &self.0 else { return };
         if record.caller.is_none() && !inner.admits_stranger() {
             inner.health.suppressed.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        match inner.queue.try_send(Message::Record(Box::new(record))) {
+        match inner.queue.try_send(Message::Record(record)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => inner.health.failed("the writer cannot keep up and its queue is full"),
             Err(TrySendError::Disconnected(_)) => inner.health.failed("the writer has ended already"),

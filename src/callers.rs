@@ -199,7 +199,8 @@ impl Callers {
         if let Some(wait) = self.0.wrong.blocked(peer) {
             return Err(Refusal::Throttled(wait));
         }
-        let verified = tokens.verify(bearer.0).await;
+        // Boxed, for it is large, and most callers have keys.
+        let verified = Box::pin(tokens.verify(bearer.0)).await;
         if verified.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::IssuerUnavailable(_))) {
             self.0.wrong.failed(peer);
         }

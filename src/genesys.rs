@@ -135,8 +135,8 @@ impl Client {
     ///
     /// # Errors
     /// When there is no answer to judge.
-    pub async fn call(&self, call: Call) -> Result<Answer, CallError> {
-        self.stack.clone().oneshot(call).await
+    pub fn call(&self, call: Call) -> impl Future<Output = Result<Answer, CallError>> + use<> {
+        self.stack.clone().oneshot(call)
     }
 
     /// Pays one mission into the retry budget.

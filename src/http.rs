@@ -40,7 +40,7 @@ use crate::audit::{Asked, Audit, Pending};
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::disconnect::outcome::Settled;
-use crate::disconnect::{Disconnector, Origin, Request as Mission, Teardown};
+use crate::disconnect::{Disconnector, Request as Mission, Teardown};
 use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::Metrics;
@@ -105,50 +105,54 @@ impl App {
 
     /// Carries a mission out in a task of its own: a caller that hangs up does not stop it.
     async fn carry_out(&self, mission: Mission) -> Result<Settled, Problem> {
-        let disconnector = &self.disconnector;
-        let origin = mission.origin.clone();
-        let asked = Asked {
+        let disconnector = self.disconnector.clone();
+        let origin = &mission.origin;
+        let pending = origin.trail.begin(&Asked {
             caller: &origin.caller,
             conversation: mission.conversation,
             participant: Some(mission.participant),
             reason: mission.reason.as_deref().unwrap_or(disconnector.default_reason()),
             dry_run: mission.dry_run || origin.observe || disconnector.observing(),
+        });
+        let who = Abandoned {
+            conversation: mission.conversation,
+            participant: Some(mission.participant),
+            caller: Arc::clone(&origin.caller),
+            request_id: Arc::clone(&origin.request_id),
         };
-        let pending = origin.trail.begin(&asked);
-        let work = {
-            let (disconnector, mission) = (disconnector.clone(), mission.clone());
-            // Boxed: it is large, and would be moved several times until it runs.
-            Box::pin(async move { disconnector.disconnect(&mission).await })
-        };
-        self.in_its_own_task(&asked, &origin, pending, work).await
+        // Boxed: it is large, and would be moved several times until it runs.
+        let work = Box::pin(async move { disconnector.disconnect(&mission).await });
+        self.in_its_own_task(who, pending, work).await
     }
 
     /// Carries a teardown out in a task of its own.
     async fn tear_down(&self, teardown: Teardown) -> Result<Settled, Problem> {
         let disconnector = self.disconnector.clone();
-        let origin = teardown.origin.clone();
-        let asked = Asked {
+        let origin = &teardown.origin;
+        let pending = origin.trail.begin(&Asked {
             caller: &origin.caller,
             conversation: teardown.conversation,
             participant: None,
-            reason: self.disconnector.default_reason(),
-            dry_run: teardown.dry_run || origin.observe || self.disconnector.observing(),
+            reason: disconnector.default_reason(),
+            dry_run: teardown.dry_run || origin.observe || disconnector.observing(),
+        });
+        let who = Abandoned {
+            conversation: teardown.conversation,
+            participant: None,
+            caller: Arc::clone(&origin.caller),
+            request_id: Arc::clone(&origin.request_id),
         };
-        let pending = origin.trail.begin(&asked);
-        self.in_its_own_task(&asked, &origin, pending, async move { disconnector.tear_down(&teardown).await }).await
+        self.in_its_own_task(who, pending, async move { disconnector.tear_down(&teardown).await }).await
     }
 
     /// Works on when the caller hangs up, and writes the audit's record when the work ends, however it does.
     async fn in_its_own_task(
         &self,
-        asked: &Asked<'_>,
-        origin: &Origin,
+        who: Abandoned,
         pending: Pending,
         work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
     ) -> Result<Settled, Problem> {
         let kill = self.shutdown.kill.clone();
-        let who =
-            Abandoned { conversation: asked.conversation, participant: asked.participant, origin: origin.clone() };
         let listening = unheard::Listening::default();
         let unheard = listening.watch();
         let task = self.tasks.spawn(async move {
@@ -176,7 +180,8 @@ impl App {
 struct Abandoned {
     conversation: ConversationId,
     participant: Option<ParticipantId>,
-    origin: Origin,
+    caller: Arc<str>,
+    request_id: Arc<str>,
 }
 
 impl Abandoned {
@@ -185,7 +190,7 @@ impl Abandoned {
         let participant = self.participant.map(|id| id.to_string());
         tracing::error!(
             event = "abandoned", conversation_id = %self.conversation, participant_id = participant,
-            caller = &*self.origin.caller, request_id = &*self.origin.request_id,
+            caller = &*self.caller, request_id = &*self.request_id,
             "given up at the end of the drain time; the effect is unknown"
         );
         let detail = "this instance had to stop before the mission was done; repeat the request";

@@ -1,9 +1,15 @@
 //! Conversation and participant ids: hyphenated UUIDs in either case, shown in lower case.
 
 use std::fmt;
+use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
+
+/// Room for the text of an id.
+pub type TextBuffer = [u8; 36];
+/// An empty one.
+pub const TEXT: TextBuffer = [0; 36];
 
 /// Reads a UUID in its hyphenated form only. Braced, URN and bare hexadecimal forms are refused: the upstream refuses them.
 fn parse_hyphenated(text: &str) -> Option<Uuid> {
@@ -23,6 +29,19 @@ macro_rules! id {
             pub fn parse(text: &str) -> Option<Self> {
                 parse_hyphenated(text).map(Self)
             }
+
+            /// The text, without an allocation: ids are written several times for each request.
+            pub fn text(self, buffer: &mut TextBuffer) -> &str {
+                self.0.as_hyphenated().encode_lower(buffer)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = &'static str;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::parse(text).ok_or("an id is a hyphenated UUID, such as 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
+            }
         }
 
         impl From<Uuid> for $name {
@@ -39,7 +58,13 @@ macro_rules! id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
-                output.collect_str(self)
+                output.serialize_str(self.text(&mut TEXT.clone()))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+                String::deserialize(input)?.parse().map_err(de::Error::custom)
             }
         }
     };

@@ -14,6 +14,7 @@ mod followed;
 pub mod genesys;
 pub mod http;
 pub mod ids;
+mod json;
 pub mod metrics;
 pub mod problem;
 pub mod sandbox;

@@ -4,6 +4,7 @@
 
 mod upstream;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Whether somebody may have been hung up although the answer is an error.
@@ -26,7 +27,7 @@ pub struct Upstream {
     /// Its message.
     pub message: Option<String>,
     /// Its `ININ-Correlation-Id`.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Arc<str>>,
 }
 
 /// One problem, ready to be shown.

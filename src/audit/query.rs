@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Record;
 use super::file::aged;
+use crate::ids::{ConversationId, ParticipantId};
 
 /// Longest line that is read; records of ours are far shorter.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -18,10 +19,10 @@ const LONGEST_LINE: usize = 64 * 1024;
 pub struct Filter {
     /// Name of the caller's key.
     pub caller: Option<String>,
-    /// The conversation, in either case.
-    pub conversation: Option<String>,
-    /// The participant, in either case. Records of whole conversations are picked as well.
-    pub participant: Option<String>,
+    /// The conversation.
+    pub conversation: Option<ConversationId>,
+    /// The participant. Records of whole conversations are picked as well.
+    pub participant: Option<ParticipantId>,
     /// The outcome, or the code.
     pub outcome: Option<String>,
     /// No older ones.
@@ -32,13 +33,13 @@ pub struct Filter {
 
 impl Filter {
     fn picks(&self, record: &Record) -> bool {
-        let is = |wanted: &Option<String>, found: &Option<String>| {
-            wanted.as_ref().is_none_or(|wanted| found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted)))
-        };
-        let outcome = |wanted: &String| record.outcome == *wanted || record.code.as_ref() == Some(wanted);
-        is(&self.caller, &record.caller)
-            && is(&self.conversation, &record.conversation_id)
-            && (record.participant_id.is_none() || is(&self.participant, &record.participant_id))
+        let caller = |wanted: &String| record.caller.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted));
+        let outcome = |wanted: &String| record.outcome == *wanted || record.code.as_deref() == Some(wanted);
+        self.caller.as_ref().is_none_or(caller)
+            && (self.conversation.is_none() || self.conversation == record.conversation_id)
+            && (self.participant.is_none()
+                || record.participant_id.is_none()
+                || self.participant == record.participant_id)
             && self.outcome.as_ref().is_none_or(outcome)
             && self.in_time(record)
     }

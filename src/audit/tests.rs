@@ -1,7 +1,7 @@
 //! Tests of the audit over real files.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::query::{Filter, Found, moment, read, with_rotated};
@@ -13,6 +13,7 @@ use crate::problem::{Code, Problem};
 
 const CID: &str = "11111111-1111-4111-8111-111111111111";
 const PID: &str = "22222222-2222-4222-8222-222222222222";
+static IVR: LazyLock<Arc<str>> = LazyLock::new(|| "ivr".into());
 
 fn settings(target: &Path) -> config::Audit {
     let mut settings = Config::defaults().audit;
@@ -26,7 +27,7 @@ fn trail(audit: &Audit) -> Trail {
 
 fn asked() -> Asked<'static> {
     Asked {
-        caller: "ivr",
+        caller: &IVR,
         conversation: ConversationId::parse(CID).unwrap(),
         participant: ParticipantId::parse(PID),
         reason: "user_request",
@@ -41,7 +42,7 @@ fn settled() -> Settled {
         still_there: false,
         operation: None,
         attempts: 1,
-        correlation_id: Some("corr".to_owned()),
+        correlation_id: Some("corr".into()),
         upstream_status: Some(202),
     }
 }
@@ -85,7 +86,7 @@ async fn each_end_of_a_mission_leaves_exactly_one_record() {
     audit.close().await;
 
     let records = records(&path, &Filter::default());
-    let seen: Vec<_> = records.iter().map(|r| (r.outcome.as_str(), r.code.as_deref(), r.effect.as_deref())).collect();
+    let seen: Vec<_> = records.iter().map(|r| (&*r.outcome, r.code.as_deref(), r.effect.as_deref())).collect();
     assert_eq!(
         seen,
         [
@@ -100,8 +101,8 @@ async fn each_end_of_a_mission_leaves_exactly_one_record() {
     );
     let first = &records[0];
     assert_eq!(first.caller.as_deref(), Some("ivr"));
-    assert_eq!(first.conversation_id.as_deref(), Some(CID));
-    assert_eq!(first.participant_id.as_deref(), Some(PID));
+    assert_eq!(first.conversation_id, ConversationId::parse(CID));
+    assert_eq!(first.participant_id, ParticipantId::parse(PID));
     assert_eq!(first.correlation_id.as_deref(), Some("corr"));
     assert!(first.time.ends_with('Z') && moment(&first.time).is_ok(), "{}", first.time);
     assert_eq!(audit.stats(), AuditStats { written: 7, ..AuditStats::default() });
@@ -221,9 +222,13 @@ fn filters_pick_by_every_member_and_foreign_lines_are_counted() {
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(count(Filter::default()), 2);
     assert_eq!(count(Filter { caller: some("ivr"), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { conversation: some(&CID.to_uppercase()), ..Filter::default() }), 2);
-    assert_eq!(count(Filter { conversation: some(PID), ..Filter::default() }), 0);
-    assert_eq!(count(Filter { participant: some(CID), ..Filter::default() }), 1, "the teardown concerns everybody");
+    assert_eq!(count(Filter { conversation: ConversationId::parse(&CID.to_uppercase()), ..Filter::default() }), 2);
+    assert_eq!(count(Filter { conversation: ConversationId::parse(PID), ..Filter::default() }), 0);
+    assert_eq!(
+        count(Filter { participant: ParticipantId::parse(CID), ..Filter::default() }),
+        1,
+        "the teardown concerns everybody"
+    );
     assert_eq!(count(Filter { outcome: some("upstream_timeout"), ..Filter::default() }), 1);
     assert_eq!(count(Filter { outcome: some("disconnected"), ..Filter::default() }), 1);
     assert_eq!(count(Filter { since: moment("2026-01-01T12:00:00+01:00").ok(), ..Filter::default() }), 1);

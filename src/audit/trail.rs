@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 use super::Audit;
-use super::record::{Record, now};
+use super::record::{Record, Word, now};
 use crate::disconnect::outcome::Settled;
-use crate::genesys::request::Operation;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Effect, Problem};
 
@@ -55,7 +54,7 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub struct Asked<'a> {
     /// Name of the caller's key.
-    pub caller: &'a str,
+    pub caller: &'a Arc<str>,
     /// The conversation.
     pub conversation: ConversationId,
     /// The participant, unless everybody is meant.
@@ -90,12 +89,12 @@ impl Trail {
         let record = self.0.as_ref().map(|inner| {
             inner.recorded.store(true, Ordering::Relaxed);
             let mut record = inner.record();
-            record.caller = Some(asked.caller.to_owned());
-            record.conversation_id = Some(asked.conversation.to_string());
-            record.participant_id = asked.participant.map(|id| id.to_string());
+            record.caller = Some(Arc::clone(asked.caller));
+            record.conversation_id = Some(asked.conversation);
+            record.participant_id = asked.participant;
             record.reason = Some(asked.reason.to_owned());
             record.dry_run = asked.dry_run;
-            record
+            Box::new(record)
         });
         Pending { trail: self.clone(), record }
     }
@@ -108,19 +107,19 @@ impl Trail {
         }
         let mut record = inner.record();
         fill(&mut record);
-        inner.send(record);
+        inner.send(Box::new(record));
     }
 
     /// Somebody looked after an accepted disconnect, and the participant was still there.
-    pub fn unconfirmed(&self, caller: &str, conversation: ConversationId, participant: ParticipantId) {
+    pub fn unconfirmed(&self, caller: &Arc<str>, conversation: ConversationId, participant: ParticipantId) {
         let Some(inner) = &self.0 else { return };
         let mut record = inner.record();
-        record.caller = Some(caller.to_owned());
-        record.conversation_id = Some(conversation.to_string());
-        record.participant_id = Some(participant.to_string());
-        "unconfirmed".clone_into(&mut record.outcome);
+        record.caller = Some(Arc::clone(caller));
+        record.conversation_id = Some(conversation);
+        record.participant_id = Some(participant);
+        record.outcome = "unconfirmed".into();
         record.verified = true;
-        inner.send(record);
+        inner.send(Box::new(record));
     }
 }
 
@@ -128,15 +127,15 @@ impl Inner {
     /// A record with what is known from the start.
     fn record(&self) -> Record {
         Record {
-            event: "audit".to_owned(),
+            event: "audit".into(),
             time: String::new(),
             caller: None,
-            caller_addr: self.addr.to_string(),
-            door: self.door.name().to_owned(),
+            caller_addr: self.addr,
+            door: self.door.name().into(),
             conversation_id: None,
             participant_id: None,
             reason: None,
-            outcome: String::new(),
+            outcome: Word::default(),
             code: None,
             effect: None,
             verified: false,
@@ -146,13 +145,13 @@ impl Inner {
             upstream_status: None,
             upstream_code: None,
             correlation_id: None,
-            request_id: self.request_id.to_string(),
+            request_id: Arc::clone(&self.request_id),
             trace_id: self.trace_id.clone(),
             duration_ms: 0,
         }
     }
 
-    fn send(&self, mut record: Record) {
+    fn send(&self, mut record: Box<Record>) {
         record.time = now();
         record.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.audit.write(record);
@@ -162,10 +161,9 @@ impl Inner {
 impl Record {
     /// Adds a problem: `denied` when it was ours to refuse, else `failed`.
     pub fn problem(&mut self, problem: &Problem) {
-        let outcome = if denies(problem.code) { "denied" } else { "failed" };
-        outcome.clone_into(&mut self.outcome);
-        self.code = Some(problem.code.name().to_owned());
-        self.effect = Some(if problem.effect == Effect::Unknown { "unknown" } else { "none" }.to_owned());
+        self.outcome = if denies(problem.code) { "denied" } else { "failed" }.into();
+        self.code = Some(problem.code.name().into());
+        self.effect = Some(if problem.effect == Effect::Unknown { "unknown" } else { "none" }.into());
         if let Some(upstream) = &problem.upstream {
             self.upstream_status = Some(upstream.status);
             self.upstream_code.clone_from(&upstream.code);
@@ -174,10 +172,10 @@ impl Record {
     }
 
     fn settled(&mut self, settled: &Settled) {
-        settled.outcome.name().clone_into(&mut self.outcome);
+        self.outcome = settled.outcome.name().into();
         self.verified = settled.verified;
         self.attempts = Some(settled.attempts);
-        self.operation = settled.operation.map(Operation::name).map(str::to_owned);
+        self.operation = settled.operation.map(|operation| operation.name().into());
         self.upstream_status = settled.upstream_status;
         self.correlation_id.clone_from(&settled.correlation_id);
     }
@@ -206,7 +204,7 @@ fn denies(code: Code) -> bool {
 #[derive(Debug)]
 pub struct Pending {
     trail: Trail,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 impl Pending {
@@ -222,7 +220,7 @@ impl Pending {
     pub fn abandon(mut self, problem: &Problem) {
         self.send(|record| {
             record.problem(problem);
-            "abandoned".clone_into(&mut record.outcome);
+            record.outcome = "abandoned".into();
         });
     }
 
@@ -236,9 +234,9 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         self.send(|record| {
-            "failed".clone_into(&mut record.outcome);
-            record.code = Some(Code::Internal.name().to_owned());
-            record.effect = Some("unknown".to_owned());
+            record.outcome = "failed".into();
+            record.code = Some(Code::Internal.name().into());
+            record.effect = Some("unknown".into());
         });
     }
 }

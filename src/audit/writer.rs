@@ -51,7 +51,7 @@ pub(super) struct Writer {
     fsync: Fsync,
     health: Arc<Health>,
     /// Records on their way, a line each.
-    lines: Vec<u8>,
+    lines: String,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
@@ -62,7 +62,7 @@ impl Writer {
             "stdout" => Target::Stdout,
             path => Target::File(File::new(path.into(), settings.max_size.as_u64(), settings.keep)),
         };
-        Self { target, fsync: settings.fsync, health, lines: Vec::new(), unsynced: None }
+        Self { target, fsync: settings.fsync, health, lines: String::new(), unsynced: None }
     }
 
     /// Writes until it is told to close, or everybody who could send has gone.
@@ -114,7 +114,7 @@ impl Writer {
         let mut taken = 0;
         while let Some(message) = next {
             match message {
-                Message::Record(record) => self.add(&record),
+                Message::Record(record) => record.write(&mut self.lines),
                 Message::Reopen => {
                     self.write();
                     self.reopen();
@@ -133,29 +133,17 @@ impl Writer {
         if taken < BATCH { Batch::All } else { Batch::More }
     }
 
-    /// Adds a record to the lines to be written.
-    fn add(&mut self, record: &Record) {
-        let before = self.lines.len();
-        match serde_json::to_writer(&mut self.lines, record) {
-            Ok(()) => self.lines.push(b'\n'),
-            Err(cause) => {
-                self.lines.truncate(before);
-                self.health.failed(&cause.to_string());
-            }
-        }
-    }
-
     /// Writes the lines at once; where that fails, one by one, so that as many as can be are kept.
     fn write(&mut self) {
         let lines = std::mem::take(&mut self.lines);
-        let of = |text: &[u8]| text.iter().filter(|byte| **byte == b'\n').count() as u64;
-        if !lines.is_empty() {
-            match self.append(&lines) {
-                Ok(()) => self.written(of(&lines)),
-                Err(cause) if of(&lines) == 1 => self.health.failed(&cause.to_string()),
+        let records = lines.lines().count() as u64;
+        if records > 0 {
+            match self.append(lines.as_bytes()) {
+                Ok(()) => self.written(records),
+                Err(cause) if records == 1 => self.health.failed(&cause.to_string()),
                 Err(_) => {
-                    for line in lines.split_inclusive(|byte| *byte == b'\n') {
-                        match self.append(line) {
+                    for line in lines.split_inclusive('\n') {
+                        match self.append(line.as_bytes()) {
                             Ok(()) => self.written(1),
                             Err(cause) => self.health.failed(&cause.to_string()),
                         }

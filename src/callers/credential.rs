@@ -2,14 +2,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use secrecy::SecretString;
 
 use super::refusal::Refusal;
 
 /// Longer ones are nobody's: not even hashed.
 const MAX_LENGTH: usize = 16 << 10;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What a request presents.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +34,7 @@ impl std::fmt::Debug for Text<'_> {
 
 /// The credential of a request, or `None` when it has none. `X-API-Key` wins.
 pub(super) fn find(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusal> {
-    if let Some(key) = single(headers, "x-api-key", "X-API-Key is there more than once, or is not plain text.")? {
+    if let Some(key) = single(headers, &X_API_KEY, "X-API-Key is there more than once, or is not plain text.")? {
         return text(key, "X-API-Key is empty or too long.").map(|key| Some(Credential::Key(key)));
     }
     let Some(value) = authorization(headers)? else { return Ok(None) };
@@ -57,10 +59,10 @@ pub(super) fn basic(headers: &HeaderMap) -> Result<Option<(String, SecretString)
 }
 
 fn authorization(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-    single(headers, AUTHORIZATION.as_str(), "Authorization is there more than once, or is not plain text.")
+    single(headers, &AUTHORIZATION, "Authorization is there more than once, or is not plain text.")
 }
 
-fn single<'a>(headers: &'a HeaderMap, name: &str, wrong: &'static str) -> Result<Option<&'a str>, Refusal> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, wrong: &'static str) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     match value.to_str() {

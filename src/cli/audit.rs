@@ -1,5 +1,6 @@
 //! `hangup audit FILE`: who disconnected whom.
 
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use time::OffsetDateTime;
 use super::{Failure, table};
 use crate::audit::Record;
 use crate::audit::query::{self, Filter, Found};
+use crate::ids::{ConversationId, ParticipantId};
 
 /// The columns of the table.
 const COLUMNS: [&str; 11] = [
@@ -34,10 +36,10 @@ pub(super) struct Arguments {
     caller: Option<String>,
     /// Records of this conversation
     #[arg(long, value_name = "ID")]
-    conversation: Option<String>,
+    conversation: Option<ConversationId>,
     /// Records of this participant, and of whole conversations
     #[arg(long, value_name = "ID")]
-    participant: Option<String>,
+    participant: Option<ParticipantId>,
     /// Records with this outcome or this code
     #[arg(long, value_name = "NAME")]
     outcome: Option<String>,
@@ -56,8 +58,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let filter = Filter {
         caller: arguments.caller.clone(),
-        conversation: arguments.conversation.clone(),
-        participant: arguments.participant.clone(),
+        conversation: arguments.conversation,
+        participant: arguments.participant,
         outcome: arguments.outcome.clone(),
         since: arguments.since,
         until: arguments.until,
@@ -65,8 +67,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let found = read(&arguments.file, &filter)?;
     if arguments.json {
         for record in &found.records {
-            let line = serde_json::to_string(record).map_err(|e| Failure::failed(e.to_string()))?;
-            println!("{line}");
+            let mut line = String::new();
+            record.write(&mut line);
+            print!("{line}");
         }
     } else {
         print!("{}", table::render(&COLUMNS, &found.records.iter().map(row).collect::<Vec<_>>()));
@@ -99,25 +102,29 @@ pub(super) fn read(path: &Path, filter: &Filter) -> Result<Found, Failure> {
 }
 
 fn row(record: &Record) -> Vec<String> {
-    let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     vec![
         record.time.clone(),
-        word(&record.caller),
-        record.caller_addr.clone(),
-        record.door.clone(),
-        word(&record.conversation_id),
-        word(&record.participant_id),
+        word(record.caller.as_ref()),
+        record.caller_addr.to_string(),
+        record.door.to_string(),
+        word(record.conversation_id),
+        word(record.participant_id),
         outcome(record),
         if record.verified { "yes" } else { "no" }.to_owned(),
-        record.attempts.map_or_else(|| "-".to_owned(), |attempts| attempts.to_string()),
-        word(&record.reason),
-        word(&record.correlation_id),
+        word(record.attempts),
+        word(record.reason.as_ref()),
+        word(record.correlation_id.as_ref()),
     ]
+}
+
+/// What is there, or a dash.
+pub(super) fn word(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
 /// The outcome with its code, and whether nothing was to be done.
 pub(super) fn outcome(record: &Record) -> String {
-    let mut text = record.outcome.clone();
+    let mut text = record.outcome.to_string();
     if let Some(code) = &record.code {
         text = format!("{text}: {code}");
     }

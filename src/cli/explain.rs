@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::audit::{outcome, read as read_audit};
+use super::audit::{outcome, read as read_audit, word};
 use super::live::{Seen, Upstream, participants, verdict};
 use super::{Failure, table};
 use crate::audit::Record;
@@ -59,11 +59,7 @@ fn recorded(
         println!("No audit file is configured, and none is named with --audit.\n");
         return Ok(None);
     };
-    let filter = Filter {
-        conversation: Some(cid.to_string()),
-        participant: pid.map(|pid| pid.to_string()),
-        ..Filter::default()
-    };
+    let filter = Filter { conversation: Some(cid), participant: pid, ..Filter::default() };
     let mut records = read_audit(&file, &filter)?.records;
     // Written when they ended; several callers can end out of order.
     records.sort_by(|a, b| a.time.cmp(&b.time));
@@ -80,23 +76,19 @@ fn timeline(records: &[Record]) -> String {
     if records.is_empty() {
         return "  nothing: nobody has asked this service to disconnect it\n".to_owned();
     }
-    let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let rows: Vec<_> = records
         .iter()
         .map(|record| {
             vec![
                 record.time.clone(),
-                word(&record.caller),
-                record.door.clone(),
-                record
-                    .participant_id
-                    .clone()
-                    .unwrap_or_else(|| if record.door == "teardown" { "everybody" } else { "-" }.to_owned()),
+                word(record.caller.as_ref()),
+                record.door.to_string(),
+                if record.door == "teardown" { "everybody".to_owned() } else { word(record.participant_id) },
                 outcome(record),
-                word(&record.operation),
-                record.upstream_status.map_or_else(|| "-".to_owned(), |status| status.to_string()),
+                word(record.operation.as_ref()),
+                word(record.upstream_status),
                 format!("{} ms", record.duration_ms),
-                record.request_id.clone(),
+                record.request_id.to_string(),
             ]
         })
         .collect();
@@ -157,15 +149,20 @@ fn ticket(records: &[Record], seen: Option<&Seen>) -> String {
     let mut rows: Vec<Vec<String>> = records
         .iter()
         .filter_map(|record| {
-            let id = record.correlation_id.clone()?;
-            let status = record.upstream_status.map_or_else(|| "-".to_owned(), |status| status.to_string());
-            let what = record.operation.clone().unwrap_or_else(|| record.outcome.clone());
-            let code = record.upstream_code.clone().unwrap_or_else(|| "-".to_owned());
+            let id = record.correlation_id.as_ref()?.to_string();
+            let what = record.operation.as_ref().unwrap_or(&record.outcome).to_string();
+            let (status, code) = (word(record.upstream_status), word(record.upstream_code.as_ref()));
             Some(vec![id, record.time.clone(), what, status, code])
         })
         .collect();
-    if let Some(id) = seen.and_then(|seen| seen.correlation_id.clone()) {
-        rows.push(vec![id, crate::audit::now(), "conversation_read".to_owned(), "-".to_owned(), "-".to_owned()]);
+    if let Some(id) = seen.and_then(|seen| seen.correlation_id.as_deref()) {
+        rows.push(vec![
+            id.to_owned(),
+            crate::audit::now(),
+            "conversation_read".to_owned(),
+            "-".to_owned(),
+            "-".to_owned(),
+        ]);
     }
     if rows.is_empty() {
         return "  no correlation ids: the upstream has not answered anything about it\n".to_owned();

@@ -34,7 +34,7 @@ pub(super) struct Upstream {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) read: Read,
-    pub(super) correlation_id: Option<String>,
+    pub(super) correlation_id: Option<Arc<str>>,
 }
 
 impl Upstream {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use serde::Serialize;
 
 use super::judge::{Doubt, Verdict, judge};
 use super::look::look;
@@ -38,10 +38,18 @@ pub(super) struct Mission<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Last {
     pub(super) operation: Option<Operation>,
-    pub(super) correlation_id: Option<String>,
+    pub(super) correlation_id: Option<Arc<str>>,
     pub(super) status: Option<u16>,
     /// Attempts of unknown effect that there had been when somebody last looked.
     looked_after: Option<u32>,
+}
+
+/// The body of the POST.
+#[derive(Serialize)]
+struct Post<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    reason: &'a str,
 }
 
 /// A refusal that is to be looked into.
@@ -97,14 +105,9 @@ impl Mission<'_> {
 
     /// The seeds' POST. `insisting` sends both members, as some forums found necessary.
     async fn post(&mut self, insisting: bool) -> Result<Sent, Problem> {
-        let mut body = serde_json::Map::new();
-        body.insert("reason".to_owned(), self.reason.into());
-        match self.cause {
-            Some(cause) => drop(body.insert("cause".to_owned(), cause.into())),
-            None if insisting => drop(body.insert("cause".to_owned(), self.reason.into())),
-            None => {}
-        }
-        let body = Bytes::from(serde_json::Value::Object(body).to_string());
+        let cause = self.cause.or(insisting.then_some(self.reason));
+        // Texts serialize.
+        let body = serde_json::to_vec(&Post { cause, reason: self.reason }).unwrap_or_default().into();
         let answer = self.exchange(Call::post(&self.context, self.cid, self.pid, body)).await?;
         self.weigh(Way::Post, answer)
     }

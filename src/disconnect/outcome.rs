@@ -1,5 +1,7 @@
 //! What became of a mission.
 
+use std::sync::Arc;
+
 use crate::genesys::request::Operation;
 
 /// The outcomes that callers rely on. All of them are answered 200, `Accepted` sometimes 202.
@@ -49,7 +51,7 @@ pub struct Settled {
     /// Disconnect requests sent upstream.
     pub attempts: u32,
     /// `ININ-Correlation-Id` of the upstream's last answer.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Arc<str>>,
     /// Status of the upstream's last answer.
     pub upstream_status: Option<u16>,
 }

@@ -1,9 +1,10 @@
 //! What the upstream answered, with the headers and error fields that matter already read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::Deserialize;
 
 use super::retry::retry_after;
@@ -53,7 +54,7 @@ pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
     /// `ININ-Correlation-Id`, which Genesys' support asks for.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Arc<str>>,
     /// The rate-limit headers, where all three are there.
     pub rate_limit: Option<RateLimit>,
     /// `Retry-After`.
@@ -72,6 +73,11 @@ pub struct UpstreamError {
     pub message: Option<String>,
 }
 
+const CORRELATION_ID: HeaderName = HeaderName::from_static("inin-correlation-id");
+const ALLOWED: HeaderName = HeaderName::from_static("inin-ratelimit-allowed");
+const COUNT: HeaderName = HeaderName::from_static("inin-ratelimit-count");
+const RESET: HeaderName = HeaderName::from_static("inin-ratelimit-reset");
+
 /// Longest code and message that are kept, in characters.
 const CODE_LIMIT: usize = 128;
 const MESSAGE_LIMIT: usize = 512;
@@ -85,7 +91,7 @@ impl Answer {
         let asked = head.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(retry_after::parse);
         Self {
             status: head.status,
-            correlation_id: text(&head.headers, "inin-correlation-id").map(|id| clip(id, CODE_LIMIT)),
+            correlation_id: text(&head.headers, &CORRELATION_ID).map(|id| clip(id, CODE_LIMIT).into()),
             rate_limit,
             retry_after: asked,
             body,
@@ -142,15 +148,15 @@ impl UpstreamError {
 }
 
 fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
-    let number = |name| text(headers, name)?.trim().parse::<u32>().ok();
+    let number = |name: &HeaderName| text(headers, name)?.trim().parse::<u32>().ok();
     Some(RateLimit {
-        allowed: number("inin-ratelimit-allowed")?,
-        count: number("inin-ratelimit-count")?,
-        reset: Duration::from_secs(number("inin-ratelimit-reset")?.into()),
+        allowed: number(&ALLOWED)?,
+        count: number(&COUNT)?,
+        reset: Duration::from_secs(number(&RESET)?.into()),
     })
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Option<&'a str> {
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 

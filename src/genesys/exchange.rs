@@ -1,6 +1,8 @@
 //! The wire: one HTTP exchange, its body read up to a cap. The login and the API share it.
 
 mod client;
+mod connector;
+mod pool;
 
 use std::error::Error as StdError;
 use std::future::Future;
@@ -10,9 +12,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Frame;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Full};
 use tokio::sync::Semaphore;
 use tower::util::BoxCloneSyncService;
 
@@ -20,11 +22,21 @@ use super::answer::{Body, BodyEnd};
 use super::error::{CallError, Cause};
 use crate::config;
 use client::Client;
+use pool::Failure;
 
 /// Any service that does one HTTP exchange: HTTP over sockets, or a router in the same process in tests.
 pub type Exchange = BoxCloneSyncService<Request<Bytes>, Response<Body>, CallError>;
 
-/// How much of the body a caller of the exchange wants, as an extension of the request.
+/// How an exchange is to be done, as an extension of the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// How much of the body is needed.
+    pub body: BodyLimit,
+    /// Which connection it goes on.
+    pub connection: Connection,
+}
+
+/// How much of a body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimit {
     /// Bytes after which reading ends.
@@ -39,7 +51,7 @@ impl Default for BodyLimit {
     }
 }
 
-/// Which connection a request goes on, as an extension of it.
+/// Which connection a request goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Connection {
     /// One that was kept open, where there is one.
@@ -67,9 +79,7 @@ pub struct Wire(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    pooled: Client,
-    /// Keeps no connection open.
-    fresh: Client,
+    client: Client,
     large_bodies: Semaphore,
 }
 
@@ -81,32 +91,32 @@ impl Wire {
     pub fn new(settings: &config::Genesys, connect_timeout: Duration) -> Result<Self, String> {
         let tls = client::tls(settings)?;
         Ok(Self(Arc::new(Shared {
-            pooled: Client::new(settings, &tls, connect_timeout, IDLE_CONNECTIONS)?,
-            fresh: Client::new(settings, &tls, connect_timeout, 0)?,
+            client: Client::new(settings, &tls, connect_timeout, IDLE_CONNECTIONS)?,
             large_bodies: Semaphore::new(LARGE_BODIES),
         })))
     }
 }
 
 impl Shared {
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Body>, CallError> {
-        let limit = request.extensions().get::<BodyLimit>().copied().unwrap_or_default();
-        let client = match request.extensions().get::<Connection>() {
-            Some(Connection::Fresh) => &self.fresh,
-            Some(Connection::Pooled) | None => &self.pooled,
-        };
-        match client {
-            Client::Direct(direct) => {
-                let sent = client::send_direct(direct, request).await;
-                self.take(sent.map_err(|e| classify(&e, e.is_connect(), false))?, limit).await
+    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, CallError> {
+        let Wanted { body: limit, connection } = request.extensions_mut().remove().unwrap_or_default();
+        let fresh = connection == Connection::Fresh;
+        match &self.client {
+            Client::Direct(pool) => {
+                request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::AGENT));
+                let sent = pool.send(request.map(Full::new), fresh).await;
+                let (response, lease) = sent.map_err(|e| classify(&e, matches!(e, Failure::Connect(_)), false))?;
+                let response = self.take(response, limit).await;
+                lease.give_back();
+                response
             }
-            Client::Proxied(proxied) => {
+            Client::Proxied { pooled, fresh: unpooled } => {
                 let classify = |e: reqwest::Error| {
                     let e = e.without_url();
                     classify(&e, e.is_connect(), e.is_timeout())
                 };
                 let request = reqwest::Request::try_from(request).map_err(classify)?;
-                let sent = proxied.execute(request).await;
+                let sent = if fresh { unpooled } else { pooled }.execute(request).await;
                 self.take(sent.map_err(classify)?.into(), limit).await
             }
         }

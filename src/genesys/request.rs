@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::token::Token;
-use crate::ids::{ConversationId, ParticipantId};
+use crate::ids::{self, ConversationId, ParticipantId};
 
 /// The kinds of upstream calls; also the `operation` label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,6 +136,9 @@ impl Medium {
     }
 }
 
+const CONVERSATIONS: &str = "/api/v2/conversations/";
+const PARTICIPANTS: &str = "/participants/";
+
 /// One upstream call.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -143,7 +146,7 @@ pub struct Call {
     pub(crate) rank: Rank,
     pub(crate) method: Method,
     /// Path below the API's base, from `/api/v2` on.
-    pub(crate) path: Arc<str>,
+    pub(crate) path: Bytes,
     /// A JSON document, or nothing.
     pub(crate) body: Bytes,
     pub(crate) context: Arc<Context>,
@@ -181,16 +184,20 @@ impl Call {
     /// The seeds' `POST …/disconnect` with the body given (empty for none).
     #[must_use]
     pub fn post(context: &Arc<Context>, cid: ConversationId, pid: ParticipantId, body: Bytes) -> Self {
-        let path = format!("/api/v2/conversations/{cid}/participants/{pid}/disconnect");
+        let (mut cid_text, mut pid_text) = (ids::TEXT, ids::TEXT);
+        let path =
+            [CONVERSATIONS, cid.text(&mut cid_text), PARTICIPANTS, pid.text(&mut pid_text), "/disconnect"].concat();
         Self::new(context, Operation::ParticipantDisconnect, Rank::Mission, Method::POST, path, body)
     }
 
     /// The published `PATCH`: media-agnostic for `None`, else the form of that medium.
     #[must_use]
     pub fn patch(context: &Arc<Context>, medium: Option<Medium>, cid: ConversationId, pid: ParticipantId) -> Self {
+        let (mut cid_text, mut pid_text) = (ids::TEXT, ids::TEXT);
+        let (cid, pid) = (cid.text(&mut cid_text), pid.text(&mut pid_text));
         let path = match medium {
-            None => format!("/api/v2/conversations/{cid}/participants/{pid}"),
-            Some(medium) => format!("/api/v2/conversations/{}/{cid}/participants/{pid}", medium.segment()),
+            None => [CONVERSATIONS, cid, PARTICIPANTS, pid].concat(),
+            Some(medium) => [CONVERSATIONS, medium.segment(), "/", cid, PARTICIPANTS, pid].concat(),
         };
         let body = Bytes::from_static(br#"{"state":"disconnected"}"#);
         Self::new(context, Operation::ParticipantState, Rank::Mission, Method::PATCH, path, body)

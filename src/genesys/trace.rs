@@ -78,7 +78,7 @@ where
                 && record.span.is_exported()
             {
                 record.span.set("http.response.status_code", Some(i64::from(answer.status.as_u16())));
-                record.span.set("hangup.correlation_id", answer.correlation_id.clone());
+                record.span.set("hangup.correlation_id", answer.correlation_id.as_deref().map(str::to_owned));
             }
             match &outcome {
                 Ok(answer) => tracing::debug!(
@@ -106,7 +106,7 @@ fn span(call: &Call) -> Span {
     trace.traces.span(SpanKind::Client, trace.traceparent.as_deref(), || {
         let attributes = vec![
             ("http.request.method", call.method.as_str().to_owned().into()),
-            ("url.path", call.path.to_string().into()),
+            ("url.path", String::from_utf8_lossy(&call.path).into_owned().into()),
             ("hangup.operation", call.operation.name().into()),
             ("hangup.request_id", call.context.request_id.to_string().into()),
         ];

@@ -6,22 +6,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Request, Uri, header};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderName, HeaderValue, Request, Uri, header};
 use tower::Service;
 
 use super::answer::{Answer, BodyEnd};
 use super::error::{CallError, Cause};
-use super::exchange::{BodyLimit, CONVERSATION_BODY, Connection, Exchange};
+use super::exchange::{BodyLimit, CONVERSATION_BODY, Connection, Exchange, Wanted};
 use super::request::Call;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The API at its base URL.
 #[derive(Debug, Clone)]
 pub struct Transport {
     exchange: Exchange,
+    base: Arc<Base>,
+}
+
+/// In one piece, for each layer above clones it with every call.
+#[derive(Debug)]
+struct Base {
     scheme: Scheme,
     authority: Authority,
-    prefix: Arc<str>,
+    prefix: String,
 }
 
 impl Transport {
@@ -33,37 +42,45 @@ impl Transport {
         let wrong = || format!("\"{base}\" is no URL with a host; write it as \"https://api.mypurecloud.com\"");
         let parts = base.trim_end_matches('/').parse::<Uri>().map_err(|_| wrong())?.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else { return Err(wrong()) };
-        let prefix = parts.path_and_query.as_ref().map_or("", |p| p.path()).trim_end_matches('/').into();
-        Ok(Self { exchange, scheme, authority, prefix })
+        let prefix = parts.path_and_query.as_ref().map_or("", |p| p.path()).trim_end_matches('/').to_owned();
+        Ok(Self { exchange, base: Arc::new(Base { scheme, authority, prefix }) })
     }
 
     fn request(&self, call: &Call) -> Result<Request<Bytes>, CallError> {
-        let fits = |what| move |_| CallError::BrokenAnswer(Cause::text(what));
-        let path = format!("{}{}", self.prefix, call.path);
+        let path = match self.base.prefix.as_str() {
+            "" => call.path.clone(),
+            prefix => [prefix.as_bytes(), &call.path].concat().into(),
+        };
+        let unfit = || CallError::BrokenAnswer(Cause::text("the request fits no URL"));
         let uri = Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path)
+            .scheme(self.base.scheme.clone())
+            .authority(self.base.authority.clone())
+            .path_and_query(PathAndQuery::from_maybe_shared(path).map_err(|_| unfit())?)
             .build()
-            .map_err(fits("the request fits no URL"))?;
-        let mut request =
-            Request::builder().method(call.method.clone()).uri(uri).header(header::ACCEPT, "application/json");
+            .map_err(|_| unfit())?;
+        let mut request = Request::new(call.body.clone());
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, JSON);
         if let Some(token) = &call.token {
-            request = request.header(header::AUTHORIZATION, token.header().clone());
+            headers.insert(header::AUTHORIZATION, token.header().clone());
         }
         if !call.body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_TYPE, JSON);
         }
-        if let Some(traceparent) = &call.traceparent {
-            request = request.header("traceparent", &**traceparent);
+        // What is no header's value was refused when it came in.
+        if let Some(Ok(traceparent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
+            headers.insert(TRACEPARENT, traceparent);
         }
-        let limit = if call.operation.disconnects() {
+        let body = if call.operation.disconnects() {
             BodyLimit { success_needs_no_body: true, ..BodyLimit::default() }
         } else {
             BodyLimit { bytes: CONVERSATION_BODY, success_needs_no_body: false }
         };
         let connection = if call.fresh_connection { Connection::Fresh } else { Connection::Pooled };
-        request.extension(limit).extension(connection).body(call.body.clone()).map_err(fits("the request fits no HTTP"))
+        request.extensions_mut().insert(Wanted { body, connection });
+        Ok(request)
     }
 }
 

@@ -26,21 +26,25 @@ pub(super) fn begin(audit: &Audit, exchange: &mut Exchange, route: &str, method:
     exchange.trail = Trail::new(audit, door, exchange.addr, &exchange.request_id, exchange.trace_id());
     let (conversation, participant) = ids(path);
     exchange.note(|note| {
-        note.conversation = conversation.map(|id| id.to_string());
-        note.participant = participant.map(|id| id.to_string());
+        note.conversation = conversation;
+        note.participant = participant;
     });
 }
 
 /// The ids of a path that ends in `{cid}/participants/{pid}`, with or without more, or in `{cid}/disconnect`.
 fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
-    let segments: Vec<&str> = path.split('/').collect();
-    let participants = segments.iter().rposition(|segment| *segment == "participants");
-    let Some(at) = participants.or_else(|| segments.iter().rposition(|segment| *segment == "disconnect")) else {
-        return (None, None);
-    };
-    let before = at.checked_sub(1).and_then(|at| segments.get(at));
-    let after = segments.get(at + 1);
-    (before.and_then(|text| ConversationId::parse(text)), after.and_then(|text| ParticipantId::parse(text)))
+    let mut segments = path.rsplit('/');
+    let (mut after, mut torn_down) = ("", None);
+    while let Some(segment) = segments.next() {
+        if segment == "participants" {
+            return (segments.next().and_then(ConversationId::parse), ParticipantId::parse(after));
+        }
+        if after == "disconnect" {
+            torn_down = ConversationId::parse(segment);
+        }
+        after = segment;
+    }
+    (torn_down, None)
 }
 
 /// Ends the trail of a request that never became a mission.
@@ -52,12 +56,12 @@ pub(super) fn end(exchange: &Exchange, problem: Option<&Problem>) {
     }
     exchange.trail.answered(|record| {
         let note = exchange.noted();
-        record.caller = note.caller.as_deref().map(str::to_owned);
+        record.caller = note.caller;
         record.conversation_id = note.conversation;
         record.participant_id = note.participant;
         match problem {
             Some(problem) => record.problem(problem),
-            None => note.outcome.unwrap_or("failed").clone_into(&mut record.outcome),
+            None => record.outcome = note.outcome.unwrap_or("failed").into(),
         }
     });
 }

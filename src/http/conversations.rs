@@ -103,7 +103,7 @@ async fn look_up(
     let who = authenticate(app, parts, Permission::Read).await?;
     let cid = input::conversation_id(conversation)?;
     let exchange = exchange(parts);
-    exchange.note(|note| note.conversation = Some(cid.to_string()));
+    exchange.note(|note| note.conversation = Some(cid));
     input::query(parts, known, |name, value| filter.take(name, value))?;
     let admission = app.disconnector.admit(&who.origin)?;
     let client = app.disconnector.client();

@@ -69,8 +69,8 @@ async fn carry_out(
     let participant = input::participant_id(participant)?;
     let exchange = exchange(parts);
     exchange.note(|note| {
-        note.conversation = Some(conversation.to_string());
-        note.participant = Some(participant.to_string());
+        note.conversation = Some(conversation);
+        note.participant = Some(participant);
     });
     let mission = Mission { origin: who.origin, conversation, participant, reason, cause, wait: None, dry_run: false };
     let settled = app.carry_out(mission).await?;
@@ -106,7 +106,7 @@ async fn pass_on(app: &App, medium: Option<Medium>, conversation: &str, request:
     let who = authenticate(app, &parts, Permission::Read).await?;
     let cid = input::conversation_id(conversation)?;
     let exchange = exchange(&parts);
-    exchange.note(|note| note.conversation = Some(cid.to_string()));
+    exchange.note(|note| note.conversation = Some(cid));
     let admission = app.disconnector.admit(&who.origin)?;
     let call = Call::read(&admission.context, Rank::Lookup, medium, cid);
     let answer = app.disconnector.client().call(call).await.map_err(Problem::from)?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 
@@ -17,11 +17,13 @@ use super::routes::label;
 use super::upstream_form;
 use crate::audit::Trail;
 use crate::disconnect::outcome::Settled;
+use crate::ids::{self, ConversationId, ParticipantId};
 use crate::server::Peer;
 use crate::telemetry::traces::{Parent, Span};
 
-const REQUEST_ID: &str = "x-request-id";
-const CORRELATION_ID: &str = "inin-correlation-id";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CORRELATION_ID: HeaderName = HeaderName::from_static("inin-correlation-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest id that is taken over.
 const LONGEST_ID: usize = 128;
 /// Logged when the caller hung up before it was answered.
@@ -47,14 +49,14 @@ pub(super) struct Exchange {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Note {
     pub(super) caller: Option<Arc<str>>,
-    pub(super) conversation: Option<String>,
-    pub(super) participant: Option<String>,
+    pub(super) conversation: Option<ConversationId>,
+    pub(super) participant: Option<ParticipantId>,
     pub(super) outcome: Option<&'static str>,
     pub(super) code: Option<&'static str>,
     pub(super) attempts: Option<u32>,
     pub(super) upstream_status: Option<u16>,
     pub(super) upstream_code: Option<String>,
-    pub(super) correlation_id: Option<String>,
+    pub(super) correlation_id: Option<Arc<str>>,
     pub(super) cause: Option<String>,
 }
 
@@ -98,7 +100,7 @@ impl Exchange {
 }
 
 /// Ids are taken over when they are visible ASCII and not too long.
-fn taken_over(headers: &HeaderMap, name: &str) -> Option<Arc<str>> {
+fn taken_over(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
     let value = headers.get(name)?.as_bytes();
     let fits = (1..=LONGEST_ID).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
     if fits { std::str::from_utf8(value).ok().map(Arc::from) } else { None }
@@ -106,7 +108,7 @@ fn taken_over(headers: &HeaderMap, name: &str) -> Option<Arc<str>> {
 
 /// `traceparent` as the W3C defines it: lower-case hexadecimal in four parts.
 fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    let value = headers.get("traceparent")?.to_str().ok()?;
+    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
     let lengths = value.split('-').map(str::len);
     let hex = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'));
     (hex && lengths.eq([2, 32, 16, 2])).then(|| value.into())
@@ -117,8 +119,8 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let headers = request.headers();
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.addr.ip());
     let mut exchange = Exchange {
-        request_id: taken_over(headers, REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
-        correlation_id: taken_over(headers, CORRELATION_ID),
+        request_id: taken_over(headers, &REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
+        correlation_id: taken_over(headers, &CORRELATION_ID),
         trace: Parent { traces: app.traces.clone(), traceparent: traceparent(headers) },
         addr: app.proxies.caller_addr(headers, peer),
         trail: Trail::default(),
@@ -190,11 +192,11 @@ fn tell(span: &mut Span, note: &Note, status: u16) {
     }
     span.set("http.response.status_code", Some(i64::from(status)));
     span.set("hangup.caller", note.caller.as_deref().map(str::to_owned));
-    span.set("hangup.conversation_id", note.conversation.clone());
-    span.set("hangup.participant_id", note.participant.clone());
+    span.set("hangup.conversation_id", note.conversation.map(|id| id.to_string()));
+    span.set("hangup.participant_id", note.participant.map(|id| id.to_string()));
     span.set("hangup.outcome", note.outcome);
     span.set("hangup.code", note.code);
-    span.set("hangup.correlation_id", note.correlation_id.clone());
+    span.set("hangup.correlation_id", note.correlation_id.as_deref().map(str::to_owned));
     // For a server, a caller's mistake is no error.
     if status >= 500 {
         span.failed(note.code.unwrap_or("internal"));
@@ -234,7 +236,7 @@ impl Line {
         if let Some(value) = id(&self.exchange.request_id) {
             headers.insert(REQUEST_ID, value);
         }
-        if !headers.contains_key(CORRELATION_ID) {
+        if !headers.contains_key(&CORRELATION_ID) {
             let note = self.exchange.note.lock().unwrap_or_else(PoisonError::into_inner);
             let upstream = note.correlation_id.as_deref();
             let chosen = upstream.or(self.exchange.correlation_id.as_deref()).unwrap_or(&self.exchange.request_id);
@@ -256,10 +258,12 @@ impl Drop for Line {
         if is_probe(self.route) && status < 400 {
             return;
         }
+        let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
         tracing::info!(
             event = "request", request_id = &*self.exchange.request_id, method = self.method.as_str(), route = self.route,
             status, caller = note.caller.as_deref(), caller_addr = %self.exchange.addr,
-            conversation_id = note.conversation.as_deref(), participant_id = note.participant.as_deref(),
+            conversation_id = note.conversation.map(|id| id.text(&mut conversation)),
+            participant_id = note.participant.map(|id| id.text(&mut participant)),
             outcome = note.outcome, code = note.code, attempts = note.attempts, upstream_status = note.upstream_status,
             upstream_code = note.upstream_code.as_deref(),
             correlation_id = note.correlation_id.as_deref(), cause = note.cause.as_deref(),

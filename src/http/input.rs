@@ -6,13 +6,14 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
 
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
 
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Longest `Prefer: wait`.
 const LONGEST_WAIT: u64 = 60;
 /// Longest reason or cause that is passed on, in bytes.
@@ -84,7 +85,7 @@ pub(super) struct Preferences {
 impl Preferences {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut found = Self::default();
-        let words = headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+        let words = headers.get_all(PREFER).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
         for word in words {
             let preference = word.split(';').next().unwrap_or_default();
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));

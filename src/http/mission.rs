@@ -43,8 +43,8 @@ pub(super) async fn disconnect(
     let conversation = input::conversation_id(&conversation)?;
     let participant = input::participant_id(&participant)?;
     exchange.note(|note| {
-        note.conversation = Some(conversation.to_string());
-        note.participant = Some(participant.to_string());
+        note.conversation = Some(conversation);
+        note.participant = Some(participant);
     });
     let dry_run = input::dry_run(&parts)?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;

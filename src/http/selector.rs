@@ -68,7 +68,7 @@ pub(super) async fn disconnect(
     let exchange = exchange(&parts);
     let who = authenticate(&app, &parts, Permission::Disconnect).await?;
     let cid = input::conversation_id(&conversation)?;
-    exchange.note(|note| note.conversation = Some(cid.to_string()));
+    exchange.note(|note| note.conversation = Some(cid));
     let dry_run = input::dry_run(&parts)?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let selector = Selector::read(&input::members(&parts.headers, &body)?)?;

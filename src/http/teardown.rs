@@ -40,7 +40,7 @@ pub(super) async fn disconnect(
     let exchange = exchange(&parts);
     let who = authenticate(&app, &parts, Permission::Teardown).await?;
     let conversation = input::conversation_id(&conversation)?;
-    exchange.note(|note| note.conversation = Some(conversation.to_string()));
+    exchange.note(|note| note.conversation = Some(conversation));
     let dry_run = input::dry_run(&parts)?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let members = input::members(&parts.headers, &body)?;

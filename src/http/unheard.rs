@@ -38,7 +38,7 @@ impl Unheard {
         let (settled, problem) = (result.as_ref().ok(), result.as_ref().err());
         tracing::info!(
             event = "settled_unheard", conversation_id = %who.conversation, participant_id = participant,
-            caller = &*who.origin.caller, request_id = &*who.origin.request_id,
+            caller = &*who.caller, request_id = &*who.request_id,
             outcome = settled.map(|s| s.outcome.name()), code = problem.map(|p| p.code.name()),
             attempts = settled.map(|s| s.attempts), correlation_id = settled.and_then(|s| s.correlation_id.as_deref()),
             "the caller had hung up; its mission went on and is settled"

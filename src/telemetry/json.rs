@@ -3,7 +3,7 @@
 //! `tracing_subscriber`'s own JSON form goes through a serializer's map for each field, which costs several times as much;
 //! the lines are the same.
 
-use std::fmt::{self, Debug, Write as _};
+use std::fmt::{self, Debug};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -12,6 +12,8 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::json::Object;
 
 /// One line for each event: `timestamp`, `level`, the event's fields, `target`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,119 +25,63 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        line(&mut out, OffsetDateTime::now_utc(), event)
+        out.write_str(&line(OffsetDateTime::now_utc(), event)?)
     }
 }
 
-fn line(out: &mut dyn fmt::Write, at: OffsetDateTime, event: &Event<'_>) -> fmt::Result {
+/// Room for most lines, in bytes.
+const USUAL: usize = 768;
+
+fn line(at: OffsetDateTime, event: &Event<'_>) -> Result<String, fmt::Error> {
     let metadata = event.metadata();
-    let at = at.format(&Rfc3339).map_err(|_| fmt::Error)?;
-    write!(out, "{{\"timestamp\":\"{at}\",\"level\":\"{}\"", metadata.level())?;
-    let mut members = Members { out, result: Ok(()) };
+    let mut line = String::with_capacity(USUAL);
+    let mut members = Members(Object::begin(&mut line));
+    members.0.text("timestamp", &at.format(&Rfc3339).map_err(|_| fmt::Error)?).text("level", metadata.level().as_str());
     event.record(&mut members);
-    members.result?;
-    members.out.write_str(",\"target\":")?;
-    quote(members.out, metadata.target())?;
-    members.out.write_str("}\n")
+    members.0.text("target", metadata.target());
+    members.0.end();
+    Ok(line)
 }
 
 /// Writes each field as a member.
-struct Members<'a> {
-    out: &'a mut dyn fmt::Write,
-    result: fmt::Result,
-}
+struct Members<'a>(Object<'a>);
 
-impl Members<'_> {
-    fn member(&mut self, field: &Field, value: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) {
-        if self.result.is_ok() {
-            // Names of fields are identifiers with dots: nothing in them needs an escape.
-            self.result = write_name(self.out, field.name()).and_then(|()| value(self.out));
-        }
-    }
-}
-
-fn write_name(out: &mut dyn fmt::Write, name: &str) -> fmt::Result {
-    out.write_str(",\"")?;
-    out.write_str(name.strip_prefix("r#").unwrap_or(name))?;
-    out.write_str("\":")
+fn name(field: &Field) -> &'static str {
+    field.name().strip_prefix("r#").unwrap_or(field.name())
 }
 
 impl Visit for Members<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.member(field, |out| quote(out, value));
+        self.0.text(name(field), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.0.plain(name(field), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.0.plain(name(field), value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.0.plain(name(field), value);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.0.plain(name(field), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.0.plain(name(field), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no infinities.
-        self.member(field, |out| if value.is_finite() { write!(out, "{value:?}") } else { out.write_str("null") });
+        self.0.float(name(field), value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.member(field, |out| {
-            out.write_char('"')?;
-            write!(Escaped(out), "{value:?}")?;
-            out.write_char('"')
-        });
+        self.0.debug(name(field), value);
     }
-}
-
-fn quote(out: &mut dyn fmt::Write, text: &str) -> fmt::Result {
-    out.write_char('"')?;
-    Escaped(out).write_str(text)?;
-    out.write_char('"')
-}
-
-/// Text within a JSON string. Line breaks and other control characters never reach the line as they are.
-struct Escaped<'a>(&'a mut dyn fmt::Write);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Almost always true, and looked at without a branch for each byte.
-        if !text.bytes().fold(false, |odd, byte| odd | needs_escape(byte)) {
-            return self.0.write_str(text);
-        }
-        let mut rest = text;
-        while let Some(at) = rest.bytes().position(needs_escape) {
-            // What is escaped is ASCII, so that the text is cut between characters.
-            let (plain, odd) = rest.split_at(at);
-            self.0.write_str(plain)?;
-            let (odd, after) = odd.split_at(1);
-            match odd {
-                "\"" => self.0.write_str("\\\"")?,
-                "\\" => self.0.write_str("\\\\")?,
-                "\n" => self.0.write_str("\\n")?,
-                "\r" => self.0.write_str("\\r")?,
-                "\t" => self.0.write_str("\\t")?,
-                _ => write!(self.0, "\\u{:04x}", odd.bytes().next().unwrap_or_default())?,
-            }
-            rest = after;
-        }
-        self.0.write_str(rest)
-    }
-}
-
-fn needs_escape(byte: u8) -> bool {
-    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Traces {
         let builder = inner.tracer.span_builder(name).with_kind(kind).with_attributes(attributes);
         let parent = parent.and_then(span_context);
         let parent = parent.map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
-        Span(Some(builder.start_with_context(&inner.tracer, &parent)))
+        Span(Some(Box::new(builder.start_with_context(&inner.tracer, &parent))))
     }
 
     /// Exports what waits, for a bounded time. Call last.
@@ -113,9 +113,9 @@ impl Traces {
     }
 }
 
-/// A span that ends when it is dropped.
+/// A span that ends when it is dropped. Boxed, for it is large and most requests have none.
 #[derive(Debug)]
-pub(crate) struct Span(Option<opentelemetry_sdk::trace::Span>);
+pub(crate) struct Span(Option<Box<opentelemetry_sdk::trace::Span>>);
 
 impl Span {
     /// No span.
