@@ -60,6 +60,9 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
 
     let shown = stand.run(&["audit", &file, "--caller", "ivr", "--outcome", "denied", "--json"], &[]).await;
     assert_eq!(String::from_utf8(shown.stdout).unwrap().lines().count(), 2);
+    let mistaken = stand.run(&["audit", &file, "--conversation", "4711"], &[]).await;
+    let said = String::from_utf8(mistaken.stderr).unwrap();
+    assert!(!mistaken.status.success() && said.contains("hyphenated UUID"), "{said}");
     let conversation = stand.conference.id.to_string();
     let explained = stand.run(&["explain", &conversation, &customer.to_string(), "--audit", &file], &[]).await;
     let explained = String::from_utf8(explained.stdout).unwrap();

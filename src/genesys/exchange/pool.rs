@@ -180,7 +180,7 @@ impl Shared {
 
     async fn connect(&self, url: &Uri) -> Result<SendRequest<Full<Bytes>>, Failure> {
         let stream = self.connector.connect(url.clone()).await.map_err(Failure::Connect)?;
-        let (sender, connection) = handshake(stream).await.map_err(Failure::Exchange)?;
+        let (sender, connection) = handshake(stream).await.map_err(|e| Failure::Connect(e.into()))?;
         // Whoever has sent a request is told how the connection ended.
         tokio::spawn(async { drop(connection.await) });
         Ok(sender)
