@@ -68,8 +68,6 @@ pub(crate) const CONVERSATION_BODY: usize = 1024 * 1024;
 /// Up to this, bodies are read freely; beyond, at most [`LARGE_BODIES`] at a time, which bounds our memory.
 const ORDINARY_BODY: usize = 16 * 1024;
 const LARGE_BODIES: usize = 2;
-/// Connections kept open while nobody needs them.
-const IDLE_CONNECTIONS: usize = 256;
 /// What a body that nobody needs is given to end.
 const UNNEEDED_BODY_WAIT: Duration = Duration::from_millis(100);
 
@@ -91,7 +89,7 @@ impl Wire {
     pub fn new(settings: &config::Genesys, connect_timeout: Duration) -> Result<Self, String> {
         let tls = client::tls(settings)?;
         Ok(Self(Arc::new(Shared {
-            client: Client::new(settings, &tls, connect_timeout, IDLE_CONNECTIONS)?,
+            client: Client::new(settings, &tls, connect_timeout)?,
             large_bodies: Semaphore::new(LARGE_BODIES),
         })))
     }

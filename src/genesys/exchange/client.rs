@@ -15,6 +15,9 @@ use crate::genesys::error::Cause;
 /// Named to the upstream.
 pub(super) const AGENT: &str = concat!("hangup/", env!("CARGO_PKG_VERSION"));
 
+/// Connections kept open while nobody needs them.
+const IDLE_CONNECTIONS: usize = 256;
+
 /// What sends requests.
 #[derive(Debug)]
 pub(super) enum Client {
@@ -30,7 +33,7 @@ pub(super) enum Client {
 }
 
 impl Client {
-    /// Keeps up to `idle` connections open while nobody needs them.
+    /// Makes the client that the settings ask for.
     ///
     /// # Errors
     /// An unusable proxy URL.
@@ -38,14 +41,13 @@ impl Client {
         settings: &config::Genesys,
         tls: &ClientConfig,
         connect_timeout: Duration,
-        idle: usize,
     ) -> Result<Self, String> {
         let Some(proxy) = &settings.proxy else {
             let connector = Connector::new(tls, connect_timeout);
-            return Ok(Self::Direct(Pool::new(connector, settings.idle_timeout, idle)));
+            return Ok(Self::Direct(Pool::new(connector, settings.idle_timeout, IDLE_CONNECTIONS)));
         };
         let client = |idle| proxied(settings, proxy.expose(), tls, connect_timeout, idle);
-        Ok(Self::Proxied { pooled: client(idle)?, fresh: client(0)? })
+        Ok(Self::Proxied { pooled: client(IDLE_CONNECTIONS)?, fresh: client(0)? })
     }
 }
 
