@@ -50,7 +50,7 @@ enum Command {
     /// Validate and print the configuration, secrets redacted; try hosts, login and permissions, changing nothing
     Check {
         /// Read this live conversation and show who could be dropped
-        #[arg(long, value_name = "ID", value_parser = conversation)]
+        #[arg(long, value_name = "ID")]
         conversation: Option<ConversationId>,
         /// For scripts: one JSON document
         #[arg(long)]
@@ -61,10 +61,10 @@ enum Command {
     /// Everything about one conversation: its audit records, a live read, and what a disconnect would do now
     Explain {
         /// The conversation
-        #[arg(value_name = "CONVERSATION", value_parser = conversation)]
+        #[arg(value_name = "CONVERSATION")]
         conversation: ConversationId,
         /// One participant of it
-        #[arg(value_name = "PARTICIPANT", value_parser = participant)]
+        #[arg(value_name = "PARTICIPANT")]
         participant: Option<ParticipantId>,
         /// The audit file; without it, the configured one
         #[arg(long, value_name = "FILE")]
@@ -102,14 +102,6 @@ fn surface(text: &str) -> Result<Surface, String> {
         "both" => Ok(Surface::Both),
         _ => Err("use published, seed or both".to_owned()),
     }
-}
-
-fn conversation(text: &str) -> Result<ConversationId, String> {
-    ConversationId::parse(text).ok_or_else(|| "must be a hyphenated UUID".to_owned())
-}
-
-fn participant(text: &str) -> Result<ParticipantId, String> {
-    ParticipantId::parse(text).ok_or_else(|| "must be a hyphenated UUID".to_owned())
 }
 
 /// A command that did not end well, with what to tell the user.

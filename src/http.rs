@@ -107,19 +107,14 @@ impl App {
     async fn carry_out(&self, mission: Mission) -> Result<Settled, Problem> {
         let disconnector = self.disconnector.clone();
         let origin = &mission.origin;
-        let pending = origin.trail.begin(&Asked {
+        let asked = Asked {
             caller: &origin.caller,
             conversation: mission.conversation,
             participant: Some(mission.participant),
             reason: mission.reason.as_deref().unwrap_or(disconnector.default_reason()),
             dry_run: mission.dry_run || origin.observe || disconnector.observing(),
-        });
-        let who = Abandoned {
-            conversation: mission.conversation,
-            participant: Some(mission.participant),
-            caller: Arc::clone(&origin.caller),
-            request_id: Arc::clone(&origin.request_id),
         };
+        let (pending, who) = (origin.trail.begin(&asked), Abandoned::of(&asked, &origin.request_id));
         // Boxed: it is large, and would be moved several times until it runs.
         let work = Box::pin(async move { disconnector.disconnect(&mission).await });
         self.in_its_own_task(who, pending, work).await
@@ -129,19 +124,14 @@ impl App {
     async fn tear_down(&self, teardown: Teardown) -> Result<Settled, Problem> {
         let disconnector = self.disconnector.clone();
         let origin = &teardown.origin;
-        let pending = origin.trail.begin(&Asked {
+        let asked = Asked {
             caller: &origin.caller,
             conversation: teardown.conversation,
             participant: None,
             reason: disconnector.default_reason(),
             dry_run: teardown.dry_run || origin.observe || disconnector.observing(),
-        });
-        let who = Abandoned {
-            conversation: teardown.conversation,
-            participant: None,
-            caller: Arc::clone(&origin.caller),
-            request_id: Arc::clone(&origin.request_id),
         };
+        let (pending, who) = (origin.trail.begin(&asked), Abandoned::of(&asked, &origin.request_id));
         self.in_its_own_task(who, pending, async move { disconnector.tear_down(&teardown).await }).await
     }
 
@@ -185,6 +175,15 @@ struct Abandoned {
 }
 
 impl Abandoned {
+    fn of(asked: &Asked<'_>, request_id: &Arc<str>) -> Self {
+        Self {
+            conversation: asked.conversation,
+            participant: asked.participant,
+            caller: Arc::clone(asked.caller),
+            request_id: Arc::clone(request_id),
+        }
+    }
+
     /// Logs it by its ids, and says what the caller should do.
     fn say(&self) -> Problem {
         let participant = self.participant.map(|id| id.to_string());

@@ -40,7 +40,7 @@ macro_rules! id {
             type Err = &'static str;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                Self::parse(text).ok_or("an id is a hyphenated UUID, such as 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
+                Self::parse(text).ok_or("must be a hyphenated UUID, such as 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d")
             }
         }
 
@@ -58,7 +58,8 @@ macro_rules! id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
-                output.serialize_str(self.text(&mut TEXT.clone()))
+                let mut buffer = TEXT;
+                output.serialize_str(self.text(&mut buffer))
             }
         }
 

@@ -62,6 +62,33 @@ pub struct Record {
 }
 
 impl Record {
+    /// With what is known from the start.
+    pub(super) fn begin(door: Word, caller_addr: IpAddr, request_id: Arc<str>, trace_id: Option<String>) -> Self {
+        Self {
+            event: "audit".into(),
+            time: String::new(),
+            caller: None,
+            caller_addr,
+            door,
+            conversation_id: None,
+            participant_id: None,
+            reason: None,
+            outcome: Word::default(),
+            code: None,
+            effect: None,
+            verified: false,
+            dry_run: false,
+            attempts: None,
+            operation: None,
+            upstream_status: None,
+            upstream_code: None,
+            correlation_id: None,
+            request_id,
+            trace_id,
+            duration_ms: 0,
+        }
+    }
+
     /// Appends the record as a line of JSON.
     pub fn write(&self, lines: &mut String) {
         let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
@@ -109,34 +136,14 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written() {
         let id = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
-        let nothing = Record {
-            event: "audit".into(),
-            time: now(),
-            caller: None,
-            caller_addr: [127, 0, 0, 1].into(),
-            door: "mission".into(),
-            conversation_id: None,
-            participant_id: None,
-            reason: None,
-            outcome: "failed".into(),
-            code: None,
-            effect: None,
-            verified: false,
-            dry_run: false,
-            attempts: None,
-            operation: None,
-            upstream_status: None,
-            upstream_code: None,
-            correlation_id: None,
-            request_id: "r".into(),
-            trace_id: None,
-            duration_ms: 0,
-        };
+        let nothing = Record::begin("mission".into(), [127, 0, 0, 1].into(), "r".into(), None);
         let all = Record {
+            time: now(),
             caller: Some("ivr".into()),
             caller_addr: "2001:db8::1".parse().unwrap(),
             conversation_id: ConversationId::parse(id),
             participant_id: ParticipantId::parse(id),
+            outcome: "failed".into(),
             reason: Some("because \"he\"\nsaid so".into()),
             code: Some("internal".into()),
             effect: Some("unknown".into()),

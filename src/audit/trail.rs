@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 
 use super::Audit;
-use super::record::{Record, Word, now};
+use super::record::{Record, now};
 use crate::disconnect::outcome::Settled;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Effect, Problem};
@@ -124,31 +124,8 @@ impl Trail {
 }
 
 impl Inner {
-    /// A record with what is known from the start.
     fn record(&self) -> Record {
-        Record {
-            event: "audit".into(),
-            time: String::new(),
-            caller: None,
-            caller_addr: self.addr,
-            door: self.door.name().into(),
-            conversation_id: None,
-            participant_id: None,
-            reason: None,
-            outcome: Word::default(),
-            code: None,
-            effect: None,
-            verified: false,
-            dry_run: false,
-            attempts: None,
-            operation: None,
-            upstream_status: None,
-            upstream_code: None,
-            correlation_id: None,
-            request_id: Arc::clone(&self.request_id),
-            trace_id: self.trace_id.clone(),
-            duration_ms: 0,
-        }
+        Record::begin(self.door.name().into(), self.addr, Arc::clone(&self.request_id), self.trace_id.clone())
     }
 
     fn send(&self, mut record: Box<Record>) {

@@ -73,7 +73,8 @@ pub struct UpstreamError {
     pub message: Option<String>,
 }
 
-const CORRELATION_ID: HeaderName = HeaderName::from_static("inin-correlation-id");
+/// The upstream's name of one request, which its support asks for.
+pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("inin-correlation-id");
 const ALLOWED: HeaderName = HeaderName::from_static("inin-ratelimit-allowed");
 const COUNT: HeaderName = HeaderName::from_static("inin-ratelimit-count");
 const RESET: HeaderName = HeaderName::from_static("inin-ratelimit-reset");

@@ -7,16 +7,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, HeaderValue, Request, Uri, header};
+use http::{HeaderValue, Request, Uri, header};
 use tower::Service;
 
 use super::answer::{Answer, BodyEnd};
 use super::error::{CallError, Cause};
 use super::exchange::{BodyLimit, CONVERSATION_BODY, Connection, Exchange, Wanted};
 use super::request::Call;
+use crate::telemetry::traces::TRACEPARENT;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The API at its base URL.
 #[derive(Debug, Clone)]

@@ -17,13 +17,12 @@ use super::routes::label;
 use super::upstream_form;
 use crate::audit::Trail;
 use crate::disconnect::outcome::Settled;
+use crate::genesys::answer::CORRELATION_ID;
 use crate::ids::{self, ConversationId, ParticipantId};
 use crate::server::Peer;
-use crate::telemetry::traces::{Parent, Span};
+use crate::telemetry::traces::{Parent, Span, TRACEPARENT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const CORRELATION_ID: HeaderName = HeaderName::from_static("inin-correlation-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest id that is taken over.
 const LONGEST_ID: usize = 128;
 /// Logged when the caller hung up before it was answered.

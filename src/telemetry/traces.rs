@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::HeaderName;
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _, TracerProvider as _,
@@ -21,6 +22,9 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExpor
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait at the end of the process for spans that have not been exported.
 const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Header with the caller's trace, and with ours towards the upstream: <https://www.w3.org/TR/trace-context/>.
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Where spans go. Cheap to clone; [`Traces::default`] is off.
 #[derive(Debug, Clone, Default)]
