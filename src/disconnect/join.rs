@@ -3,37 +3,27 @@
 //! Nothing is remembered that could become untrue: a flight's result is shared only while it is under way, and for a
 //! short time after an accepted disconnect it is remembered that one was sent, so that a repeat looks before it sends.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher as _, Hash, RandomState};
+mod accepted;
+
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+
+use accepted::Accepted;
 
 /// The missions under way, and those accepted a moment ago.
 #[derive(Debug)]
 pub(crate) struct Flights<K, R> {
     state: Arc<Mutex<State<K, R>>>,
-    memory: Duration,
 }
 
 #[derive(Debug)]
 struct State<K, R> {
     under_way: HashMap<K, watch::Receiver<Option<R>>>,
     accepted: Accepted,
-}
-
-/// What was accepted a moment ago: a few bytes each, for a burst leaves a hundred thousand of them. Keys are kept as their
-/// hashes, of 64 bits and with a seed of this process: that two of those at hand are the same will not be seen.
-#[derive(Debug)]
-struct Accepted {
-    hasher: RandomState,
-    start: Instant,
-    /// By hash, the millisecond in which it is to be forgotten.
-    until: HashMap<u64, u64>,
-    /// The same in the order of time.
-    forget: VecDeque<(u64, u64)>,
 }
 
 /// The part that a request plays.
@@ -51,7 +41,6 @@ pub(crate) struct Pilot<K: Eq + Hash + Clone, R: Clone> {
     flights: Arc<Mutex<State<K, R>>>,
     key: K,
     result: watch::Sender<Option<R>>,
-    memory: Duration,
     /// A disconnect for the same key was accepted a moment ago.
     pub(crate) accepted_recently: bool,
 }
@@ -67,8 +56,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
     /// Remembers for so long after acceptance that a disconnect was sent.
     pub(crate) fn remembering(memory: Duration) -> Self {
-        let state = State { under_way: HashMap::new(), accepted: Accepted::new() };
-        Self { state: Arc::new(Mutex::new(state)), memory }
+        let state = State { under_way: HashMap::new(), accepted: Accepted::for_so_long(memory) };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Joins the flight for `key`, or starts it.
@@ -82,49 +71,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
         state.under_way.insert(key.clone(), flight);
         let accepted_recently = state.accepted.contains(key);
         drop(state);
-        Role::Pilot(Pilot {
-            flights: Arc::clone(&self.state),
-            key: key.clone(),
-            result,
-            memory: self.memory,
-            accepted_recently,
-        })
-    }
-}
-
-impl Accepted {
-    fn new() -> Self {
-        let hasher = RandomState::new();
-        Self { hasher, start: Instant::now(), until: HashMap::new(), forget: VecDeque::new() }
-    }
-
-    /// Milliseconds since the start: half the size of an instant.
-    fn clock(&self) -> u64 {
-        self.start.elapsed().as_millis() as u64
-    }
-
-    fn contains(&self, key: &impl Hash) -> bool {
-        self.until.contains_key(&self.hasher.hash_one(key))
-    }
-
-    fn remember(&mut self, key: &impl Hash, memory: Duration) {
-        let until = self.clock() + memory.as_millis() as u64;
-        let hash = self.hasher.hash_one(key);
-        self.until.insert(hash, until);
-        self.forget.push_back((hash, until));
-    }
-
-    fn forget_old(&mut self) {
-        let now = self.clock();
-        while let Some(&(hash, until)) = self.forget.front()
-            && until <= now
-        {
-            self.forget.pop_front();
-            // Accepted anew meanwhile: a later entry forgets it.
-            if self.until.get(&hash) == Some(&until) {
-                self.until.remove(&hash);
-            }
-        }
+        Role::Pilot(Pilot { flights: Arc::clone(&self.state), key: key.clone(), result, accepted_recently })
     }
 }
 
@@ -132,7 +79,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Pilot<K, R> {
     /// Ends the flight with this result. `accepted`: a disconnect was sent and taken.
     pub(crate) fn land(self, result: R, accepted: bool) {
         if accepted {
-            lock(&self.flights).accepted.remember(&self.key, self.memory);
+            lock(&self.flights).accepted.remember(&self.key);
         }
         self.result.send_replace(Some(result));
     }
@@ -185,40 +132,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_accepted_disconnect_is_remembered_for_ten_seconds() {
+    async fn an_accepted_disconnect_is_remembered() {
         let flights = Flights::remembering(Duration::from_secs(10));
         pilot(&flights, 1).land(7, true);
+        pilot(&flights, 2).land(7, false);
         tokio::time::advance(Duration::from_millis(9_900)).await;
         assert!(pilot(&flights, 1).accepted_recently);
+        assert!(!pilot(&flights, 2).accepted_recently);
         tokio::time::advance(Duration::from_millis(200)).await;
         assert!(!pilot(&flights, 1).accepted_recently);
-        assert!(lock(&flights.state).accepted.until.is_empty(), "what is forgotten takes no memory");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_accepted_is_remembered_and_forgotten_after_weeks_too() {
-        let flights = Flights::remembering(Duration::from_secs(10));
-        tokio::time::advance(Duration::from_millis(u64::from(u32::MAX) - 4_000)).await;
-        pilot(&flights, 1).land(7, true);
-        for _ in 0..9 {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(pilot(&flights, 1).accepted_recently);
-        }
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(!pilot(&flights, 1).accepted_recently);
-        assert!(lock(&flights.state).accepted.until.is_empty());
-        pilot(&flights, 1).land(7, true);
-        tokio::time::advance(Duration::from_secs(30 * 24 * 3600)).await;
-        assert!(!pilot(&flights, 1).accepted_recently, "a quiet month later");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_accepted_again_is_remembered_from_then() {
-        let flights = Flights::remembering(Duration::from_secs(10));
-        pilot(&flights, 1).land(7, true);
-        tokio::time::advance(Duration::from_secs(6)).await;
-        pilot(&flights, 1).land(7, true);
-        tokio::time::advance(Duration::from_secs(6)).await;
-        assert!(pilot(&flights, 1).accepted_recently);
     }
 }

@@ -1,0 +1,191 @@
+//! What was accepted a moment ago, in a few bytes each: a burst leaves a hundred thousand of them.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Remembers keys for a time.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    hasher: RandomState,
+    memory: Duration,
+    /// In the order of time. Room is given back by the slice.
+    slices: VecDeque<Slice>,
+}
+
+/// Parts of the memory.
+const SLICES: u32 = 10;
+
+/// What was accepted within one [`SLICES`]th of the memory.
+#[derive(Debug)]
+struct Slice {
+    began: Instant,
+    length: Duration,
+    entries: HashSet<Entry, BuildHasherDefault<AsItIs>>,
+}
+
+/// The key's hash, with a seed of this process; that two of those at hand are the same will not be seen. Bits from its middle,
+/// which a table uses least, give way to the time within the slice.
+#[derive(Debug, Clone, Copy)]
+struct Entry(u64);
+
+/// Parts of a slice, to which times are rounded down.
+const TICKS: u32 = 1 << 10;
+const TIME_SHIFT: u32 = 40;
+const TIME_BITS: u64 = (TICKS as u64 - 1) << TIME_SHIFT;
+
+/// Takes what is a hash already.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Accepted {
+    pub(super) fn for_so_long(memory: Duration) -> Self {
+        Self { hasher: RandomState::new(), memory, slices: VecDeque::new() }
+    }
+
+    pub(super) fn contains(&self, key: &impl Hash) -> bool {
+        let hash = self.hasher.hash_one(key);
+        // The last slice knows the latest time.
+        let latest = self.slices.iter().rev().find_map(|slice| slice.when(hash));
+        latest.is_some_and(|at| at.elapsed() < self.memory)
+    }
+
+    pub(super) fn remember(&mut self, key: &impl Hash) {
+        let hash = self.hasher.hash_one(key);
+        let length = self.memory / SLICES;
+        match self.slices.back_mut() {
+            Some(slice) if slice.began.elapsed() < length => slice.insert(hash),
+            _ => {
+                let mut slice = Slice { began: Instant::now(), length, entries: HashSet::default() };
+                slice.insert(hash);
+                self.slices.push_back(slice);
+            }
+        }
+    }
+
+    pub(super) fn forget_old(&mut self) {
+        while self.slices.front().is_some_and(|slice| slice.began.elapsed() >= slice.length + self.memory) {
+            self.slices.pop_front();
+        }
+    }
+}
+
+impl Slice {
+    fn insert(&mut self, hash: u64) {
+        let ticks = self.began.elapsed().as_nanos() * u128::from(TICKS);
+        let tick = ticks.checked_div(self.length.as_nanos()).unwrap_or(0) as u64;
+        // An earlier time of the same key gives way.
+        self.entries.replace(Entry(hash & !TIME_BITS | tick << TIME_SHIFT & TIME_BITS));
+    }
+
+    /// When it was accepted, if it was within this slice.
+    fn when(&self, hash: u64) -> Option<Instant> {
+        let tick = (self.entries.get(&Entry(hash))?.0 & TIME_BITS) >> TIME_SHIFT;
+        Some(self.began + self.length * tick as u32 / TICKS)
+    }
+}
+
+impl Entry {
+    fn hash_bits(self) -> u64 {
+        self.0 & !TIME_BITS
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash_bits() == other.hash_bits()
+    }
+}
+
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(self.hash_bits());
+    }
+}
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash << 8 | u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    fn ms(number: u64) -> Duration {
+        Duration::from_millis(number)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_accepted_is_remembered_for_its_time_and_no_longer() {
+        let mut accepted = Accepted::for_so_long(ms(10_000));
+        // Wherever in a slice it falls.
+        for key in 0..33 {
+            accepted.remember(&key);
+            advance(ms(300)).await;
+        }
+        // 9.9 s after the first.
+        for key in 0..33 {
+            advance(ms(95)).await;
+            accepted.forget_old();
+            assert!(accepted.contains(&key), "{key}");
+            advance(ms(5)).await;
+            assert!(!accepted.contains(&key), "{key}");
+            advance(ms(200)).await;
+        }
+        advance(ms(1_000)).await;
+        accepted.forget_old();
+        assert!(accepted.slices.is_empty(), "what is forgotten takes no memory");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_accepted_again_is_remembered_from_then() {
+        let mut accepted = Accepted::for_so_long(ms(10_000));
+        for wait in [0, 500, 6_000] {
+            advance(ms(wait)).await;
+            accepted.remember(&1);
+        }
+        advance(ms(9_990)).await;
+        accepted.forget_old();
+        assert!(accepted.contains(&1));
+        advance(ms(20)).await;
+        assert!(!accepted.contains(&1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_time_nothing_is_remembered() {
+        let mut accepted = Accepted::for_so_long(Duration::ZERO);
+        accepted.remember(&1);
+        assert!(!accepted.contains(&1));
+        accepted.forget_old();
+        assert!(accepted.slices.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hundred_thousand_take_a_few_bytes_each_and_none_is_taken_for_another() {
+        let mut accepted = Accepted::for_so_long(ms(10_000));
+        for key in 0..100_000 {
+            accepted.remember(&key);
+            advance(Duration::from_micros(80)).await;
+        }
+        assert!((0..100_000).all(|key| accepted.contains(&key)));
+        assert!(!(100_000..200_000).any(|key| accepted.contains(&key)));
+        let room: usize = accepted.slices.iter().map(|slice| slice.entries.capacity()).sum();
+        assert!(room < 250_000, "{room}");
+        assert_eq!(size_of::<Entry>(), 8);
+    }
+}
