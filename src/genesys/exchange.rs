@@ -163,6 +163,8 @@ impl Shared {
             }
             if large.is_none() && bytes.len() + chunk.len() > ORDINARY_BODY {
                 large = self.large_bodies.acquire().await.ok();
+                // At once: what grows by doubling leaves a trail of pieces behind.
+                bytes.reserve(limit - bytes.len());
             }
             bytes.extend_from_slice(&chunk);
         }

@@ -12,10 +12,14 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{self, SendRequest};
 use tokio::time::{Instant, sleep_until};
 
 use super::connector::Connector;
+
+/// Largest buffer for what a connection reads, and so the longest head of an answer, in bytes. Each connection has one while it
+/// reads: a crowd of long answers must not fill our memory.
+const READ_BUFFER: usize = 32 * 1024;
 
 /// Connections that nobody needs now, by origin.
 #[derive(Debug)]
@@ -132,7 +136,8 @@ impl Pool {
 
     async fn connect(&self, url: &Uri) -> Result<SendRequest<Full<Bytes>>, Failure> {
         let stream = self.connector.connect(url.clone()).await.map_err(Failure::Connect)?;
-        let (sender, connection) = handshake(stream).await.map_err(|e| Failure::Connect(e.into()))?;
+        let handshake = http1::Builder::new().max_buf_size(READ_BUFFER).handshake(stream);
+        let (sender, connection) = handshake.await.map_err(|e| Failure::Connect(e.into()))?;
         // Whoever has sent a request is told how the connection ended.
         tokio::spawn(async { drop(connection.await) });
         Ok(sender)

@@ -126,3 +126,23 @@ fn the_host_names_no_port_that_goes_without_saying() {
     assert_eq!(host("http://api.mypurecloud.com:80"), "api.mypurecloud.com");
     assert_eq!(host("https://user:word@[::1]:8443"), "[::1]:8443");
 }
+
+#[tokio::test]
+async fn an_answer_whose_head_has_no_end_is_given_up() {
+    let (listener, url) = upstream().await;
+    let pool = pool(Duration::from_secs(50));
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let begun = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+        let line = format!("x-filling: {}\r\n", "x".repeat(1000));
+        let mut sent = 0;
+        while begun.is_ok() && stream.write_all(line.as_bytes()).await.is_ok() {
+            sent += line.len();
+        }
+        sent
+    };
+    let request = Request::get(&url).body(Full::default()).unwrap();
+    let (_, answer) = tokio::join!(server, pool.send(request, false));
+    let Err(Failure::Exchange(error)) = answer else { panic!("{answer:?}") };
+    assert!(error.is_parse_too_large(), "{error}");
+}
