@@ -17,13 +17,14 @@ from . import tools
 CLIENT, SECRET = "bench", "bench-secret"
 TOKEN = "bench-token-" + "x" * 64
 # Name: configuration, program. In the order of the report.
-KINDS = ["envoy", "envoy-logging", "nginx-lua", "haproxy", "hangup"]
+KINDS = ["envoy", "envoy-logging", "nginx-lua", "haproxy", "hangup", "hangup-guided"]
 TITLES = {
     "envoy": "Envoy, credential injector, one worker",
     "envoy-logging": "the same with API keys and an access log",
     "nginx-lua": "nginx + Lua, one worker",
     "haproxy": "HAProxy, fixed token (floor: no login)",
     "hangup": "hangup, everything on",
+    "hangup-guided": "the same, built by profile",
 }
 API_KEY = """- name: envoy.filters.http.api_key_auth
             typed_config:
@@ -83,12 +84,13 @@ def line_up(programs, names, binaries):
         "nginx-lua": programs.nginx,
         "haproxy": programs.haproxy,
         "hangup": programs.hangup,
+        "hangup-guided": programs.guided,
     }
     unknown = [name for name in names if name not in KINDS]
     if unknown:
         raise tools.Missing(f"no such peer: {', '.join(unknown)}; there are {', '.join(KINDS)}")
     builds = [Peer(name, "hangup", Path(path)) for name, path in binaries.items()]
-    return [Peer(name, name, program[name]) for name in names] + builds
+    return [Peer(name, name.removesuffix("-guided"), program[name]) for name in names] + builds
 
 
 def free_port():

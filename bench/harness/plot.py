@@ -1,7 +1,8 @@
 """The plot: CPU time per request, in groups of bars."""
 from xml.sax.saxutils import escape
 
-COLOURS = {"envoy": "#7f8c8d", "envoy-logging": "#b0b7b9", "nginx-lua": "#4b8bbe", "haproxy": "#c9a227", "hangup": "#c0392b"}
+COLOURS = {"envoy": "#7f8c8d", "envoy-logging": "#b0b7b9", "nginx-lua": "#4b8bbe", "haproxy": "#c9a227", "hangup": "#c0392b",
+           "hangup-guided": "#7b241c"}
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 860, 380, 60, 78, 40
 
 

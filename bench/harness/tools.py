@@ -17,10 +17,11 @@ PACKAGES = {
     "upstream": ["nginx", "wrk", "libluajit2-5.1-2", "libluajit2-5.1-common"],
     "nginx-lua": ["libnginx-mod-http-lua", "libnginx-mod-http-ndk", "lua-resty-core", "lua-resty-lrucache", "libpcre3"],
     "haproxy": ["haproxy", "liblua5.3-0"],
+    "hangup-guided": ["llvm-19", "libllvm19"],
 }
 
 Cores = namedtuple("Cores", "peer load")
-Programs = namedtuple("Programs", "hangup load envoy nginx haproxy wrk modules lua")
+Programs = namedtuple("Programs", "hangup guided load envoy nginx haproxy wrk modules lua")
 
 
 class Missing(Exception):
@@ -40,6 +41,7 @@ def provide(names, build):
     cargo(["build", "--release", "--locked"], ROOT / "bench" / "load", WORK / "load")
     return Programs(
         hangup=Path(built) if built else target / "release/hangup",
+        guided=guided() if "hangup-guided" in names else None,
         load=WORK / "load/release/hangup-load",
         envoy=next((WORK / "venv").glob("lib/python*/site-packages/envoy/_bin/envoy"), None),
         nginx=UNPACKED / "usr/sbin/nginx",
@@ -48,6 +50,16 @@ def provide(names, build):
         modules=UNPACKED / "usr/lib/nginx/modules",
         lua=UNPACKED / "usr/share/lua/5.1",
     )
+
+
+def guided():
+    """The build by profile, made now unless HANGUP_GUIDED_BIN names one."""
+    if built := os.environ.get("HANGUP_GUIDED_BIN"):
+        return Path(built)
+    merge = f"env LD_LIBRARY_PATH={LIBRARIES} {UNPACKED}/usr/lib/llvm-19/bin/llvm-profdata"
+    program = WORK / "hangup-guided"
+    subprocess.run([ROOT / "scripts/profile-guided", "--out", program], env={"LLVM_PROFDATA": merge, **os.environ}, check=True)
+    return program
 
 
 def cargo(arguments, folder, target):
