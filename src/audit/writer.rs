@@ -20,7 +20,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 /// A record that comes alone is written at once; then what comes is gathered for so long, so that under load neither waking
 /// the thread nor writing is paid for each. Not with `fsync = "always"`, where each is to be on the disk as soon as can be.
-const MOMENT: Duration = Duration::from_millis(50);
+const MOMENT: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) enum Message {

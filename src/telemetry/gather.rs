@@ -6,8 +6,8 @@
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
-/// How long a line may wait. A full queue would take more than 300,000 lines a second.
-const MOMENT: Duration = Duration::from_millis(50);
+/// How long a line may wait. A full queue would take more than 160,000 lines a second.
+const MOMENT: Duration = Duration::from_millis(100);
 /// Lines go out in pieces of at most this, and are never split below it.
 const PIECE: usize = 64 * 1024;
 
