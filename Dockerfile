@@ -17,9 +17,8 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     find src config openapi.yaml -type f -exec touch {} + \
-    && if [ -n "$PROFILE_GUIDED" ]; then scripts/profile-guided --out target/release/hangup; \
-       else cargo build --release --locked --bin hangup; fi \
-    && install -D -m 0755 target/release/hangup /out/hangup
+    && if [ -n "$PROFILE_GUIDED" ]; then scripts/profile-guided --out /out/hangup; \
+       else cargo build --release --locked --bin hangup && install -D -m 0755 target/release/hangup /out/hangup; fi
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/hangup /usr/local/bin/hangup
