@@ -1,8 +1,9 @@
-//! JSON objects of one line, written straight into a text: log lines and audit records.
+//! JSON objects of one line, written straight into a text: log lines, audit records, and the answer to a mission.
 //!
-//! There are two or three for each disconnect, and a general serializer takes several times as long for them.
+//! There are three for each disconnect, and a general serializer takes several times as long for them.
 
-use std::fmt::{self, Debug, Display, Write as _};
+use std::fmt::{self, Debug, Write as _};
+use std::net::IpAddr;
 
 /// An object that is being written.
 #[derive(Debug)]
@@ -18,17 +19,26 @@ impl<'a> Object<'a> {
         Self { out, empty: true }
     }
 
-    /// Ends it, and the line.
+    /// Ends it.
     pub(crate) fn end(self) {
+        self.out.push('}');
+    }
+
+    /// Ends it, and the line.
+    pub(crate) fn end_line(self) {
         self.out.push_str("}\n");
     }
 
     /// Begins a member; what is returned takes its value. Names are identifiers with dots: nothing in them needs an escape.
     fn name(&mut self, name: &str) -> &mut String {
-        self.out.push_str(if self.empty { "\"" } else { ",\"" });
-        self.empty = false;
+        // Character by character: a text of two would be copied by a call.
+        if !std::mem::replace(&mut self.empty, false) {
+            self.out.push(',');
+        }
+        self.out.push('"');
         self.out.push_str(name);
-        self.out.push_str("\":");
+        self.out.push('"');
+        self.out.push(':');
         self.out
     }
 
@@ -62,27 +72,58 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// A number or a truth: JSON as it is displayed.
-    pub(crate) fn plain(&mut self, name: &str, value: impl Display) -> &mut Self {
-        let _ = write!(self.name(name), "{value}");
+    pub(crate) fn address(&mut self, name: &str, address: IpAddr) -> &mut Self {
+        let out = self.name(name);
+        out.push('"');
+        push_address(out, address);
+        out.push('"');
         self
     }
 
-    pub(crate) fn plain_or_null(&mut self, name: &str, value: Option<impl Display>) -> &mut Self {
+    pub(crate) fn truth(&mut self, name: &str, value: bool) -> &mut Self {
+        self.name(name).push_str(if value { "true" } else { "false" });
+        self
+    }
+
+    pub(crate) fn integer(&mut self, name: &str, value: impl itoa::Integer) -> &mut Self {
+        self.name(name).push_str(itoa::Buffer::new().format(value));
+        self
+    }
+
+    pub(crate) fn integer_or_null(&mut self, name: &str, value: Option<impl itoa::Integer>) -> &mut Self {
         match value {
-            Some(value) => self.plain(name, value),
+            Some(value) => self.integer(name, value),
             None => self.null(name),
         }
     }
 
     /// JSON has no infinities: they are `null`.
     pub(crate) fn float(&mut self, name: &str, value: f64) -> &mut Self {
-        if value.is_finite() { self.plain(name, format_args!("{value:?}")) } else { self.null(name) }
+        if !value.is_finite() {
+            return self.null(name);
+        }
+        self.name(name).push_str(zmij::Buffer::new().format_finite(value));
+        self
     }
 
     fn null(&mut self, name: &str) -> &mut Self {
         self.name(name).push_str("null");
         self
+    }
+}
+
+/// As `Display` writes it; most are of the fourth version, and need none of the machinery.
+pub(crate) fn push_address(out: &mut String, address: IpAddr) {
+    let IpAddr::V4(address) = address else {
+        // Writing to a string does not fail.
+        let _ = write!(out, "{address}");
+        return;
+    };
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push('.');
+        }
+        out.push_str(itoa::Buffer::new().format(octet));
     }
 }
 
@@ -97,8 +138,7 @@ impl fmt::Write for Escaped<'_> {
 
 /// Line breaks and other control characters never reach the line as they are.
 fn escape(out: &mut String, text: &str) {
-    // Almost always true, and looked at without a branch for each byte.
-    if !text.bytes().fold(false, |odd, byte| odd | needs_escape(byte)) {
+    if is_plain(text) {
         return out.push_str(text);
     }
     let mut rest = text;
@@ -120,6 +160,24 @@ fn escape(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
+/// Whether nothing needs an escape, as almost always: eight bytes are looked at in one go, and there is no branch between them.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some(last) = bytes.last_chunk() else { return !bytes.iter().copied().any(needs_escape) };
+    let (eights, _) = bytes.as_chunks();
+    // The last eight overlap with those before them.
+    eights.iter().fold(needing_escape(last), |odd, eight| odd | needing_escape(eight)) == 0
+}
+
+/// [`needs_escape`] for eight bytes: not 0 if one does. Source: "Bit Twiddling Hacks", whether a word has a byte less than n.
+fn needing_escape(eight: &[u8; 8]) -> u64 {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_ne_bytes(*eight);
+    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    (below(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7)
+}
+
 fn needs_escape(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
@@ -135,7 +193,7 @@ mod tests {
         let mut line = String::new();
         let mut object = Object::begin(&mut line);
         write(&mut object);
-        object.end();
+        object.end_line();
         assert_eq!(line.matches('\n').count(), 1, "one line: {line:?}");
         serde_json::from_str(&line).unwrap()
     }
@@ -144,22 +202,47 @@ mod tests {
     fn an_object_has_the_members_that_were_written() {
         let none: Option<u32> = None;
         let object = written(|object| {
-            object.text("text", "a").text_or_null("no_text", None).debug("debug", &Some("\"b\"\n")).plain("number", 7);
             object
-                .plain_or_null("none", none)
-                .plain_or_null("some", Some(true))
-                .float("half", 0.5)
-                .float("far", f64::INFINITY);
+                .text("text", "a")
+                .text_or_null("no_text", None)
+                .debug("debug", &Some("\"b\"\n"))
+                .integer("number", -7);
+            object.integer_or_null("none", none).truth("some", true).float("half", 0.5).float("far", f64::INFINITY);
         });
         let expected = json!({
-            "text": "a", "no_text": null, "debug": "Some(\"\\\"b\\\"\\n\")", "number": 7, "none": null, "some": true,
+            "text": "a", "no_text": null, "debug": "Some(\"\\\"b\\\"\\n\")", "number": -7, "none": null, "some": true,
             "half": 0.5, "far": null,
         });
         assert_eq!(object, expected);
         assert_eq!(written(|_| ()), json!({}));
     }
 
+    #[test]
+    fn every_character_that_needs_an_escape_is_seen_wherever_it_stands() {
+        for odd in ["\"", "\\", "\0", "\n", "\u{1f}"] {
+            for (before, after) in (0..20).flat_map(|before| (0..20).map(move |after| (before, after))) {
+                let text = format!("{}{odd}{}", "\u{7f} ".repeat(before), "é!#[]".repeat(after));
+                assert!(!is_plain(&text), "{text:?}");
+                assert!(is_plain(&text.replace(odd, "")), "{text:?}");
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn any_address_and_number_is_written_as_it_is_displayed(v4: [u8; 4], v6: [u16; 8], whole: i64, half: f64) {
+            let (mut text, addresses) = (String::new(), [IpAddr::from(v4), IpAddr::from(v6)]);
+            for address in addresses {
+                text.clear();
+                push_address(&mut text, address);
+                prop_assert_eq!(&text, &address.to_string());
+            }
+            let object = written(|object| {
+                object.address("address", v4.into()).integer("whole", whole).float("half", half);
+            });
+            prop_assert_eq!(object, json!({"address": addresses[0], "whole": whole, "half": half}));
+        }
+
         #[test]
         fn any_text_comes_back_from_its_line(text in any::<String>()) {
             let object = written(|object| {

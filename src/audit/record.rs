@@ -96,7 +96,7 @@ impl Record {
         line.text("event", &self.event)
             .text("time", &self.time)
             .text_or_null("caller", self.caller.as_deref())
-            .formatted("caller_addr", format_args!("{}", self.caller_addr))
+            .address("caller_addr", self.caller_addr)
             .text("door", &self.door)
             .text_or_null("conversation_id", self.conversation_id.map(|id| id.text(&mut conversation)))
             .text_or_null("participant_id", self.participant_id.map(|id| id.text(&mut participant)))
@@ -104,17 +104,17 @@ impl Record {
             .text("outcome", &self.outcome)
             .text_or_null("code", self.code.as_deref())
             .text_or_null("effect", self.effect.as_deref())
-            .plain("verified", self.verified)
-            .plain("dry_run", self.dry_run)
-            .plain_or_null("attempts", self.attempts)
+            .truth("verified", self.verified)
+            .truth("dry_run", self.dry_run)
+            .integer_or_null("attempts", self.attempts)
             .text_or_null("operation", self.operation.as_deref())
-            .plain_or_null("upstream_status", self.upstream_status)
+            .integer_or_null("upstream_status", self.upstream_status)
             .text_or_null("upstream_code", self.upstream_code.as_deref())
             .text_or_null("correlation_id", self.correlation_id.as_deref())
             .text("request_id", &self.request_id)
             .text_or_null("trace_id", self.trace_id.as_deref())
-            .plain("duration_ms", self.duration_ms);
-        line.end();
+            .integer("duration_ms", self.duration_ms);
+        line.end_line();
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Writer {
     health: Arc<Health>,
     /// Records on their way, a line each.
     lines: String,
+    /// How many.
+    records: u64,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
@@ -62,7 +64,7 @@ impl Writer {
             "stdout" => Target::Stdout,
             path => Target::File(File::new(path.into(), settings.max_size.as_u64(), settings.keep)),
         };
-        Self { target, fsync: settings.fsync, health, lines: String::new(), unsynced: None }
+        Self { target, fsync: settings.fsync, health, lines: String::new(), records: 0, unsynced: None }
     }
 
     /// Writes until it is told to close, or everybody who could send has gone.
@@ -114,7 +116,10 @@ impl Writer {
         let mut taken = 0;
         while let Some(message) = next {
             match message {
-                Message::Record(record) => record.write(&mut self.lines),
+                Message::Record(record) => {
+                    record.write(&mut self.lines);
+                    self.records += 1;
+                }
                 Message::Reopen => {
                     self.write();
                     self.reopen();
@@ -136,7 +141,7 @@ impl Writer {
     /// Writes the lines at once; where that fails, one by one, so that as many as can be are kept.
     fn write(&mut self) {
         let lines = std::mem::take(&mut self.lines);
-        let records = lines.lines().count() as u64;
+        let records = std::mem::take(&mut self.records);
         if records > 0 {
             match self.append(lines.as_bytes()) {
                 Ok(()) => self.written(records),

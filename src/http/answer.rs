@@ -11,15 +11,15 @@ use crate::problem::{Code, Effect, Problem};
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// Room for the answer to a mission, in bytes.
-const USUAL: usize = 512;
-
 /// One line of JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     // Our own types serialize: they have string keys and no failing members.
-    let mut body = Vec::with_capacity(USUAL);
-    let _ = serde_json::to_writer(&mut body, value);
-    let mut response = Response::new(Body::from(body));
+    json_text(status, serde_json::to_string(value).unwrap_or_default())
+}
+
+/// One line of JSON that has been written already.
+pub(super) fn json_text(status: StatusCode, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response

@@ -3,10 +3,9 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use serde::Serialize;
 
 use super::App;
-use super::answer::json;
+use super::answer::json_text;
 use super::callers::{Refused, authenticate, exchange};
 use super::exchange::Exchange;
 use super::input::{self, Preferences};
@@ -14,22 +13,12 @@ use super::path::ParticipantPath;
 use crate::callers::Permission;
 use crate::disconnect::Request as Mission;
 use crate::disconnect::outcome::Settled;
-use crate::ids::{ConversationId, ParticipantId};
+use crate::genesys::request::Operation;
+use crate::ids::{self, ConversationId, ParticipantId};
+use crate::json::Object;
 
-/// The answer to a mission. Every member is always there.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    ok: bool,
-    outcome: &'a str,
-    verified: bool,
-    conversation_id: ConversationId,
-    participant_id: ParticipantId,
-    operation: Option<&'a str>,
-    attempts: u32,
-    request_id: &'a str,
-    correlation_id: Option<&'a str>,
-}
+/// Room for an answer, in bytes.
+const USUAL: usize = 512;
 
 /// Handles the mission.
 pub(super) async fn disconnect(
@@ -56,6 +45,7 @@ pub(super) async fn disconnect(
     Ok(answer(&exchange, &settled, preferences, conversation, participant))
 }
 
+/// Every member is always there.
 fn answer(
     exchange: &Exchange,
     settled: &Settled,
@@ -69,18 +59,21 @@ fn answer(
         StatusCode::NO_CONTENT.into_response()
     } else {
         let status = if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK };
-        let answer = Answer {
-            ok: true,
-            outcome: settled.outcome.name(),
-            verified: settled.verified,
-            conversation_id,
-            participant_id,
-            operation: settled.operation.map(crate::genesys::request::Operation::name),
-            attempts: settled.attempts,
-            request_id: &exchange.request_id,
-            correlation_id: settled.correlation_id.as_deref(),
-        };
-        json(status, &answer)
+        let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
+        let mut body = String::with_capacity(USUAL);
+        let mut answer = Object::begin(&mut body);
+        answer
+            .truth("ok", true)
+            .text("outcome", settled.outcome.name())
+            .truth("verified", settled.verified)
+            .text("conversationId", conversation_id.text(&mut conversation))
+            .text("participantId", participant_id.text(&mut participant))
+            .text_or_null("operation", settled.operation.map(Operation::name))
+            .integer("attempts", settled.attempts)
+            .text("requestId", &exchange.request_id)
+            .text_or_null("correlationId", settled.correlation_id.as_deref());
+        answer.end();
+        json_text(status, body)
     };
     preferences.stamp(&mut response, minimal);
     response

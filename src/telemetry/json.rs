@@ -39,7 +39,7 @@ fn line(at: OffsetDateTime, event: &Event<'_>) -> Result<String, fmt::Error> {
     members.0.text("timestamp", &at.format(&Rfc3339).map_err(|_| fmt::Error)?).text("level", metadata.level().as_str());
     event.record(&mut members);
     members.0.text("target", metadata.target());
-    members.0.end();
+    members.0.end_line();
     Ok(line)
 }
 
@@ -56,23 +56,23 @@ impl Visit for Members<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.plain(name(field), value);
+        self.0.integer(name(field), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.plain(name(field), value);
+        self.0.integer(name(field), value);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
-        self.0.plain(name(field), value);
+        self.0.integer(name(field), value);
     }
 
     fn record_i128(&mut self, field: &Field, value: i128) {
-        self.0.plain(name(field), value);
+        self.0.integer(name(field), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.plain(name(field), value);
+        self.0.truth(name(field), value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
