@@ -286,7 +286,7 @@ impl Disconnector {
                 (result, taken)
             }
         };
-        pilot.land(result.clone(), sent);
+        pilot.land(&result, sent);
         result
     }
 }

@@ -6,11 +6,13 @@
 mod accepted;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use accepted::Accepted;
 
@@ -22,7 +24,8 @@ pub(crate) struct Flights<K, R> {
 
 #[derive(Debug)]
 struct State<K, R> {
-    under_way: HashMap<K, watch::Receiver<Option<R>>>,
+    /// With those who wait for the result: mostly nobody.
+    under_way: HashMap<K, Vec<oneshot::Sender<R>>>,
     accepted: Accepted,
 }
 
@@ -40,14 +43,14 @@ pub(crate) enum Role<K: Eq + Hash + Clone, R: Clone> {
 pub(crate) struct Pilot<K: Eq + Hash + Clone, R: Clone> {
     flights: Arc<Mutex<State<K, R>>>,
     key: K,
-    result: watch::Sender<Option<R>>,
+    landed: bool,
     /// A disconnect for the same key was accepted a moment ago.
     pub(crate) accepted_recently: bool,
 }
 
 /// Waits for a pilot.
 #[derive(Debug)]
-pub(crate) struct Passenger<R>(watch::Receiver<Option<R>>);
+pub(crate) struct Passenger<R>(oneshot::Receiver<R>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -62,40 +65,55 @@ impl<K: Eq + Hash + Clone, R: Clone> Flights<K, R> {
 
     /// Joins the flight for `key`, or starts it.
     pub(crate) fn board(&self, key: &K) -> Role<K, R> {
+        let now = Instant::now();
         let mut state = lock(&self.state);
-        state.accepted.forget_old();
-        if let Some(flight) = state.under_way.get(key) {
-            return Role::Passenger(Passenger(flight.clone()));
+        state.accepted.forget_old(now);
+        match state.under_way.entry(key.clone()) {
+            Entry::Occupied(mut flight) => {
+                let (tell, told) = oneshot::channel();
+                flight.get_mut().push(tell);
+                return Role::Passenger(Passenger(told));
+            }
+            Entry::Vacant(free) => {
+                free.insert(Vec::new());
+            }
         }
-        let (result, flight) = watch::channel(None);
-        state.under_way.insert(key.clone(), flight);
-        let accepted_recently = state.accepted.contains(key);
+        let accepted_recently = state.accepted.contains(key, now);
         drop(state);
-        Role::Pilot(Pilot { flights: Arc::clone(&self.state), key: key.clone(), result, accepted_recently })
+        Role::Pilot(Pilot { flights: Arc::clone(&self.state), key: key.clone(), landed: false, accepted_recently })
     }
 }
 
 impl<K: Eq + Hash + Clone, R: Clone> Pilot<K, R> {
     /// Ends the flight with this result. `accepted`: a disconnect was sent and taken.
-    pub(crate) fn land(self, result: R, accepted: bool) {
+    pub(crate) fn land(mut self, result: &R, accepted: bool) {
+        self.landed = true;
+        let mut state = lock(&self.flights);
         if accepted {
-            lock(&self.flights).accepted.remember(&self.key);
+            state.accepted.remember(&self.key, Instant::now());
         }
-        self.result.send_replace(Some(result));
+        // Whoever boards from now on starts anew.
+        let passengers = state.under_way.remove(&self.key).unwrap_or_default();
+        drop(state);
+        for passenger in passengers {
+            // Whoever is gone needs no result.
+            let _ = passenger.send(result.clone());
+        }
     }
 }
 
 impl<K: Eq + Hash + Clone, R: Clone> Drop for Pilot<K, R> {
     fn drop(&mut self) {
-        // Before the sender goes: whoever boards from now on starts anew.
-        lock(&self.flights).under_way.remove(&self.key);
+        if !self.landed {
+            lock(&self.flights).under_way.remove(&self.key);
+        }
     }
 }
 
 impl<R: Clone> Passenger<R> {
     /// The pilot's result; `None` when it crashed.
-    pub(crate) async fn result(mut self) -> Option<R> {
-        self.0.wait_for(Option::is_some).await.ok()?.clone()
+    pub(crate) async fn result(self) -> Option<R> {
+        self.0.await.ok()
     }
 }
 
@@ -116,7 +134,7 @@ mod tests {
         let first = pilot(&flights, 1);
         let Role::Passenger(second) = flights.board(&1) else { panic!("no passenger") };
         assert!(matches!(flights.board(&2), Role::Pilot(_)), "another key is another flight");
-        first.land(7, false);
+        first.land(&7, false);
         assert_eq!(second.result().await, Some(7));
         assert!(!pilot(&flights, 1).accepted_recently, "the result is not remembered");
     }
@@ -134,8 +152,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_accepted_disconnect_is_remembered() {
         let flights = Flights::remembering(Duration::from_secs(10));
-        pilot(&flights, 1).land(7, true);
-        pilot(&flights, 2).land(7, false);
+        pilot(&flights, 1).land(&7, true);
+        pilot(&flights, 2).land(&7, false);
         tokio::time::advance(Duration::from_millis(9_900)).await;
         assert!(pilot(&flights, 1).accepted_recently);
         assert!(!pilot(&flights, 2).accepted_recently);

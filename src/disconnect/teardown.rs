@@ -67,7 +67,7 @@ impl Disconnector {
             Role::Pilot(pilot) => {
                 let result = self.pilot_teardown(request, pilot.accepted_recently).await;
                 let sent = result.as_ref().is_ok_and(|s| s.outcome == Outcome::Disconnected && s.attempts > 0);
-                pilot.land(result.clone(), sent);
+                pilot.land(&result, sent);
                 result
             }
         }

@@ -45,36 +45,37 @@ impl Accepted {
         Self { hasher: RandomState::new(), memory, slices: VecDeque::new() }
     }
 
-    pub(super) fn contains(&self, key: &impl Hash) -> bool {
+    pub(super) fn contains(&self, key: &impl Hash, now: Instant) -> bool {
         let hash = self.hasher.hash_one(key);
         // The last slice knows the latest time.
         let latest = self.slices.iter().rev().find_map(|slice| slice.when(hash));
-        latest.is_some_and(|at| at.elapsed() < self.memory)
+        latest.is_some_and(|at| now.saturating_duration_since(at) < self.memory)
     }
 
-    pub(super) fn remember(&mut self, key: &impl Hash) {
+    pub(super) fn remember(&mut self, key: &impl Hash, now: Instant) {
         let hash = self.hasher.hash_one(key);
         let length = self.memory / SLICES;
         match self.slices.back_mut() {
-            Some(slice) if slice.began.elapsed() < length => slice.insert(hash),
+            Some(slice) if now.saturating_duration_since(slice.began) < length => slice.insert(hash, now),
             _ => {
-                let mut slice = Slice { began: Instant::now(), length, entries: HashSet::default() };
-                slice.insert(hash);
+                let mut slice = Slice { began: now, length, entries: HashSet::default() };
+                slice.insert(hash, now);
                 self.slices.push_back(slice);
             }
         }
     }
 
-    pub(super) fn forget_old(&mut self) {
-        while self.slices.front().is_some_and(|slice| slice.began.elapsed() >= slice.length + self.memory) {
+    pub(super) fn forget_old(&mut self, now: Instant) {
+        let old = |slice: &Slice| now.saturating_duration_since(slice.began) >= slice.length + self.memory;
+        while self.slices.front().is_some_and(old) {
             self.slices.pop_front();
         }
     }
 }
 
 impl Slice {
-    fn insert(&mut self, hash: u64) {
-        let ticks = self.began.elapsed().as_nanos() * u128::from(TICKS);
+    fn insert(&mut self, hash: u64, now: Instant) {
+        let ticks = now.saturating_duration_since(self.began).as_nanos() * u128::from(TICKS);
         let tick = ticks.checked_div(self.length.as_nanos()).unwrap_or(0) as u64;
         // An earlier time of the same key gives way.
         self.entries.replace(Entry(hash & !TIME_BITS | tick << TIME_SHIFT & TIME_BITS));
@@ -135,20 +136,20 @@ mod tests {
         let mut accepted = Accepted::for_so_long(ms(10_000));
         // Wherever in a slice it falls.
         for key in 0..33 {
-            accepted.remember(&key);
+            accepted.remember(&key, Instant::now());
             advance(ms(300)).await;
         }
         // 9.9 s after the first.
         for key in 0..33 {
             advance(ms(95)).await;
-            accepted.forget_old();
-            assert!(accepted.contains(&key), "{key}");
+            accepted.forget_old(Instant::now());
+            assert!(accepted.contains(&key, Instant::now()), "{key}");
             advance(ms(5)).await;
-            assert!(!accepted.contains(&key), "{key}");
+            assert!(!accepted.contains(&key, Instant::now()), "{key}");
             advance(ms(200)).await;
         }
         advance(ms(1_000)).await;
-        accepted.forget_old();
+        accepted.forget_old(Instant::now());
         assert!(accepted.slices.is_empty(), "what is forgotten takes no memory");
     }
 
@@ -157,21 +158,21 @@ mod tests {
         let mut accepted = Accepted::for_so_long(ms(10_000));
         for wait in [0, 500, 6_000] {
             advance(ms(wait)).await;
-            accepted.remember(&1);
+            accepted.remember(&1, Instant::now());
         }
         advance(ms(9_990)).await;
-        accepted.forget_old();
-        assert!(accepted.contains(&1));
+        accepted.forget_old(Instant::now());
+        assert!(accepted.contains(&1, Instant::now()));
         advance(ms(20)).await;
-        assert!(!accepted.contains(&1));
+        assert!(!accepted.contains(&1, Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_a_time_nothing_is_remembered() {
         let mut accepted = Accepted::for_so_long(Duration::ZERO);
-        accepted.remember(&1);
-        assert!(!accepted.contains(&1));
-        accepted.forget_old();
+        accepted.remember(&1, Instant::now());
+        assert!(!accepted.contains(&1, Instant::now()));
+        accepted.forget_old(Instant::now());
         assert!(accepted.slices.is_empty());
     }
 
@@ -179,11 +180,11 @@ mod tests {
     async fn a_hundred_thousand_take_a_few_bytes_each_and_none_is_taken_for_another() {
         let mut accepted = Accepted::for_so_long(ms(10_000));
         for key in 0..100_000 {
-            accepted.remember(&key);
+            accepted.remember(&key, Instant::now());
             advance(Duration::from_micros(80)).await;
         }
-        assert!((0..100_000).all(|key| accepted.contains(&key)));
-        assert!(!(100_000..200_000).any(|key| accepted.contains(&key)));
+        assert!((0..100_000).all(|key| accepted.contains(&key, Instant::now())));
+        assert!(!(100_000..200_000).any(|key| accepted.contains(&key, Instant::now())));
         let room: usize = accepted.slices.iter().map(|slice| slice.entries.capacity()).sum();
         assert!(room < 250_000, "{room}");
         assert_eq!(size_of::<Entry>(), 8);
