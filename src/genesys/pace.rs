@@ -25,14 +25,15 @@ pub use gate::{Gate, GateReading};
 #[derive(Debug, Clone)]
 pub struct PaceLayer {
     gate: Arc<Gate>,
-    stopping: CancellationToken,
+    /// Shared: every call clones the layers, and the token's own clone takes a lock.
+    stopping: Arc<CancellationToken>,
 }
 
 impl PaceLayer {
     /// Calls wait at `gate`; those still waiting when `stopping` is cancelled are turned away.
     #[must_use]
     pub fn new(gate: Arc<Gate>, stopping: CancellationToken) -> Self {
-        Self { gate, stopping }
+        Self { gate, stopping: stopping.into() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio_util::sync::CancellationToken;
@@ -16,14 +17,15 @@ use super::token::TokenCache;
 #[derive(Debug, Clone)]
 pub struct RenewLayer {
     tokens: TokenCache,
-    stopping: CancellationToken,
+    /// Shared: every call clones the layers, and the token's own clone takes a lock.
+    stopping: Arc<CancellationToken>,
 }
 
 impl RenewLayer {
     /// Tokens come from this cache. Disconnects that still wait for one when `stopping` is cancelled are turned away.
     #[must_use]
     pub fn new(tokens: TokenCache, stopping: CancellationToken) -> Self {
-        Self { tokens, stopping }
+        Self { tokens, stopping: stopping.into() }
     }
 }
 

@@ -80,12 +80,17 @@ pub(crate) fn classify(call: &Call, outcome: &Result<Answer, CallError>) -> Opti
 /// The policy of one call. `tower` clones it per call, so the counts are the call's own; the budget is everybody's.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
+    shared: Arc<Shared>,
+    attempts: u32,
+    reconnects: u32,
+}
+
+#[derive(Debug)]
+struct Shared {
     settings: config::Retry,
     budget: Arc<TpsBudget>,
     stopping: CancellationToken,
     metrics: Arc<Metrics>,
-    attempts: u32,
-    reconnects: u32,
 }
 
 impl RetryPolicy {
@@ -97,7 +102,7 @@ impl RetryPolicy {
         stopping: CancellationToken,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { settings, budget, stopping, metrics, attempts: 1, reconnects: 0 }
+        Self { shared: Arc::new(Shared { settings, budget, stopping, metrics }), attempts: 1, reconnects: 0 }
     }
 
     /// The budget that all calls share: `budget_ratio` retries per mission, and `budget_floor` a second.
@@ -112,10 +117,10 @@ impl RetryPolicy {
         let reason = classify(call, outcome)?;
         if reason == Reason::ConnectionLost && self.reconnects < RECONNECTS {
             self.reconnects += 1;
-            self.metrics.retry("reconnect");
+            self.shared.metrics.retry("reconnect");
             return Some(Duration::ZERO);
         }
-        if self.attempts >= self.settings.max_attempts {
+        if self.attempts >= self.shared.settings.max_attempts {
             return None;
         }
         let answer = outcome.as_ref().ok();
@@ -123,11 +128,11 @@ impl RetryPolicy {
             // The gate knows when there is room again and who goes first; here only whether waiting makes sense.
             (Reason::RateLimited, _) => (Duration::ZERO, answer.and_then(Answer::throttle_pause).unwrap_or_default()),
             (_, Some(asked)) => {
-                let pause = backoff::beyond(asked, self.attempts, &self.settings);
+                let pause = backoff::beyond(asked, self.attempts, &self.shared.settings);
                 (pause, pause)
             }
             (_, None) => {
-                let pause = backoff::full_jitter(self.attempts, &self.settings);
+                let pause = backoff::full_jitter(self.attempts, &self.shared.settings);
                 (pause, pause)
             }
         };
@@ -135,12 +140,12 @@ impl RetryPolicy {
             return None;
         }
         // Withdrawn before the pause. A 429 is held back by the gate, which is stricter than any budget.
-        if reason != Reason::RateLimited && !self.budget.withdraw() {
-            self.metrics.retry_budget_exhausted();
+        if reason != Reason::RateLimited && !self.shared.budget.withdraw() {
+            self.shared.metrics.retry_budget_exhausted();
             return None;
         }
         self.attempts += 1;
-        self.metrics.retry(reason.name());
+        self.shared.metrics.retry(reason.name());
         Some(pause)
     }
 }
@@ -153,7 +158,7 @@ impl Policy<Call, Answer, CallError> for RetryPolicy {
         // Where one idle connection was dead, the next one often is, too.
         call.fresh_connection = matches!(outcome, Err(CallError::ConnectionLost(_)));
         let until = Instant::now() + pause;
-        let stopping = self.stopping.clone();
+        let stopping = self.shared.stopping.clone();
         Some(Box::pin(async move {
             if !pause.is_zero() {
                 // When we stop, the next attempt meets a gate that turns it away.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Uri, header};
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
 use super::answer::{Answer, BodyEnd};
 use super::error::{CallError, Cause};
@@ -20,14 +20,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The API at its base URL.
 #[derive(Debug, Clone)]
-pub struct Transport {
-    exchange: Exchange,
-    base: Arc<Base>,
-}
+pub struct Transport(Arc<Base>);
 
 /// In one piece, for each layer above clones it with every call.
 #[derive(Debug)]
 struct Base {
+    exchange: Exchange,
     scheme: Scheme,
     authority: Authority,
     prefix: String,
@@ -43,18 +41,18 @@ impl Transport {
         let parts = base.trim_end_matches('/').parse::<Uri>().map_err(|_| wrong())?.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else { return Err(wrong()) };
         let prefix = parts.path_and_query.as_ref().map_or("", |p| p.path()).trim_end_matches('/').to_owned();
-        Ok(Self { exchange, base: Arc::new(Base { scheme, authority, prefix }) })
+        Ok(Self(Arc::new(Base { exchange, scheme, authority, prefix })))
     }
 
     fn request(&self, call: &Call) -> Result<Request<Bytes>, CallError> {
-        let path = match self.base.prefix.as_str() {
+        let path = match self.0.prefix.as_str() {
             "" => call.path.clone(),
             prefix => [prefix.as_bytes(), &call.path].concat().into(),
         };
         let unfit = || CallError::BrokenAnswer(Cause::text("the request fits no URL"));
         let uri = Uri::builder()
-            .scheme(self.base.scheme.clone())
-            .authority(self.base.authority.clone())
+            .scheme(self.0.scheme.clone())
+            .authority(self.0.authority.clone())
             .path_and_query(PathAndQuery::from_maybe_shared(path).map_err(|_| unfit())?)
             .build()
             .map_err(|_| unfit())?;
@@ -89,8 +87,8 @@ impl Service<Call> for Transport {
     type Error = CallError;
     type Future = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
-        self.exchange.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, call: Call) -> Self::Future {
@@ -98,7 +96,7 @@ impl Service<Call> for Transport {
             Ok(request) => request,
             Err(e) => return Box::pin(std::future::ready(Err(e))),
         };
-        let exchange = self.exchange.call(request);
+        let exchange = self.0.exchange.clone().oneshot(request);
         Box::pin(async move {
             let mut answer = Answer::from_http(exchange.await?);
             if let Some(token) = &call.token {
