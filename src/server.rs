@@ -126,7 +126,8 @@ pub async fn serve(
 ) {
     let slots = Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     let tracker = TaskTracker::new();
-    let shared = Arc::new(connection::Shared { app, settings, stop: stop.clone(), kill: kill.clone() });
+    let leaving = CancellationToken::new();
+    let shared = Arc::new(connection::Shared { app, settings, leaving: leaving.clone(), kill: kill.clone() });
     let start = |(stream, addr): (TcpStream, SocketAddr), slot: OwnedSemaphorePermit| {
         tracker.spawn(connection::run(Arc::clone(&shared), stream, addr, slot));
     };
@@ -148,6 +149,8 @@ pub async fn serve(
             },
         }
     }
+
+    leaving.cancel();
 
     // Who has come before the stop is served: dropping the listener would reset them.
     let until = Instant::now() + LAST_LOOK;

@@ -32,7 +32,8 @@ const MAX_HEAD: usize = 32 << 10;
 pub(super) struct Shared<A> {
     pub(super) app: A,
     pub(super) settings: ServeSettings,
-    pub(super) stop: CancellationToken,
+    /// Cancelled first, also before a kill: a connection need not watch for both all the time.
+    pub(super) leaving: CancellationToken,
     pub(super) kill: CancellationToken,
 }
 
@@ -84,8 +85,7 @@ async fn handshake(
     };
     let accepted = tokio::select! {
         accepted = timeout(settings.header_timeout, accepted) => accepted,
-        () = shared.stop.cancelled() => return None,
-        () = shared.kill.cancelled() => return None,
+        () = shared.leaving.cancelled() => return None,
     };
     match accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(stream) => {
@@ -114,12 +114,12 @@ async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer)
     builder.writev(false);
     let mut connection = pin!(builder.serve_connection(io, service));
 
-    let served = async {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => return ended,
-            () = shared.stop.cancelled() => {}
-        }
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => Some(ended),
+        () = shared.leaving.cancelled() => None,
+    };
+    let leave = async {
         if state.phase() != Phase::Busy
             && let Ok(ended) = timeout(LAST_LOOK, connection.as_mut()).await
         {
@@ -130,10 +130,15 @@ async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer)
         connection.as_mut().graceful_shutdown();
         connection.await
     };
-    tokio::select! {
-        () = shared.kill.cancelled() => {}
-        ended = served => if let Err(error) = ended {
-            debug!(%error, "connection ended early");
+    let ended = match ended {
+        Some(ended) => ended,
+        None => tokio::select! {
+            biased;
+            () = shared.kill.cancelled() => return,
+            ended = leave => ended,
         },
+    };
+    if let Err(error) = ended {
+        debug!(%error, "connection ended early");
     }
 }
