@@ -12,9 +12,9 @@ pub type TextBuffer = [u8; 36];
 pub const TEXT: TextBuffer = [0; 36];
 
 /// Reads a UUID in its hyphenated form only. Braced, URN and bare hexadecimal forms are refused: the upstream refuses them.
-fn parse_hyphenated(text: &str) -> Option<Uuid> {
+fn parse_hyphenated(text: &[u8]) -> Option<Uuid> {
     // 36 characters leave only the hyphenated form among those that `uuid` understands.
-    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+    if text.len() == 36 { Uuid::try_parse_ascii(text).ok() } else { None }
 }
 
 macro_rules! id {
@@ -27,6 +27,12 @@ macro_rules! id {
             /// Reads the hyphenated form, in either case; `None` for anything else.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
+                Self::parse_bytes(text.as_bytes())
+            }
+
+            /// The same for text of which nobody knows whether it is any.
+            #[must_use]
+            pub fn parse_bytes(text: &[u8]) -> Option<Self> {
                 parse_hyphenated(text).map(Self)
             }
 

@@ -2,6 +2,7 @@
 //!
 //! Labels are route templates, outcomes, codes and key names: never ids, never secrets.
 
+mod few;
 mod labels;
 mod scraped;
 
@@ -22,6 +23,7 @@ use crate::genesys::request::Operation;
 use crate::genesys::token::login::LoginFailure;
 use crate::genesys::trace::ATTEMPT_RESULTS;
 use crate::problem::Code;
+use few::Few;
 use labels::{
     AttemptLabels, CallerLabels, Mission, OperationLabels, Reason, RequestLabels, ResultLabel, RouteLabels, Version,
 };
@@ -30,7 +32,7 @@ use scraped::Scraped;
 
 /// A gauge of seconds.
 type Seconds = Gauge<f64, AtomicU64>;
-type HistogramFamily<L> = Family<L, Histogram, fn() -> Histogram>;
+type Durations<L> = Few<L, Histogram, fn() -> Histogram>;
 
 /// The `result` label of a login that gave a token. The others are [`LoginFailure::KINDS`].
 pub(crate) const GRANTED: &str = "granted";
@@ -38,12 +40,12 @@ pub(crate) const GRANTED: &str = "granted";
 /// All metrics of one app.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<RequestLabels, Counter>,
-    request_duration: HistogramFamily<RouteLabels>,
+    requests: Few<RequestLabels, Counter>,
+    request_duration: Durations<RouteLabels>,
     caller_requests: Family<CallerLabels, Counter>,
-    missions: Family<Mission, Counter>,
-    attempts: Family<AttemptLabels, Counter>,
-    attempt_duration: HistogramFamily<OperationLabels>,
+    missions: Few<Mission, Counter>,
+    attempts: Few<AttemptLabels, Counter>,
+    attempt_duration: Durations<OperationLabels>,
     retries: Family<Reason, Counter>,
     budget_exhausted: Counter,
     renewals: Family<ResultLabel, Counter>,
@@ -81,8 +83,12 @@ impl Default for Metrics {
     }
 }
 
-fn histograms<L: Clone + std::hash::Hash + Eq>() -> HistogramFamily<L> {
+fn histograms<L: Clone + std::hash::Hash + Eq>() -> Family<L, Histogram> {
     Family::new_with_constructor(duration_buckets)
+}
+
+fn count(counter: &Counter) {
+    counter.inc();
 }
 
 /// Registers a metric and hands it back.
@@ -105,17 +111,27 @@ impl Metrics {
         let build: Family<Version, Gauge> = add(r, "build_info", "Version of this binary", Family::default());
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
         let metrics = Self {
-            requests: add(r, "requests", "Requests answered, by route template and status", Family::default()),
-            request_duration: add(
+            requests: Few::of(add(r, "requests", "Requests answered, by route template and status", Family::default())),
+            request_duration: Few::of(add(
                 r,
                 "request_duration_seconds",
                 "Time from head to answer, by route template",
                 histograms(),
-            ),
+            )),
             caller_requests: add(r, "caller_requests", "Requests by caller", Family::default()),
-            missions: add(r, "missions", "Disconnect missions by outcome or error code", Family::default()),
-            attempts: add(r, "upstream_attempts", "Requests sent upstream, by operation and result", Family::default()),
-            attempt_duration: add(r, "upstream_attempt_duration_seconds", "Time of one upstream attempt", histograms()),
+            missions: Few::of(add(r, "missions", "Disconnect missions by outcome or error code", Family::default())),
+            attempts: Few::of(add(
+                r,
+                "upstream_attempts",
+                "Requests sent upstream, by operation and result",
+                Family::default(),
+            )),
+            attempt_duration: Few::of(add(
+                r,
+                "upstream_attempt_duration_seconds",
+                "Time of one upstream attempt",
+                histograms(),
+            )),
             retries: add(r, "retries", "Repeated upstream attempts by reason", Family::default()),
             budget_exhausted: add(r, "retry_budget_exhausted", "Retries that the budget forbade", Counter::default()),
             renewals: add(r, "token_renewals", "Logins by result", Family::default()),
@@ -158,11 +174,11 @@ impl Metrics {
     /// A counter that first appears at 1 shows no increase to a scraper: the first failure of a kind would raise no alert.
     fn begin_at_zero(&self) {
         for outcome in Outcome::ALL.iter().map(|o| o.name()).chain(Code::ALL.iter().map(|c| c.name())) {
-            self.missions.get_or_create(&Mission { outcome }).inc_by(0);
+            self.missions.begin(&Mission { outcome });
         }
         for operation in Operation::ALL.iter().map(|o| o.name()) {
             for result in ATTEMPT_RESULTS {
-                self.attempts.get_or_create(&AttemptLabels { operation, result }).inc_by(0);
+                self.attempts.begin(&AttemptLabels { operation, result });
             }
         }
         self.renewals.get_or_create(&ResultLabel { result: GRANTED }).inc_by(0);
@@ -174,8 +190,8 @@ impl Metrics {
 
     /// A request was answered.
     pub fn request(&self, route: &'static str, status: u16, duration: Duration) {
-        self.requests.get_or_create(&RequestLabels { route, status }).inc();
-        self.request_duration.get_or_create(&RouteLabels { route }).observe(duration.as_secs_f64());
+        self.requests.with(&RequestLabels { route, status }, count);
+        self.request_duration.with(&RouteLabels { route }, |durations| durations.observe(duration.as_secs_f64()));
     }
 
     /// A request of a known caller came in.
@@ -185,13 +201,14 @@ impl Metrics {
 
     /// A mission ended with this outcome or error code.
     pub fn mission(&self, outcome: &'static str) {
-        self.missions.get_or_create(&Mission { outcome }).inc();
+        self.missions.with(&Mission { outcome }, count);
     }
 
     pub(crate) fn upstream_attempt(&self, operation: Operation, result: &'static str, duration: Duration) {
         let operation = operation.name();
-        self.attempts.get_or_create(&AttemptLabels { operation, result }).inc();
-        self.attempt_duration.get_or_create(&OperationLabels { operation }).observe(duration.as_secs_f64());
+        self.attempts.with(&AttemptLabels { operation, result }, count);
+        self.attempt_duration
+            .with(&OperationLabels { operation }, |durations| durations.observe(duration.as_secs_f64()));
     }
 
     pub(crate) fn retry(&self, reason: &'static str) {

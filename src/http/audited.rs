@@ -33,14 +33,14 @@ pub(super) fn begin(audit: &Audit, exchange: &mut Exchange, route: &str, method:
 
 /// The ids of a path that ends in `{cid}/participants/{pid}`, with or without more, or in `{cid}/disconnect`.
 fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
-    let mut segments = path.rsplit('/');
-    let (mut after, mut torn_down) = ("", None);
+    let mut segments = path.as_bytes().rsplit(|byte| *byte == b'/');
+    let (mut after, mut torn_down): (&[u8], _) = (b"", None);
     while let Some(segment) = segments.next() {
-        if segment == "participants" {
-            return (segments.next().and_then(ConversationId::parse), ParticipantId::parse(after));
+        if segment == b"participants" {
+            return (segments.next().and_then(ConversationId::parse_bytes), ParticipantId::parse_bytes(after));
         }
-        if after == "disconnect" {
-            torn_down = ConversationId::parse(segment);
+        if after == b"disconnect" {
+            torn_down = ConversationId::parse_bytes(segment);
         }
         after = segment;
     }
