@@ -16,6 +16,7 @@ pub mod http;
 pub mod ids;
 mod json;
 pub mod metrics;
+mod pause;
 pub mod problem;
 pub mod sandbox;
 pub mod selector;

@@ -13,14 +13,12 @@ use super::Health;
 use super::file::File;
 use super::record::Record;
 use crate::config::{self, Fsync};
+use crate::pause::Pause;
 
 /// How often the disk is forced with `fsync = "interval"`, and how often an episode of failures is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Records written at once, and between two looks at the clock.
 const BATCH: usize = 256;
-/// A record that comes alone is written at once; then what comes is gathered for so long, so that under load neither waking
-/// the thread nor writing is paid for each. Not with `fsync = "always"`, where each is to be on the disk as soon as can be.
-const MOMENT: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(super) enum Message {
@@ -54,6 +52,8 @@ pub(super) struct Writer {
     lines: String,
     /// How many.
     records: u64,
+    /// Messages taken since the queue was last empty.
+    gathered: usize,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
@@ -64,12 +64,13 @@ impl Writer {
             "stdout" => Target::Stdout,
             path => Target::File(File::new(path.into(), settings.max_size.as_u64(), settings.keep)),
         };
-        Self { target, fsync: settings.fsync, health, lines: String::new(), records: 0, unsynced: None }
+        Self { target, fsync: settings.fsync, health, lines: String::new(), records: 0, gathered: 0, unsynced: None }
     }
 
     /// Writes until it is told to close, or everybody who could send has gone.
     pub(super) fn run(mut self, queue: Receiver<Message>) {
         self.reopen();
+        let mut pause = Pause::default();
         loop {
             let message = match self.wait() {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -84,9 +85,9 @@ impl Writer {
                         let _ = done.send(());
                         return;
                     }
+                    // With "always" each is to be on the disk as soon as can be.
                     if matches!(batch, Batch::All) && self.fsync != Fsync::Always {
-                        #[expect(clippy::disallowed_methods, reason = "a thread of its own, which is no worker")]
-                        std::thread::sleep(MOMENT);
+                        pause.after(std::mem::take(&mut self.gathered));
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -135,6 +136,7 @@ impl Writer {
             next = if taken < BATCH { queue.try_recv().ok() } else { None };
         }
         self.write();
+        self.gathered += taken;
         if taken < BATCH { Batch::All } else { Batch::More }
     }
 

@@ -1,0 +1,65 @@
+//! The pause of a thread that writes lines: what comes meanwhile waits in its queue, so that under load neither waking the thread
+//! nor writing is paid for each line.
+
+use std::time::Duration;
+
+/// How long a line may wait. The queues take more than 80,000 a second so long.
+const LONGEST: Duration = Duration::from_millis(100);
+const SHORTEST: Duration = Duration::from_millis(5);
+/// So many lines at once are enough; more would only fill memory.
+const ENOUGH: usize = 256;
+
+/// Grows shorter where many lines come.
+#[derive(Debug)]
+pub(crate) struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(LONGEST)
+    }
+}
+
+impl Pause {
+    /// Pauses after so many lines were written.
+    pub(crate) fn after(&mut self, lines: usize) {
+        #[expect(clippy::disallowed_methods, reason = "runs in a writer's own thread, which is no worker")]
+        std::thread::sleep(self.next(lines));
+    }
+
+    fn next(&mut self, lines: usize) -> Duration {
+        if lines > ENOUGH {
+            self.0 = (self.0 / 2).max(SHORTEST);
+        } else if lines < ENOUGH / 4 {
+            self.0 = (self.0 * 2).min(LONGEST);
+        }
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pause after a while at so many lines a second, and the lines that gather in it.
+    fn settled(pause: &mut Pause, rate: u32) -> (Duration, u32) {
+        let mut length = pause.0;
+        for _ in 0..100 {
+            length = pause.next((length * rate).as_secs() as usize);
+        }
+        (length, (length * rate).as_secs() as u32)
+    }
+
+    #[test]
+    fn few_lines_are_gathered_for_long_and_many_until_they_are_enough() {
+        let mut pause = Pause::default();
+        for (rate, least, most) in
+            [(5, 0, 1), (200, 20, 20), (2_000, 64, 256), (20_000, 64, 256), (50_000, 64, 256), (90, 9, 9)]
+        {
+            let (length, lines) = settled(&mut pause, rate);
+            assert!((least..=most).contains(&lines), "{rate}/s: {lines} in {length:?}");
+        }
+        assert_eq!(settled(&mut pause, 200).0, LONGEST);
+        assert_eq!(settled(&mut pause, 1_000_000).0, SHORTEST);
+        assert_eq!(settled(&mut pause, 0).0, LONGEST);
+    }
+}
