@@ -1,6 +1,6 @@
-//! JSON objects of one line, written straight into a text: log lines, audit records, and the answer to a mission.
+//! JSON objects of one line, written straight into a text: log lines, audit records, what a mission sends and what it answers.
 //!
-//! There are three for each disconnect, and a general serializer takes several times as long for them.
+//! There are four for each disconnect, and a general serializer takes several times as long for them.
 
 use std::fmt::{self, Debug, Write as _};
 use std::net::IpAddr;

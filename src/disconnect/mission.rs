@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::judge::{Doubt, Verdict, judge};
 use super::look::look;
 use super::operation::{Discovery, Turn, Way};
@@ -15,10 +13,14 @@ use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Medium, Operation, Rank};
 use crate::ids::{ConversationId, ParticipantId};
+use crate::json::Object;
 use crate::problem::{Code, Problem, Upstream};
 
 /// The permissions of which any lets a client disconnect. Source: the published API.
 const DISCONNECT: &str = "conversation:communication:disconnect";
+
+/// Room for the body of most POSTs, in bytes.
+const USUAL: usize = 64;
 
 /// Everything one mission needs.
 #[derive(Debug)]
@@ -42,14 +44,6 @@ pub(super) struct Last {
     pub(super) status: Option<u16>,
     /// Attempts of unknown effect that there had been when somebody last looked.
     looked_after: Option<u32>,
-}
-
-/// The body of the POST.
-#[derive(Serialize)]
-struct Post<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
-    reason: &'a str,
 }
 
 /// A refusal that is to be looked into.
@@ -106,9 +100,14 @@ impl Mission<'_> {
     /// The seeds' POST. `insisting` sends both members, as some forums found necessary.
     async fn post(&mut self, insisting: bool) -> Result<Sent, Problem> {
         let cause = self.cause.or(insisting.then_some(self.reason));
-        // Texts serialize.
-        let body = serde_json::to_vec(&Post { cause, reason: self.reason }).unwrap_or_default().into();
-        let answer = self.exchange(Call::post(&self.context, self.cid, self.pid, body)).await?;
+        let mut body = String::with_capacity(USUAL);
+        let mut members = Object::begin(&mut body);
+        if let Some(cause) = cause {
+            members.text("cause", cause);
+        }
+        members.text("reason", self.reason);
+        members.end();
+        let answer = self.exchange(Call::post(&self.context, self.cid, self.pid, body.into())).await?;
         self.weigh(Way::Post, answer)
     }
 

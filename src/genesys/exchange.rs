@@ -27,7 +27,8 @@ use pool::Failure;
 /// Any service that does one HTTP exchange: HTTP over sockets, or a router in the same process in tests.
 pub type Exchange = BoxCloneSyncService<Request<Bytes>, Response<Body>, CallError>;
 
-/// How an exchange is to be done, as an extension of the request.
+/// How an exchange is to be done, as an extension of the request. Without one it is done as most disconnects want it, for an
+/// extension costs each request a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// How much of the body is needed.
@@ -46,9 +47,17 @@ pub struct BodyLimit {
 }
 
 impl Default for BodyLimit {
+    /// For disconnects: a 2xx says it all, an error body tells why.
     fn default() -> Self {
-        Self { bytes: SMALL_BODY, success_needs_no_body: false }
+        Self { bytes: SMALL_BODY, success_needs_no_body: true }
     }
+}
+
+impl BodyLimit {
+    /// For a login.
+    pub(crate) const GRANT: Self = Self { bytes: SMALL_BODY, success_needs_no_body: false };
+    /// For a read: enough for a conversation with a long history.
+    pub(crate) const CONVERSATION: Self = Self { bytes: 1024 * 1024, success_needs_no_body: false };
 }
 
 /// Which connection a request goes on.
@@ -63,8 +72,6 @@ pub enum Connection {
 
 /// Enough for any error body or login answer.
 const SMALL_BODY: usize = 16 * 1024;
-/// Enough for a conversation with a long history.
-pub(crate) const CONVERSATION_BODY: usize = 1024 * 1024;
 /// Up to this, bodies are read freely; beyond, at most [`LARGE_BODIES`] at a time, which bounds our memory.
 const ORDINARY_BODY: usize = 16 * 1024;
 const LARGE_BODIES: usize = 2;

@@ -12,7 +12,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::answer::{Answer, BodyEnd};
 use super::error::{CallError, Cause};
-use super::exchange::{BodyLimit, CONVERSATION_BODY, Connection, Exchange, Wanted};
+use super::exchange::{BodyLimit, Connection, Exchange, Wanted};
 use super::request::Call;
 use crate::telemetry::traces::TRACEPARENT;
 
@@ -71,13 +71,12 @@ impl Transport {
         if let Some(Ok(traceparent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
             headers.insert(TRACEPARENT, traceparent);
         }
-        let body = if call.operation.disconnects() {
-            BodyLimit { success_needs_no_body: true, ..BodyLimit::default() }
-        } else {
-            BodyLimit { bytes: CONVERSATION_BODY, success_needs_no_body: false }
-        };
+        let body = if call.operation.disconnects() { BodyLimit::default() } else { BodyLimit::CONVERSATION };
         let connection = if call.fresh_connection { Connection::Fresh } else { Connection::Pooled };
-        request.extensions_mut().insert(Wanted { body, connection });
+        let wanted = Wanted { body, connection };
+        if wanted != Wanted::default() {
+            request.extensions_mut().insert(wanted);
+        }
         Ok(request)
     }
 }

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use crate::config;
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::error::{CallError, Cause};
-use crate::genesys::exchange::Exchange;
+use crate::genesys::exchange::{BodyLimit, Exchange, Wanted};
 
 /// Longest life that is believed. Genesys grants 300 to 172,800 s; a year and more is an absurd answer.
 const LONGEST_LIFE: f64 = 366.0 * 24.0 * 3600.0;
@@ -139,6 +139,7 @@ impl Login {
             .header(header::AUTHORIZATION, authorization)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
+            .extension(Wanted { body: BodyLimit::GRANT, ..Wanted::default() })
             .body(self.body.clone())
             .map_err(|_| invalid("its URL is no URL"))
     }
