@@ -36,3 +36,31 @@ impl<L: Clone + Hash + Eq, M: Clone, C: MetricConstructor<M>> Few<L, M, C> {
         self.found.write().unwrap_or_else(PoisonError::into_inner).push((labels.clone(), metric));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::EncodeLabelSet;
+    use prometheus_client::metrics::counter::Counter;
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+    struct Labels {
+        name: &'static str,
+    }
+
+    #[test]
+    fn a_metric_is_the_same_at_every_use_and_another_for_other_labels() {
+        let family = Family::<Labels, Counter>::default();
+        let few = Few::of(family.clone());
+        few.begin(&Labels { name: "a" });
+        assert_eq!(family.get(&Labels { name: "a" }).map(|counter| counter.get()), Some(0));
+        for name in ["a", "b", "a", "a"] {
+            few.with(&Labels { name }, |counter| {
+                counter.inc();
+            });
+        }
+        assert_eq!(family.get_or_create(&Labels { name: "a" }).get(), 3);
+        assert_eq!(family.get_or_create(&Labels { name: "b" }).get(), 1);
+    }
+}
