@@ -20,8 +20,8 @@ use crate::config::{LogFormat, Telemetry};
 use gather::Gather;
 use json::Json;
 
-/// Lines that may wait to be written; more are dropped and counted.
-const QUEUE: usize = 16 * 1024;
+/// Lines that may wait to be written; more are dropped and counted. Their places take memory from the start.
+const QUEUE: usize = 8 * 1024;
 /// Longest wait at the end of the process for lines that have not been written.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Our dependencies' inner life is not ours to log, and could show what we keep to ourselves.

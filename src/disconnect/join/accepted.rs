@@ -15,10 +15,12 @@ pub(super) struct Accepted {
     slices: VecDeque<Slice>,
 }
 
-/// Parts of the memory.
+/// Parts of the memory, at least.
 const SLICES: u32 = 10;
+/// What a table of 32,768 places takes. One more would double it, and leave half of it empty: a new slice begins instead.
+const FULL: usize = (1 << 15) / 8 * 7;
 
-/// What was accepted within one [`SLICES`]th of the memory.
+/// What was accepted within one [`SLICES`]th of the memory, or less where it is full before.
 #[derive(Debug)]
 struct Slice {
     began: Instant,
@@ -56,9 +58,12 @@ impl Accepted {
         let hash = self.hasher.hash_one(key);
         let length = self.memory / SLICES;
         match self.slices.back_mut() {
-            Some(slice) if now.saturating_duration_since(slice.began) < length => slice.insert(hash, now),
-            _ => {
-                let mut slice = Slice { began: now, length, entries: HashSet::default() };
+            Some(slice) if slice.takes(now) => slice.insert(hash, now),
+            last => {
+                // As much room as was needed last: what grows leaves a trail of smaller tables behind.
+                let room = last.map_or(0, |slice| slice.entries.len());
+                let entries = HashSet::with_capacity_and_hasher(room, BuildHasherDefault::default());
+                let mut slice = Slice { began: now, length, entries };
                 slice.insert(hash, now);
                 self.slices.push_back(slice);
             }
@@ -74,6 +79,10 @@ impl Accepted {
 }
 
 impl Slice {
+    fn takes(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.began) < self.length && self.entries.len() < FULL
+    }
+
     fn insert(&mut self, hash: u64, now: Instant) {
         let ticks = now.saturating_duration_since(self.began).as_nanos() * u128::from(TICKS);
         let tick = ticks.checked_div(self.length.as_nanos()).unwrap_or(0) as u64;
@@ -185,8 +194,28 @@ mod tests {
         }
         assert!((0..100_000).all(|key| accepted.contains(&key, Instant::now())));
         assert!(!(100_000..200_000).any(|key| accepted.contains(&key, Instant::now())));
-        let room: usize = accepted.slices.iter().map(|slice| slice.entries.capacity()).sum();
-        assert!(room < 250_000, "{room}");
+        assert!(room(&accepted) < 250_000, "{}", room(&accepted));
         assert_eq!(size_of::<Entry>(), 8);
+    }
+
+    fn room(accepted: &Accepted) -> usize {
+        accepted.slices.iter().map(|slice| slice.entries.capacity()).sum()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_fast_they_come_little_room_is_empty_and_each_is_remembered_for_its_time() {
+        let mut accepted = Accepted::for_so_long(ms(10_000));
+        let begin = Instant::now();
+        for key in 0..300_000 {
+            accepted.remember(&key, Instant::now());
+            advance(Duration::from_micros(30)).await;
+        }
+        assert!(room(&accepted) < 330_000, "{}", room(&accepted));
+        // The first of them came 9 s ago.
+        assert!((0..300_000).all(|key| accepted.contains(&key, Instant::now())));
+        let later = begin + ms(10_000) + Duration::from_micros(30 * 150_000);
+        accepted.forget_old(later);
+        assert!(!(0..149_000).any(|key| accepted.contains(&key, later)));
+        assert!((151_000..300_000).all(|key| accepted.contains(&key, later)));
     }
 }
