@@ -11,28 +11,38 @@ const ENOUGH: usize = 256;
 
 /// Grows shorter where many lines come.
 #[derive(Debug)]
-pub(crate) struct Pause(Duration);
+pub(crate) struct Pause {
+    length: Duration,
+    /// Taken from the queue since the last pause.
+    lines: usize,
+}
 
 impl Default for Pause {
     fn default() -> Self {
-        Self(LONGEST)
+        Self { length: LONGEST, lines: 0 }
     }
 }
 
 impl Pause {
-    /// Pauses after so many lines were written.
-    pub(crate) fn after(&mut self, lines: usize) {
-        #[expect(clippy::disallowed_methods, reason = "runs in a writer's own thread, which is no worker")]
-        std::thread::sleep(self.next(lines));
+    /// So many lines were taken.
+    pub(crate) fn count(&mut self, lines: usize) {
+        self.lines += lines;
     }
 
-    fn next(&mut self, lines: usize) -> Duration {
+    /// Pauses, once the queue is empty.
+    pub(crate) fn rest(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "runs in a writer's own thread, which is no worker")]
+        std::thread::sleep(self.next());
+    }
+
+    fn next(&mut self) -> Duration {
+        let lines = std::mem::take(&mut self.lines);
         if lines > ENOUGH {
-            self.0 = (self.0 / 2).max(SHORTEST);
+            self.length = (self.length / 2).max(SHORTEST);
         } else if lines < ENOUGH / 4 {
-            self.0 = (self.0 * 2).min(LONGEST);
+            self.length = (self.length * 2).min(LONGEST);
         }
-        self.0
+        self.length
     }
 }
 
@@ -42,9 +52,10 @@ mod tests {
 
     /// The pause after a while at so many lines a second, and the lines that gather in it.
     fn settled(pause: &mut Pause, rate: u32) -> (Duration, u32) {
-        let mut length = pause.0;
+        let mut length = pause.length;
         for _ in 0..100 {
-            length = pause.next((length * rate).as_secs() as usize);
+            pause.count((length * rate).as_secs() as usize);
+            length = pause.next();
         }
         (length, (length * rate).as_secs() as u32)
     }

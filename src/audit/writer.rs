@@ -52,8 +52,7 @@ pub(super) struct Writer {
     lines: String,
     /// How many.
     records: u64,
-    /// Messages taken since the queue was last empty.
-    gathered: usize,
+    pause: Pause,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
@@ -64,13 +63,20 @@ impl Writer {
             "stdout" => Target::Stdout,
             path => Target::File(File::new(path.into(), settings.max_size.as_u64(), settings.keep)),
         };
-        Self { target, fsync: settings.fsync, health, lines: String::new(), records: 0, gathered: 0, unsynced: None }
+        Self {
+            target,
+            fsync: settings.fsync,
+            health,
+            lines: String::new(),
+            records: 0,
+            pause: Pause::default(),
+            unsynced: None,
+        }
     }
 
     /// Writes until it is told to close, or everybody who could send has gone.
     pub(super) fn run(mut self, queue: Receiver<Message>) {
         self.reopen();
-        let mut pause = Pause::default();
         loop {
             let message = match self.wait() {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -87,7 +93,7 @@ impl Writer {
                     }
                     // With "always" each is to be on the disk as soon as can be.
                     if matches!(batch, Batch::All) && self.fsync != Fsync::Always {
-                        pause.after(std::mem::take(&mut self.gathered));
+                        self.pause.rest();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -136,7 +142,7 @@ impl Writer {
             next = if taken < BATCH { queue.try_recv().ok() } else { None };
         }
         self.write();
-        self.gathered += taken;
+        self.pause.count(taken);
         if taken < BATCH { Batch::All } else { Batch::More }
     }
 

@@ -104,13 +104,14 @@ impl<K: Eq + Hash + Clone, R: Clone> Pilot<K, R> {
 
 impl<K: Eq + Hash + Clone, R: Clone> Drop for Pilot<K, R> {
     fn drop(&mut self) {
+        // Once it has landed, a flight under this key is somebody else's.
         if !self.landed {
             lock(&self.flights).under_way.remove(&self.key);
         }
     }
 }
 
-impl<R: Clone> Passenger<R> {
+impl<R> Passenger<R> {
     /// The pilot's result; `None` when it crashed.
     pub(crate) async fn result(self) -> Option<R> {
         self.0.await.ok()

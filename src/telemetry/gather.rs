@@ -9,27 +9,26 @@ const PIECE: usize = 64 * 1024;
 
 pub(super) struct Gather<W: Write> {
     inner: BufWriter<W>,
-    lines: usize,
     pause: Pause,
 }
 
 impl<W: Write> Gather<W> {
     pub(super) fn new(inner: W) -> Self {
-        Self { inner: BufWriter::with_capacity(PIECE, inner), lines: 0, pause: Pause::default() }
+        Self { inner: BufWriter::with_capacity(PIECE, inner), pause: Pause::default() }
     }
 }
 
 impl<W: Write> Write for Gather<W> {
     /// One line, for that is how the writer passes them on.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.lines += 1;
+        self.pause.count(1);
         self.inner.write(line)
     }
 
     /// The writer flushes when its queue is empty.
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.inner.flush();
-        self.pause.after(std::mem::take(&mut self.lines));
+        self.pause.rest();
         flushed
     }
 }
