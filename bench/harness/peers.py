@@ -93,6 +93,12 @@ def line_up(programs, names, binaries):
     return [Peer(name, name.removesuffix("-guided"), program[name]) for name in names] + builds
 
 
+def in_turn(field, number):
+    """The field of one round: each begins with another peer, so that none is always first."""
+    turn = number % len(field)
+    return field[turn:] + field[:turn]
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
