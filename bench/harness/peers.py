@@ -105,6 +105,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def await_port(port):
+    """Until somebody listens there: the first peer of all shall find its upstream too."""
+    for _ in range(2000):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.005)
+    raise tools.Missing("the upstream does not listen")
+
+
 def fill(template, work, values):
     """Writes a configuration out of bench/peers with its placeholders filled in."""
     text = (tools.ROOT / "bench" / "peers" / template).read_text()
@@ -199,6 +208,7 @@ def upstream(programs, core, with_tls=False):
         config = fill("upstream.conf", work, values(programs, work, 0, port, certificates))
         process, started = spawn([programs.nginx, "-p", work, "-e", work / "early.log", "-c", config], core, log)
         try:
+            await_port(port)
             yield Running(process, port, "", work, started, certificates)
         finally:
             stop(process)

@@ -117,6 +117,12 @@ def two_cores():
     return Cores(cores[0], cores[1])
 
 
+def one_core():
+    """The same core for all."""
+    core = min(os.sched_getaffinity(0))
+    return Cores(core, core)
+
+
 def environment():
     """For programs out of the unpacked packages."""
     return dict(os.environ, LD_LIBRARY_PATH=LIBRARIES)
@@ -133,6 +139,7 @@ def first_line(command):
 def conditions(programs, rounds, seconds, cores):
     """What a reader needs to know about a run."""
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    places = f"peer on core {cores.peer}, load and upstream on core {cores.load}" if cores.peer != cores.load else f"all on core {cores.peer}"
     commit = first_line(["git", "-C", str(ROOT), "describe", "--always", "--dirty"])
     return {
         "date": datetime.date.today().isoformat(),
@@ -142,5 +149,5 @@ def conditions(programs, rounds, seconds, cores):
         "nginx": first_line([str(programs.nginx), "-v"]).removeprefix("nginx version: "),
         "HAProxy": first_line([str(programs.haproxy), "-v"]).split(" - ")[0],
         "wrk": first_line([str(programs.wrk), "-v"]).split(" [")[0],
-        "rounds": f"{rounds}, each load {seconds:g} s after a second of warming up; peer on core {cores.peer}, load and upstream on core {cores.load}",
+        "rounds": f"{rounds}, each load {seconds:g} s after a second of warming up; {places}",
     }
