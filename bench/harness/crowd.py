@@ -6,7 +6,6 @@ import resource
 import socket
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
@@ -65,21 +64,10 @@ def sandbox(programs, core):
     with tempfile.TemporaryFile(dir=tools.WORK) as log:
         process, started = peers.spawn([programs.hangup, "sandbox"], core, log, environment)
         try:
-            until(lambda: post(port, "/sandbox/conversations", {}))
+            peers.until(lambda: post(port, "/sandbox/conversations", {}))
             yield peers.Running(process, port, "", Path(tools.WORK), started)
         finally:
             peers.stop(process)
-
-
-def until(probe):
-    end = time.monotonic() + 10
-    while True:
-        try:
-            return probe()
-        except urllib.error.URLError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
 
 
 def post(port, path, body):

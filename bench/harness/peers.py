@@ -24,7 +24,7 @@ TITLES = {
     "nginx-lua": "nginx + Lua, one worker",
     "haproxy": "HAProxy, fixed token (floor: no login)",
     "hangup": "hangup, everything on",
-    "hangup-guided": "the same, built by profile",
+    "hangup-guided": "hangup, everything on, built by profile",
 }
 API_KEY = """- name: envoy.filters.http.api_key_auth
             typed_config:
@@ -105,13 +105,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def await_port(port):
-    """Until somebody listens there: the first peer of all shall find its upstream too."""
-    for _ in range(2000):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.005)
-    raise tools.Missing("the upstream does not listen")
+def until(probe):
+    """What the probe answers once somebody is there to be reached: who has just been started takes a moment."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return probe()
+        except OSError as failure:
+            if time.monotonic() > end:
+                raise tools.Missing(f"a program that was started cannot be reached: {failure}") from failure
+            time.sleep(0.05)
 
 
 def fill(template, work, values):
@@ -208,7 +211,8 @@ def upstream(programs, core, with_tls=False):
         config = fill("upstream.conf", work, values(programs, work, 0, port, certificates))
         process, started = spawn([programs.nginx, "-p", work, "-e", work / "early.log", "-c", config], core, log)
         try:
-            await_port(port)
+            # The first peer of all shall find it too.
+            until(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
             yield Running(process, port, "", work, started, certificates)
         finally:
             stop(process)

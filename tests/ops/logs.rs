@@ -56,7 +56,7 @@ async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
     let mut child = stand.command(&["serve"], &environment).stdout(Stdio::piped()).spawn().unwrap();
     let url = format!("http://{bind}");
     until(|| async { stand.client.get(format!("{url}/readyz")).send().await.is_ok_and(|a| a.status() == 200) }).await;
-    // The pipe and the queue of 16,384 lines fill.
+    // The pipe and the queue fill.
     let floods: Vec<_> = (0..16)
         .map(|_| {
             let (client, url) = (stand.client.clone(), format!("{url}/nothing/here"));
