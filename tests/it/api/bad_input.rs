@@ -1,0 +1,109 @@
+//! Whatever is wrong gets a JSON answer that says what to do, and nothing is forwarded upstream.
+
+use reqwest::Method;
+
+use crate::api::harness::{Answer, NOBODY, Service};
+
+/// Members that every problem has.
+const MEMBERS: [&str; 10] =
+    ["ok", "type", "title", "status", "detail", "code", "requestId", "retryable", "effect", "upstream"];
+
+fn is_problem(answer: &Answer) {
+    let json = answer.json();
+    for member in MEMBERS {
+        assert!(json.get(member).is_some(), "no {member} in {answer:?}");
+    }
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["status"], answer.status);
+    assert!(json["detail"].as_str().unwrap().len() > 10 && !answer.text.contains('\n'));
+}
+
+#[tokio::test]
+async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
+    let service = Service::start().await;
+    let cid = service.conference.id;
+    let tail = format!("participants/{NOBODY}/disconnect");
+    let braced = format!("/conversations/%7B{cid}%7D/{tail}");
+    for (method, path, verdict) in [
+        ("POST", format!("/conversations/xyz/{tail}"), "400 invalid_conversation_id"),
+        ("POST", format!("/conversations//{tail}"), "400 invalid_conversation_id"),
+        ("POST", braced, "400 invalid_conversation_id"),
+        ("POST", format!("/conversations/%ff/{tail}"), "400 invalid_conversation_id"),
+        ("POST", format!("/conversations/{}/{tail}", cid.simple()), "400 invalid_conversation_id"),
+        ("POST", format!("/conversations/{cid}/participants/1/disconnect"), "400 invalid_participant_id"),
+        ("POST", format!("/conversations/{cid}/participants//disconnect"), "400 invalid_participant_id"),
+        ("POST", format!("//conversations/{cid}/{tail}"), "404 no_such_route"),
+        ("POST", format!("/conversations/{cid}/{tail}/"), "404 no_such_route"),
+        ("POST", "/".to_owned(), "404 no_such_route"),
+        ("GET", "/nothing".to_owned(), "404 no_such_route"),
+        ("POST", format!("/conversations/{cid}/{tail}?wait=5"), "400 invalid_query"),
+        ("POST", format!("/conversations/{cid}/{tail}?dryRun=maybe"), "400 invalid_query"),
+        ("GET", format!("/conversations/{cid}?purpose=agent"), "400 invalid_query"),
+        ("GET", format!("/conversations/{cid}/participants?purpose="), "400 invalid_query"),
+        ("GET", format!("/conversations/{cid}/participants?purpse=agent"), "400 invalid_query"),
+        ("GET", format!("/conversations/{cid}/{tail}"), "405 method_not_allowed"),
+        ("DELETE", format!("/conversations/{cid}/{tail}"), "405 method_not_allowed"),
+        ("PUT", format!("/conversations/{cid}"), "405 method_not_allowed"),
+    ] {
+        let answer = service.request(method.parse::<Method>().unwrap(), &path).send().await;
+        assert_eq!(answer.verdict(), verdict, "{method} {path}");
+        is_problem(&answer);
+        if answer.status == 405 {
+            assert!(!answer.header("allow").is_empty(), "{method} {path}");
+        }
+    }
+    let counts = service.sandbox.counts();
+    assert_eq!(counts.disconnects() + counts.reads(), 0, "nothing was forwarded");
+}
+
+#[tokio::test]
+async fn wrong_bodies_are_told_and_not_forwarded() {
+    let service = Service::start().await;
+    let path = service.mission(service.who("agent"));
+    for body in ["[]", "7", "{", "reason=x", r#"{"reason":7}"#, r#"{"cause":{}}"#] {
+        let answer = service.post(&path).header("content-type", "application/json").body(body).send().await;
+        assert_eq!(answer.verdict(), "400 invalid_body", "{body}");
+        is_problem(&answer);
+    }
+    let large = format!(r#"{{"reason":"{}"}}"#, "x".repeat(20_000));
+    let answer = service.post(&path).body(large).send().await;
+    assert_eq!(answer.verdict(), "413 body_too_large");
+    is_problem(&answer);
+    assert_eq!(service.sandbox.counts().disconnects(), 0, "nothing was forwarded");
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_cut_at_the_limit_too() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let service = Service::start().await;
+    let addr = service.url.trim_start_matches("http://");
+    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    let head =
+        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ntransfer-encoding: chunked\r\n\r\n", service.mission(NOBODY));
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    stream.write_all(format!("{head}{}", chunk.repeat(20)).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+}
+
+#[tokio::test]
+async fn problems_come_in_the_content_type_that_the_caller_admits() {
+    let service = Service::start().await;
+    for (accept, kind) in [
+        ("*/*", "application/problem+json"),
+        ("application/json, text/plain, */*", "application/problem+json"),
+        ("application/problem+json", "application/problem+json"),
+        ("application/json", "application/json"),
+        ("text/html", "application/json"),
+    ] {
+        let answer = service.get_accepting("/nothing", accept).await;
+        assert_eq!(answer.header("content-type"), kind, "{accept}");
+    }
+}
+
+impl Service {
+    async fn get_accepting(&self, path: &str, accept: &str) -> Answer {
+        self.request(Method::GET, path).header("accept", accept).send().await
+    }
+}

@@ -1,0 +1,153 @@
+//! Callers can do nothing but what they were allowed.
+
+use std::io::Write as _;
+
+use hangup::callers::new_key;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::api::harness::{Answer, NOBODY, Service};
+
+/// A keys file with one key for each block of further members; the keys in the same order.
+fn keys(blocks: &[(&str, &str)]) -> (tempfile::NamedTempFile, Vec<String>) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    let mut texts = Vec::new();
+    for (name, members) in blocks {
+        let made = new_key(name).unwrap();
+        let block: String =
+            made.toml.lines().filter(|line| !line.starts_with("permissions")).map(|l| format!("{l}\n")).collect();
+        writeln!(file, "{block}{members}").unwrap();
+        texts.push(made.text);
+    }
+    (file, texts)
+}
+
+async fn with_keys(blocks: &[(&str, &str)]) -> (Service, Vec<String>, tempfile::NamedTempFile) {
+    let (file, texts) = keys(blocks);
+    let path = file.path().to_owned();
+    (Service::with(|c| c.auth.keys_file = Some(path)).await, texts, file)
+}
+
+impl Service {
+    async fn mission_by(&self, key: &str, purpose: &str) -> Answer {
+        self.post(&self.mission(self.who(purpose))).header("x-api-key", key).send().await
+    }
+}
+
+#[tokio::test]
+async fn without_a_valid_key_nothing_happens() {
+    let (service, keys, _file) = with_keys(&[("ivr", ""), ("old", "expires = \"2020-01-01\"")]).await;
+    let path = service.mission(service.who("agent"));
+    for (header, value) in
+        [("x-none", "x"), ("x-api-key", "hk_wrong"), ("authorization", "Bearer wrong"), ("x-api-key", &keys[1])]
+    {
+        let answer = service.post(&path).header(header, value).send().await;
+        assert_eq!(answer.verdict(), "401 unauthenticated", "{header}");
+        assert!(answer.header("www-authenticate").starts_with("Bearer"));
+        assert!(!answer.text.contains(value), "the credential is not echoed");
+    }
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+    let by_bearer = service.post(&path).header("authorization", &format!("Bearer {}", keys[0])).send().await;
+    assert_eq!(by_bearer.verdict(), "200 accepted");
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_named() {
+    let (service, keys, _file) =
+        with_keys(&[("reader", "permissions = [\"read\"]"), ("dropper", "permissions = [\"disconnect\"]")]).await;
+    let refused = service.mission_by(&keys[0], "agent").await;
+    assert_eq!(refused.verdict(), "403 forbidden_caller");
+    assert!(refused.get("detail").as_str().unwrap().contains("\"disconnect\""));
+    let list = format!("/conversations/{}/participants", service.conference.id);
+    let read = |key: &str| service.request(Method::GET, &list).header("x-api-key", key).send();
+    assert_eq!(read(&keys[0]).await.status, 200);
+    assert_eq!(read(&keys[1]).await.verdict(), "403 forbidden_caller");
+    let all =
+        service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[1]);
+    assert_eq!(all.json(&json!({"all": true})).send().await.verdict(), "403 forbidden_caller");
+    assert_eq!(service.there().len(), 4);
+}
+
+#[tokio::test]
+async fn a_guarded_key_reaches_only_its_purposes() {
+    let (service, keys, _file) =
+        with_keys(&[("guarded", "purposes = [\"customer\"]\npermissions = [\"disconnect\", \"read\", \"teardown\"]")])
+            .await;
+    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "403 forbidden_participant");
+    let path = format!("/conversations/{}/participants/disconnect", service.conference.id);
+    let select = |selector: serde_json::Value| service.post(&path).header("x-api-key", &keys[0]).json(&selector).send();
+    assert_eq!(select(json!({"purpose": "external"})).await.verdict(), "403 forbidden_participant");
+    let teardown =
+        service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[0]);
+    assert_eq!(teardown.json(&json!({"all": true})).send().await.verdict(), "403 forbidden_participant");
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+    assert_eq!(service.mission_by(&keys[0], "customer").await.verdict(), "200 accepted");
+    let nobody = service.post(&service.mission(NOBODY)).header("x-api-key", &keys[0]).send().await;
+    assert_eq!(nobody.verdict(), "404 participant_not_found");
+}
+
+#[tokio::test]
+async fn an_observing_key_touches_nobody_through_any_door() {
+    let (service, keys, _file) =
+        with_keys(&[("watcher", "mode = \"observe\"\npermissions = [\"disconnect\", \"read\", \"teardown\"]")]).await;
+    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "200 would_disconnect");
+    let api = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
+    let patch =
+        service.request(Method::PATCH, &api).header("x-api-key", &keys[0]).json(&json!({"state": "disconnected"}));
+    assert_eq!(patch.send().await.status, 202);
+    let teardown =
+        service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[0]);
+    assert_eq!(teardown.json(&json!({"all": true})).send().await.verdict(), "200 would_disconnect");
+    service.settle().await;
+    assert_eq!(service.there().len(), 4);
+}
+
+#[tokio::test]
+async fn a_rate_that_is_used_up_is_told_with_retry_after() {
+    let (service, keys, _file) = with_keys(&[("slow", "rate = \"2/h\"")]).await;
+    let mut verdicts = Vec::new();
+    for _ in 0..3 {
+        let answer = service.mission_by(&keys[0], "agent").await;
+        verdicts.push((answer.verdict(), answer.header("retry-after").is_empty()));
+    }
+    assert_eq!(verdicts[2], ("429 caller_rate_limited".to_owned(), false));
+    assert!(verdicts[1].1);
+}
+
+#[tokio::test]
+async fn the_oauth_door_gives_back_the_key_when_name_and_key_match() {
+    use base64::Engine as _;
+    let (service, keys, _file) = with_keys(&[("sdk", "")]).await;
+    let log_in = |name: &str, key: &str| {
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{key}"));
+        let request = service.post("/oauth/token").header("authorization", &format!("Basic {basic}"));
+        request.header("content-type", "application/x-www-form-urlencoded").body("grant_type=client_credentials").send()
+    };
+    let granted = log_in("sdk", &keys[0]).await;
+    assert_eq!(
+        (granted.status, granted.get("access_token"), granted.get("token_type")),
+        (200, json!(keys[0]), json!("bearer"))
+    );
+    for (name, key) in [("other", keys[0].as_str()), ("sdk", "hk_wrong")] {
+        let refused = log_in(name, key).await;
+        assert_eq!((refused.status, refused.get("error")), (401, json!("invalid_client")));
+        assert!(refused.header("www-authenticate").starts_with("Basic"));
+    }
+    let api = format!("/api/v2/conversations/{}", service.conference.id);
+    let read = service.request(Method::GET, &api).header("authorization", &format!("Bearer {}", keys[0])).send().await;
+    assert_eq!(read.status, 200);
+    assert_eq!(service.sandbox.counts().logins(), 1, "nothing but the service's own login went upstream");
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_are_kept_away_from_a_keyless_service() {
+    let service = Service::start().await;
+    let path = service.mission(service.who("agent"));
+    for (header, value) in
+        [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "cross-site")]
+    {
+        let answer = service.post(&path).header(header, value).send().await;
+        assert_eq!(answer.verdict(), "403 forbidden_origin", "{header}");
+    }
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+}

@@ -1,0 +1,81 @@
+//! Lookups: a conversation in short, and its participants.
+
+use hangup::sandbox::{ConversationSpec, ParticipantSpec};
+use serde_json::Value;
+
+use crate::api::harness::{NOBODY, Service};
+
+fn purposes(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|p| p["purpose"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_list_has_every_member_and_live_participants_first() {
+    let service = Service::start().await;
+    let cid = service.conference.id;
+    let answer = service.get(&format!("/conversations/{cid}/participants")).await;
+    let json = answer.json();
+    assert_eq!(answer.status, 200);
+    assert_eq!((json["ok"].clone(), json["conversationId"].clone()), (true.into(), cid.to_string().into()));
+    assert_eq!(
+        (json["state"].clone(), json["total"].clone(), json["truncated"].clone()),
+        ("active".into(), 5.into(), false.into())
+    );
+    assert_eq!(purposes(&json["participants"]), ["customer", "agent", "agent", "external", "acd"]);
+    let mut members: Vec<_> = json["participants"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    assert_eq!(
+        members,
+        ["address", "connectedTime", "endTime", "id", "media", "name", "purpose", "startTime", "state", "userId"]
+    );
+    assert_eq!(json["participants"][0]["media"], serde_json::json!(["call"]));
+}
+
+#[tokio::test]
+async fn filters_combine() {
+    let service = Service::start().await;
+    let list = |query: &'static str| service.get_list(query);
+    assert_eq!(list("?purpose=agent").await, ["agent", "agent"]);
+    assert_eq!(list("?purpose=Agent,customer").await, ["customer", "agent", "agent"]);
+    assert_eq!(list("?state=disconnected").await, ["acd"]);
+    assert_eq!(list("?purpose=agent&state=disconnected").await, [""; 0]);
+}
+
+impl Service {
+    async fn get_list(&self, query: &str) -> Vec<String> {
+        let answer = self.get(&format!("/conversations/{}/participants{query}", self.conference.id)).await;
+        purposes(&answer.json()["participants"]).into_iter().map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_is_told_in_short() {
+    let service = Service::start().await;
+    let path = format!("/conversations/{}", service.conference.id);
+    let active = service.get(&path).await.json();
+    assert_eq!((active["state"].clone(), active["endTime"].clone()), ("active".into(), Value::Null));
+    service.sandbox.end_conversation(service.conference.id);
+    let ended = service.get(&path).await.json();
+    assert_eq!(ended["state"], "ended");
+    assert!(ended["startTime"].is_string() && ended["endTime"].is_string());
+}
+
+#[tokio::test]
+async fn an_unknown_conversation_is_not_found() {
+    let service = Service::start().await;
+    for path in [format!("/conversations/{NOBODY}"), format!("/conversations/{NOBODY}/participants")] {
+        assert_eq!(service.get(&path).await.verdict(), "404 conversation_not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_long_list_is_cut_under_32_kb_and_says_so() {
+    let service = Service::start().await;
+    let many = (0..300).map(|_| ParticipantSpec::of("agent")).collect();
+    let large = service.sandbox.create_conference(ConversationSpec::with(many));
+    let answer = service.get(&format!("/conversations/{}/participants", large.id)).await;
+    assert!(answer.text.len() < 32 * 1024, "{} bytes", answer.text.len());
+    let json = answer.json();
+    assert_eq!((json["total"].clone(), json["truncated"].clone()), (300.into(), true.into()));
+    assert!(json["participants"].as_array().unwrap().len() > 50);
+}

@@ -1,0 +1,183 @@
+//! The mission, from the first request to its repeats, on each surface of the upstream.
+
+use hangup::config::{Confirm, Surface, UnknownConversation};
+use serde_json::json;
+
+use crate::api::harness::{NOBODY, Service};
+
+#[tokio::test]
+async fn a_participant_is_disconnected_and_nobody_else_on_every_surface() {
+    for (surface, operation, attempts) in [
+        (Surface::Published, "participant_state", 2),
+        (Surface::Seed, "participant_disconnect", 1),
+        (Surface::Both, "participant_disconnect", 1),
+    ] {
+        let service = Service::with(|c| c.sandbox.surface = surface).await;
+        let answer = service.post(&service.mission(service.who("customer"))).header("prefer", "wait=5").send().await;
+        assert_eq!(answer.verdict(), "200 disconnected", "{surface:?}");
+        assert_eq!(answer.get("verified"), true);
+        assert_eq!(answer.get("operation"), operation);
+        assert_eq!(answer.get("attempts"), attempts);
+        assert_eq!(answer.header("preference-applied"), "wait=5");
+        assert_eq!(service.there(), ["agent", "agent", "external"], "{surface:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_documented_member_is_always_there() {
+    let service = Service::start().await;
+    let answer = service.post(&service.mission(service.who("customer"))).header("x-request-id", "ivr-7").send().await;
+    let json = answer.json();
+    let mut members: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+    members.sort();
+    let documented = [
+        "attempts",
+        "conversationId",
+        "correlationId",
+        "ok",
+        "operation",
+        "outcome",
+        "participantId",
+        "requestId",
+        "verified",
+    ];
+    assert_eq!(members, documented);
+    assert_eq!(answer.verdict(), "200 accepted");
+    assert_eq!(answer.get("requestId"), "ivr-7");
+    assert_eq!(answer.header("x-request-id"), "ivr-7");
+    assert_eq!(answer.get("correlationId"), answer.header("inin-correlation-id"));
+    assert!(!answer.text.contains('\n') && answer.header("content-type") == "application/json");
+}
+
+#[tokio::test]
+async fn a_request_id_that_is_no_visible_ascii_is_replaced() {
+    let service = Service::start().await;
+    for wrong in ["with blank", &"x".repeat(129), "ü"] {
+        let answer = service.post(&service.mission(NOBODY)).header("x-request-id", wrong).send().await;
+        assert_eq!(answer.header("x-request-id").len(), 36, "{wrong}");
+        assert_eq!(answer.get("requestId"), answer.header("x-request-id"));
+    }
+}
+
+#[tokio::test]
+async fn a_repeat_looks_and_sends_nothing() {
+    let service = Service::start().await;
+    let path = service.mission(service.who("customer"));
+    assert_eq!(service.post(&path).send().await.verdict(), "200 accepted");
+    let sent = service.sandbox.counts().disconnects();
+    service.settle().await;
+    let repeat = service.post(&path).send().await;
+    assert_eq!(repeat.verdict(), "200 already_disconnected");
+    assert_eq!(
+        (repeat.get("verified"), repeat.get("attempts"), repeat.get("operation")),
+        (json!(true), json!(0), json!(null))
+    );
+    assert_eq!(service.sandbox.counts().disconnects(), sent);
+}
+
+#[tokio::test]
+async fn who_is_not_in_the_conversation_is_not_found() {
+    let service = Service::start().await;
+    let answer = service.post(&service.mission(NOBODY)).send().await;
+    assert_eq!(answer.verdict(), "404 participant_not_found");
+    assert_eq!(answer.get("effect"), "none");
+    assert_eq!(answer.get("retryable"), false);
+    assert_eq!(answer.json()["upstream"]["code"], "conversation.error.not.conversation.participant");
+}
+
+#[tokio::test]
+async fn an_unknown_conversation_has_ended_or_is_an_error_as_configured() {
+    let unknown = format!("/conversations/{NOBODY}/participants/{NOBODY}/disconnect");
+    let service = Service::start().await;
+    let answer = service.post(&unknown).send().await;
+    assert_eq!(answer.verdict(), "200 conversation_ended");
+    assert_eq!(answer.get("verified"), false, "all we saw is a 404");
+
+    let strict = Service::with(|c| c.disconnect.unknown_conversation = UnknownConversation::Error).await;
+    assert_eq!(strict.post(&unknown).send().await.verdict(), "404 conversation_not_found");
+}
+
+#[tokio::test]
+async fn an_ended_conversation_is_seen() {
+    let service = Service::start().await;
+    service.sandbox.end_conversation(service.conference.id);
+    let answer = service.post(&service.mission(service.who("agent"))).send().await;
+    assert_eq!(answer.verdict(), "200 conversation_ended");
+    assert_eq!(answer.get("verified"), true);
+}
+
+#[tokio::test]
+async fn minimal_answers_have_no_body() {
+    let service = Service::start().await;
+    let answer = service.post(&service.mission(service.who("agent"))).header("prefer", "return=minimal").send().await;
+    assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+    assert_eq!(answer.header("preference-applied"), "return=minimal");
+    assert!(!answer.header("x-request-id").is_empty());
+}
+
+#[tokio::test]
+async fn still_there_when_the_wait_ends_is_202() {
+    let service = Service::with(|c| c.sandbox.effect_delay = std::time::Duration::from_secs(30)).await;
+    let answer =
+        service.post(&service.mission(service.who("agent"))).header("prefer", "wait=1, return=minimal").send().await;
+    assert_eq!(answer.verdict(), "202 accepted");
+    assert_eq!(answer.get("verified"), false);
+}
+
+#[tokio::test]
+async fn the_configuration_can_ask_to_look_every_time() {
+    let service = Service::with(|c| c.disconnect.confirm = Confirm::Always).await;
+    let answer = service.post(&service.mission(service.who("agent"))).send().await;
+    assert_eq!(answer.verdict(), "200 disconnected");
+    assert_eq!(answer.get("verified"), true);
+}
+
+#[tokio::test]
+async fn a_dry_run_reads_and_touches_nobody() {
+    let service = Service::start().await;
+    let path = service.mission(service.who("agent"));
+    let answer = service.post(&format!("{path}?dryRun=true")).send().await;
+    assert_eq!(answer.verdict(), "200 would_disconnect");
+    assert_eq!(answer.get("attempts"), 0);
+    assert_eq!(service.post(&service.mission(NOBODY)).send().await.status, 404);
+    let gone = service.post(&format!("{}?dryRun=true", service.mission(service.who("acd")))).send().await;
+    assert_eq!(gone.verdict(), "200 already_disconnected");
+    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.post(&format!("{path}?dryRun=false")).send().await.verdict(), "200 accepted");
+}
+
+#[tokio::test]
+async fn bodies_of_every_harmless_form_are_taken() {
+    let service = Service::with(|c| c.sandbox.surface = Surface::Seed).await;
+    let form = "application/x-www-form-urlencoded";
+    for (kind, body) in [
+        ("", ""),
+        (form, ""),
+        (form, "reason=caller_abusive"),
+        (form, r#"{"reason":"caller_abusive"}"#),
+        ("application/json", "null"),
+        ("application/json", "{}"),
+        ("application/json", r#"{"reason":"x","cause":"y","unknown":{"deep":[1]}}"#),
+        ("text/plain", r#"{"reason":""}"#),
+        ("application/octet-stream", " "),
+    ] {
+        let conference = service.sandbox.create_conference(hangup::sandbox::ConversationSpec::default());
+        let someone = conference.first("customer").unwrap();
+        let path = format!("/conversations/{}/participants/{someone}/disconnect", conference.id);
+        let mut request = service.post(&path).body(body);
+        if !kind.is_empty() {
+            request = request.header("content-type", kind);
+        }
+        assert_eq!(request.send().await.verdict(), "200 disconnected", "{kind}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn ids_are_taken_in_either_case_and_answered_in_lower_case() {
+    let service = Service::start().await;
+    let someone = service.who("agent").to_string();
+    let path = service.mission(someone.to_uppercase());
+    let answer = service.post(&path).send().await;
+    assert_eq!(answer.verdict(), "200 accepted");
+    assert_eq!(answer.get("participantId"), someone);
+}

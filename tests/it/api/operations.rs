@@ -1,0 +1,100 @@
+//! Probes, metrics, modes: what operators see, and where.
+
+use hangup::config::Mode;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::api::harness::Service;
+
+#[tokio::test]
+async fn readiness_says_why_not() {
+    let service = Service::with(|c| c.genesys.client_secret = Some("wrong".into())).await;
+    assert_eq!(service.get("/livez").await.status, 200);
+    let reasons = loop {
+        let answer = service.get("/readyz").await;
+        assert_eq!((answer.status, answer.get("ok")), (503, json!(false)));
+        let reasons = answer.get("reasons").to_string();
+        if !reasons.contains("not answered") {
+            break reasons;
+        }
+    };
+    assert!(reasons.contains("genesys.client_secret") && reasons.contains("genesys.region"), "{reasons}");
+    let refused = service.post(&service.mission(service.who("agent"))).send().await;
+    assert_eq!(refused.verdict(), "503 upstream_rejected_credentials");
+    assert_eq!(refused.get("retryable"), false);
+    assert!(!refused.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn operations_are_on_the_admin_port_alone_when_there_is_one() {
+    let service = Service::with(|c| c.admin.bind = Some("127.0.0.1:0".parse().unwrap())).await;
+    for path in ["/livez", "/metrics"] {
+        assert_eq!(service.get(path).await.verdict(), "404 no_such_route", "{path}");
+        assert_eq!(service.admin(Method::GET, path).send().await.status, 200, "{path}");
+    }
+    let mission = service.mission(service.who("agent"));
+    assert_eq!(service.admin(Method::POST, &mission).send().await.verdict(), "404 no_such_route");
+}
+
+#[tokio::test]
+async fn metrics_count_missions_by_outcome_and_name_no_ids() {
+    let service = Service::start().await;
+    assert_eq!(service.post(&service.mission(service.who("agent"))).send().await.status, 200);
+    let text = service.get("/metrics").await.text;
+    for line in [
+        r#"hangup_missions_total{outcome="accepted"} 1"#,
+        r#"hangup_token_renewals_total{result="granted"} 1"#,
+        "hangup_token_usable 1",
+        "hangup_pace_allowed 300",
+    ] {
+        assert!(text.contains(line), "no {line} in\n{text}");
+    }
+    assert!(!text.contains(&service.conference.id.to_string()));
+}
+
+#[tokio::test]
+async fn observe_mode_is_switched_on_the_admin_port_and_seen_everywhere() {
+    let service = Service::with(|c| {
+        c.admin.bind = Some("127.0.0.1:0".parse().unwrap());
+        c.disconnect.mode = Mode::Observe;
+    })
+    .await;
+    let path = service.mission(service.who("agent"));
+    assert_eq!(service.post(&path).send().await.verdict(), "200 would_disconnect");
+    assert!(service.admin(Method::GET, "/readyz").send().await.get("reasons").to_string().contains("observe"));
+    assert!(service.admin(Method::GET, "/metrics").send().await.text.contains("hangup_observe_mode 1"));
+    assert_eq!(
+        service.admin(Method::PUT, "/mode").json(&json!({"mode": "sleep"})).send().await.verdict(),
+        "400 invalid_body"
+    );
+    assert_eq!(
+        service.admin(Method::PUT, "/mode").json(&json!({"mode": "enforce"})).send().await.get("mode"),
+        "enforce"
+    );
+    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.post(&path).send().await.verdict(), "200 accepted");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_stops_nothing() {
+    use tokio::io::AsyncWriteExt as _;
+    let service = Service::start().await;
+    let slow = hangup::sandbox::Fault::latency(hangup::sandbox::On::Disconnect, std::time::Duration::from_millis(200));
+    service.sandbox.set_faults(vec![slow]).unwrap();
+    let addr = service.url.trim_start_matches("http://").to_owned();
+    let mut stream = tokio::net::TcpStream::connect(&addr).await.unwrap();
+    let head =
+        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ncontent-length: 0\r\n\r\n", service.mission(service.who("agent")));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    while service.sandbox.counts().requests < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(stream);
+    for _ in 0..200 {
+        if service.there().len() == 3 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the disconnect was not carried through");
+}

@@ -1,0 +1,146 @@
+//! Selectors and teardown: each guard shows that nobody was touched.
+
+use hangup::sandbox::{ConversationSpec, Fault, On, ParticipantSpec};
+use serde_json::json;
+
+use crate::api::harness::{NOBODY, Service};
+
+async fn with_teardown() -> Service {
+    Service::with(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).await
+}
+
+#[tokio::test]
+async fn a_selector_disconnects_exactly_whom_it_names() {
+    let service = Service::start().await;
+    let answer = service.select(&json!({"purpose": "customer"})).await;
+    assert_eq!(answer.verdict(), "200 all");
+    let json = answer.json();
+    assert_eq!(
+        (json["matched"].clone(), json["disconnected"].clone(), json["failed"].clone()),
+        (1.into(), 1.into(), 0.into())
+    );
+    assert_eq!(json["results"][0]["participantId"], service.who("customer").to_string());
+    service.settle().await;
+    assert_eq!(service.there(), ["agent", "agent", "external"]);
+}
+
+#[tokio::test]
+async fn nobody_is_touched_by_a_selector_that_is_refused() {
+    let service = Service::start().await;
+    for (selector, verdict) in [
+        (json!({"purpose": "agent"}), "409 selector_ambiguous"),
+        (json!({}), "400 invalid_selector"),
+        (json!({"purpose": ""}), "400 invalid_selector"),
+        (json!({"purpose": "agent", "usrId": "x"}), "400 invalid_selector"),
+        (json!({"purpose": "agent", "max": null}), "400 invalid_selector"),
+        (json!({"all": true}), "403 forbidden_caller"),
+        (json!({"except": service.who("customer")}), "403 forbidden_caller"),
+        (json!({"purpose": "nobody"}), "200 none_matched"),
+    ] {
+        assert_eq!(service.select(&selector).await.verdict(), verdict, "{selector}");
+    }
+    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
+async fn an_ambiguous_selector_names_the_candidates() {
+    let service = Service::start().await;
+    let answer = service.select(&json!({"purpose": "agent"})).await;
+    assert_eq!(answer.get("candidates").as_array().unwrap().len(), 2);
+    assert_eq!(service.select(&json!({"purpose": "agent", "max": 2})).await.get("disconnected"), 2);
+}
+
+#[tokio::test]
+async fn everybody_but_some_goes_and_a_stale_exception_touches_nobody() {
+    let service = with_teardown().await;
+    let stale = service.select(&json!({"except": NOBODY})).await;
+    assert_eq!(stale.verdict(), "404 participant_not_found");
+    assert_eq!(service.there().len(), 4);
+    let answer = service.select(&json!({"except": service.who("customer")})).await;
+    assert_eq!((answer.verdict().as_str(), answer.get("disconnected")), ("200 all", json!(3)));
+    service.settle().await;
+    assert_eq!(service.there(), ["customer"]);
+}
+
+#[tokio::test]
+async fn a_repeat_goes_to_the_same_targets_and_never_to_the_next_agent() {
+    let service = Service::start().await;
+    let one_agent = vec![ParticipantSpec::of("customer"), ParticipantSpec::of("agent")];
+    let spec = ConversationSpec::with(one_agent);
+    let conference = service.sandbox.create_conference(spec);
+    let path = format!("/conversations/{}/participants/disconnect", conference.id);
+    let select = || service.post(&path).json(&json!({"purpose": "agent"})).send();
+    let first = select().await;
+    assert_eq!(first.verdict(), "200 all");
+    service.settle().await;
+    let repeat = select().await;
+    assert_eq!(repeat.verdict(), "200 all");
+    assert_eq!(repeat.json()["results"][0]["participantId"], first.json()["results"][0]["participantId"]);
+    assert_eq!(repeat.json()["results"][0]["outcome"], "already_disconnected");
+    let keyed = service.post(&path).header("idempotency-key", "k1").json(&json!({"purpose": "agent"})).send().await;
+    assert_eq!(keyed.verdict(), "200 none_matched", "a new key is a new request");
+}
+
+#[tokio::test]
+async fn a_dry_run_settles_nobody_for_a_later_request() {
+    let service = Service::start().await;
+    let path = format!("/conversations/{}/participants/disconnect?dryRun=true", service.conference.id);
+    let dry = service.post(&path).json(&json!({"purpose": "external"})).send().await;
+    assert_eq!(dry.json()["results"][0]["outcome"], "would_disconnect");
+    assert_eq!(dry.get("disconnected"), 0);
+    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.select(&json!({"purpose": "external"})).await.get("disconnected"), 1);
+}
+
+#[tokio::test]
+async fn some_failures_are_partial_and_only_failures_are_the_first_ones_status() {
+    let service = with_teardown().await;
+    let mut refused = Fault::status(On::Disconnect, 422);
+    refused.participant = Some(service.who("customer"));
+    service.sandbox.set_faults(vec![refused]).unwrap();
+    let answer = service.select(&json!({"purpose": ["customer", "external"], "max": 2})).await;
+    assert_eq!(answer.verdict(), "200 partial");
+    assert_eq!((answer.get("disconnected"), answer.get("failed")), (json!(1), json!(1)));
+    let failed = service.select(&json!({"purpose": "customer"})).await;
+    assert_eq!(failed.verdict(), "422 upstream_rejected");
+}
+
+#[tokio::test]
+async fn teardown_must_be_meant_and_permitted() {
+    let service = Service::start().await;
+    let path = format!("/conversations/{}/disconnect", service.conference.id);
+    assert_eq!(service.post(&path).json(&json!({"all": true})).send().await.verdict(), "403 forbidden_caller");
+
+    let service = with_teardown().await;
+    let path = format!("/conversations/{}/disconnect", service.conference.id);
+    for body in ["", "{}", "null", r#"{"all":false}"#, r#"{"all":true,"x":1}"#, r#"{"ALL":true}"#] {
+        assert_eq!(service.post(&path).body(body).send().await.verdict(), "400 invalid_body", "{body}");
+    }
+    assert_eq!(service.there().len(), 4);
+    let ended = service.post(&path).json(&json!({"all": "true"})).send().await;
+    assert_eq!(ended.verdict(), "200 disconnected");
+    assert_eq!(ended.get("operation"), "conversation_disconnect");
+    service.settle().await;
+    assert_eq!(service.post(&path).json(&json!({"all": true})).send().await.verdict(), "200 conversation_ended");
+}
+
+#[tokio::test]
+async fn a_repeated_teardown_sends_nothing() {
+    let service = Service::with(|c| {
+        c.auth.anonymous_permissions.0.push("teardown".to_owned());
+        c.sandbox.effect_delay = std::time::Duration::from_secs(30);
+    })
+    .await;
+    let path = format!("/conversations/{}/disconnect", service.conference.id);
+    for key in [None, Some("k1")] {
+        let tear_down = || {
+            let request = service.post(&path).json(&json!({"all": true}));
+            key.map_or(request, |_| service.post(&path).json(&json!({"all": true})).header("idempotency-key", "k1"))
+                .send()
+        };
+        let (first, repeat) = (tear_down().await, tear_down().await);
+        assert_eq!((first.verdict(), first.get("attempts")), ("200 disconnected".to_owned(), json!(1)), "{key:?}");
+        assert_eq!((repeat.verdict(), repeat.get("attempts")), ("200 disconnected".to_owned(), json!(0)), "{key:?}");
+    }
+}

@@ -1,0 +1,46 @@
+//! A selector is one request: its look and all its missions share one deadline.
+
+use serde_json::json;
+
+use crate::engine::harness::{Kind, Reply, Stand, ms, s};
+
+#[tokio::test(start_paused = true)]
+async fn a_selector_ends_at_the_deadline_however_long_its_look_took() {
+    let stand = Stand::patch()
+        .crowd(3)
+        .config(|c| c.disconnect.deadline = s(5))
+        .script(|asked| match asked.kind {
+            Kind::Login => None,
+            Kind::Read if asked.nth == 1 => {
+                Some(Reply::Late(s(2), Box::new(Reply::status(503, "service.unavailable"))))
+            }
+            Kind::Read if asked.nth == 2 => None,
+            _ => Some(Reply::Hang),
+        })
+        .ready()
+        .await;
+    let answer = stand.selector(&json!({"purpose": "customer", "max": 3})).send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("504 upstream_timeout", "unknown"), "{}", answer.json);
+    assert!(answer.took <= s(5), "{:?}", answer.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_turn_in_a_selector_comes_too_late_is_answered_with_an_error() {
+    let stand = Stand::patch()
+        .crowd(20)
+        .config(|c| c.disconnect.deadline = s(5))
+        .script(|asked| match asked.kind {
+            Kind::Patch => Some(Reply::Late(ms(1500), Box::new(Reply::status(202, "accepted")))),
+            _ => None,
+        })
+        .ready()
+        .await;
+    let answer = stand.selector(&json!({"purpose": "customer", "max": 20})).send().await;
+    assert!(answer.took <= s(5) + ms(10), "{:?}", answer.took);
+    assert_eq!((answer.json["outcome"].as_str(), answer.json["matched"].as_u64()), (Some("partial"), Some(20)));
+    let (gone, failed) = (answer.json["disconnected"].as_u64().unwrap(), answer.json["failed"].as_u64().unwrap());
+    assert_eq!((gone, failed), (16, 4), "{}", answer.json);
+    for result in answer.json["results"].as_array().unwrap().iter().skip(16) {
+        assert_eq!(result["code"], "upstream_timeout");
+    }
+}

@@ -1,0 +1,118 @@
+//! Shutdown: whatever has not gone upstream is told at once; what is under way is carried through.
+
+use tokio::time::sleep;
+
+use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, s, tally};
+
+/// Cancels what a stop cancels, after so long.
+fn stop_after(stand: &Stand, time: std::time::Duration) {
+    let stopping = stand.app.shutdown.stopping.clone();
+    tokio::spawn(async move {
+        sleep(time).await;
+        stopping.cancel();
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_at_the_gate_are_turned_away() {
+    let stand = Stand::patch()
+        .crowd(60)
+        .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(s(2))))
+        .ready()
+        .await;
+    stop_after(&stand, s(1));
+    let answers = stand.disconnect_all(0..60).await;
+    assert_eq!(tally(&answers), [("200 accepted".to_owned(), 32), ("503 shutting_down".to_owned(), 28)]);
+    for answer in answers.iter().filter(|a| a.status == 503) {
+        assert!(answer.took <= ms(1010), "{:?}", answer.took);
+        assert!(answer.retry_after().is_some());
+        assert_eq!(answer.effect(), "none");
+    }
+    assert_eq!(stand.disconnects(), 32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_in_backoff_are_turned_away_and_looked_after() {
+    let stand = Stand::patch()
+        .crowd(5)
+        .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(503, "x").with("retry-after", &5)))
+        .ready()
+        .await;
+    stop_after(&stand, s(1));
+    let answers = stand.disconnect_all(0..5).await;
+    all_are(&answers, "503 shutting_down");
+    for answer in &answers {
+        assert!((s(1)..=ms(1050)).contains(&answer.took), "{:?}", answer.took);
+        assert_eq!(answer.effect(), "unknown", "a 503 may have had its effect, and the look showed it live");
+    }
+    assert_eq!((stand.disconnects(), stand.count(Kind::Read)), (5, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_in_backoff_after_a_429_or_a_refused_connection_have_no_effect() {
+    for reply in [Reply::status(429, "x").with("retry-after", &5), Reply::Refused] {
+        let stand = Stand::patch()
+            // With full jitter, a pause of so long at most is as good as never short.
+            .config(|c| {
+                c.disconnect.deadline = s(100_000);
+                (c.retry.backoff_min, c.retry.backoff_max) = (s(90_000), s(90_000));
+            })
+            .script(move |asked| (asked.kind == Kind::Patch).then(|| reply.clone()))
+            .ready()
+            .await;
+        stop_after(&stand, ms(30));
+        let answer = stand.disconnect(0).send().await;
+        assert_eq!((answer.line().as_str(), answer.effect()), ("503 shutting_down", "none"));
+        assert!(answer.took <= ms(50));
+        assert_eq!(stand.counts(), [1, 0, 1, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_a_token_or_a_probe_are_turned_away() {
+    let stand = Stand::patch().crowd(5).script(|asked| (asked.kind == Kind::Login).then(|| Reply::Hang)).start();
+    stop_after(&stand, s(1));
+    let answers = stand.disconnect_all(0..5).await;
+    all_are(&answers, "503 shutting_down");
+    assert!(answers.iter().all(|a| a.took <= ms(1010) && a.effect() == "none"));
+
+    let stand = Stand::auto()
+        .crowd(20)
+        .script(|asked| (asked.kind == Kind::Post).then(|| Reply::status(204, "").late(s(2))))
+        .ready()
+        .await;
+    stop_after(&stand, s(1));
+    let answers = stand.disconnect_all(0..20).await;
+    assert_eq!(tally(&answers), [("200 disconnected".to_owned(), 1), ("503 shutting_down".to_owned(), 19)]);
+    assert!(answers.iter().filter(|a| a.status == 503).all(|a| a.took <= ms(1010)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_is_carried_through_with_its_look() {
+    let stand = Stand::patch()
+        .script(|asked| match asked.kind {
+            Kind::Patch => Some(Reply::status(404, "not.found").late(s(1))),
+            _ => None,
+        })
+        .ready()
+        .await;
+    stop_after(&stand, ms(500));
+    // The queue leg is over.
+    assert_eq!(stand.disconnect(1).send().await.line(), "200 already_disconnected, seen");
+    // Afterwards nothing new goes upstream.
+    assert_eq!(stand.disconnect(0).send().await.line(), "503 shutting_down");
+    assert_eq!(stand.counts(), [1, 0, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_to_be_abandoned_says_so() {
+    let stand = Stand::patch().script(|asked| (asked.kind == Kind::Patch).then_some(Reply::Hang)).ready().await;
+    let kill = stand.app.shutdown.kill.clone();
+    tokio::spawn(async move {
+        sleep(s(2)).await;
+        kill.cancel();
+    });
+    let answer = stand.disconnect(0).send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("503 shutting_down", "unknown"));
+    assert!(answer.took <= ms(2010));
+}

@@ -1,0 +1,11 @@
+//! Everything that needs nothing but loopback, in one test binary: building one is much quicker than building eight.
+//!
+//! `cargo test --test it engine::` runs one suite of it. The suite with faults of the real binary is `tests/faults`.
+
+mod api;
+mod contract;
+mod engine;
+mod fuzz;
+mod inbound;
+mod ops;
+mod sandbox;

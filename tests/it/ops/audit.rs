@@ -1,0 +1,151 @@
+//! Who disconnected whom, and what becomes of the service when that cannot be written down.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::ops::harness::{Stand, records, text, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_leaves_one_record_with_the_name_of_the_key() {
+    let stand = Stand::new().await;
+    let made = hangup::callers::new_key("ivr").unwrap();
+    std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
+    let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));
+    let environment = [("HANGUP__AUTH__KEYS_FILE", keys.as_str()), ("HANGUP__AUDIT__TARGET", file.as_str())];
+    let mut service = stand.serve(&[], &environment).await;
+    let (customer, agent) = (stand.who("customer"), stand.who("agent"));
+    let key = ("x-api-key", made.text.as_str());
+
+    let body = json!({"reason": "fraud"}).to_string();
+    let id = ("x-request-id", "req-1");
+    assert_eq!(service.post(&stand.mission(customer), &[key, id, ("prefer", "wait=5")], &body).await.0, 200);
+    assert_eq!(service.post(&format!("{}?dryRun=true", stand.mission(agent)), &[key], "").await.0, 200);
+    assert_eq!(service.post(&stand.mission(agent), &[], "").await.0, 401);
+    assert_eq!(service.post("/conversations/nonsense/participants/nonsense/disconnect", &[key], "").await.0, 400);
+    assert_eq!(service.post(&stand.mission(uuid::Uuid::nil()), &[key], "").await.0, 404);
+    let tear_down = format!("/conversations/{}/disconnect", stand.conference.id);
+    assert_eq!(service.post(&tear_down, &[key], r#"{"all":true}"#).await.0, 403);
+    assert_eq!(service.get("/conversations/nonsense").await.0, 401);
+    assert_eq!(service.stop().await, Some(0));
+
+    let found = records(&stand.path("audit.jsonl"));
+    let seen: Vec<_> = found
+        .iter()
+        .map(|r| format!("{} {} {} {}", r["caller"], r["door"], r["outcome"], r["code"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "ivr mission disconnected null",
+            "ivr mission would_disconnect null",
+            "null mission denied unauthenticated",
+            "ivr mission denied invalid_conversation_id",
+            "ivr mission failed participant_not_found",
+            "ivr teardown denied forbidden_caller",
+        ]
+    );
+    let first = &found[0];
+    assert_eq!(first["conversation_id"], stand.conference.id.to_string());
+    assert_eq!(first["participant_id"], customer.to_string());
+    // The first mission of a process finds out which operation the org has.
+    assert_eq!((&first["reason"], &first["verified"], &first["attempts"]), (&json!("fraud"), &json!(true), &json!(2)));
+    assert_eq!((&first["request_id"], &first["caller_addr"]), (&json!("req-1"), &json!("127.0.0.1")));
+    assert_eq!((&first["operation"], &first["upstream_status"]), (&json!("participant_state"), &json!(202)));
+    assert!(first["correlation_id"].is_string());
+    assert_eq!(found[1]["dry_run"], true);
+    assert_eq!(found[2]["participant_id"], agent.to_string(), "also who was to be hung up by a stranger");
+    let whole = std::fs::read_to_string(stand.path("audit.jsonl")).unwrap();
+    assert!(!whole.contains(&made.text), "the key itself is never recorded");
+
+    let shown = stand.run(&["audit", &file, "--caller", "ivr", "--outcome", "denied", "--json"], &[]).await;
+    assert_eq!(String::from_utf8(shown.stdout).unwrap().lines().count(), 2);
+    let mistaken = stand.run(&["audit", &file, "--conversation", "4711"], &[]).await;
+    let said = String::from_utf8(mistaken.stderr).unwrap();
+    assert!(!mistaken.status.success() && said.contains("hyphenated UUID"), "{said}");
+    let conversation = stand.conference.id.to_string();
+    let explained = stand.run(&["explain", &conversation, &customer.to_string(), "--audit", &file], &[]).await;
+    let explained = String::from_utf8(explained.stdout).unwrap();
+    for word in ["fraud", "nonsense"] {
+        assert!(!explained.contains(word));
+    }
+    for word in
+        ["ivr", "the participant was seen gone", "already_disconnected", first["correlation_id"].as_str().unwrap()]
+    {
+        assert!(explained.contains(word), "{word} is missing in\n{explained}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_hangs_up_is_recorded_by_the_mission_itself() {
+    let stand = Stand::new().await;
+    let file = text(&stand.path("audit.jsonl"));
+    let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", file.as_str())]).await;
+    stand.fault(r#"{"on":"disconnect","times":1,"latency":"1s"}"#).await;
+    let url = format!("{}{}", service.url, stand.mission(stand.who("customer")));
+    let impatient = stand.client.post(url).timeout(Duration::from_millis(300)).send().await;
+    assert!(impatient.unwrap_err().is_timeout());
+    let path = stand.path("audit.jsonl");
+    until(|| async { !records(&path).is_empty() }).await;
+    let found = records(&path);
+    assert_eq!((found.len(), &found[0]["outcome"]), (1, &json!("accepted")));
+    assert_eq!(service.line("request").await["status"], 499);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_abandoned_at_the_end_of_the_drain_is_recorded_before_exit() {
+    let stand = Stand::new().await;
+    let file = text(&stand.path("audit.jsonl"));
+    let environment = [("HANGUP__AUDIT__TARGET", file.as_str()), ("HANGUP__SHUTDOWN__DRAIN", "200ms")];
+    let mut service = stand.serve(&[], &environment).await;
+    stand.fault(r#"{"on":"disconnect","times":1,"latency":"20s"}"#).await;
+    let url = format!("{}{}", service.url, stand.mission(stand.who("customer")));
+    let caller = tokio::spawn(stand.client.post(url).send());
+    let journal = format!("http://{}/sandbox/journal", stand.addr);
+    until(|| async {
+        let seen: serde_json::Value =
+            serde_json::from_str(&stand.client.get(&journal).send().await.unwrap().text().await.unwrap()).unwrap();
+        seen["totals"]["in_flight"].as_u64().unwrap() > 0
+    })
+    .await;
+    assert_eq!(service.stop().await, Some(0));
+    let found = records(&stand.path("audit.jsonl"));
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0]["outcome"], &found[0]["effect"]), (&json!("abandoned"), &json!("unknown")));
+    let _ = caller.await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_later_look_that_finds_the_participant_still_there_is_recorded() {
+    let stand = Stand::new().await;
+    let file = text(&stand.path("audit.jsonl"));
+    let environment = [
+        ("HANGUP__AUDIT__TARGET", file.as_str()),
+        ("HANGUP__DISCONNECT__CONFIRM", "background"),
+        ("HANGUP__DISCONNECT__CONFIRM_WAIT", "1s"),
+    ];
+    let service = stand.serve(&[], &environment).await;
+    stand.fault(r#"{"on":"disconnect","action":"ignore_effect"}"#).await;
+    assert_eq!(service.post(&stand.mission(stand.who("customer")), &[], "").await.0, 200);
+    let path = stand.path("audit.jsonl");
+    until(|| async { records(&path).len() == 2 }).await;
+    let found = records(&path);
+    assert_eq!((&found[0]["outcome"], &found[1]["outcome"]), (&json!("accepted"), &json!("unconfirmed")));
+    assert_eq!(found[0]["request_id"], found[1]["request_id"]);
+    assert!((service.metric("hangup_unconfirmed_total").await - 1.0).abs() < 0.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_full_disk_it_goes_on_hanging_up_and_says_so_once_and_in_a_metric() {
+    for target in ["/dev/full", "/nonexistent/audit.jsonl"] {
+        let stand = Stand::new().await;
+        let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", target)]).await;
+        for purpose in ["customer", "agent"] {
+            assert_eq!(service.post(&stand.mission(stand.who(purpose)), &[], "").await.0, 200, "{target}");
+        }
+        until(|| async { service.metric("hangup_audit_failures_total").await >= 2.0 }).await;
+        assert!((service.metric("hangup_audit_failing").await - 1.0).abs() < 0.1);
+        assert_eq!(service.stop().await, Some(0));
+        assert_eq!(service.lines.events("audit_failing").len(), 1, "{target}: said once");
+    }
+}

@@ -1,0 +1,92 @@
+//! `hangup check` against the sandbox with each fault.
+
+use serde_json::Value;
+
+use crate::ops::harness::{Stand, text};
+
+/// Runs the check as scripts do, and gives the exit code and the results that are not `ok` or `skipped`.
+async fn check(stand: &Stand, environment: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
+    let output = stand.run(&["check", "--json"], environment).await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ok"], output.status.success());
+    let wrong = report["checks"].as_array().unwrap().iter().filter(|item| item["result"] == "fail");
+    let wrong = wrong.map(|item| {
+        assert!(item["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), "{item}");
+        item["check"].as_str().unwrap().to_owned()
+    });
+    let wrong = wrong.collect();
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!shown.contains("sandbox-secret"), "{shown}");
+    (output.status.code(), wrong)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_all_is_well_it_says_so_and_changes_nothing() {
+    let stand = Stand::new().await;
+    assert_eq!(check(&stand, &[]).await, (Some(0), vec![]));
+    let conversation = stand.conference.id.to_string();
+    let output = stand.run(&["check", "--conversation", &conversation], &[]).await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{shown}");
+    for word in ["permission to disconnect", "ok", &stand.who("customer").to_string(), "be sent, and hang up"] {
+        assert!(shown.contains(word), "{word} is missing in\n{shown}");
+    }
+    let now = stand.sandbox.conference(stand.conference.id).unwrap();
+    assert_eq!(now.live(), stand.conference.live(), "nobody was touched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_of_the_upstream_is_told_by_its_own_name() {
+    let quick = [("HANGUP__DISCONNECT__DEADLINE", "2s")];
+    let faults = [
+        (r#"{"on":"login","action":{"answer":{"status":503}}}"#, vec!["login"]),
+        (
+            r#"{"on":"read","action":{"forbidden":{"permission":"conversation:communication:view"}}}"#,
+            vec!["permission to view"],
+        ),
+        (
+            r#"{"on":"disconnect","action":{"forbidden":{"permission":"conversation:communication:disconnect"}}}"#,
+            vec!["permission to disconnect"],
+        ),
+        (r#"{"on":"disconnect","action":"not_a_user"}"#, vec!["permission to disconnect"]),
+        (r#"{"on":"api","action":"unauthorized"}"#, vec!["permission to view", "permission to disconnect"]),
+        (r#"{"on":"api","action":{"answer":{"status":503}}}"#, vec!["permission to view", "permission to disconnect"]),
+    ];
+    for (rule, expected) in faults {
+        let stand = Stand::new().await;
+        stand.fault(rule).await;
+        let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
+        assert_eq!(check(&stand, &quick).await, (Some(1), expected), "{rule}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_or_region_or_file_is_told_by_its_own_name() {
+    let stand = Stand::new().await;
+    let broken = stand.path("keys.toml");
+    std::fs::write(&broken, "[[key]]\nname = 1\n").unwrap();
+    let broken = text(&broken);
+    let cases: [(&str, &str, &str); 5] = [
+        ("HANGUP__GENESYS__CLIENT_SECRET", "a-wrong-secret", "login"),
+        ("HANGUP__GENESYS__LOGIN_URL", "http://127.0.0.1:1", "login host"),
+        ("HANGUP__GENESYS__API_URL", "http://no-such-host.invalid", "API host"),
+        ("HANGUP__AUTH__KEYS_FILE", &broken, "keys file"),
+        ("HANGUP__AUDIT__TARGET", "/nonexistent/audit.jsonl", "audit file"),
+    ];
+    for (key, value, expected) in cases {
+        assert_eq!(check(&stand, &[(key, value)]).await, (Some(1), vec![expected.to_owned()]), "{key}");
+    }
+    let output = stand.run(&["check", "--json"], &[("HANGUP__GENESYS__CLIENT_ID", "")]).await;
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_a_proxy_are_not_shown() {
+    let stand = Stand::new().await;
+    let proxy = [("HANGUP__GENESYS__PROXY", "http://user:proxy-canary@127.0.0.1:1")];
+    for arguments in [&["check"][..], &["check", "--json"]] {
+        let output = stand.run(arguments, &proxy).await;
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(shown.contains("127.0.0.1:1") && !shown.contains("proxy-canary"), "{shown}");
+    }
+}

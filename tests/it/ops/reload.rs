@@ -1,0 +1,71 @@
+//! SIGHUP.
+
+use crate::ops::harness::{Stand, text, until};
+
+const ENFORCE: &str = "[disconnect]\nmode = \"enforce\"\n[telemetry]\nlog_level = \"info\"\n";
+const OBSERVE: &str =
+    "[disconnect]\nmode = \"observe\"\n[telemetry]\nlog_level = \"debug\"\n[retry]\nmax_attempts = 2\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
+    let stand = Stand::new().await;
+    let made = hangup::callers::new_key("ivr").unwrap();
+    let (config, keys, audit) = (stand.path("hangup.toml"), stand.path("keys.toml"), stand.path("audit.jsonl"));
+    std::fs::write(&config, ENFORCE).unwrap();
+    std::fs::write(&keys, "").unwrap();
+    let (file, keys_text, audit_text) = (text(&config), text(&keys), text(&audit));
+    let environment = [("HANGUP__AUTH__KEYS_FILE", keys_text.as_str()), ("HANGUP__AUDIT__TARGET", audit_text.as_str())];
+    let mut service = stand.serve(&["--config", &file], &environment).await;
+    let key = [("x-api-key", made.text.as_str())];
+    let mission = stand.mission(stand.who("customer"));
+    assert_eq!(service.post(&mission, &key, "").await.0, 401);
+
+    std::fs::write(&config, OBSERVE).unwrap();
+    std::fs::write(&keys, &made.toml).unwrap();
+    let moved = stand.path("audit.old");
+    until(|| async { audit.exists() }).await;
+    std::fs::rename(&audit, &moved).unwrap();
+    service.signal("HUP");
+    let line = service.line("reloaded").await;
+    let taken_over = line["taken_over"].as_str().unwrap();
+    for word in ["disconnect.mode", "telemetry.log_level", "auth.keys_file (1 keys)", "audit.target"] {
+        assert!(taken_over.contains(word), "{word} is missing in {line}");
+    }
+    assert_eq!(line["needs_restart"], "retry.max_attempts");
+    let (status, body) = service.post(&mission, &key, "").await;
+    assert!(status == 200 && body.contains("would_disconnect"), "{status} {body}");
+    until(|| async { audit.exists() && std::fs::read_to_string(&audit).unwrap().contains("would_disconnect") }).await;
+    assert_eq!(service.line("upstream_attempt").await["level"], "DEBUG", "the new level is in force");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_changes_nothing_and_is_said_once() {
+    let stand = Stand::new().await;
+    let config = stand.path("hangup.toml");
+    std::fs::write(&config, ENFORCE).unwrap();
+    let file = text(&config);
+    let mut service = stand.serve(&["--config", &file], &[]).await;
+    for (n, bad) in ["[disconnect]\nmode = \"sometimes\"\n", "[disconnect\n", "[disconnect]\nmod = \"observe\"\n"]
+        .into_iter()
+        .enumerate()
+    {
+        std::fs::write(&config, bad).unwrap();
+        service.signal("HUP");
+        until(|| async { service.lines.events("reload_failed").len() == n + 1 }).await;
+    }
+    let (status, body) = service.post(&stand.mission(stand.who("customer")), &[], "").await;
+    assert!(status == 200 && body.contains("accepted"), "{status} {body}");
+    assert!(service.lines.events("reloaded").is_empty());
+    assert_eq!(service.stop().await, Some(0));
+    assert_eq!(service.lines.events("reload_failed").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_without_changes_disturbs_nothing() {
+    let stand = Stand::new().await;
+    let mut service = stand.serve(&[], &[]).await;
+    service.signal("HUP");
+    let line = service.line("reloaded").await;
+    assert_eq!((line["taken_over"].as_str(), line["needs_restart"].as_str()), (Some(""), Some("")));
+    assert_eq!(service.get("/livez").await.0, 200);
+}
