@@ -41,7 +41,7 @@ enum Command {
         /// Disconnect one participant, show the participants before and after, and exit
         #[arg(long)]
         once: bool,
-        /// Ways to disconnect that the sandbox has: published, seed or both
+        /// Ways to disconnect that the sandbox has: published, unpublished or both
         #[arg(long, value_name = "SURFACE", value_parser = surface)]
         surface: Option<Surface>,
     },
@@ -98,9 +98,9 @@ enum KeyCommand {
 fn surface(text: &str) -> Result<Surface, String> {
     match text {
         "published" => Ok(Surface::Published),
-        "seed" => Ok(Surface::Seed),
+        "unpublished" => Ok(Surface::Unpublished),
         "both" => Ok(Surface::Both),
-        _ => Err("use published, seed or both".to_owned()),
+        _ => Err("use published, unpublished or both".to_owned()),
     }
 }
 

@@ -59,7 +59,7 @@ def measured(programs, cores, count):
 def sandbox(programs, core):
     """hangup's own stand-in: it can be slow."""
     port = peers.free_port()
-    settings = {"BIND": f"127.0.0.1:{port}", "RATE_LIMIT": "1000000", "CLIENT_ID": peers.CLIENT, "CLIENT_SECRET": peers.SECRET, "SURFACE": "seed"}
+    settings = {"BIND": f"127.0.0.1:{port}", "RATE_LIMIT": "1000000", "CLIENT_ID": peers.CLIENT, "CLIENT_SECRET": peers.SECRET, "SURFACE": "unpublished"}
     environment = os.environ | {f"HANGUP__SANDBOX__{name}": value for name, value in settings.items()}
     with tempfile.TemporaryFile(dir=tools.WORK) as log:
         process, started = peers.spawn([programs.hangup, "sandbox"], core, log, environment)

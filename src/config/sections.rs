@@ -291,7 +291,7 @@ words! {
         /// PATCH only, as the published API.
         Published "published",
         /// `POST …/disconnect` only, as the seeds have it.
-        Seed "seed",
+        Unpublished "unpublished",
         /// Both.
         Both "both",
     }

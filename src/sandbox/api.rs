@@ -44,7 +44,7 @@ pub(crate) fn serve(sandbox: &Sandbox, incoming: &Incoming<'_>, effect: bool) ->
     // A surface that lacks an operation does not know its path at all, whatever the ids.
     let missing = match call.kind {
         Kind::Post => settings.surface == Surface::Published,
-        Kind::Patch => settings.surface == Surface::Seed,
+        Kind::Patch => settings.surface == Surface::Unpublished,
         _ => false,
     };
     match call.flaw {

@@ -11,7 +11,7 @@ const MEMBERS: [&str; 7] = ["message", "code", "status", "messageParams", "conte
 
 #[tokio::test]
 async fn post_is_204_and_patch_202_whatever_the_org_has() {
-    for surface in [Surface::Published, Surface::Seed, Surface::Both] {
+    for surface in [Surface::Published, Surface::Unpublished, Surface::Both] {
         let service = Service::with(|c| c.sandbox.surface = surface).await;
         let api = format!("/api/v2/conversations/{}", service.conference.id);
         let calls = format!("/api/v2/conversations/calls/{}", service.conference.id);

@@ -9,7 +9,7 @@ use crate::api::harness::{NOBODY, Service};
 async fn a_participant_is_disconnected_and_nobody_else_on_every_surface() {
     for (surface, operation, attempts) in [
         (Surface::Published, "participant_state", 2),
-        (Surface::Seed, "participant_disconnect", 1),
+        (Surface::Unpublished, "participant_disconnect", 1),
         (Surface::Both, "participant_disconnect", 1),
     ] {
         let service = Service::with(|c| c.sandbox.surface = surface).await;
@@ -148,7 +148,7 @@ async fn a_dry_run_reads_and_touches_nobody() {
 
 #[tokio::test]
 async fn bodies_of_every_harmless_form_are_taken() {
-    let service = Service::with(|c| c.sandbox.surface = Surface::Seed).await;
+    let service = Service::with(|c| c.sandbox.surface = Surface::Unpublished).await;
     let form = "application/x-www-form-urlencoded";
     for (kind, body) in [
         ("", ""),

@@ -13,7 +13,9 @@ async fn thirty_two_first_missions_at_once_waste_one_post() {
 
 #[tokio::test(start_paused = true)]
 async fn after_discovery_a_disconnect_is_exactly_one_call() {
-    for (surface, posts, patches) in [(Surface::Published, 1, 41), (Surface::Seed, 41, 0), (Surface::Both, 41, 0)] {
+    for (surface, posts, patches) in
+        [(Surface::Published, 1, 41), (Surface::Unpublished, 41, 0), (Surface::Both, 41, 0)]
+    {
         let stand = Stand::auto().surface(surface).crowd(41).ready().await;
         stand.disconnect(40).send().await;
         for n in 0..20 {

@@ -115,7 +115,7 @@ impl Stand {
 
     /// The seeds' POST only.
     pub(crate) fn post() -> Builder {
-        Self::auto().operation(OperationChoice::Post).surface(Surface::Seed)
+        Self::auto().operation(OperationChoice::Post).surface(Surface::Unpublished)
     }
 
     /// The service finds out itself.

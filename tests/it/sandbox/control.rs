@@ -140,8 +140,9 @@ async fn tokens_and_settings_are_switched_at_run_time() {
     assert_eq!(stand.read().await.status, 401);
 
     let stand = Stand { token: stand.sandbox.grant_token(), ..stand };
-    let settings = stand.call(Method::PATCH, "/sandbox/settings", r#"{"surface":"seed","rate_limit":5}"#).await.json();
-    assert_eq!((&settings["surface"], &settings["rate_limit"]), (&json!("seed"), &json!(5)));
+    let settings =
+        stand.call(Method::PATCH, "/sandbox/settings", r#"{"surface":"unpublished","rate_limit":5}"#).await.json();
+    assert_eq!((&settings["surface"], &settings["rate_limit"]), (&json!("unpublished"), &json!(5)));
     assert_eq!(stand.post(stand.agent(), "").await.status, 204);
 }
 

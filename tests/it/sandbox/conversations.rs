@@ -84,7 +84,8 @@ async fn somebody_already_gone_a_stranger_and_an_unknown_conversation_are_told_a
 
 #[tokio::test(start_paused = true)]
 async fn each_surface_has_its_own_way_to_disconnect() {
-    for (surface, patch, post) in [(Surface::Published, 202, 404), (Surface::Seed, 404, 204), (Surface::Both, 202, 204)]
+    for (surface, patch, post) in
+        [(Surface::Published, 202, 404), (Surface::Unpublished, 404, 204), (Surface::Both, 202, 204)]
     {
         let stand = Stand::new(surface);
         let consultant = stand.conference.first("external").expect("a consultant");
@@ -99,7 +100,7 @@ async fn each_surface_has_its_own_way_to_disconnect() {
 
 #[tokio::test(start_paused = true)]
 async fn the_post_takes_no_malformed_body_and_can_be_made_to_want_reason_and_cause() {
-    let stand = Stand::new(Surface::Seed);
+    let stand = Stand::new(Surface::Unpublished);
     for malformed in ["{", "[]", r#"{"reason":5}"#, r#"{"cause":{}}"#] {
         assert_eq!(stand.post(stand.agent(), malformed).await.status, 409, "{malformed}");
     }
