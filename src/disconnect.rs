@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,7 @@ use crate::callers::Guards;
 use crate::config::{self, Mode, UnknownConversation};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
+use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::{InFlight, Metrics};
 use crate::problem::{Code, Problem};
@@ -85,6 +87,12 @@ pub struct Request {
     pub conversation: ConversationId,
     /// The participant to disconnect.
     pub participant: ParticipantId,
+    /// End only communications of this medium, and judge by it; all of them where there is none.
+    pub media: Option<Medium>,
+    /// The wrap-up to set with the disconnect.
+    pub wrapup: Option<Wrapup>,
+    /// Whether the wrap-up is skipped.
+    pub wrapup_skipped: Option<bool>,
     /// Reason, where the caller names one.
     pub reason: Option<String>,
     /// Cause, where the caller names one.
@@ -93,6 +101,55 @@ pub struct Request {
     pub wait: Option<Duration>,
     /// Read only, and report what would have been done.
     pub dry_run: bool,
+}
+
+/// A wrap-up as the published PATCH takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Wrapup {
+    /// Id of the wrap-up code.
+    pub code: String,
+    /// The agent's notes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+}
+
+/// What a disconnect changes. Requests with the same effect share one disconnect; whatever else they say is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Effect {
+    conversation: ConversationId,
+    participant: ParticipantId,
+    media: Option<Medium>,
+    wrapup: Option<Wrapup>,
+    wrapup_skipped: Option<bool>,
+}
+
+impl Request {
+    fn effect(&self) -> Effect {
+        Effect {
+            conversation: self.conversation,
+            participant: self.participant,
+            media: self.media,
+            wrapup: self.wrapup.clone(),
+            wrapup_skipped: self.wrapup_skipped,
+        }
+    }
+
+    /// Ends the whole participant, for the default reason, and answers at once; change members to ask for more.
+    #[must_use]
+    pub fn new(origin: Origin, conversation: ConversationId, participant: ParticipantId) -> Self {
+        Self {
+            origin,
+            conversation,
+            participant,
+            media: None,
+            wrapup: None,
+            wrapup_skipped: None,
+            reason: None,
+            cause: None,
+            wait: None,
+            dry_run: false,
+        }
+    }
 }
 
 /// A place among those under way, and the deadline that goes with it.
@@ -116,7 +173,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     permits: Arc<Semaphore>,
     discovery: Discovery,
-    flights: Flights<(ConversationId, ParticipantId), Result<Settled, Problem>>,
+    flights: Flights<Effect, Result<Settled, Problem>>,
     teardowns: Teardowns,
     keyed_teardowns: Teardowns,
     confirmer: Confirmer,
@@ -236,7 +293,7 @@ impl Disconnector {
             }
             admission = Some(admitted);
         }
-        let key = (request.conversation, request.participant);
+        let key = request.effect();
         let settled = match self.inner.flights.board(&key) {
             Role::Passenger(passenger) => {
                 self.inner.metrics.join();
@@ -257,7 +314,7 @@ impl Disconnector {
     async fn pilot(
         &self,
         request: &Request,
-        pilot: Pilot<(ConversationId, ParticipantId), Result<Settled, Problem>>,
+        pilot: Pilot<Effect, Result<Settled, Problem>>,
         admission: &mut Option<Admission>,
     ) -> Result<Settled, Problem> {
         let context = match admission {
@@ -276,6 +333,9 @@ impl Disconnector {
                     context,
                     cid: request.conversation,
                     pid: request.participant,
+                    media: request.media,
+                    wrapup: request.wrapup.as_ref(),
+                    wrapup_skipped: request.wrapup_skipped,
                     reason: request.reason.as_deref().unwrap_or(&self.inner.settings.default_reason),
                     cause: request.cause.as_deref(),
                     last: Last::default(),

@@ -41,6 +41,8 @@ pub struct Problem {
     pub cause: Option<Box<str>>,
     /// Whether somebody may have been hung up.
     pub effect: Effect,
+    /// `true`: the participant is gone after all; `false`: it was observed still there; `None`: unknown.
+    pub gone: Option<bool>,
     /// What the upstream said, if it was asked.
     pub upstream: Option<Box<Upstream>>,
     /// When repeating makes sense.
@@ -60,6 +62,7 @@ impl Problem {
             detail: detail.into(),
             cause: None,
             effect: Effect::None,
+            gone: None,
             upstream: None,
             retry_after: None,
             attempts: 0,
@@ -78,6 +81,13 @@ impl Problem {
     #[must_use]
     pub fn effect(mut self, unknown: bool) -> Self {
         self.effect = if unknown { Effect::Unknown } else { Effect::None };
+        self
+    }
+
+    /// The participant was observed still there.
+    #[must_use]
+    pub fn still_there(mut self) -> Self {
+        self.gone = Some(false);
         self
     }
 
@@ -145,16 +155,23 @@ codes! {
     ForbiddenCaller "forbidden_caller" 403 false "This caller may not do this";
     ForbiddenOrigin "forbidden_origin" 403 false "Requests from other origins are refused";
     ForbiddenParticipant "forbidden_participant" 403 false "This caller may not disconnect this participant";
+    ObserveMode "observe_mode" 403 false "The service is in observe mode";
     UpstreamForbidden "upstream_forbidden" 403 false "The OAuth client lacks a permission in Genesys Cloud";
     UpstreamUserContext "upstream_user_context" 403 false "Genesys Cloud wants a user's token for this";
     NoSuchRoute "no_such_route" 404 false "There is nothing at this path";
     ParticipantNotFound "participant_not_found" 404 false "The conversation has no such participant";
     ConversationNotFound "conversation_not_found" 404 false "Genesys Cloud does not know this conversation";
+    JobNotFound "job_not_found" 404 false "There is no such job";
     MethodNotAllowed "method_not_allowed" 405 false "This path has other methods";
+    Changed "changed" 412 false "The participant is not as it was seen";
     BodyTooLarge "body_too_large" 413 false "The request body is too large";
     UpstreamConflict "upstream_conflict" 409 false "Genesys Cloud refuses, and the participant is still there";
     SelectorAmbiguous "selector_ambiguous" 409 false "The selector matches more participants than allowed";
+    WrapupRequired "wrapup_required" 409 false "A wrap-up code is required first";
+    JobState "job_state" 409 false "The job is not in a state for this";
     UpstreamRejected "upstream_rejected" 422 false "Genesys Cloud rejects the request";
+    IdempotencyKeyReused "idempotency_key_reused" 422 false "The Idempotency-Key belongs to another request";
+    JobsNeedStore "jobs_need_store" 422 false "Jobs need a lasting store";
     UpstreamRateLimited "upstream_rate_limited" 429 true "The rate limit of Genesys Cloud leaves no room in time";
     CallerRateLimited "caller_rate_limited" 429 true "This caller sends too many requests";
     Internal "internal" 500 true "An error of our own";
@@ -162,6 +179,8 @@ codes! {
     UpstreamUnavailable "upstream_unavailable" 503 true "Genesys Cloud is not available";
     Overloaded "overloaded" 503 true "Too many requests are under way here";
     ShuttingDown "shutting_down" 503 true "This instance is shutting down";
+    StoreUnavailable "store_unavailable" 503 true "The store is out of reach";
+    AuditUnavailable "audit_unavailable" 503 true "The audit cannot be written";
     UpstreamRejectedCredentials "upstream_rejected_credentials" 503 false "Genesys Cloud rejects our credentials";
     UpstreamTimeout "upstream_timeout" 504 true "Genesys Cloud did not answer in time";
 }

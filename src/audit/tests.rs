@@ -39,6 +39,7 @@ fn settled() -> Settled {
     Settled {
         outcome: Outcome::Disconnected,
         verified: true,
+        gone: Some(true),
         still_there: false,
         operation: None,
         attempts: 1,

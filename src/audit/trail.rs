@@ -171,6 +171,10 @@ fn denies(code: Code) -> bool {
             | Code::ForbiddenCaller
             | Code::ForbiddenOrigin
             | Code::ForbiddenParticipant
+            | Code::ObserveMode
+            | Code::Changed
+            | Code::IdempotencyKeyReused
+            | Code::JobsNeedStore
             | Code::BodyTooLarge
             | Code::SelectorAmbiguous
             | Code::CallerRateLimited

@@ -131,8 +131,10 @@ impl Disconnector {
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
         Ok(match shown {
-            Shown::Gone => Settled { outcome: Outcome::Disconnected, verified: true, ..settled },
-            Shown::There => Settled { outcome: Outcome::Accepted, verified: false, still_there: true, ..settled },
+            Shown::Gone => Settled { outcome: Outcome::Disconnected, verified: true, gone: Some(true), ..settled },
+            Shown::There => {
+                Settled { outcome: Outcome::Accepted, verified: false, gone: Some(false), still_there: true, ..settled }
+            }
             Shown::Nothing => settled,
         })
     }

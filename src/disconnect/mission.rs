@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use serde_json::json;
+
+use super::Wrapup;
 use super::judge::{Doubt, Verdict, judge};
 use super::look::look;
 use super::operation::{Discovery, Turn, Way};
@@ -31,6 +35,9 @@ pub(super) struct Mission<'a> {
     pub(super) context: Arc<Context>,
     pub(super) cid: ConversationId,
     pub(super) pid: ParticipantId,
+    pub(super) media: Option<Medium>,
+    pub(super) wrapup: Option<&'a Wrapup>,
+    pub(super) wrapup_skipped: Option<bool>,
     pub(super) reason: &'a str,
     pub(super) cause: Option<&'a str>,
     pub(super) last: Last,
@@ -78,6 +85,10 @@ impl Mission<'_> {
 
     /// Sends the disconnect the way this org has it, and finds that out if need be.
     async fn send(&mut self) -> Result<Sent, Problem> {
+        // Nothing wider than asked: the POST knows neither media nor wrap-up.
+        if self.is_particular() {
+            return self.patch(self.media).await;
+        }
         let discovery = self.discovery;
         let mut guard = match discovery.turn(self.context.deadline, self.client.stopping()).await? {
             Turn::Known(Way::Patch) => return self.patch(None).await,
@@ -113,8 +124,14 @@ impl Mission<'_> {
 
     /// The published PATCH, media-agnostic or of one medium.
     async fn patch(&mut self, medium: Option<Medium>) -> Result<Sent, Problem> {
-        let answer = self.exchange(Call::patch(&self.context, medium, self.cid, self.pid)).await?;
+        let body = patch_body(self.wrapup, self.wrapup_skipped);
+        let answer = self.exchange(Call::patch(&self.context, medium, self.cid, self.pid, body)).await?;
         self.weigh(Way::Patch, answer)
+    }
+
+    /// Whether less or more is asked for than the end of the whole participant.
+    fn is_particular(&self) -> bool {
+        self.media.is_some() || self.wrapup.is_some() || self.wrapup_skipped.is_some()
     }
 
     async fn exchange(&mut self, call: Call) -> Result<Answer, Problem> {
@@ -179,7 +196,8 @@ impl Mission<'_> {
                 Err(problem) => return Err(problem),
             }
         }
-        let patches = if first.by_post && !self.discovery.is_auto() { Vec::new() } else { media };
+        let wider = self.media.is_some() || first.by_post && !self.discovery.is_auto();
+        let patches = if wider { Vec::new() } else { media };
         let mut taken = 0;
         for medium in &patches {
             match self.patch(Some(*medium)).await {
@@ -248,6 +266,7 @@ impl Last {
         Settled {
             outcome,
             verified,
+            gone: outcome.gone(),
             still_there: false,
             operation: self.operation,
             attempts: context.attempts(),
@@ -255,6 +274,21 @@ impl Last {
             upstream_status: self.status,
         }
     }
+}
+
+/// What the published PATCH takes. Source: the official definition of `MediaParticipantRequest`.
+fn patch_body(wrapup: Option<&Wrapup>, wrapup_skipped: Option<bool>) -> Bytes {
+    if wrapup.is_none() && wrapup_skipped.is_none() {
+        return Call::DISCONNECTED;
+    }
+    let mut body = json!({"state": "disconnected"});
+    if let Some(wrapup) = wrapup {
+        body["wrapup"] = json!(wrapup);
+    }
+    if let Some(skipped) = wrapup_skipped {
+        body["wrapupSkipped"] = skipped.into();
+    }
+    body.to_string().into()
 }
 
 /// Still refused after all. The first refusal tells why; a refusal for want of a user or a permission tells more.

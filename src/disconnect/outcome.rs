@@ -24,6 +24,16 @@ impl Outcome {
     pub const ALL: [Self; 5] =
         [Self::Disconnected, Self::Accepted, Self::AlreadyDisconnected, Self::ConversationEnded, Self::WouldDisconnect];
 
+    /// Whether the participant is gone with this outcome, as far as the outcome alone tells.
+    #[must_use]
+    pub fn gone(self) -> Option<bool> {
+        match self {
+            Self::Disconnected | Self::AlreadyDisconnected | Self::ConversationEnded => Some(true),
+            Self::Accepted => None,
+            Self::WouldDisconnect => Some(false),
+        }
+    }
+
     /// The word in answers, logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -44,6 +54,8 @@ pub struct Settled {
     pub outcome: Outcome,
     /// Somebody has looked.
     pub verified: bool,
+    /// `true`: observed or stated gone; `false`: observed still there, or a dry run; `None`: unknown.
+    pub gone: Option<bool>,
     /// Looked at after it was accepted, and still there: answered 202.
     pub still_there: bool,
     /// The last operation that was sent, if any.

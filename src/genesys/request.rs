@@ -190,16 +190,24 @@ impl Call {
         Self::new(context, Operation::ParticipantDisconnect, Rank::Mission, Method::POST, path, body)
     }
 
-    /// The published `PATCH`: media-agnostic for `None`, else the form of that medium.
+    /// What the published `PATCH` takes to disconnect.
+    pub const DISCONNECTED: Bytes = Bytes::from_static(br#"{"state":"disconnected"}"#);
+
+    /// The published `PATCH` with the body given: media-agnostic for `None`, else the form of that medium.
     #[must_use]
-    pub fn patch(context: &Arc<Context>, medium: Option<Medium>, cid: ConversationId, pid: ParticipantId) -> Self {
+    pub fn patch(
+        context: &Arc<Context>,
+        medium: Option<Medium>,
+        cid: ConversationId,
+        pid: ParticipantId,
+        body: Bytes,
+    ) -> Self {
         let (mut cid_text, mut pid_text) = (ids::TEXT, ids::TEXT);
         let (cid, pid) = (cid.text(&mut cid_text), pid.text(&mut pid_text));
         let path = match medium {
             None => [CONVERSATIONS, cid, PARTICIPANTS, pid].concat(),
             Some(medium) => [CONVERSATIONS, medium.segment(), "/", cid, PARTICIPANTS, pid].concat(),
         };
-        let body = Bytes::from_static(br#"{"state":"disconnected"}"#);
         Self::new(context, Operation::ParticipantState, Rank::Mission, Method::PATCH, path, body)
     }
 

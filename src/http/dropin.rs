@@ -72,7 +72,7 @@ async fn carry_out(
         note.conversation = Some(conversation);
         note.participant = Some(participant);
     });
-    let mission = Mission { origin: who.origin, conversation, participant, reason, cause, wait: None, dry_run: false };
+    let mission = Mission { reason, cause, ..Mission::new(who.origin, conversation, participant) };
     let settled = app.carry_out(mission).await?;
     exchange.settled(&settled);
     // All that was seen is a 404, and here the upstream's statuses hold.

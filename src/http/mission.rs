@@ -39,8 +39,8 @@ pub(super) async fn disconnect(
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let (reason, cause) = input::reason_and_cause(&input::members(&parts.headers, &body)?)?;
     let preferences = Preferences::of(&parts.headers);
-    let mission =
-        Mission { origin: who.origin, conversation, participant, reason, cause, wait: preferences.wait, dry_run };
+    let wait = preferences.wait;
+    let mission = Mission { reason, cause, wait, dry_run, ..Mission::new(who.origin, conversation, participant) };
     let settled = app.carry_out(mission).await?;
     Ok(answer(&exchange, &settled, preferences, conversation, participant))
 }

@@ -138,8 +138,7 @@ async fn carry_out(app: App, key: TargetKey, order: Order) -> Result<Vec<(Target
     let missions = targets.iter().cloned().map(|target| {
         // Whom the key is limited to was looked at when the targets were resolved.
         let origin = Origin { guards: None, ..origin.clone() };
-        let mission =
-            Mission { origin, conversation: cid, participant: target.id, reason: None, cause: None, wait, dry_run };
+        let mission = Mission { wait, dry_run, ..Mission::new(origin, cid, target.id) };
         let app = app.clone();
         async move { (target, app.carry_out(mission).await) }
     });

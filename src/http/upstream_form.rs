@@ -17,20 +17,26 @@ fn known(problem: &Problem) -> (u16, &'static str) {
         Code::InvalidSelector | Code::SelectorAmbiguous => (400, "bad.request"),
         Code::Unauthenticated => (401, "bad.credentials"),
         Code::ForbiddenCaller | Code::ForbiddenOrigin | Code::ForbiddenParticipant => (403, "not.authorized"),
+        Code::ObserveMode => (403, "not.authorized"),
         Code::UpstreamForbidden => (403, "missing.permissions"),
         Code::UpstreamUserContext => (403, "not.a.user"),
-        Code::NoSuchRoute | Code::ConversationNotFound => (404, "not.found"),
+        Code::NoSuchRoute | Code::ConversationNotFound | Code::JobNotFound => (404, "not.found"),
         Code::ParticipantNotFound => (404, "conversation.error.not.conversation.participant"),
         Code::MethodNotAllowed => (405, "method.not.allowed"),
-        Code::UpstreamConflict => (409, "conflict"),
+        Code::UpstreamConflict | Code::JobState => (409, "conflict"),
+        Code::WrapupRequired => (409, "conversation.error.wrapup.code.required"),
+        Code::Changed => (412, "precondition.failed"),
         Code::BodyTooLarge => (413, "request.entity.too.large"),
-        Code::UpstreamRejected => (400, "bad.request"),
+        Code::UpstreamRejected | Code::IdempotencyKeyReused | Code::JobsNeedStore => (400, "bad.request"),
         Code::UpstreamRateLimited | Code::CallerRateLimited => (429, "too.many.requests"),
         Code::Internal => (500, "internal.server.error"),
         Code::UpstreamInvalidResponse => (502, "bad.gateway"),
-        Code::UpstreamUnavailable | Code::Overloaded | Code::ShuttingDown | Code::UpstreamRejectedCredentials => {
-            (503, "service.unavailable")
-        }
+        Code::UpstreamUnavailable
+        | Code::Overloaded
+        | Code::ShuttingDown
+        | Code::StoreUnavailable
+        | Code::AuditUnavailable
+        | Code::UpstreamRejectedCredentials => (503, "service.unavailable"),
         Code::UpstreamTimeout => (504, "request.timeout"),
     }
 }

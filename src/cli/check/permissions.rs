@@ -23,7 +23,9 @@ pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Rep
     report.add(ask(upstream, "permission to view", VIEW, view).await);
     let disconnect = match config.genesys.operation {
         OperationChoice::Post => Call::post(&upstream.context(), cid, pid, Bytes::new()),
-        OperationChoice::Auto | OperationChoice::Patch => Call::patch(&upstream.context(), None, cid, pid),
+        OperationChoice::Auto | OperationChoice::Patch => {
+            Call::patch(&upstream.context(), None, cid, pid, Call::DISCONNECTED)
+        }
     };
     report.add(ask(upstream, "permission to disconnect", DISCONNECT, disconnect).await);
 }

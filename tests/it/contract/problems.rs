@@ -15,6 +15,21 @@ use crate::contract::service::{Answer, Service};
 
 const ANY: (&str, &str) = ("accept", "*/*");
 
+/// Codes that this test does not provoke: a defect of ours cannot be had on demand, `observe_mode` is the drop-in's alone and
+/// told in the upstream's form, and the others are told by what the store, jobs and `If-Match` have tests of their own for.
+const NOT_HERE: [Code; 10] = [
+    Code::Internal,
+    Code::ObserveMode,
+    Code::Changed,
+    Code::WrapupRequired,
+    Code::JobNotFound,
+    Code::JobState,
+    Code::IdempotencyKeyReused,
+    Code::JobsNeedStore,
+    Code::StoreUnavailable,
+    Code::AuditUnavailable,
+];
+
 /// The codes that were answered.
 #[derive(Default)]
 struct Seen(BTreeSet<&'static str>);
@@ -36,8 +51,8 @@ async fn every_problem_code_is_answered_as_the_file_says() {
     upstream_trouble(&mut seen).await;
     our_own_limits(&mut seen).await;
     let all: BTreeSet<_> = Code::ALL.iter().map(|code| code.name()).collect();
-    // A defect of ours cannot be had on demand.
-    assert_eq!(all.difference(&seen.0).collect::<Vec<_>>(), [&Code::Internal.name()]);
+    let not_here: BTreeSet<_> = NOT_HERE.iter().map(|code| code.name()).collect();
+    assert_eq!(all.difference(&seen.0).copied().collect::<BTreeSet<_>>(), not_here);
 }
 
 async fn wrong_requests(seen: &mut Seen) {
