@@ -36,7 +36,9 @@ use tokio::time::Instant;
 
 pub use conversation::Medium;
 pub use faults::act::Broken;
-pub use faults::{Action, Answer, BodyFault, BodyKind, Cut, Fault, Forbidden, On, Redirect, TokenFault};
+pub use faults::{
+    Action, Answer, BodyFault, BodyKind, Cut, Fault, Forbidden, Foreign, Gateway, On, Redirect, TokenFault,
+};
 pub use handle::{Conference, IdTaken, Member};
 pub use journal::{Counts, Entry, Kind};
 pub use serve::listen;

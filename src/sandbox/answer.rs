@@ -8,6 +8,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use super::faults::Gateway;
+
 /// Name of the limit on one token's requests.
 pub(crate) const LIMIT: &str = "client.credentials.token.rate.per.minute";
 
@@ -72,6 +74,11 @@ impl Problem {
         self.finish(&body)
     }
 
+    /// In the form of something that is not Genesys Cloud.
+    pub(crate) fn foreign(&self, by: Gateway) -> Response {
+        self.with_own_parts(by.answer(self.status))
+    }
+
     /// In the form of the login host.
     pub(crate) fn login(&self) -> Response {
         self.finish(&json!({
@@ -80,7 +87,10 @@ impl Problem {
     }
 
     fn finish(&self, body: &Value) -> Response {
-        let mut response = with_json(self.status, body);
+        self.with_own_parts(with_json(self.status, body))
+    }
+
+    fn with_own_parts(&self, mut response: Response) -> Response {
         if let Some(body) = &self.body {
             *response.body_mut() = Body::from(body.clone());
         }

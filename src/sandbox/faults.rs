@@ -2,6 +2,7 @@
 
 pub(crate) mod act;
 mod book;
+mod foreign;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use uuid::Uuid;
 
 use super::option_duration;
 pub(crate) use book::Book;
+pub(crate) use foreign::NotGenesys;
+pub use foreign::{Foreign, Gateway};
 
 /// One rule. Rules are looked at in their order; each that fits adds its latency, and the first with an action ends the search.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -94,6 +97,8 @@ pub enum Action {
     Body(BodyFault),
     /// Sent elsewhere, not served.
     Redirect(Redirect),
+    /// Answered by something that is not Genesys Cloud, not served.
+    Foreign(Foreign),
     /// Served, without rate-limit headers.
     NoRateHeaders,
     /// 401 `bad.credentials`, whatever the token.
@@ -258,6 +263,7 @@ impl Fault {
                 answer.status.iter().chain(&answer.statuses).try_for_each(|s| status(*s, "status"))?;
             }
             Some(Action::Body(body)) => status(body.status.unwrap_or(200), "status")?,
+            Some(Action::Foreign(foreign)) => status(foreign.status.unwrap_or(404), "status")?,
             Some(Action::Redirect(redirect)) => {
                 status(redirect.status.unwrap_or(302), "status")?;
                 if redirect.location.parse::<http::HeaderValue>().is_err() {

@@ -15,7 +15,7 @@ use super::answer::{LIMIT, Problem};
 use super::api::Incoming;
 use super::call::Call;
 use super::connection::Link;
-use super::faults::act;
+use super::faults::{Gateway, NotGenesys, act};
 use super::journal::{Kind, Record};
 use super::tokens::{Rate, Refusal};
 
@@ -37,7 +37,7 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
 
     // Read in any case, so that a refusal leaves the connection fit for use.
     let body = axum::body::to_bytes(body, LARGEST).await;
-    let (admitted, rate) = admit(&sandbox, &parts, &mut record);
+    let (admitted, rate) = admit(&sandbox, &parts, call.kind, &mut record);
     let result = match (admitted, body) {
         (Err(problem), _) => Err(problem),
         (Ok(()), Err(_)) => Err(too_large()),
@@ -46,20 +46,25 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
             act::meet(&sandbox, &incoming, link.as_deref(), &mut record).await
         }
     };
+    let minimal = sandbox.settings().minimal;
     let mut response = result.unwrap_or_else(|problem| match call.kind {
         Kind::Login => problem.login(),
+        _ if minimal => problem.foreign(Gateway::Fastapi),
         _ => problem.api(&correlation_id),
     });
-    stamp(&mut response, &correlation_id, rate);
+    if !minimal && response.extensions().get::<NotGenesys>().is_none() {
+        stamp(&mut response, &correlation_id, rate);
+    }
     let answered = act::Broken::of(&response).is_none();
     record.note(|entry| entry.status = if answered { response.status().as_u16() } else { 0 });
     response
 }
 
 /// Lets a request in by its token, and counts it against the token's window.
-fn admit(sandbox: &Sandbox, parts: &Parts, record: &mut Record) -> (Result<(), Problem>, Option<Rate>) {
-    // Only the API asks for tokens.
-    if !parts.uri.path().starts_with("/api/") {
+fn admit(sandbox: &Sandbox, parts: &Parts, kind: Kind, record: &mut Record) -> (Result<(), Problem>, Option<Rate>) {
+    // Only the API asks for tokens; the minimal upstream has one operation that does.
+    let settings = sandbox.settings();
+    if !parts.uri.path().starts_with("/api/") || settings.minimal && kind != Kind::Post {
         return (Ok(()), None);
     }
     let terms = sandbox.token_terms();
@@ -71,7 +76,9 @@ fn admit(sandbox: &Sandbox, parts: &Parts, record: &mut Record) -> (Result<(), P
     if let Err(reason) = verdict {
         return (Err(unauthenticated(reason)), None);
     }
-    let settings = sandbox.settings();
+    if settings.minimal {
+        return (Ok(()), None);
+    }
     match token.map(|token| token.count(settings.rate_limit, settings.rate_window)) {
         Some(rate) if rate.exceeded() => (Err(too_many(rate)), Some(rate)),
         rate => (Ok(()), rate),

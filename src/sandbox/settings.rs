@@ -33,6 +33,9 @@ pub struct Settings {
     pub post_gone_status: u16,
     /// Whether the POST answers 409 unless its body has both `reason` and `cause`.
     pub post_needs_reason_and_cause: bool,
+    /// An upstream of the bare minimum: the login and the unpublished POST, nothing else. Every other path is a plain 404
+    /// `{"detail":"Not Found"}`, refusals have that form too, and no answer has Genesys Cloud's headers.
+    pub minimal: bool,
     /// How long an ended conversation can still be read.
     #[serde(with = "duration")]
     pub ended_readable_for: Duration,
@@ -85,6 +88,7 @@ impl Switches {
                 gone_code: "conversation.error.participant.no.active.conversations".to_owned(),
                 post_gone_status: 404,
                 post_needs_reason_and_cause: false,
+                minimal: false,
                 ended_readable_for: Duration::from_secs(600),
             }),
             tokens: ArcSwap::from_pointee(TokenTerms { lifetime: config.token_lifetime, idle_timeout: Duration::ZERO }),

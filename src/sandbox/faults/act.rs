@@ -74,6 +74,7 @@ pub(crate) async fn meet(
             let problem = Problem::new(status(redirect.status.unwrap_or(302)), "moved", "The resource is elsewhere.");
             Err(problem.header("location", &redirect.location))
         }
+        Some(Action::Foreign(foreign)) => Ok(foreign.response()),
         Some(Action::NoRateHeaders) => serve(true).map(|mut response| {
             response.extensions_mut().insert(NoRateHeaders);
             response

@@ -5,6 +5,7 @@
 mod control;
 mod conversations;
 mod faults;
+mod foreign;
 mod helpers;
 mod sockets;
 mod tokens;
