@@ -1,13 +1,18 @@
 //! A conversation as it was read: who is in it, and who of them is still there.
 
-use serde::Deserialize;
+mod read;
 
-use crate::genesys::request::Medium;
+use std::io::{BufReader, Read};
+
+use crate::genesys::medium::Medium;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::lenient::{Cleaned, cleaned};
 
 /// A conversation of the upstream, as far as we need it.
 #[derive(Debug, Clone)]
 pub struct Conversation {
+    /// Its id, as the upstream writes it.
+    pub id: Option<String>,
     /// When it began, as the upstream writes it.
     pub start_time: Option<String>,
     /// When it ended; absent while it is active.
@@ -17,7 +22,7 @@ pub struct Conversation {
 }
 
 /// One leg of a conversation: a person, a queue, a flow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Participant {
     /// Its id, as the upstream writes it.
     pub id: String,
@@ -37,7 +42,7 @@ pub struct Participant {
     pub connected_time: Option<String>,
     /// When it left.
     pub end_time: Option<String>,
-    /// Its communications, of all media.
+    /// Its communications, of all media; several of one medium and state count as one.
     pub communications: Vec<Communication>,
 }
 
@@ -56,50 +61,13 @@ impl Communication {
     }
 }
 
-/// The body is no conversation.
+/// The body is not a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the body is no conversation")]
+#[error("the body is not a conversation")]
 pub struct NoConversation;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawConversation {
-    id: Option<String>,
-    start_time: Option<String>,
-    end_time: Option<String>,
-    participants: Vec<RawParticipant>,
-}
-
-#[derive(Deserialize)]
-struct RawCommunication {
-    state: Option<String>,
-}
-
-type RawCommunications = Option<Vec<RawCommunication>>;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawParticipant {
-    id: Option<String>,
-    name: Option<String>,
-    purpose: Option<String>,
-    user_id: Option<String>,
-    queue_id: Option<String>,
-    address: Option<String>,
-    start_time: Option<String>,
-    connected_time: Option<String>,
-    end_time: Option<String>,
-    calls: RawCommunications,
-    callbacks: RawCommunications,
-    chats: RawCommunications,
-    emails: RawCommunications,
-    messages: RawCommunications,
-    cobrowsesessions: RawCommunications,
-    screenshares: RawCommunications,
-    videos: RawCommunications,
-    social_expressions: RawCommunications,
-    internal_messages: RawCommunications,
-}
+/// A conversation that was read while its body came. In an [`std::sync::Arc`], for answers are cloned.
+pub type Streamed = std::sync::Arc<Result<Conversation, NoConversation>>;
 
 impl Conversation {
     /// Reads the body of `GET /api/v2/conversations/{cid}`.
@@ -107,15 +75,26 @@ impl Conversation {
     /// # Errors
     /// Anything but a conversation with participants, also another conversation than `cid`.
     pub fn parse(body: &[u8], cid: ConversationId) -> Result<Self, NoConversation> {
-        let raw: RawConversation = serde_json::from_slice(body).map_err(|_| NoConversation)?;
-        if raw.id.as_deref().is_some_and(|id| ConversationId::parse(id) != Some(cid)) {
-            return Err(NoConversation);
-        }
-        Ok(Self {
-            start_time: raw.start_time,
-            end_time: raw.end_time,
-            participants: raw.participants.into_iter().map(Participant::from).collect(),
-        })
+        let read: Self = serde_json::from_slice(&cleaned(body)).map_err(|_| NoConversation)?;
+        read.named(cid)
+    }
+
+    /// Reads the same body as it comes; blocks while it waits for more. [`Conversation::named`] says whether it is the one
+    /// that was asked for.
+    ///
+    /// # Errors
+    /// Anything but a conversation with participants, or one that is cut off.
+    pub fn from_reader(body: impl Read) -> Result<Self, NoConversation> {
+        serde_json::from_reader(BufReader::new(Cleaned::new(body))).map_err(|_| NoConversation)
+    }
+
+    /// The conversation, unless it says that it is another one.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub fn named(self, cid: ConversationId) -> Result<Self, NoConversation> {
+        let other = self.id.as_deref().is_some_and(|id| ConversationId::parse(id) != Some(cid));
+        if other { Err(NoConversation) } else { Ok(self) }
     }
 
     /// Whether it is over.
@@ -180,41 +159,6 @@ fn distinct<'a>(communications: impl Iterator<Item = &'a Communication>) -> Vec<
     media
 }
 
-impl From<RawParticipant> for Participant {
-    fn from(raw: RawParticipant) -> Self {
-        let media = [
-            (Medium::Calls, raw.calls),
-            (Medium::Callbacks, raw.callbacks),
-            (Medium::Chats, raw.chats),
-            (Medium::Emails, raw.emails),
-            (Medium::Messages, raw.messages),
-            (Medium::Cobrowsesessions, raw.cobrowsesessions),
-            (Medium::Screenshares, raw.screenshares),
-            (Medium::Videos, raw.videos),
-            (Medium::SocialExpressions, raw.social_expressions),
-            (Medium::InternalMessages, raw.internal_messages),
-        ];
-        let communications = media
-            .into_iter()
-            .flat_map(|(medium, list)| {
-                list.unwrap_or_default().into_iter().map(move |c| Communication { medium, state: c.state })
-            })
-            .collect();
-        Self {
-            id: raw.id.unwrap_or_default(),
-            name: raw.name,
-            purpose: raw.purpose,
-            user_id: raw.user_id,
-            queue_id: raw.queue_id,
-            address: raw.address,
-            start_time: raw.start_time,
-            connected_time: raw.connected_time,
-            end_time: raw.end_time,
-            communications,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +196,44 @@ mod tests {
         };
         assert!(both("terminated", "connected") && both("connected", "terminated"));
         assert!(!both("terminated", "disconnected"));
+    }
+
+    #[test]
+    fn a_medium_that_nobody_has_heard_of_counts_like_any_other() {
+        use serde_json::json;
+        let monitored = |state: &str| json!({"id": PID, "screenMonitorings": [{"id": "m", "state": state}]});
+        assert!(live(monitored("connected")) && !live(monitored("disconnected")));
+        let of_two = json!({"id": PID, "calls": [{"state": "disconnected"}], "holograms": [{"state": "connected"}]});
+        let seen = parse(&json!([of_two]));
+        let shown: Vec<_> = seen.participants[0].live_media().into_iter().map(Medium::singular).collect();
+        assert_eq!((seen.participants[0].is_live(), shown), (true, vec!["hologram"]));
+        let no_media = json!({"id": PID, "mediaRoles": ["full"], "evaluations": [{"id": "e", "status": "FINISHED"}]});
+        assert!(parse(&json!([no_media])).participants[0].media().is_empty());
+    }
+
+    #[test]
+    fn an_odd_participant_never_hides_the_others() {
+        use serde_json::json;
+        let seen = parse(&json!([
+            null, 7, "text", [], {"id": 7, "name": {"first": "A"}, "calls": {"state": "connected"}},
+            {"id": null, "calls": null, "chats": [null, "x", 3, {"state": 4}], "purpose": false, "endTime": null},
+            {"id": PID, "name": "n", "calls": [null, {"state": "connected"}, null], "attributes": {"calls": [{}]}},
+        ]));
+        assert_eq!(seen.participants.len(), 3);
+        let found = seen.participant(ParticipantId::parse(PID).unwrap()).unwrap();
+        assert!(found.is_live());
+        assert_eq!((found.name.as_deref(), found.live_media()), (Some("n"), vec![Medium::Calls]));
+    }
+
+    #[test]
+    fn a_conversation_is_read_as_a_whole_and_as_it_comes_alike() {
+        let cid = ConversationId::parse(CID).unwrap();
+        let body = b"\xef\xbb\xbf{\"x\":\"\\ud83d\",\"participants\":[{\"id\":\"p\",\"name\":\"Andr\xe9 \\ud83d\"}]}";
+        let whole = Conversation::parse(body, cid).unwrap();
+        let streamed = Conversation::from_reader(&body[..]).unwrap();
+        assert_eq!(whole.participants[0].name.as_deref(), Some("Andr\u{fffd} \u{fffd}"));
+        assert_eq!(format!("{whole:?}"), format!("{streamed:?}"));
+        assert_eq!(Conversation::from_reader(&body[..body.len() - 1]).unwrap_err(), NoConversation);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod context;
 pub mod deadline;
 pub mod error;
 pub mod exchange;
+pub mod medium;
 pub mod pace;
 pub mod region;
 pub mod renew;

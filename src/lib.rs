@@ -15,6 +15,7 @@ pub mod genesys;
 pub mod http;
 pub mod ids;
 mod json;
+mod lenient;
 pub mod metrics;
 mod pause;
 pub mod problem;

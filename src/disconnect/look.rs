@@ -5,9 +5,9 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::judge::Sight;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, NoConversation};
 use crate::genesys::Client;
-use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Rank};
 use crate::ids::{ConversationId, ParticipantId};
@@ -37,11 +37,13 @@ pub(crate) async fn read(
     rank: Rank,
     cid: ConversationId,
 ) -> Result<(Read, Answer), Problem> {
-    let answer = client.call(Call::read(context, rank, None, cid)).await?;
+    let mut answer = client.call(Call::read(context, rank, None, cid)).await?;
     let read = match answer.status {
-        StatusCode::OK => match Conversation::parse(&answer.body.bytes, cid) {
-            Ok(conversation) if answer.body.end == BodyEnd::Complete => Read::Found(conversation),
-            _ => return Err(Problem::invalid_response(&answer, "the read of the conversation gave something else")),
+        StatusCode::OK => match answer.conversation(cid) {
+            Ok(conversation) => Read::Found(conversation),
+            Err(NoConversation) => {
+                return Err(Problem::invalid_response(&answer, "the read of the conversation gave something else"));
+            }
         },
         StatusCode::NOT_FOUND => Read::NotFound,
         StatusCode::FORBIDDEN => Read::Hidden(Problem::forbidden(&answer, VIEW)),

@@ -8,6 +8,9 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::Deserialize;
 
 use super::retry::retry_after;
+use crate::conversation::{Conversation, NoConversation, Streamed};
+use crate::ids::ConversationId;
+use crate::lenient::cleaned;
 
 /// How the body of an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The body, up to a cap.
     pub body: Body,
+    /// What was read of a long body while it came; nothing of it is in `body`.
+    pub streamed: Option<Streamed>,
 }
 
 /// The part of the upstream's error body that callers and we act on.
@@ -87,7 +92,7 @@ impl Answer {
     /// Reads the headers that matter.
     #[must_use]
     pub fn from_http(response: http::Response<Body>) -> Self {
-        let (head, body) = response.into_parts();
+        let (mut head, body) = response.into_parts();
         let rate_limit = rate_limit(&head.headers);
         let asked = head.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(retry_after::parse);
         Self {
@@ -96,6 +101,7 @@ impl Answer {
             rate_limit,
             retry_after: asked,
             body,
+            streamed: head.extensions.remove(),
         }
     }
 
@@ -105,7 +111,21 @@ impl Answer {
         self.retry_after.or(self.rate_limit.map(|limit| limit.reset))
     }
 
-    /// The upstream's error code and message; empty where the body is no such document.
+    /// The conversation that the body is.
+    ///
+    /// # Errors
+    /// It was cut off, or is anything but the conversation `cid`.
+    pub fn conversation(&mut self, cid: ConversationId) -> Result<Conversation, NoConversation> {
+        if self.body.end != BodyEnd::Complete {
+            return Err(NoConversation);
+        }
+        match self.streamed.take() {
+            Some(streamed) => Arc::unwrap_or_clone(streamed)?.named(cid),
+            None => Conversation::parse(&self.body.bytes, cid),
+        }
+    }
+
+    /// The upstream's error code and message; empty where the body is not such a document.
     #[must_use]
     pub fn error(&self) -> UpstreamError {
         UpstreamError::parse(&self.body.bytes)
@@ -113,15 +133,17 @@ impl Answer {
 }
 
 impl UpstreamError {
-    /// Reads an error body leniently: anything that is no JSON object with strings gives nothing.
+    /// Reads an error body leniently: anything but a JSON object with strings gives nothing. Some errors have their words in
+    /// the first of `errors` only.
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
-        let Ok(serde_json::Value::Object(mut members)) = serde_json::from_slice(body) else { return Self::default() };
-        let mut take = |name: &str, limit| match members.remove(name) {
-            Some(serde_json::Value::String(text)) if !text.is_empty() => Some(clip(&text, limit)),
-            _ => None,
+        let Ok(body) = serde_json::from_slice::<serde_json::Value>(&cleaned(body)) else { return Self::default() };
+        let word = |name: &str, limit| {
+            let places = [body.get(name), body.pointer(&format!("/errors/0/{name}"))];
+            let text = places.into_iter().flatten().filter_map(|value| value.as_str()).find(|text| !text.is_empty())?;
+            Some(clip(text, limit))
         };
-        Self { code: take("code", CODE_LIMIT), message: take("message", MESSAGE_LIMIT) }
+        Self { code: word("code", CODE_LIMIT), message: word("message", MESSAGE_LIMIT) }
     }
 
     /// Whether the code is this one.
@@ -178,8 +200,24 @@ mod tests {
     fn an_error_body_gives_its_code_and_message() {
         let error = UpstreamError::parse(br#"{"message":"no","code":"bad.request","status":400,"details":[]}"#);
         assert_eq!(error, UpstreamError { code: Some("bad.request".into()), message: Some("no".into()) });
+        let marked = b"\xef\xbb\xbf{\"message\":\"Andr\xe9\",\"code\":\"bad.request\"}";
+        let read = UpstreamError { code: Some("bad.request".into()), message: Some("Andr\u{fffd}".into()) };
+        assert_eq!(UpstreamError::parse(marked), read, "a byte order mark and Latin-1");
         assert_eq!(UpstreamError::parse(b"<html>"), UpstreamError::default());
         assert_eq!(UpstreamError::parse(br#"{"code":7,"message":null}"#), UpstreamError::default());
+    }
+
+    #[test]
+    fn an_error_whose_words_are_only_in_its_first_error_gives_those() {
+        let parsed = |body: &[u8]| UpstreamError::parse(body);
+        let nested =
+            br#"{"status":400,"message":"","code":null,"errors":[{"code":"not.a.user","message":"no"},{"code":"x"}]}"#;
+        assert_eq!(parsed(nested), UpstreamError { code: Some("not.a.user".into()), message: Some("no".into()) });
+        let outer_first = br#"{"code":"outer","errors":[{"code":"inner","message":"within"}]}"#;
+        assert_eq!(parsed(outer_first), UpstreamError { code: Some("outer".into()), message: Some("within".into()) });
+        for nothing in [&br#"{"errors":[]}"#[..], br#"{"errors":{"code":"x"}}"#, br#"{"errors":["x"]}"#, b"[]", b"7"] {
+            assert_eq!(parsed(nothing), UpstreamError::default());
+        }
     }
 
     #[test]

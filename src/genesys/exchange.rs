@@ -1,5 +1,6 @@
 //! The wire: one HTTP exchange, its body read up to a cap. The login and the API share it.
 
+mod body;
 mod client;
 mod connector;
 mod pool;
@@ -11,16 +12,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, Full};
-use tokio::sync::Semaphore;
+use http_body_util::Full;
 use tower::util::BoxCloneSyncService;
 
-use super::answer::{Body, BodyEnd};
+use super::answer::Body;
 use super::error::{CallError, Cause};
 use crate::config;
+pub use body::BodyLimit;
+use body::BodyReader;
 use client::Client;
 use pool::Failure;
 
@@ -37,29 +38,6 @@ pub struct Wanted {
     pub connection: Connection,
 }
 
-/// How much of a body is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BodyLimit {
-    /// Bytes after which reading ends.
-    pub bytes: usize,
-    /// With a 2xx the status says it all: the body is given only a moment, so that the connection can be used again.
-    pub success_needs_no_body: bool,
-}
-
-impl Default for BodyLimit {
-    /// For disconnects: a 2xx says it all, an error body tells why.
-    fn default() -> Self {
-        Self { bytes: SMALL_BODY, success_needs_no_body: true }
-    }
-}
-
-impl BodyLimit {
-    /// For a login.
-    pub(crate) const GRANT: Self = Self { bytes: SMALL_BODY, success_needs_no_body: false };
-    /// For a read: enough for a conversation with a long history.
-    pub(crate) const CONVERSATION: Self = Self { bytes: 1024 * 1024, success_needs_no_body: false };
-}
-
 /// Which connection a request goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Connection {
@@ -70,14 +48,6 @@ pub enum Connection {
     Fresh,
 }
 
-/// Enough for any error body or login answer.
-const SMALL_BODY: usize = 16 * 1024;
-/// Up to this, bodies are read freely; beyond, at most [`LARGE_BODIES`] at a time, which bounds our memory.
-const ORDINARY_BODY: usize = 16 * 1024;
-const LARGE_BODIES: usize = 2;
-/// What a body that nobody needs is given to end.
-const UNNEEDED_BODY_WAIT: Duration = Duration::from_millis(100);
-
 /// HTTP over sockets as an [`Exchange`].
 #[derive(Debug, Clone)]
 pub struct Wire(Arc<Shared>);
@@ -85,7 +55,7 @@ pub struct Wire(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     client: Client,
-    large_bodies: Semaphore,
+    bodies: BodyReader,
 }
 
 impl Wire {
@@ -95,10 +65,7 @@ impl Wire {
     /// An unusable proxy URL or CA file, or no TLS roots.
     pub fn new(settings: &config::Genesys, connect_timeout: Duration) -> Result<Self, String> {
         let tls = client::tls(settings)?;
-        Ok(Self(Arc::new(Shared {
-            client: Client::new(settings, &tls, connect_timeout)?,
-            large_bodies: Semaphore::new(LARGE_BODIES),
-        })))
+        Ok(Self(Arc::new(Shared { client: Client::new(settings, &tls, connect_timeout)?, bodies: BodyReader::new() })))
     }
 }
 
@@ -111,9 +78,9 @@ impl Shared {
                 request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::AGENT));
                 let sent = pool.send(request.map(Full::new), fresh).await;
                 let (response, lease) = sent.map_err(|e| classify(&e, matches!(e, Failure::Connect(_)), false))?;
-                let response = self.take(response, limit).await;
+                let response = self.bodies.take(response, limit).await;
                 lease.give_back();
-                response
+                Ok(response)
             }
             Client::Proxied { pooled, fresh: unpooled } => {
                 let classify = |e: reqwest::Error| {
@@ -122,58 +89,8 @@ impl Shared {
                 };
                 let request = reqwest::Request::try_from(request).map_err(classify)?;
                 let sent = if fresh { unpooled } else { pooled }.execute(request).await;
-                self.take(sent.map_err(classify)?.into(), limit).await
+                Ok(self.bodies.take(sent.map_err(classify)?.into(), limit).await)
             }
-        }
-    }
-
-    /// Reads what is wanted of the body.
-    async fn take<B>(&self, response: Response<B>, limit: BodyLimit) -> Result<Response<Body>, CallError>
-    where
-        B: http_body::Body<Data = Bytes> + Unpin,
-    {
-        let (head, body) = response.into_parts();
-        let reading = self.read(body, limit.bytes);
-        let body = if head.status.is_success() && limit.success_needs_no_body {
-            let broken = Body { bytes: Bytes::new(), end: BodyEnd::Broken };
-            tokio::time::timeout(UNNEEDED_BODY_WAIT, reading).await.unwrap_or(broken)
-        } else {
-            reading.await
-        };
-        Ok(Response::from_parts(head, body))
-    }
-
-    async fn read<B>(&self, mut body: B, limit: usize) -> Body
-    where
-        B: http_body::Body<Data = Bytes> + Unpin,
-    {
-        let length = body.size_hint().exact();
-        if length.is_some_and(|length| length > limit as u64) {
-            return Body { bytes: Bytes::new(), end: BodyEnd::TooLarge };
-        }
-        let mut bytes = BytesMut::new();
-        let mut large = None;
-        loop {
-            let chunk = match body.frame().await.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(chunk))) => chunk,
-                // Trailers: nothing that we need.
-                Some(Ok(Err(_))) => continue,
-                None => return Body::complete(bytes.freeze()),
-                Some(Err(_)) => return Body { bytes: bytes.freeze(), end: BodyEnd::Broken },
-            };
-            // The usual case, the whole body in one piece, is not copied.
-            if length == Some(chunk.len() as u64) {
-                return Body::complete(chunk);
-            }
-            if bytes.len() + chunk.len() > limit {
-                return Body { bytes: bytes.freeze(), end: BodyEnd::TooLarge };
-            }
-            if large.is_none() && bytes.len() + chunk.len() > ORDINARY_BODY {
-                large = self.large_bodies.acquire().await.ok();
-                // At once: what grows by doubling leaves a trail of pieces behind.
-                bytes.reserve(limit - bytes.len());
-            }
-            bytes.extend_from_slice(&chunk);
         }
     }
 }

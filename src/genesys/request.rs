@@ -7,6 +7,7 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::context::Context;
+pub use super::medium::Medium;
 use super::token::Token;
 use crate::ids::{self, ConversationId, ParticipantId};
 
@@ -55,87 +56,6 @@ pub enum Rank {
     Lookup,
 }
 
-/// A medium of communication, by the name of its array in a participant and of its path in the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Medium {
-    Calls,
-    Callbacks,
-    Chats,
-    Emails,
-    Messages,
-    Cobrowsesessions,
-    Screenshares,
-    Videos,
-    SocialExpressions,
-    InternalMessages,
-}
-
-impl Medium {
-    /// All media that a participant can have.
-    pub const ALL: [Self; 10] = [
-        Self::Calls,
-        Self::Callbacks,
-        Self::Chats,
-        Self::Emails,
-        Self::Messages,
-        Self::Cobrowsesessions,
-        Self::Screenshares,
-        Self::Videos,
-        Self::SocialExpressions,
-        Self::InternalMessages,
-    ];
-
-    /// The member of a participant that lists its communications of this medium.
-    #[must_use]
-    pub fn member(self) -> &'static str {
-        match self {
-            Self::Calls => "calls",
-            Self::Callbacks => "callbacks",
-            Self::Chats => "chats",
-            Self::Emails => "emails",
-            Self::Messages => "messages",
-            Self::Cobrowsesessions => "cobrowsesessions",
-            Self::Screenshares => "screenshares",
-            Self::Videos => "videos",
-            Self::SocialExpressions => "socialExpressions",
-            Self::InternalMessages => "internalMessages",
-        }
-    }
-
-    /// The path segment of `/api/v2/conversations/{segment}/{cid}/participants/{pid}`.
-    #[must_use]
-    pub fn segment(self) -> &'static str {
-        match self {
-            Self::SocialExpressions => "socials",
-            other => other.member(),
-        }
-    }
-
-    /// The medium whose path segment this is.
-    #[must_use]
-    pub fn from_segment(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|medium| medium.segment() == text)
-    }
-
-    /// The name in our lists: the singular.
-    #[must_use]
-    pub fn singular(self) -> &'static str {
-        match self {
-            Self::Calls => "call",
-            Self::Callbacks => "callback",
-            Self::Chats => "chat",
-            Self::Emails => "email",
-            Self::Messages => "message",
-            Self::Cobrowsesessions => "cobrowse",
-            Self::Screenshares => "screenshare",
-            Self::Videos => "video",
-            Self::SocialExpressions => "socialExpression",
-            Self::InternalMessages => "internalMessage",
-        }
-    }
-}
-
 const CONVERSATIONS: &str = "/api/v2/conversations/";
 const PARTICIPANTS: &str = "/participants/";
 
@@ -154,6 +74,8 @@ pub struct Call {
     pub(crate) token: Option<Arc<Token>>,
     /// Stamped by the trace layer: the attempt's own place in the trace.
     pub(crate) traceparent: Option<Arc<str>>,
+    /// The body of the answer is to be handed on as it is, whatever its length.
+    pub(crate) whole_body: bool,
     /// Sent on a connection of its own: one that was kept open has just been lost in the hand.
     pub(crate) fresh_connection: bool,
 }
@@ -177,6 +99,7 @@ impl Call {
             context,
             token: None,
             traceparent: None,
+            whole_body: false,
             fresh_connection: false,
         }
     }
@@ -226,6 +149,13 @@ impl Call {
             Some(medium) => format!("/api/v2/conversations/{}/{cid}", medium.segment()),
         };
         Self::new(context, Operation::ConversationRead, rank, Method::GET, path, Bytes::new())
+    }
+
+    /// A read whose body is kept as it is, to be handed on.
+    #[must_use]
+    pub fn with_whole_body(mut self) -> Self {
+        self.whole_body = true;
+        self
     }
 
     /// The moment after which nothing more is sent or awaited for this call.

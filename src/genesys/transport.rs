@@ -13,10 +13,11 @@ use tower::{Service, ServiceExt as _};
 use super::answer::{Answer, BodyEnd};
 use super::error::{CallError, Cause};
 use super::exchange::{BodyLimit, Connection, Exchange, Wanted};
-use super::request::Call;
+use super::request::{Call, Operation};
 use crate::telemetry::traces::TRACEPARENT;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// The API at its base URL.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ impl Transport {
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, JSON);
+        // Without it any coding may be sent (RFC 9110, 12.5.3), and we decode none.
+        headers.insert(header::ACCEPT_ENCODING, IDENTITY);
         if let Some(token) = &call.token {
             headers.insert(header::AUTHORIZATION, token.header().clone());
         }
@@ -71,7 +74,11 @@ impl Transport {
         if let Some(Ok(traceparent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
             headers.insert(TRACEPARENT, traceparent);
         }
-        let body = if call.operation.disconnects() { BodyLimit::default() } else { BodyLimit::CONVERSATION };
+        let body = match call.operation {
+            Operation::ConversationRead if call.whole_body => BodyLimit::WHOLE,
+            Operation::ConversationRead => BodyLimit::CONVERSATION,
+            _ => BodyLimit::default(),
+        };
         let connection = if call.fresh_connection { Connection::Fresh } else { Connection::Pooled };
         let wanted = Wanted { body, connection };
         if wanted != Wanted::default() {

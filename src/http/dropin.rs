@@ -108,7 +108,7 @@ async fn pass_on(app: &App, medium: Option<Medium>, conversation: &str, request:
     let exchange = exchange(&parts);
     exchange.note(|note| note.conversation = Some(cid));
     let admission = app.disconnector.admit(&who.origin)?;
-    let call = Call::read(&admission.context, Rank::Lookup, medium, cid);
+    let call = Call::read(&admission.context, Rank::Lookup, medium, cid).with_whole_body();
     let answer = app.disconnector.client().call(call).await.map_err(Problem::from)?;
     exchange.note(|note| {
         note.upstream_status = Some(answer.status.as_u16());

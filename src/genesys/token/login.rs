@@ -15,6 +15,7 @@ use crate::config;
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::error::{CallError, Cause};
 use crate::genesys::exchange::{BodyLimit, Exchange, Wanted};
+use crate::lenient::cleaned;
 
 /// Longest life that is believed. Genesys grants 300 to 172,800 s; a year and more is an absurd answer.
 const LONGEST_LIFE: f64 = 366.0 * 24.0 * 3600.0;
@@ -139,6 +140,7 @@ impl Login {
             .header(header::AUTHORIZATION, authorization)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, "identity")
             .extension(Wanted { body: BodyLimit::GRANT, ..Wanted::default() })
             .body(self.body.clone())
             .map_err(|_| invalid("its URL is no URL"))
@@ -158,7 +160,7 @@ fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginF
         description: String,
         error_description: String,
     }
-    let body: Refusal = serde_json::from_slice(&answer.body.bytes).unwrap_or_default();
+    let body: Refusal = serde_json::from_slice(&cleaned(&answer.body.bytes)).unwrap_or_default();
     let said = format!("{} {}", body.description, body.error_description).to_ascii_lowercase();
     if status == StatusCode::TOO_MANY_REQUESTS || said.contains("rate limit") {
         return LoginFailure::Throttled(answer.retry_after);
@@ -188,8 +190,8 @@ fn parse_grant(body: &[u8]) -> Result<Grant, LoginFailure> {
     }
     let invalid = |what: &str| LoginFailure::Invalid(what.to_owned());
     // serde's own message could quote the document.
-    let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| invalid("no JSON with access_token and a number expires_in"))?;
+    let answer: Answer = serde_json::from_slice(&cleaned(body))
+        .map_err(|_| invalid("no JSON with access_token and a number expires_in"))?;
     let seconds = answer.expires_in.as_f64().unwrap_or(-1.0);
     if !(1.0..=LONGEST_LIFE).contains(&seconds) {
         return Err(invalid("expires_in is no plausible number of seconds"));
@@ -242,6 +244,8 @@ mod tests {
             assert!(failure.contains(why), "{body}: {failure}");
             assert!(!failure.contains("canary"), "{failure}");
         }
+        let marked = b"\xef\xbb\xbf{\"access_token\":\"abc\",\"expires_in\":60,\"scope\":\"Andr\xe9 \\ud83d\"}";
+        assert_eq!(parse_grant(marked).unwrap().life, Duration::from_secs(60), "a byte order mark is skipped");
         let grant = parse_grant(br#"{"access_token":"abc","token_type":"bearer","expires_in":86399}"#).unwrap();
         assert_eq!(grant.life, Duration::from_secs(86399));
         assert!(!format!("{grant:?}").contains("abc"), "a grant's Debug shows no token");

@@ -148,6 +148,13 @@ impl Stand {
         self.request(&format!("/conversations/{}/participants/disconnect", self.conference.id)).body(selector)
     }
 
+    /// Who is in the one conversation.
+    pub(crate) fn list(&self) -> Ask {
+        let mut ask = self.request(&format!("/conversations/{}/participants", self.conference.id));
+        *ask.request.method_mut() = http::Method::GET;
+        ask
+    }
+
     fn request(&self, path: &str) -> Ask {
         let request = Request::post(path).header("host", "127.0.0.1:8080").body(Bytes::new()).unwrap();
         Ask { router: self.router.clone(), request }

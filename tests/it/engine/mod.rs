@@ -9,6 +9,7 @@ mod join;
 mod judge;
 mod line;
 mod pace;
+mod reading;
 mod retry;
 mod secrets;
 mod selector;

@@ -6,5 +6,6 @@ mod canary;
 mod check;
 mod harness;
 mod logs;
+mod long_reads;
 mod reload;
 mod traces;

@@ -34,6 +34,7 @@ pub(crate) struct Asked {
     pub(crate) body: Bytes,
     /// The bearer token it carried.
     pub(crate) token: String,
+    pub(crate) accept_encoding: String,
     /// Which call of its kind it is, from 1.
     pub(crate) nth: usize,
     /// Time since the start.
@@ -147,11 +148,20 @@ impl Upstream {
             _ if path.ends_with("/oauth/token") => Kind::Login,
             _ => Kind::Post,
         };
-        let authorization = request.headers().get("authorization").and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let token = authorization.strip_prefix("Bearer ").unwrap_or_default().to_owned();
+        let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let accept_encoding = header("accept-encoding").to_owned();
+        let token = header("authorization").strip_prefix("Bearer ").unwrap_or_default().to_owned();
         let mut nth = self.nth.lock().unwrap();
         let nth = nth.entry(kind).and_modify(|n| *n += 1).or_insert(1);
-        Asked { kind, path, body: request.body().clone(), token, nth: *nth, at: self.started.elapsed() }
+        Asked {
+            kind,
+            path,
+            body: request.body().clone(),
+            token,
+            accept_encoding,
+            nth: *nth,
+            at: self.started.elapsed(),
+        }
     }
 
     async fn play(&self, mut reply: Reply, request: Request<Bytes>) -> Result<Response<Body>, CallError> {
