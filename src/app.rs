@@ -176,7 +176,7 @@ impl Parts {
             ),
             keeps_pages_away: browser::is_needed(callers.is_keyless(), bind),
             callers,
-            proxies: TrustedProxies::new(&config.server.trusted_proxies.0)?,
+            proxies: TrustedProxies::new(&config.server)?,
             targets: TargetSets::default(),
             metrics,
             audit: Audit::open(&config.audit).map_err(ConfigError)?,

@@ -2,43 +2,26 @@
 //!
 //! `config/default.toml` is the documentation of every key.
 
+mod region;
 mod sections;
+mod setting;
+mod sources;
 mod validate;
 pub mod value;
 
 use std::path::Path;
 
 use config::{Environment, File, FileFormat};
-use serde::{Deserialize, Serialize};
 
 pub use sections::{
-    Admin, Audit, Auth, Confirm, Disconnect, Fsync, Genesys, Jwt, Limits, LogFormat, Mode, OperationChoice, Pace,
-    Retry, Sandbox, Server, Shutdown, Surface, Telemetry, Tls, Token, UnknownConversation,
+    Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Genesys, Jwt, Limits, LogFormat, Mode, OperationChoice,
+    Pace, Retry, Sandbox, Server, Shutdown, Surface, Telemetry, Tls, Token, UnknownConversation,
 };
+use sources::Sources;
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
 
-/// All settings of one process.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each section is documented in config/default.toml")]
-pub struct Config {
-    pub server: Server,
-    pub admin: Admin,
-    pub auth: Auth,
-    pub genesys: Genesys,
-    pub token: Token,
-    pub retry: Retry,
-    pub pace: Pace,
-    pub disconnect: Disconnect,
-    pub limits: Limits,
-    pub telemetry: Telemetry,
-    pub audit: Audit,
-    pub shutdown: Shutdown,
-    pub sandbox: Sandbox,
-}
-
-/// Why a configuration cannot be used. The text names the key, the value (never a secret) and the remedy.
+/// Why a configuration cannot be used. The text names the key, the value (never a secret), its source and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub(crate) String);
@@ -49,9 +32,17 @@ impl Config {
     /// # Errors
     /// An unreadable file, an unknown key, or a value that cannot be used.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let environment = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let mut environment = std::collections::HashMap::new();
+        for (key, value) in std::env::vars_os() {
+            let Ok(key) = key.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => drop(environment.insert(key, value)),
+                Err(_) if key.to_ascii_uppercase().starts_with("HANGUP_") => {
+                    return Err(ConfigError(format!("{key}: its value is not UTF-8 text; set it anew")));
+                }
+                Err(_) => {}
+            }
+        }
         Self::from_parts(file, environment)
     }
 
@@ -73,40 +64,39 @@ impl Config {
         file: Option<&Path>,
         environment: std::collections::HashMap<String, String>,
     ) -> Result<Self, ConfigError> {
-        let mut sources = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        if let Some(path) = file {
-            // Read here, so that the format does not depend on the file's extension and the error names the path.
-            let text = std::fs::read_to_string(path).map_err(|e| {
-                ConfigError(format!(
-                    "--config {}: cannot be read ({e}); check the path and its permissions",
-                    path.display()
-                ))
-            })?;
-            text.parse::<toml::Table>()
-                .map_err(|e| ConfigError(format!("--config {}: is not valid TOML: {}", path.display(), e.message())))?;
-            sources = sources.add_source(File::from_str(&text, FileFormat::Toml));
+        let sources = Sources::read(file, environment)?;
+        let mut builder = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(text) = &sources.file {
+            builder = builder.add_source(File::from_str(text, FileFormat::Toml));
         }
         let environment = Environment::with_prefix("HANGUP")
             .prefix_separator("__")
             .separator("__")
-            .ignore_empty(true)
-            .source(Some(environment));
-        let settings: Self = sources
+            .source(Some(sources.environment.clone()));
+        let settings: Self = builder
             .add_source(environment)
             .build()
             .and_then(config::Config::try_deserialize)
-            .map_err(|e| ConfigError(explain(&e)))?;
-        settings.validate()?;
+            .map_err(|e| ConfigError(explain(&e, &sources)))?;
+        settings.find_wrong().map_err(|wrong| ConfigError(sources.explain(&wrong.key, &wrong.text)))?;
         Ok(settings)
     }
 }
 
 /// Says in one line what is wrong, and what to do, from the `config` crate's error.
-fn explain(error: &config::ConfigError) -> String {
-    let text = error.to_string();
-    if text.contains("unknown field") {
-        format!("{text}; remove the key or correct its name (config/default.toml lists all)")
-    } else {
-        format!("{text}; correct the value (config/default.toml shows the form of each)")
-    }
+fn explain(error: &config::ConfigError, sources: &Sources) -> String {
+    let (key, what) = match error {
+        config::ConfigError::At { error, key: Some(key), .. } => (key, error.to_string()),
+        // A secret without quotes is a number, and must not be shown.
+        config::ConfigError::Type { expected, key: Some(key), .. }
+            if key.contains("secret") || key.contains("password") =>
+        {
+            (key, format!("expected {expected}, in quotes"))
+        }
+        config::ConfigError::Type { unexpected, expected, key: Some(key), .. } => {
+            (key, format!("invalid type: {unexpected}, expected {expected}"))
+        }
+        _ => return format!("{error}; correct the value (config/default.toml shows the form of each)"),
+    };
+    sources.explain(key, &format!("{key}: {what}; correct the value (config/default.toml shows the form of each)"))
 }

@@ -11,7 +11,6 @@ pub mod error;
 pub mod exchange;
 pub mod medium;
 pub mod pace;
-pub mod region;
 pub mod renew;
 pub mod request;
 pub mod retry;

@@ -1,52 +1,59 @@
-//! The caller's address behind reverse proxies, for logs only: nothing is ever allowed because of it.
+//! The caller's address behind reverse proxies.
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use crate::config::ConfigError;
+use crate::config::{self, ConfigError};
 
-/// The proxies whose word about the caller's address is believed.
-#[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+/// The proxies whose word about the caller's address is believed, and the one header in which they give it.
+#[derive(Debug, Clone)]
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: HeaderName,
+}
 
 impl TrustedProxies {
-    /// From `server.trusted_proxies`: addresses or networks (`10.0.0.0/8`).
+    /// From `server.trusted_proxies`, addresses or networks (`10.0.0.0/8`), and `server.forwarded_header`.
     ///
     /// # Errors
-    /// One that is neither.
-    pub fn new(list: &[String]) -> Result<Self, ConfigError> {
+    /// A network or a header that is none.
+    pub fn new(server: &config::Server) -> Result<Self, ConfigError> {
         let read = |text: &String| {
-            let text = text.trim();
             text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
                 ConfigError(format!(
                     "server.trusted_proxies: \"{text}\" is neither an address nor a network; write \"10.1.2.3\" or \"10.0.0.0/8\""
                 ))
             })
         };
-        list.iter().map(read).collect::<Result<_, _>>().map(Self)
+        let header = server.forwarded_header.parse().map_err(|_| {
+            ConfigError(format!(
+                "server.forwarded_header = \"{}\": is not the name of a header",
+                server.forwarded_header
+            ))
+        })?;
+        Ok(Self { networks: server.trusted_proxies.0.iter().map(read).collect::<Result<_, _>>()?, header })
     }
 
-    fn trusts(&self, addr: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(&addr))
+    /// Whether this address is a trusted proxy's.
+    #[must_use]
+    pub fn trusts(&self, addr: IpAddr) -> bool {
+        let addr = addr.to_canonical();
+        self.networks.iter().any(|network| network.contains(&addr))
     }
 
-    /// The address of the caller of a request that came from `peer`: the last one in `Forwarded` (else
-    /// `X-Forwarded-For`) that no trusted proxy has, read from the right, where what we trust was added.
+    /// The address of the caller of a request that came from `peer`: the last one in the configured header that no trusted
+    /// proxy has, read from the right, where what we trust was added. Other headers come from the client and say nothing.
     #[must_use]
     pub fn caller_addr(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut addr = peer.to_canonical();
-        if self.0.is_empty() || !self.trusts(addr) {
+        if self.networks.is_empty() || !self.trusts(addr) {
             return addr;
         }
-        let forwarded: Vec<&str> = elements(headers, "forwarded");
-        let hops: Vec<Option<IpAddr>> = if forwarded.is_empty() {
-            elements(headers, "x-forwarded-for").into_iter().map(address).collect()
-        } else {
-            forwarded.into_iter().map(forwarded_for).collect()
-        };
-        for hop in hops.into_iter().rev() {
+        let read = if self.header == FORWARDED { forwarded_for } else { address };
+        for hop in elements(headers, &self.header).into_iter().rev().map(read) {
             // What cannot be read ends the chain: beyond it nobody vouches for anything.
             let Some(hop) = hop else { break };
             addr = hop;
@@ -59,7 +66,7 @@ impl TrustedProxies {
 }
 
 /// The elements of a list header, over all its lines, in order.
-fn elements<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
     let lines = headers.get_all(name).iter();
     lines.flat_map(|line| line.to_str().unwrap_or("unreadable").split(',')).map(str::trim).collect()
 }
@@ -88,7 +95,15 @@ mod tests {
     use super::*;
 
     fn caller(peer: &str, headers: &[(&'static str, &str)]) -> String {
-        let trusted = TrustedProxies::new(&["10.0.0.0/8".to_owned(), "192.0.2.7".to_owned(), "fd00::/8".to_owned()]);
+        caller_by("x-forwarded-for", peer, headers)
+    }
+
+    /// The caller's address where proxies give it in `header`.
+    fn caller_by(header: &str, peer: &str, headers: &[(&'static str, &str)]) -> String {
+        let mut server = config::Config::defaults().server;
+        server.trusted_proxies.0 = vec!["10.0.0.0/8".to_owned(), "192.0.2.7".to_owned(), "fd00::/8".to_owned()];
+        server.forwarded_header = header.to_owned();
+        let trusted = TrustedProxies::new(&server);
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
@@ -115,16 +130,19 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_is_understood_and_comes_first() {
-        let both =
-            [("forwarded", "for=\"[2001:db8::1]:4711\";proto=https, for=10.2.2.2"), ("x-forwarded-for", "1.1.1.1")];
-        assert_eq!(caller("10.1.1.1", &both), "2001:db8::1");
-        assert_eq!(caller("10.1.1.1", &[("forwarded", "for=unknown")]), "10.1.1.1");
+    fn forwarded_is_understood_where_the_proxies_set_it() {
+        let chain = [("forwarded", "for=\"[2001:db8::1]:4711\";proto=https, for=10.2.2.2")];
+        assert_eq!(caller_by("Forwarded", "10.1.1.1", &chain), "2001:db8::1");
+        assert_eq!(caller_by("forwarded", "10.1.1.1", &[("forwarded", "for=unknown")]), "10.1.1.1");
+        assert_eq!(caller_by("x-real-ip", "10.1.1.1", &[("x-real-ip", "198.51.100.1")]), "198.51.100.1");
     }
 
     #[test]
-    fn nonsense_in_the_configuration_is_named() {
-        let error = TrustedProxies::new(&["proxy.internal".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("server.trusted_proxies: \"proxy.internal\""), "{error}");
+    fn a_header_that_the_proxies_do_not_set_comes_from_the_client_and_says_nothing() {
+        let both = [("forwarded", "for=198.51.100.66"), ("x-forwarded-for", "198.51.100.1")];
+        assert_eq!(caller("10.1.1.1", &both), "198.51.100.1");
+        assert_eq!(caller("10.1.1.1", &both[..1]), "10.1.1.1");
+        assert_eq!(caller_by("forwarded", "10.1.1.1", &both), "198.51.100.66");
+        assert_eq!(caller_by("x-real-ip", "10.1.1.1", &both), "10.1.1.1");
     }
 }

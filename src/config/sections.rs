@@ -1,5 +1,6 @@
 //! The sections of the configuration, as `config/default.toml` documents them. Every value has its default there.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,17 +9,46 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::setting::{
+    Setting, Wrong, base_url, between, count_up_to, header_name, log_level, networks, permissions, positive,
+    positive_up_to, region, size_between, target, text_up_to, up_to,
+};
 use super::value::{List, Rate, SensitiveUrl, address, duration};
 
-/// Declares a section: a struct of public members that refuses unknown keys.
+/// Declares a section: a struct of public members that refuses unknown keys. Behind `where` stands the check of a member.
 macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $key:ident: $kind:ty,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $key:ident: $kind:ty $(where $check:expr)?,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Deserialize, Serialize)]
         #[serde(deny_unknown_fields)]
         #[expect(missing_docs, reason = "each key is documented in config/default.toml")]
         pub struct $name { $($(#[$meta])* pub $key: $kind,)* }
+
+        impl Setting for $name {
+            fn keys(at: &str, into: &mut BTreeSet<String>) {
+                $(<$kind as Setting>::keys(&join(at, stringify!($key)), into);)*
+            }
+
+            fn check(&self, at: &str) -> Result<(), Wrong> {
+                $({
+                    let key = join(at, stringify!($key));
+                    self.$key.check(&key)?;
+                    $($check(&self.$key).map_err(|remedy| {
+                        Wrong::new(&key, format!("{key} = {}: {remedy}", self.$key.shown()))
+                    })?;)?
+                })*
+                Ok(())
+            }
+
+            fn shown(&self) -> String {
+                "a section".to_owned()
+            }
+        }
     };
+}
+
+fn join(at: &str, key: &str) -> String {
+    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
 }
 
 /// Declares a value that is one of a few words. What is none of them is told with those that are.
@@ -26,8 +56,7 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $variant:ident $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-        #[serde(rename_all = "lowercase")]
-        pub enum $name { $($(#[$meta])* $variant,)* }
+        pub enum $name { $($(#[$meta])* #[serde(rename = $word)] $variant,)* }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
@@ -38,7 +67,32 @@ macro_rules! words {
                 }
             }
         }
+
+        impl Setting for $name {
+            fn shown(&self) -> String {
+                match self { $(Self::$variant => concat!("\"", $word, "\"").to_owned(),)* }
+            }
+        }
     };
+}
+
+section! {
+    /// All settings of one process.
+    Config {
+        server: Server,
+        admin: Admin,
+        auth: Auth,
+        genesys: Genesys,
+        token: Token,
+        retry: Retry,
+        pace: Pace,
+        disconnect: Disconnect,
+        limits: Limits,
+        telemetry: Telemetry,
+        audit: Audit,
+        shutdown: Shutdown,
+        sandbox: Sandbox,
+    }
 }
 
 section! {
@@ -46,13 +100,14 @@ section! {
     Server {
         #[serde(deserialize_with = "address::deserialize")]
         bind: SocketAddr,
-        max_body: ByteSize,
-        max_connections: usize,
+        max_body: ByteSize where size_between(ByteSize(1), ByteSize::mib(1)),
+        max_connections: usize where count_up_to(1_000_000),
         #[serde(with = "duration")]
-        header_timeout: Duration,
+        header_timeout: Duration where positive_up_to(600),
         #[serde(with = "duration")]
-        body_timeout: Duration,
-        trusted_proxies: List,
+        body_timeout: Duration where positive_up_to(600),
+        trusted_proxies: List where networks,
+        forwarded_header: String where header_name,
         tls: Tls,
     }
 }
@@ -75,7 +130,7 @@ section! {
     Auth {
         keys_file: Option<PathBuf>,
         anonymous: bool,
-        anonymous_permissions: List,
+        anonymous_permissions: List where permissions,
         wrong_key_rate: Rate,
         jwt: Jwt,
     }
@@ -95,9 +150,9 @@ section! {
 section! {
     /// `[genesys]`: the upstream.
     Genesys {
-        region: Option<String>,
-        api_url: Option<String>,
-        login_url: Option<String>,
+        region: Option<String> where region,
+        api_url: Option<String> where base_url,
+        login_url: Option<String> where base_url,
         client_id: Option<String>,
         #[serde(skip_serializing)]
         client_secret: Option<SecretString>,
@@ -107,7 +162,7 @@ section! {
         proxy: Option<SensitiveUrl>,
         ca_file: Option<PathBuf>,
         #[serde(with = "duration")]
-        idle_timeout: Duration,
+        idle_timeout: Duration where positive,
     }
 }
 
@@ -126,15 +181,15 @@ words! {
 section! {
     /// `[token]`: the login and its renewal.
     Token {
-        renew_at: f64,
+        renew_at: f64 where between(0.1, 0.95),
         #[serde(with = "duration")]
-        timeout: Duration,
+        timeout: Duration where positive_up_to(600),
         #[serde(with = "duration")]
-        backoff_min: Duration,
+        backoff_min: Duration where positive,
         #[serde(with = "duration")]
         backoff_max: Duration,
         #[serde(with = "duration")]
-        rejected_interval: Duration,
+        rejected_interval: Duration where positive,
         #[serde(with = "duration")]
         unaccepted_interval: Duration,
     }
@@ -143,13 +198,13 @@ section! {
 section! {
     /// `[retry]`: repeated attempts of one upstream call.
     Retry {
-        max_attempts: u32,
+        max_attempts: u32 where count_up_to(100),
         #[serde(with = "duration")]
-        backoff_min: Duration,
+        backoff_min: Duration where positive,
         #[serde(with = "duration")]
         backoff_max: Duration,
-        budget_ratio: f64,
-        budget_floor: u32,
+        budget_ratio: f64 where between(0.0, 1.0),
+        budget_floor: u32 where between(0, 1000),
     }
 }
 
@@ -157,12 +212,12 @@ section! {
     /// `[pace]`: the gate in front of the upstream's rate limit.
     Pace {
         #[serde(with = "duration")]
-        max_pause: Duration,
+        max_pause: Duration where positive,
         #[serde(with = "duration")]
         reopen_margin: Duration,
-        initial_in_flight: usize,
+        initial_in_flight: usize where count_up_to(1_000_000),
         #[serde(with = "duration")]
-        spread: Duration,
+        spread: Duration where up_to(1),
     }
 }
 
@@ -170,14 +225,14 @@ section! {
     /// `[disconnect]`: the mission.
     Disconnect {
         #[serde(with = "duration")]
-        deadline: Duration,
+        deadline: Duration where positive_up_to(600),
         #[serde(with = "duration")]
-        attempt_timeout: Duration,
-        default_reason: String,
+        attempt_timeout: Duration where positive,
+        default_reason: String where text_up_to(256),
         unknown_conversation: UnknownConversation,
         confirm: Confirm,
         #[serde(with = "duration")]
-        confirm_wait: Duration,
+        confirm_wait: Duration where up_to(60),
         mode: Mode,
     }
 }
@@ -216,15 +271,15 @@ words! {
 
 section! {
     /// `[limits]`: the bulkhead.
-    Limits { max_in_flight: usize, }
+    Limits { max_in_flight: usize where count_up_to(1_000_000), }
 }
 
 section! {
     /// `[telemetry]`: logs and traces.
     Telemetry {
         log_format: LogFormat,
-        log_level: String,
-        log_target: String,
+        log_level: String where log_level,
+        log_target: String where target,
         otlp_endpoint: Option<SensitiveUrl>,
     }
 }
@@ -241,7 +296,7 @@ words! {
 
 section! {
     /// `[audit]`: the record of who disconnected whom.
-    Audit { target: String, fsync: Fsync, max_size: ByteSize, keep: usize, }
+    Audit { target: String where target, fsync: Fsync, max_size: ByteSize, keep: usize where count_up_to(10_000), }
 }
 
 words! {
@@ -260,9 +315,9 @@ section! {
     /// `[shutdown]`: how we leave.
     Shutdown {
         #[serde(with = "duration")]
-        grace: Duration,
+        grace: Duration where up_to(600),
         #[serde(with = "duration")]
-        drain: Duration,
+        drain: Duration where up_to(600),
     }
 }
 
@@ -276,12 +331,12 @@ section! {
         #[serde(skip_serializing)]
         client_secret: SecretString,
         #[serde(with = "duration")]
-        token_lifetime: Duration,
+        token_lifetime: Duration where positive,
         #[serde(with = "duration")]
         effect_delay: Duration,
-        rate_limit: u32,
+        rate_limit: u32 where count_up_to(u32::MAX),
         #[serde(with = "duration")]
-        rate_window: Duration,
+        rate_window: Duration where positive,
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod duration {
         let text = String::deserialize(input)?;
         humantime::parse_duration(text.trim()).map_err(|e| {
             de::Error::custom(format!(
-                "\"{text}\" is no duration ({e}); write one with its unit, as in \"10s\" or \"250ms\""
+                "\"{text}\" is not a duration ({e}); write one with its unit, as in \"10s\" or \"250ms\""
             ))
         })
     }
@@ -34,7 +34,7 @@ pub(crate) mod address {
         let text = String::deserialize(input)?;
         text.trim().parse().map_err(|_| {
             de::Error::custom(format!(
-                "\"{text}\" is no address with a port; write one such as \"127.0.0.1:8080\" or \"[::]:8080\""
+                "\"{text}\" is not an address with a port; write one such as \"127.0.0.1:8080\" or \"[::]:8080\""
             ))
         })
     }
@@ -83,18 +83,20 @@ impl SensitiveUrl {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// A URL as it may be shown: without what stands before an `@`.
+    pub(super) fn hide(url: &str) -> std::borrow::Cow<'_, str> {
+        let Some((before, host)) = url.rsplit_once('@') else { return url.into() };
+        match before.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://[not shown]@{host}").into(),
+            None => host.into(),
+        }
+    }
 }
 
 impl fmt::Display for SensitiveUrl {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hide = |rest: &str| rest.rsplit_once('@').map(|(_, host)| host.to_owned());
-        match self.0.split_once("://") {
-            Some((scheme, rest)) => match hide(rest) {
-                Some(host) => write!(out, "{scheme}://[not shown]@{host}"),
-                None => out.write_str(&self.0),
-            },
-            None => out.write_str(&hide(&self.0).unwrap_or_else(|| self.0.clone())),
-        }
+        out.write_str(&Self::hide(&self.0))
     }
 }
 
@@ -122,7 +124,7 @@ pub struct Rate {
 impl std::str::FromStr for Rate {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("\"{text}\" is no rate; write one as \"5/s\", \"300/m\" or \"1000/h\"");
+        let wrong = || format!("\"{text}\" is not a rate; write one as \"5/s\", \"300/m\" or \"1000/h\"");
         let (count, unit) = text.trim().split_once('/').ok_or_else(wrong)?;
         let count: u32 = count.trim().parse().map_err(|_| wrong())?;
         let per = match unit.trim() {

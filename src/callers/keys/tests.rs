@@ -52,7 +52,7 @@ async fn mistakes_are_named_with_the_key_and_the_remedy() {
         (record("expires = \"soon\""), "key \"ivr\": expires is no date"),
         (record("expires = 2027-12-31T18:00:00"), "expires is no date"),
         (record("expires = 5"), "expires is no date"),
-        (record("rate = \"5\""), "is no rate"),
+        (record("rate = \"5\""), "is not a rate"),
         (record("mode = \"off\""), "is none of enforce, observe"),
         (record("purposes = []"), "purposes is empty"),
         (record("queue_ids = [\"sales\"]"), "queue_ids: \"sales\" is none"),

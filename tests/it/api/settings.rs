@@ -46,8 +46,12 @@ fn values_of_every_kind_come_from_the_environment() {
 fn wrong_values_are_told_with_key_value_and_remedy() {
     for (key, value, told) in [
         ("HANGUP__GENESYS__REGION", "eu-west-9", ["genesys.region", "eu-west-9", "ap-southeast-1"]),
-        ("HANGUP__GENESYS__REGOIN", "eu-west-1", ["regoin", "unknown field", "config/default.toml"]),
-        ("HANGUP__NOSUCH__KEY", "1", ["nosuch", "unknown field", "config/default.toml"]),
+        (
+            "HANGUP__GENESYS__REGOIN",
+            "eu-west-1",
+            ["HANGUP__GENESYS__REGOIN", "unknown key \"genesys.regoin\"", "config/default.toml"],
+        ),
+        ("HANGUP__NOSUCH__KEY", "1", ["HANGUP__NOSUCH__KEY", "unknown key \"nosuch.key\"", "config/default.toml"]),
         ("HANGUP__DISCONNECT__DEADLINE", "10", ["disconnect.deadline", "\"10\"", "10s"]),
         ("HANGUP__DISCONNECT__DEADLINE", "0s", ["disconnect.deadline", "0s", "longer"]),
         ("HANGUP__GENESYS__OPERATION", "maybe", ["operation", "maybe", "auto"]),
@@ -58,12 +62,80 @@ fn wrong_values_are_told_with_key_value_and_remedy() {
         ("HANGUP__SERVER__BIND", "everywhere", ["bind", "everywhere", ""]),
         ("HANGUP__SERVER__TLS__CERT", "/x.pem", ["server.tls", "key", "both"]),
         ("HANGUP__TELEMETRY__LOG_LEVEL", "loud=very", ["telemetry.log_level", "loud=very", "info"]),
+        ("HANGUP_GENESYS__REGOIN", "eu-west-1", ["HANGUP_GENESYS__REGOIN", "unknown key", "genesys.regoin"]),
+        ("HANGUP__SERVER", "x", ["HANGUP__SERVER", "unknown key", "\"server\""]),
+        ("HANGUP__LIMITS__MAX_IN_FLIGHT", "18446744073709551615", ["limits.max_in_flight", "at most", "1000000"]),
+        ("HANGUP__SERVER__HEADER_TIMEOUT", "3y", ["server.header_timeout", "3years", "10m"]),
+        ("HANGUP__TOKEN__UNACCEPTED_INTERVAL", "99999y", ["token.unaccepted_interval", "100 years", ""]),
+        (
+            "HANGUP__SERVER__TRUSTED_PROXIES",
+            "proxy.internal",
+            ["server.trusted_proxies", "proxy.internal", "10.0.0.0/8"],
+        ),
+        (
+            "HANGUP__SERVER__FORWARDED_HEADER",
+            "x forwarded",
+            ["server.forwarded_header", "x forwarded", "x-forwarded-for"],
+        ),
+        ("HANGUP__RETRY__BACKOFF_MIN", "5s", ["retry.backoff_min = \"5s\"", "retry.backoff_max = \"4s\"", ""]),
     ] {
         let error = load(&[(key, value)]).unwrap_err();
         for word in told {
             assert!(error.contains(word), "{key}={value}: no \"{word}\" in: {error}");
         }
+        assert!(error.contains(key) || key.contains("TLS"), "{key}={value}: does not name its source: {error}");
     }
+}
+
+#[test]
+fn a_variable_with_one_underscore_sets_the_same_key() {
+    assert_eq!(load(&[("HANGUP_GENESYS__REGION", "eu-west-1")]).unwrap().genesys.region.as_deref(), Some("eu-west-1"));
+    assert!(load(&[("HANGUP_GENESYS__REGION", "eu-west-1"), ("HANGUP__GENESYS__REGION", "eu-west-1")]).is_ok());
+    let both = load(&[("HANGUP_GENESYS__REGION", "eu-west-1"), ("HANGUP__GENESYS__REGION", "eu-west-2")]).unwrap_err();
+    assert!(both.contains("HANGUP_GENESYS__REGION") && both.contains("HANGUP__GENESYS__REGION"), "{both}");
+    // Kubernetes sets these for a service named "hangup".
+    assert!(load(&[("HANGUP_PORT", "tcp://10.0.0.1:80"), ("HANGUP_SERVICE_HOST", "10.0.0.1")]).is_ok());
+}
+
+#[test]
+fn the_domain_of_the_address_bar_is_a_region() {
+    for (region, api) in [
+        ("eusc-de-east-1", "https://api.edee1.eusc-pure.cloud"),
+        ("apps.mypurecloud.ie", "https://api.mypurecloud.ie"),
+        ("use2.us-gov-pure.cloud", "https://api.use2.us-gov-pure.cloud"),
+    ] {
+        assert_eq!(load(&[("HANGUP__GENESYS__REGION", region)]).unwrap().genesys.urls().unwrap().0, api);
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_told_with_its_line() {
+    for (text, told) in [
+        ("[server]\n\nbind = \n", ["line 3", "not valid TOML", ""]),
+        ("[server]\nbindd = \"127.0.0.1:1\"\n", ["line 2", "unknown key \"server.bindd\"", "config/default.toml"]),
+        ("[server]\n[servr]\nbind = \"127.0.0.1:1\"\n", ["line 2", "unknown key \"servr\"", ""]),
+        ("[limits]\n# none\nmax_in_flight = 0\n", ["line 3", "limits.max_in_flight = 0", "at least 1"]),
+        ("[retry]\nmax_attempts = \"many\"\n", ["line 2", "retry.max_attempts", "many"]),
+        ("[disconnect]\ndeadline = 10\n", ["line 2", "disconnect.deadline", "10s"]),
+        ("server = 1\n", ["line 1", "unknown key \"server\"", ""]),
+    ] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let error = Config::from_parts(Some(file.path()), HashMap::new()).unwrap_err().to_string();
+        assert!(error.contains(&*file.path().to_string_lossy()), "{error}");
+        for word in told {
+            assert!(error.contains(word), "{text:?}: no \"{word}\" in: {error}");
+        }
+        assert!(!error.contains('\n'), "one line: {error:?}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_a_missing_final_newline_do_not_break_a_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all("\u{feff}[genesys]\r\nregion = \"eu-west-1\"".as_bytes()).unwrap();
+    let config = Config::from_parts(Some(file.path()), HashMap::new()).unwrap();
+    assert_eq!(config.genesys.region.as_deref(), Some("eu-west-1"));
 }
 
 #[test]
@@ -89,4 +161,8 @@ fn secrets_are_never_shown() {
         load(&[("HANGUP__GENESYS__CLIENT_SECRET", "canary"), ("HANGUP__SANDBOX__CLIENT_SECRET", "canary")]).unwrap();
     assert!(!format!("{config:?}").contains("canary"));
     assert!(!toml::to_string(&config).unwrap().contains("canary"));
+    let api_url = "https://user:canary@api.example.com";
+    let error =
+        load(&[("HANGUP__GENESYS__API_URL", api_url), ("HANGUP__GENESYS__LOGIN_URL", "https://x")]).unwrap_err();
+    assert!(error.contains("genesys.api_url") && !error.contains("canary"), "{error}");
 }

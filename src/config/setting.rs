@@ -1,0 +1,202 @@
+//! What every setting can do: name its key, show its value, and check itself. Sections do so member by member; the checks
+//! stand where a member is declared (`sections.rs`).
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use secrecy::SecretString;
+
+use super::value::{List, Rate, SensitiveUrl};
+
+/// A value that cannot be used: which key, and what to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) key: String,
+    pub(super) text: String,
+}
+
+impl Wrong {
+    /// `text` begins with the key, and names value and remedy.
+    pub(super) fn new(key: &str, text: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), text: text.into() }
+    }
+}
+
+/// A value, or a section of them.
+pub(super) trait Setting {
+    /// Adds every key at and below `at`.
+    fn keys(at: &str, into: &mut BTreeSet<String>) {
+        into.insert(at.to_owned());
+    }
+
+    /// Checks what its type cannot express.
+    fn check(&self, _at: &str) -> Result<(), Wrong> {
+        Ok(())
+    }
+
+    /// The value as a message may show it; never a secret.
+    fn shown(&self) -> String;
+}
+
+impl<T: Setting> Setting for Option<T> {
+    fn keys(at: &str, into: &mut BTreeSet<String>) {
+        T::keys(at, into);
+    }
+
+    fn check(&self, at: &str) -> Result<(), Wrong> {
+        self.as_ref().map_or(Ok(()), |value| value.check(at))
+    }
+
+    fn shown(&self) -> String {
+        self.as_ref().map_or_else(|| "none".to_owned(), Setting::shown)
+    }
+}
+
+/// Settings shown as they are written: `plain` without quotes.
+macro_rules! shown {
+    (plain $($kind:ty),*) => { $(impl Setting for $kind { fn shown(&self) -> String { self.to_string() } })* };
+    (quoted $($kind:ty),*) => { $(impl Setting for $kind { fn shown(&self) -> String { format!("\"{self}\"") } })* };
+}
+shown!(plain bool, u32, usize, f64);
+shown!(quoted SocketAddr, ByteSize, Rate, SensitiveUrl);
+
+/// URLs are texts, too, and may hold credentials by mistake.
+impl Setting for String {
+    fn shown(&self) -> String {
+        format!("\"{}\"", SensitiveUrl::hide(self))
+    }
+}
+
+impl Setting for PathBuf {
+    fn shown(&self) -> String {
+        format!("\"{}\"", self.display())
+    }
+}
+
+impl Setting for List {
+    fn shown(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+impl Setting for SecretString {
+    fn shown(&self) -> String {
+        "[not shown]".to_owned()
+    }
+}
+
+/// Longest time that any setting may say: later moments could not be computed.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
+impl Setting for Duration {
+    fn check(&self, at: &str) -> Result<(), Wrong> {
+        if *self <= LONGEST { Ok(()) } else { Err(Wrong::new(at, format!("{at}: must be at most 100 years"))) }
+    }
+
+    fn shown(&self) -> String {
+        format!("\"{}\"", humantime::format_duration(*self))
+    }
+}
+
+/// What a check says: nothing, or how the value must be.
+pub(super) type Checked = Result<(), String>;
+
+fn ensure(fine: bool, remedy: impl FnOnce() -> String) -> Checked {
+    if fine { Ok(()) } else { Err(remedy()) }
+}
+
+pub(super) fn positive(value: &Duration) -> Checked {
+    ensure(!value.is_zero(), || "must be longer than nothing, such as \"1s\"".to_owned())
+}
+
+pub(super) fn up_to(seconds: u64) -> impl Fn(&Duration) -> Checked {
+    let most = Duration::from_secs(seconds);
+    move |value| ensure(*value <= most, || format!("must be at most \"{}\"", humantime::format_duration(most)))
+}
+
+pub(super) fn positive_up_to(seconds: u64) -> impl Fn(&Duration) -> Checked {
+    move |value| positive(value).and_then(|()| up_to(seconds)(value))
+}
+
+/// From 1 to `most`.
+pub(super) fn count_up_to<N: PartialOrd + Display + From<u8>>(most: N) -> impl Fn(&N) -> Checked {
+    move |value| {
+        ensure(*value >= N::from(1), || "must be at least 1".to_owned())?;
+        ensure(*value <= most, || format!("must be at most {most}"))
+    }
+}
+
+pub(super) fn between<N: PartialOrd + Display>(least: N, most: N) -> impl Fn(&N) -> Checked {
+    move |value| ensure(*value >= least && *value <= most, || format!("must be between {least} and {most}"))
+}
+
+pub(super) fn size_between(least: ByteSize, most: ByteSize) -> impl Fn(&ByteSize) -> Checked {
+    move |value| ensure((least..=most).contains(value), || format!("must be between \"{least}\" and \"{most}\""))
+}
+
+pub(super) fn text_up_to(most: usize) -> impl Fn(&String) -> Checked {
+    move |value| ensure((1..=most).contains(&value.len()), || format!("must be a text of 1 to {most} bytes"))
+}
+
+/// Where lines are written to.
+pub(super) fn target(value: &str) -> Checked {
+    ensure(!value.trim().is_empty(), || "must not be empty; use \"stdout\" or a file path".to_owned())
+}
+
+pub(super) fn log_level(value: &str) -> Checked {
+    ensure(value.parse::<tracing_subscriber::filter::Targets>().is_ok(), || {
+        "is not a level; use error, warn, info, debug, trace, or \"info,hangup=debug\"".to_owned()
+    })
+}
+
+pub(super) fn header_name(value: &str) -> Checked {
+    ensure(value.parse::<http::HeaderName>().is_ok(), || {
+        "is not the name of a header; write one such as \"x-forwarded-for\"".to_owned()
+    })
+}
+
+pub(super) fn networks(value: &List) -> Checked {
+    let fits = |text: &String| text.parse::<ipnet::IpNet>().is_ok() || text.parse::<std::net::IpAddr>().is_ok();
+    match value.0.iter().find(|text| !fits(text)) {
+        None => Ok(()),
+        Some(text) => {
+            Err(format!("\"{text}\" is neither an address nor a network; write \"10.1.2.3\" or \"10.0.0.0/8\""))
+        }
+    }
+}
+
+pub(super) fn permissions(value: &List) -> Checked {
+    match value.0.iter().find(|word| !matches!(word.as_str(), "disconnect" | "read" | "teardown")) {
+        None => Ok(()),
+        Some(word) => Err(format!("\"{word}\": unknown permission; use disconnect, read, teardown")),
+    }
+}
+
+/// The base of a URL: scheme, host, port and path only.
+pub(super) fn base_url(value: &Option<String>) -> Checked {
+    let Some(url) = value else { return Ok(()) };
+    let parsed = url.parse::<http::Uri>().ok();
+    let scheme = parsed.as_ref().and_then(http::Uri::scheme_str);
+    let has_host = parsed.as_ref().and_then(http::Uri::host).is_some_and(|host| !host.is_empty());
+    ensure(!url.contains(['@', '?', '#']), || {
+        "must hold no credentials, query or fragment; only scheme, host, port and path".to_owned()
+    })?;
+    ensure(has_host && matches!(scheme, Some("http" | "https")), || {
+        "is not a URL with a host; write it as \"https://api.mypurecloud.com\"".to_owned()
+    })
+}
+
+pub(super) fn region(value: &Option<String>) -> Checked {
+    let known = value.as_deref().is_none_or(|region| super::region::domain(region).is_some());
+    ensure(known, || {
+        let names: Vec<_> = super::region::names().collect();
+        format!(
+            "unknown; use the AWS name of your org's region ({}), or the domain that the browser's address bar shows",
+            names.join(", ")
+        )
+    })
+}

@@ -1,0 +1,131 @@
+//! Where each setting was set: a line of the file, or a variable of the environment. Keys that no section has are refused
+//! here, with their source.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::setting::Setting as _;
+use super::{Config, ConfigError};
+
+/// The file's text and the environment's variables, with the key that each line and variable sets.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// The text of the file, without a byte order mark.
+    pub(super) file: Option<String>,
+    /// Values of the environment, by `HANGUP__SECTION__KEY`.
+    pub(super) environment: HashMap<String, String>,
+    /// In words, by key: the last one that sets it.
+    origins: HashMap<String, String>,
+}
+
+impl Sources {
+    /// Reads the file and sorts the environment.
+    pub(super) fn read(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut known = BTreeSet::new();
+        Config::keys("", &mut known);
+        let mut sources = Self::default();
+        if let Some(path) = path {
+            sources.add_file(path, &known)?;
+        }
+        sources.add_environment(environment, &known)?;
+        Ok(sources)
+    }
+
+    /// The text of a message about `key`, with where its value comes from.
+    pub(super) fn explain(&self, key: &str, text: &str) -> String {
+        match self.origins.get(key) {
+            Some(origin) => format!("{text} ({origin})"),
+            None => text.to_owned(),
+        }
+    }
+
+    fn add_file(&mut self, path: &Path, known: &BTreeSet<String>) -> Result<(), ConfigError> {
+        let name = format!("--config {}", path.display());
+        // Read here, so that the format does not depend on the file's extension and errors name the path.
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| ConfigError(format!("{name}: cannot be read ({e}); check the path and its permissions")))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
+        let table = DeTable::parse(&text).map_err(|e| {
+            let line = e.span().map_or_else(String::new, |span| format!(", line {}", line_of(&text, span.start)));
+            ConfigError(format!("{name}{line}: is not valid TOML: {}", e.message().replace('\n', ", ")))
+        })?;
+        let mut lines = Vec::new();
+        walk("", table.get_ref(), known, &mut lines);
+        for (key, at) in lines {
+            let origin = format!("{name}, line {}", line_of(&text, at));
+            if !known.contains(&key) {
+                return Err(unknown(&key, &origin));
+            }
+            self.origins.insert(key, origin);
+        }
+        self.file = Some(text);
+        Ok(())
+    }
+
+    fn add_environment(
+        &mut self,
+        environment: impl IntoIterator<Item = (String, String)>,
+        known: &BTreeSet<String>,
+    ) -> Result<(), ConfigError> {
+        let mut named: HashMap<String, String> = HashMap::new();
+        for (variable, value) in environment {
+            let Some(key) = key_of(&variable) else { continue };
+            if value.is_empty() {
+                continue;
+            }
+            if !known.contains(&key) {
+                return Err(unknown(&key, &variable));
+            }
+            let full = format!("HANGUP__{}", key.replace('.', "__").to_uppercase());
+            let other = self.environment.insert(full, value.clone());
+            if let (Some(other), Some(first)) = (other, named.insert(key.clone(), variable.clone()))
+                && other != value
+            {
+                return Err(ConfigError(format!("{first} and {variable} set {key} to different values; remove one")));
+            }
+            self.origins.insert(key, variable);
+        }
+        Ok(())
+    }
+}
+
+/// The key that a variable sets: `HANGUP__SECTION__KEY`, and `HANGUP_SECTION__KEY`, which people write as easily. What has no
+/// second `__` there is not a setting: Kubernetes sets `HANGUP_PORT` and others for a service of our name.
+fn key_of(variable: &str) -> Option<String> {
+    let name = variable.to_ascii_lowercase();
+    let key = match name.strip_prefix("hangup__") {
+        Some(key) => key,
+        None => name.strip_prefix("hangup_").filter(|key| key.contains("__"))?,
+    };
+    Some(key.replace("__", "."))
+}
+
+/// Lists the keys that a table sets, with their places; a section that is unknown counts as a key.
+fn walk(at: &str, table: &DeTable<'_>, known: &BTreeSet<String>, into: &mut Vec<(String, usize)>) {
+    for (name, value) in table {
+        let dot = if at.is_empty() { "" } else { "." };
+        let key = format!("{at}{dot}{}", name.get_ref());
+        let below = format!("{key}.");
+        match value.get_ref() {
+            DeValue::Table(table) if known.iter().any(|known| known.starts_with(&below)) => {
+                walk(&key, table, known, into);
+            }
+            _ => into.push((key, name.span().start)),
+        }
+    }
+}
+
+fn unknown(key: &str, origin: &str) -> ConfigError {
+    ConfigError(format!(
+        "{origin}: unknown key \"{key}\"; remove it or correct its name (config/default.toml lists all)"
+    ))
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
