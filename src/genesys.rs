@@ -9,6 +9,7 @@ pub mod context;
 pub mod deadline;
 pub mod error;
 pub mod exchange;
+pub mod layer;
 pub mod medium;
 pub mod pace;
 pub mod renew;
@@ -31,18 +32,19 @@ use tower::{ServiceBuilder, ServiceExt as _};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use answer::Answer;
-use attempt_timeout::AttemptTimeoutLayer;
-use authorize::AuthorizeLayer;
-use deadline::DeadlineLayer;
+use attempt_timeout::AttemptTimeout;
+use authorize::Authorize;
+use deadline::Deadline;
 use error::CallError;
 use exchange::Exchange;
-use pace::PaceLayer;
+use layer::StepLayer;
+use pace::Pace;
 pub use pace::{Gate, GateReading};
-use renew::RenewLayer;
+use renew::Renew;
 use request::Call;
 use retry::RetryPolicy;
 use token::TokenCache;
-use trace::TraceLayer;
+use trace::Trace;
 use transport::Transport;
 
 /// The whole stack, boxed once at its outer edge.
@@ -67,19 +69,20 @@ fn build_stack(config: &Config, parts: &Parts, transport: Transport) -> Stack {
     );
     let stack = ServiceBuilder::new()
         // Whatever happens below, the call ends at its absolute deadline.
-        .layer(DeadlineLayer)
+        .layer(StepLayer::new(Deadline))
         // Repeats transient failures. Outside the token and the gate, so that each attempt passes both anew.
         .layer(RetryLayer::new(policy))
         // Waits for a token, and replays once after a 401: not a retry, it costs no attempt and no budget.
-        .layer(RenewLayer::new(parts.tokens.clone(), parts.stopping.clone()))
-        // Waits for room in the rate limit. Inside retry and renew, so that replays are counted as well.
-        .layer(PaceLayer::new(Arc::clone(&parts.gate), parts.stopping.clone()))
-        // Stamps the newest token, after all waiting. Never waits itself.
-        .layer(AuthorizeLayer::new(parts.tokens.clone()))
+        .layer(StepLayer::new(Renew::new(parts.tokens.clone(), parts.stopping.clone())))
+        // Waits for room in the rate limit, then stamps the token in whose window the attempt counts. Inside retry and renew,
+        // so that replays are counted as well.
+        .layer(StepLayer::new(Pace::new(Arc::clone(&parts.gate), parts.stopping.clone())))
+        // Notes what the API made of the token. Never waits itself.
+        .layer(StepLayer::new(Authorize))
         // Bounds one attempt, its body included, and no waiting.
-        .layer(AttemptTimeoutLayer::new(config.disconnect.attempt_timeout))
+        .layer(StepLayer::new(AttemptTimeout { limit: config.disconnect.attempt_timeout }))
         // Counts and logs what is really sent.
-        .layer(TraceLayer::new(Arc::clone(&parts.metrics)))
+        .layer(StepLayer::new(Trace::new(Arc::clone(&parts.metrics))))
         .service(transport);
     BoxCloneSyncService::new(stack)
 }

@@ -72,6 +72,12 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
+/// The text without blanks, line ends and a byte order mark around it: what editors, shells and secret stores add to an id or
+/// a secret.
+pub(crate) fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
+}
+
 /// A URL that may hold credentials: shown without them.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]

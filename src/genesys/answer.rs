@@ -111,6 +111,14 @@ impl Answer {
         self.retry_after.or(self.rate_limit.map(|limit| limit.reset))
     }
 
+    /// For a 429: whether the token's window has room left, so that another limit refused this call, such as one of its
+    /// conversation. Without the headers it counts as the window's.
+    #[must_use]
+    pub fn throttles_itself_only(&self) -> bool {
+        // One in ten is left to counts that lag behind.
+        self.rate_limit.is_some_and(|limit| u64::from(limit.count) * 10 < u64::from(limit.allowed) * 9)
+    }
+
     /// The conversation that the body is.
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::answer::Answer;
 use super::token::{LoginFailure, Token};
 
@@ -57,6 +59,8 @@ pub enum CallError {
     Unauthorized {
         /// What it was asked with.
         token: Arc<Token>,
+        /// When it was asked.
+        sent_at: Instant,
         /// The 401.
         answer: Box<Answer>,
     },

@@ -124,9 +124,12 @@ impl RetryPolicy {
             return None;
         }
         let answer = outcome.as_ref().ok();
+        // The gate knows when there is room again and who goes first; here only whether waiting makes sense.
+        let gated = reason == Reason::RateLimited && !answer.is_some_and(Answer::throttles_itself_only);
         let (pause, needed) = match (reason, answer.and_then(|a| a.retry_after)) {
-            // The gate knows when there is room again and who goes first; here only whether waiting makes sense.
-            (Reason::RateLimited, _) => (Duration::ZERO, answer.and_then(Answer::throttle_pause).unwrap_or_default()),
+            (Reason::RateLimited, _) if gated => {
+                (Duration::ZERO, answer.and_then(Answer::throttle_pause).unwrap_or_default())
+            }
             (_, Some(asked)) => {
                 let pause = backoff::beyond(asked, self.attempts, &self.shared.settings);
                 (pause, pause)
@@ -139,8 +142,8 @@ impl RetryPolicy {
         if Instant::now() + needed >= call.deadline() {
             return None;
         }
-        // Withdrawn before the pause. A 429 is held back by the gate, which is stricter than any budget.
-        if reason != Reason::RateLimited && !self.shared.budget.withdraw() {
+        // Withdrawn before the pause. What the gate holds back needs no budget: the gate is stricter.
+        if !gated && !self.shared.budget.withdraw() {
             self.shared.metrics.retry_budget_exhausted();
             return None;
         }

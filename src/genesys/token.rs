@@ -1,14 +1,15 @@
 //! The bearer token: what it is, and how those who need one get it without a lock.
 //!
-//! One writer task (`writer`) logs in and publishes; readers load the current state. Tokens have generations, so
-//! that a 401 invalidates exactly the token that met it.
+//! One writer task (`writer`) logs in and publishes; readers load the current state. Tokens have generations. A 401 never
+//! takes a token away from the other calls: it asks for a newer one (`refusals`), and the old one serves until that is granted.
 
 pub(crate) mod login;
+mod refusals;
 pub(crate) mod writer;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,6 +19,8 @@ use tokio::time::Instant;
 
 use super::error::CallError;
 pub use login::LoginFailure;
+use refusals::Refusals;
+pub(crate) use refusals::{Refused, Settled};
 
 /// A bearer token that the login granted.
 pub struct Token {
@@ -31,13 +34,33 @@ pub struct Token {
     pub(crate) renew_at: Instant,
     /// From then on it is never sent: a little before the upstream's own end.
     pub expires_at: Instant,
-    /// The API has answered something else than 401 to it.
-    accepted: AtomicBool,
-    /// The API has answered 401 to it, and its renewal is under way.
-    revoked: AtomicBool,
+    /// Nothing speaks against it: the API accepted the one before, or there was none.
+    trusted: bool,
+    /// When the latest of the calls that the API accepted it for was sent, in nanoseconds after `granted_at` and at least 1.
+    /// 0: it has never been accepted.
+    accepted: AtomicU64,
+    /// Set while a call that met a 401 waits to learn whether others are accepted.
+    doubted: AtomicBool,
+    /// Tells those calls of an acceptance.
+    acceptance: Notify,
 }
 
 impl Token {
+    /// A token that has followed `previous`.
+    fn new(previous: Option<&Self>, header: HeaderValue, granted_at: Instant, renew_at: Instant, end: Instant) -> Self {
+        Self {
+            header,
+            generation: previous.map_or(1, |previous| previous.generation + 1),
+            granted_at,
+            renew_at,
+            expires_at: end,
+            trusted: previous.is_none_or(Self::is_accepted),
+            accepted: AtomicU64::new(0),
+            doubted: AtomicBool::new(false),
+            acceptance: Notify::new(),
+        }
+    }
+
     /// The value of the `Authorization` header.
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.header
@@ -48,15 +71,34 @@ impl Token {
         self.header.as_bytes().strip_prefix(b"Bearer ").unwrap_or_default()
     }
 
-    pub(crate) fn mark_accepted(&self) {
-        // Usually it is set already: do not make the cache line travel.
-        if !self.accepted.load(Ordering::Relaxed) {
-            self.accepted.store(true, Ordering::Relaxed);
+    /// The API accepted it for a call that was sent at `sent_at`.
+    pub(crate) fn note_accepted(&self, sent_at: Instant) {
+        let since_grant = sent_at.saturating_duration_since(self.granted_at).as_nanos().max(1);
+        self.accepted.fetch_max(u64::try_from(since_grant).unwrap_or(u64::MAX), Ordering::SeqCst);
+        if self.doubted.load(Ordering::SeqCst) && self.doubted.swap(false, Ordering::SeqCst) {
+            self.acceptance.notify_waiters();
         }
     }
 
-    fn usable(&self, now: Instant) -> bool {
-        now < self.expires_at && !self.revoked.load(Ordering::Relaxed)
+    /// Whether the API has ever accepted it.
+    fn is_accepted(&self) -> bool {
+        self.accepted.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether the API may be expected to accept it.
+    fn is_trusted(&self) -> bool {
+        self.trusted || self.is_accepted()
+    }
+
+    /// Whether the API has accepted it for a call that was sent later than `at`.
+    fn is_accepted_since(&self, at: Instant) -> bool {
+        let accepted = self.accepted.load(Ordering::SeqCst);
+        accepted > 0 && self.granted_at + Duration::from_nanos(accepted) > at
+    }
+
+    /// Whether it may still be sent.
+    pub(crate) fn usable(&self, now: Instant) -> bool {
+        now < self.expires_at
     }
 }
 
@@ -94,16 +136,15 @@ struct Shared {
     published: ArcSwap<Published>,
     /// Wakes those who wait for a change of what is published.
     changed: watch::Sender<u64>,
-    /// Wakes the writer: a token was revoked, or somebody asked for a renewal.
+    /// Wakes the writer: a token met a 401, or the operator asked for a renewal.
     renew: Notify,
     renewal_forced: AtomicBool,
-    /// Last renewal of a token that the API had never accepted.
-    unaccepted_renewal: Mutex<Option<Instant>>,
-    unaccepted_interval: Duration,
+    refusals: Refusals,
 }
 
 impl TokenCache {
-    pub(crate) fn new(unaccepted_interval: Duration) -> Self {
+    /// An empty cache. 401s ask for a renewal once in `renewal_interval` at most.
+    pub(crate) fn new(renewal_interval: Duration) -> Self {
         let first = Published { token: None, login: LoginState::UnderWay };
         Self {
             shared: Arc::new(Shared {
@@ -111,8 +152,7 @@ impl TokenCache {
                 changed: watch::Sender::new(0),
                 renew: Notify::new(),
                 renewal_forced: AtomicBool::new(false),
-                unaccepted_renewal: Mutex::new(None),
-                unaccepted_interval,
+                refusals: Refusals::new(renewal_interval),
             }),
         }
     }
@@ -151,38 +191,6 @@ impl TokenCache {
         }
     }
 
-    /// Reports a 401 that met `token`. After `Ok` a newer token is there or on its way.
-    ///
-    /// # Errors
-    /// The time until another renewal is allowed: tokens that the API has never accepted are renewed seldom, so that an
-    /// API that answers 401 for ever causes no storm of logins.
-    pub(crate) fn unauthorized(&self, token: &Token) -> Result<(), Duration> {
-        let published = self.shared.published.load();
-        let newer = published.token.as_ref().is_some_and(|current| current.generation > token.generation);
-        if newer || token.revoked.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        if !token.accepted.load(Ordering::Relaxed) {
-            let mut last = self.shared.unaccepted_renewal.lock().unwrap_or_else(PoisonError::into_inner);
-            // Somebody else may have come first while we waited for the lock.
-            if token.revoked.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            let now = Instant::now();
-            if let Some(allowed) = last.map(|at| at + self.shared.unaccepted_interval)
-                && allowed > now
-            {
-                return Err(allowed - now);
-            }
-            *last = Some(now);
-            token.revoked.store(true, Ordering::Relaxed);
-        } else if token.revoked.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.shared.renew.notify_one();
-        Ok(())
-    }
-
     /// Why there is no usable token, in words; `None` when there is one.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
@@ -201,9 +209,8 @@ impl TokenCache {
         self.shared.renew.notify_one();
     }
 
-    /// Generation of the newest token; changes are awaited on the receiver.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
+    /// Generation of the newest token; 0 before the first one.
+    fn generation(&self) -> u64 {
         self.shared.published.load().token.as_ref().map_or(0, |t| t.generation)
     }
 
@@ -225,13 +232,12 @@ impl TokenCache {
         self.shared.changed.send_modify(|version| *version += 1);
     }
 
-    /// Returns once the newest token met a 401, or somebody forced a renewal. A wake-up left over from a token that has
-    /// been replaced meanwhile is not one.
+    /// Returns once a 401 asks for a newer token than there is, or the operator forced a renewal. A wake-up left over from a
+    /// token that has been replaced meanwhile is not one.
     async fn renewal_wanted(&self) {
         loop {
-            let revoked =
-                self.shared.published.load().token.as_ref().is_some_and(|t| t.revoked.load(Ordering::Relaxed));
-            if revoked || self.shared.renewal_forced.swap(false, Ordering::Relaxed) {
+            let refused = self.shared.refusals.ask_for_newer_than(self.generation());
+            if refused || self.shared.renewal_forced.swap(false, Ordering::Relaxed) {
                 return;
             }
             self.shared.renew.notified().await;

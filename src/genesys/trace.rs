@@ -1,27 +1,23 @@
 //! Trace: counts, times and logs each attempt that is sent.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
-use super::answer::Answer;
 use super::error::CallError;
+use super::layer::{Next, Outcome, Step};
 use super::request::Call;
 use crate::metrics::Metrics;
 use crate::telemetry::traces::Span;
 
 /// Sees every attempt, just before and after the transport.
-#[derive(Debug, Clone)]
-pub struct TraceLayer {
+#[derive(Debug)]
+pub struct Trace {
     metrics: Arc<Metrics>,
 }
 
-impl TraceLayer {
+impl Trace {
     /// Counts into these metrics.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
@@ -29,34 +25,8 @@ impl TraceLayer {
     }
 }
 
-impl<S> Layer<S> for TraceLayer {
-    type Service = Trace<S>;
-    fn layer(&self, inner: S) -> Trace<S> {
-        Trace { inner, metrics: Arc::clone(&self.metrics) }
-    }
-}
-
-/// See [`TraceLayer`].
-#[derive(Debug, Clone)]
-pub struct Trace<S> {
-    inner: S,
-    metrics: Arc<Metrics>,
-}
-
-impl<S> Service<Call> for Trace<S>
-where
-    S: Service<Call, Response = Answer, Error = CallError>,
-    S::Future: Send + 'static,
-{
-    type Response = Answer;
-    type Error = CallError;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut call: Call) -> Self::Future {
+impl Step for Trace {
+    async fn run(&self, mut call: Call, mut next: impl Next) -> Outcome {
         if call.operation.disconnects() {
             call.context.count_attempt();
         }
@@ -64,39 +34,36 @@ where
         let span = span(&call);
         call.traceparent = span.traceparent().or_else(|| context.trace.traceparent.clone());
         let metrics = Arc::clone(&self.metrics);
-        let inner = self.inner.call(call);
-        Box::pin(async move {
-            let mut record = Record { metrics, operation, started: Instant::now(), result: "cut_off", span };
-            let outcome = inner.await;
-            record.result = match &outcome {
-                Ok(answer) => status_class(answer.status.as_u16()),
-                Err(CallError::Connect(_)) => "connect",
-                Err(CallError::ConnectionLost(_)) => "connection_lost",
-                Err(_) => "broken_answer",
-            };
-            if let Ok(answer) = &outcome
-                && record.span.is_exported()
-            {
-                record.span.set("http.response.status_code", Some(i64::from(answer.status.as_u16())));
-                record.span.set("hangup.correlation_id", answer.correlation_id.as_deref().map(str::to_owned));
-            }
-            match &outcome {
-                Ok(answer) => tracing::debug!(
-                    event = "upstream_attempt",
-                    request_id = &*context.request_id,
-                    operation = operation.name(),
-                    upstream_status = answer.status.as_u16(),
-                    correlation_id = answer.correlation_id.as_deref(),
-                    duration_ms = record.started.elapsed().as_millis() as u64,
-                    "upstream answered"
-                ),
-                Err(cause) => tracing::debug!(
-                    event = "upstream_attempt", request_id = &*context.request_id, operation = operation.name(),
-                    cause = %cause, duration_ms = record.started.elapsed().as_millis() as u64, "upstream gave no answer"
-                ),
-            }
-            outcome
-        })
+        let mut record = Record { metrics, operation, started: Instant::now(), result: "cut_off", span };
+        let outcome = next.call(call).await;
+        record.result = match &outcome {
+            Ok(answer) => status_class(answer.status.as_u16()),
+            Err(CallError::Connect(_)) => "connect",
+            Err(CallError::ConnectionLost(_)) => "connection_lost",
+            Err(_) => "broken_answer",
+        };
+        if let Ok(answer) = &outcome
+            && record.span.is_exported()
+        {
+            record.span.set("http.response.status_code", Some(i64::from(answer.status.as_u16())));
+            record.span.set("hangup.correlation_id", answer.correlation_id.as_deref().map(str::to_owned));
+        }
+        match &outcome {
+            Ok(answer) => tracing::debug!(
+                event = "upstream_attempt",
+                request_id = &*context.request_id,
+                operation = operation.name(),
+                upstream_status = answer.status.as_u16(),
+                correlation_id = answer.correlation_id.as_deref(),
+                duration_ms = record.started.elapsed().as_millis() as u64,
+                "upstream answered"
+            ),
+            Err(cause) => tracing::debug!(
+                event = "upstream_attempt", request_id = &*context.request_id, operation = operation.name(),
+                cause = %cause, duration_ms = record.started.elapsed().as_millis() as u64, "upstream gave no answer"
+            ),
+        }
+        outcome
     }
 }
 

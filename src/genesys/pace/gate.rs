@@ -1,9 +1,10 @@
 //! The gate: who goes through when, who waits, and who is told at once that it makes no sense.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,7 @@ use crate::config;
 use crate::genesys::answer::Answer;
 use crate::genesys::error::CallError;
 use crate::genesys::request::Call;
-use crate::genesys::token::TokenCache;
+use crate::genesys::token::{Token, TokenCache};
 
 /// Gives each attempt at the gate a number of its own.
 static TURN: AtomicU64 = AtomicU64::new(0);
@@ -54,10 +55,6 @@ impl Gate {
         Self { settings, tokens, capacity, state: Mutex::new(State::new()), rescheduled: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Waits for the turn of one attempt.
     ///
     /// # Errors
@@ -74,11 +71,16 @@ impl Gate {
             if now >= deadline {
                 return Err(CallError::Timeout);
             }
-            let mut state = self.lock();
+            let Some(token) = self.tokens.current() else { return Err(CallError::TokenExpired) };
+            let mut state = self.state.lock();
             // Not left to the driver, which may not have run yet since the token came.
-            state.take_generation(self.tokens.generation());
-            if state.line.is_empty() && state.admits(now, &self.settings) {
-                return Ok(self.pass(&mut state, now));
+            state.take_token(&token);
+            if state.line.is_empty()
+                && state.admits(now, &self.settings)
+                && let Some(turn) = state.turn(now)
+            {
+                state.count_out(now, &self.settings);
+                return Ok(Pass::new(self, turn));
             }
             let place = (call.rank, context.order, TURN.fetch_add(1, Ordering::Relaxed));
             if let Some(turn) = state.turn_of(state.line.ahead_of(place), now, &self.settings)
@@ -112,8 +114,10 @@ impl Gate {
         let mut published: watch::Receiver<u64> = self.tokens.subscribe();
         loop {
             let wake = {
-                let mut state = self.lock();
-                state.take_generation(self.tokens.generation());
+                let mut state = self.state.lock();
+                if let Some(token) = self.tokens.current() {
+                    state.take_token(&token);
+                }
                 self.release(&mut state);
                 state.next_moment(Instant::now(), &self.settings)
             };
@@ -136,7 +140,7 @@ impl Gate {
     #[must_use]
     pub fn reading(&self) -> GateReading {
         let now = Instant::now();
-        let state = self.lock();
+        let state = self.state.lock();
         let window = state.window.filter(|w| w.resets_at > now);
         GateReading {
             allowed: state.window.map(|w| w.allowed),
@@ -158,23 +162,18 @@ impl Gate {
     /// For one whose deadline came while it waited: closed by the rate limit, or held up by calls without an answer.
     fn turned_away(&self) -> CallError {
         let now = Instant::now();
-        match self.lock().opens_at(&self.settings) {
+        match self.state.lock().opens_at(&self.settings) {
             Some(at) => CallError::RateLimited { retry_after: at.saturating_duration_since(now) },
             None => CallError::Timeout,
         }
-    }
-
-    fn pass(self: &Arc<Self>, state: &mut State, now: Instant) -> Pass {
-        state.count_out(now, &self.settings);
-        Pass::new(self, state.turn(now))
     }
 
     /// Lets through whoever may go now, and tells those whose turn cannot come in time.
     fn release(&self, state: &mut State) {
         let now = Instant::now();
         while !state.line.is_empty() && state.admits(now, &self.settings) {
-            let Some(waiter) = state.line.next() else { break };
-            if waiter.turn.send(Ok(state.turn(now))).is_ok() {
+            let (Some(turn), Some(waiter)) = (state.turn(now), state.line.next()) else { break };
+            if waiter.turn.send(Ok(turn)).is_ok() {
                 state.count_out(now, &self.settings);
             }
         }
@@ -205,16 +204,16 @@ impl Gate {
 
     fn settle(&self, pass: &Pass, how: &Settled<'_>) {
         let now = Instant::now();
-        let mut state = self.lock();
-        if pass.turn.generation != state.generation {
+        let mut state = self.state.lock();
+        if !state.counts(&pass.turn.token) {
             return; // Counted in the window of a token that is gone.
         }
         state.under_way = state.under_way.saturating_sub(1);
         match how {
             Settled::Unused => {}
-            Settled::Lost => state.take_loss(pass.turn, now),
+            Settled::Lost => state.take_loss(&pass.turn, now),
             Settled::Answered(answer) => {
-                if state.take_answer(answer, pass.turn, now, &self.settings) {
+                if state.take_answer(answer, &pass.turn, now, &self.settings) {
                     self.dismiss(&mut state);
                 }
             }
@@ -248,6 +247,11 @@ impl Pass {
         Self { gate: Arc::clone(gate), turn, returned: false }
     }
 
+    /// The token to send it with, unless it ran out while the call waited.
+    pub(super) fn token(&self) -> Option<Arc<Token>> {
+        Some(&self.turn.token).filter(|token| token.usable(Instant::now())).cloned()
+    }
+
     pub(super) fn answered(mut self, answer: &Answer) {
         self.returned = true;
         self.gate.settle(&self, &Settled::Answered(answer));
@@ -277,7 +281,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let left = self.gate.lock().line.leave(self.place).is_some();
+        let left = self.gate.state.lock().line.leave(self.place).is_some();
         // The turn came in the same moment in which the waiter went away: hand it on.
         if !left && let Ok(Ok(turn)) = self.given.try_recv() {
             Pass::new(self.gate, turn).unused();

@@ -8,14 +8,15 @@ use tokio::time::Instant;
 
 use crate::genesys::error::CallError;
 use crate::genesys::request::Rank;
+use crate::genesys::token::Token;
 
 /// A place in line. Lower goes first: missions before lookups, then by the order of acceptance.
 pub(super) type Place = (Rank, u64, u64);
 
-/// The right to go: under which token, after how many closings, and when it was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The right to go: with which token, after how many closings, and when it was given.
+#[derive(Debug, Clone)]
 pub(super) struct Turn {
-    pub(super) generation: u64,
+    pub(super) token: Arc<Token>,
     pub(super) epoch: u64,
     pub(super) given_at: Instant,
 }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use rand::RngExt as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -9,6 +10,7 @@ use super::line::{Line, Turn};
 use super::window::Window;
 use crate::config;
 use crate::genesys::answer::Answer;
+use crate::genesys::token::Token;
 
 /// Share of the reopening margin that is added at random.
 const JITTER: f64 = 0.25;
@@ -27,7 +29,8 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) generation: u64,
+    /// The newest token: the window is its own, and each turn carries it.
+    pub(super) token: Option<Arc<Token>>,
     /// Counts the closings: answers to calls sent before one cannot open what came after it.
     pub(super) epoch: u64,
     pub(super) phase: Phase,
@@ -46,7 +49,7 @@ impl State {
     /// A gate that knows nothing yet.
     pub(super) fn new() -> Self {
         Self {
-            generation: 0,
+            token: None,
             epoch: 0,
             phase: Phase::Starting,
             window: None,
@@ -59,9 +62,9 @@ impl State {
     }
 
     /// A new token has a window of its own.
-    pub(super) fn take_generation(&mut self, generation: u64) {
-        if generation != self.generation {
-            self.generation = generation;
+    pub(super) fn take_token(&mut self, token: &Arc<Token>) {
+        if self.token.as_ref().is_none_or(|own| own.generation < token.generation) {
+            self.token = Some(Arc::clone(token));
             self.epoch += 1;
             self.phase = Phase::Starting;
             self.window = None;
@@ -69,6 +72,11 @@ impl State {
             self.throttled = 0;
             self.window_length = None;
         }
+    }
+
+    /// Whether calls with this token count in the window.
+    pub(super) fn counts(&self, token: &Token) -> bool {
+        self.token.as_ref().is_some_and(|own| own.generation == token.generation)
     }
 
     /// Whether one more may go now. Reopens the gate when its time has come.
@@ -98,8 +106,9 @@ impl State {
         }
     }
 
-    pub(super) fn turn(&self, now: Instant) -> Turn {
-        Turn { generation: self.generation, epoch: self.epoch, given_at: now }
+    /// A turn that begins now; `None` before the first token.
+    pub(super) fn turn(&self, now: Instant) -> Option<Turn> {
+        Some(Turn { token: Arc::clone(self.token.as_ref()?), epoch: self.epoch, given_at: now })
     }
 
     /// One goes out.
@@ -112,12 +121,12 @@ impl State {
     }
 
     /// Learns from an answer. `true` when the gate has just closed.
-    pub(super) fn take_answer(&mut self, answer: &Answer, turn: Turn, now: Instant, settings: &config::Pace) -> bool {
+    pub(super) fn take_answer(&mut self, answer: &Answer, turn: &Turn, now: Instant, settings: &config::Pace) -> bool {
         let current = turn.epoch == self.epoch;
         if current {
             self.take_rate_limit(answer, turn, now);
         }
-        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS && !answer.throttles_itself_only() {
             let asked = answer.throttle_pause().unwrap_or_default();
             let reset = answer.rate_limit.filter(|l| l.count >= l.allowed).map_or(Duration::ZERO, |l| l.reset);
             // A renewed 429 after a pause makes the next one longer; more of the same burst do not.
@@ -145,7 +154,7 @@ impl State {
         }
     }
 
-    fn take_rate_limit(&mut self, answer: &Answer, turn: Turn, now: Instant) {
+    fn take_rate_limit(&mut self, answer: &Answer, turn: &Turn, now: Instant) {
         self.window_length = self.window_length.max(answer.rate_limit.map(|limit| limit.reset));
         match (&mut self.window, answer.rate_limit) {
             (Some(window), Some(limit)) => window.update(limit, turn.given_at, now),
@@ -156,7 +165,7 @@ impl State {
     }
 
     /// A call ended without an answer: it may have been counted.
-    pub(super) fn take_loss(&mut self, turn: Turn, now: Instant) {
+    pub(super) fn take_loss(&mut self, turn: &Turn, now: Instant) {
         if turn.epoch == self.epoch
             && let Some(window) = &mut self.window
         {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tower::ServiceExt as _;
 
 use crate::config;
+use crate::config::value::trimmed;
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::error::{CallError, Cause};
 use crate::genesys::exchange::{BodyLimit, Exchange, Wanted};
@@ -25,8 +26,8 @@ const LONGEST_LIFE: f64 = 366.0 * 24.0 * 3600.0;
 pub enum LoginFailure {
     /// The login refused the credentials.
     #[error(
-        "the login refused the client id and secret ({0}); check genesys.client_secret and genesys.region: \
-         a wrong region looks the same as a wrong secret"
+        "the login refused the client id and secret ({0}); check genesys.client_id, genesys.client_secret and genesys.region \
+         (a wrong region looks the same as a wrong secret), and the IP allow-list of the OAuth client"
     )]
     Rejected(String),
     /// The login asks us to slow down.
@@ -36,7 +37,10 @@ pub enum LoginFailure {
     #[error("the login is unavailable ({0})")]
     Unavailable(String),
     /// The login answered with something that is no usable token.
-    #[error("the login gave no usable token ({0}); check genesys.login_url")]
+    #[error(
+        "the login gave no usable token ({0}); check genesys.login_url, what stands between us and Genesys Cloud, and the \
+         IP allow-list of the OAuth client"
+    )]
     Invalid(String),
     /// The secret file could not be read.
     #[error("the secret file cannot be read ({0}); check genesys.client_secret_file")]
@@ -93,12 +97,12 @@ impl Login {
         }
         let secret = match (&settings.client_secret_file, &settings.client_secret) {
             (Some(path), _) => SecretSource::File(path.clone()),
-            (None, Some(value)) => SecretSource::Value(value.clone()),
+            (None, Some(value)) => SecretSource::Value(trimmed(value.expose_secret()).into()),
             (None, None) => SecretSource::Value(SecretString::default()),
         };
         Self {
             url: format!("{}/oauth/token", login_url.trim_end_matches('/')),
-            client_id: settings.client_id.clone().unwrap_or_default(),
+            client_id: trimmed(settings.client_id.as_deref().unwrap_or_default()).to_owned(),
             secret,
             body: form.finish().into(),
             exchange,
@@ -110,8 +114,8 @@ impl Login {
         match &self.secret {
             SecretSource::Value(secret) => Ok(secret.clone()),
             SecretSource::File(path) => match tokio::fs::read_to_string(path).await {
-                Ok(text) if text.trim().is_empty() => Err(LoginFailure::Secret("it is empty".to_owned())),
-                Ok(text) => Ok(text.trim().into()),
+                Ok(text) if trimmed(&text).is_empty() => Err(LoginFailure::Secret("it is empty".to_owned())),
+                Ok(text) => Ok(trimmed(&text).into()),
                 Err(e) => Err(LoginFailure::Secret(e.kind().to_string())),
             },
         }
@@ -151,7 +155,8 @@ fn unavailable(error: &CallError) -> LoginFailure {
     LoginFailure::Unavailable(Cause::of(error).to_string())
 }
 
-/// Says what a login that did not answer 200 means.
+/// Says what a login that did not answer 200 means. Only the login itself can accuse the secret: by an OAuth error word, or
+/// by a plain 401. A page of HTML, or any other refusal, was written by something in between.
 fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginFailure {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -160,7 +165,8 @@ fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginF
         description: String,
         error_description: String,
     }
-    let body: Refusal = serde_json::from_slice(&cleaned(&answer.body.bytes)).unwrap_or_default();
+    let text = cleaned(&answer.body.bytes);
+    let body: Refusal = serde_json::from_slice(&text).unwrap_or_default();
     let said = format!("{} {}", body.description, body.error_description).to_ascii_lowercase();
     if status == StatusCode::TOO_MANY_REQUESTS || said.contains("rate limit") {
         return LoginFailure::Throttled(answer.retry_after);
@@ -168,17 +174,25 @@ fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginF
     if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
         return LoginFailure::Unavailable(format!("status {}", status.as_u16()));
     }
-    if status.is_redirection() {
-        return LoginFailure::Invalid(format!("status {}: a redirect, which is not followed", status.as_u16()));
+    // An OAuth error code is one word (RFC 6749, 5.2). Anything else could echo what was sent.
+    let word = !body.error.is_empty()
+        && body.error.len() <= 40
+        && body.error.bytes().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'.'))
+        && body.error != secret.expose_secret();
+    let is_page = text.trim_ascii_start().starts_with(b"<");
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED if word => {
+            LoginFailure::Rejected(format!("status {}: {}", status.as_u16(), body.error))
+        }
+        StatusCode::UNAUTHORIZED if !is_page => LoginFailure::Rejected("status 401".to_owned()),
+        status if status.is_redirection() => {
+            LoginFailure::Invalid(format!("status {}: a redirect, which is not followed", status.as_u16()))
+        }
+        status if is_page => {
+            LoginFailure::Invalid(format!("status {} with a page of HTML, so not from Genesys Cloud", status.as_u16()))
+        }
+        status => LoginFailure::Invalid(format!("status {}", status.as_u16())),
     }
-    if status.is_client_error() {
-        // An OAuth error code is one word (RFC 6749, 5.2). Anything else could echo what was sent.
-        let word = body.error.len() <= 40 && body.error.bytes().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'.'));
-        let told = word && !body.error.is_empty() && body.error != secret.expose_secret();
-        let error = if told { format!(": {}", body.error) } else { String::new() };
-        return LoginFailure::Rejected(format!("status {}{error}", status.as_u16()));
-    }
-    LoginFailure::Invalid(format!("status {}", status.as_u16()))
 }
 
 /// Reads a grant strictly: an absurd one is refused, so that it never replaces a good token.
@@ -252,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_login_is_no_bad_secret() {
+    fn only_the_logins_own_word_accuses_the_secret() {
         let answer = |status: u16, body: &str| {
             let body = crate::genesys::answer::Body::complete(Bytes::copy_from_slice(body.as_bytes()));
             Answer::from_http(http::Response::builder().status(status).body(body).unwrap())
@@ -265,7 +279,21 @@ mod tests {
         assert_eq!(judge(400, limit), LoginFailure::Throttled(None));
         assert_eq!(judge(429, ""), LoginFailure::Throttled(None));
         assert_eq!(judge(503, "").kind(), "unavailable");
-        assert_eq!(judge(302, "").kind(), "invalid_answer");
+        for (status, body) in [
+            (302, ""),
+            (400, ""),
+            (400, "<html>400 Bad Request</html>"),
+            (401, "\u{feff}<!DOCTYPE html><title>401</title>"),
+            (403, "<html>403 Forbidden</html>"),
+            (403, r#"{"error":"access_denied"}"#),
+            (404, "<html>404 Not Found</html>"),
+            (405, ""),
+            (407, "<html>Proxy Authentication Required</html>"),
+        ] {
+            assert_eq!(judge(status, body).kind(), "invalid_answer", "{status} {body}");
+        }
+        assert_eq!(judge(401, "").kind(), "rejected");
+        assert!(judge(401, "").to_string().contains("IP allow-list"));
         assert!(judge(400, r#"{"error":"invalid_client"}"#).to_string().contains("status 400: invalid_client"));
         for echo in ["invalid_client hush", "hush", "Basic aWQ6aHVzaA=="] {
             let rejected = judge(401, &serde_json::json!({"error": echo, "description": echo}).to_string());

@@ -1,4 +1,4 @@
-//! The one task that logs in: at start, at 80 % of a token's life, and when a token is revoked.
+//! The one task that logs in: at start, at 80 % of a token's life, and when a 401 asks for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,6 @@ pub(crate) struct Writer {
     login: Login,
     settings: config::Token,
     metrics: Arc<Metrics>,
-    generation: u64,
     failures: u32,
     token: Option<Arc<Token>>,
     /// The secret of the last attempt, to see whether it has been changed since.
@@ -38,7 +37,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(cache: TokenCache, login: Login, settings: config::Token, metrics: Arc<Metrics>) -> Self {
-        Self { cache, login, settings, metrics, generation: 0, failures: 0, token: None, tried: None }
+        Self { cache, login, settings, metrics, failures: 0, token: None, tried: None }
     }
 
     /// Runs until `stop`. Never gives up.
@@ -88,16 +87,13 @@ impl Writer {
     /// The token's life counts from the moment it was asked for: how long its answer took is not known to the upstream.
     fn take_over(&mut self, grant: Grant, asked: Instant) {
         let early = rand::rng().random_range(0.0..=RENEWAL_JITTER);
-        let token = Token {
-            header: grant.header,
-            generation: self.generation + 1,
-            granted_at: asked,
-            renew_at: asked + grant.life.mul_f64((self.settings.renew_at - early).clamp(0.0, 1.0)),
-            expires_at: asked + grant.life.saturating_sub(EXPIRY_MARGIN.min(grant.life.mul_f64(0.05))),
-            accepted: false.into(),
-            revoked: false.into(),
-        };
-        self.generation = token.generation;
+        let token = Token::new(
+            self.token.as_deref(),
+            grant.header,
+            asked,
+            asked + grant.life.mul_f64((self.settings.renew_at - early).clamp(0.0, 1.0)),
+            asked + grant.life.saturating_sub(EXPIRY_MARGIN.min(grant.life.mul_f64(0.05))),
+        );
         self.failures = 0;
         self.metrics.token_renewal(GRANTED);
         tracing::info!(
@@ -110,7 +106,7 @@ impl Writer {
         self.cache.publish(self.token.clone(), LoginState::Idle);
     }
 
-    /// Returns when the token's renewal is due, or at once when it was revoked.
+    /// Returns when the token's renewal is due, or at once when a 401 asks for it.
     async fn until_renewal_is_due(&self) {
         let Some(renew_at) = self.token.as_ref().map(|t| t.renew_at) else { return };
         tokio::select! {

@@ -10,6 +10,7 @@ mod judge;
 mod line;
 mod pace;
 mod reading;
+mod refusals;
 mod retry;
 mod secrets;
 mod selector;

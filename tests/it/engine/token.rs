@@ -278,3 +278,59 @@ async fn a_login_that_never_answers_holds_a_request_to_its_time_out_only() {
     assert_eq!(answer.line(), "503 upstream_unavailable");
     assert!(answer.took <= s(3) && answer.retry_after().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_something_in_between_accuses_no_secret_and_is_tried_again_soon() {
+    for status in [403, 404, 405, 407] {
+        let stand = Stand::patch()
+            .script(move |asked| match (asked.kind, asked.nth) {
+                (Kind::Login, 1..=3) => Some(Reply::Http {
+                    status,
+                    headers: vec![("content-type", "text/html".into())],
+                    body: "<html><h1>nginx</h1></html>".into(),
+                }),
+                _ => None,
+            })
+            .start();
+        sleep(ms(50)).await;
+        let answer = stand.disconnect(0).send().await;
+        assert_eq!(answer.line(), "503 upstream_unavailable", "{status}");
+        assert!(answer.json["detail"].as_str().unwrap().contains("IP allow-list"), "{}", answer.json);
+        assert_eq!(stand.metric("hangup_login_failing{reason=\"invalid_answer\"}").await, 1.0);
+        sleep(s(5)).await;
+        assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted", "{status}: with ordinary backoff");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn blanks_line_ends_and_byte_order_marks_around_id_and_secret_do_not_matter() {
+    let stand = Stand::patch()
+        .config(|c| {
+            c.genesys.client_id = Some("\u{feff}sandbox \n".to_owned());
+            c.genesys.client_secret = Some("\t sandbox-secret\r\n".into());
+        })
+        .ready()
+        .await;
+    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all("\u{feff}sandbox-secret\r\n\n".as_bytes()).unwrap();
+    let path = file.path().to_owned();
+    let stand = Stand::patch().config(|c| c.genesys.client_secret_file = Some(path)).ready().await;
+    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_whose_answer_begins_with_a_byte_order_mark_succeeds() {
+    let stand = Stand::patch()
+        .script(|asked| match asked.kind {
+            Kind::Login => Some(Reply::Http {
+                status: 200,
+                headers: vec![],
+                body: "\u{feff}{\"access_token\":\"t\",\"expires_in\":600}".into(),
+            }),
+            _ => Some(Reply::status(202, "")),
+        })
+        .ready()
+        .await;
+    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
+}
