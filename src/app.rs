@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
 use crate::audit::Audit;
+use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
-use crate::callers::{Callers, browser};
 use crate::config::value::SensitiveUrl;
 use crate::config::{Config, ConfigError};
 use crate::disconnect::Disconnector;
@@ -174,7 +174,11 @@ impl Parts {
                 tasks.clone(),
                 shutdown.stopping.clone(),
             ),
-            keeps_pages_away: browser::is_needed(callers.is_keyless(), bind),
+            instance: crate::instance::name(),
+            started: http::Started::default(),
+            recent_errors: http::RecentErrors::default(),
+            on_loopback: on_loopback(bind),
+            admin_on_loopback: config.admin.bind.is_none_or(on_loopback),
             callers,
             proxies: TrustedProxies::new(&config.server)?,
             targets: TargetSets::default(),
@@ -201,6 +205,10 @@ pub fn in_process(config: &Config, exchange: Exchange, door: Door) -> Result<(ht
     let parts = Parts::start(config, exchange)?;
     let router = http::router(&parts.http, door);
     Ok((parts.http, router))
+}
+
+fn on_loopback(addr: SocketAddr) -> bool {
+    addr.ip().to_canonical().is_loopback()
 }
 
 fn listen(key: &'static str, addr: SocketAddr) -> Result<TcpListener, StartError> {

@@ -1,21 +1,23 @@
 //! Who calls, and what they may do: keys of a file, tokens of an issuer, or nobody in particular.
 //!
-//! - Neither keys nor an issuer configured: everybody is `anonymous`, and credentials are not looked at.
+//! - Neither keys nor an issuer configured: every caller is `anonymous`, and credentials are not looked at.
 //! - Keys or an issuer configured: credentials are needed, unless `auth.anonymous` also admits callers without any.
 //!   Wrong credentials are refused in either case. A keys file without keys admits nobody.
 //! - `X-API-Key` wins over `Authorization: Bearer`; a bearer token is looked up as a key first.
-//! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` refused without a look at
-//!   their signature. Right keys, and tokens that were verified before, still pass from such an address: to find
-//!   one costs a digest and one look into a map, and a proxy's address must not lock out everybody behind it.
+//! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` told to wait. Valid keys and
+//!   tokens always pass: one caller behind a proxy's address must not lock out the others.
 
 pub mod browser;
 mod caller;
 mod credential;
 pub(crate) mod digest;
 mod jwt;
+mod key_status;
 mod keyring;
 mod keys;
 mod mint;
+mod networks;
+mod permission;
 pub mod proxies;
 mod rate;
 mod refusal;
@@ -30,8 +32,10 @@ use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
-pub use caller::{Caller, CallerKind, Guards, Permission, Permissions};
+pub use caller::{Caller, CallerKind, Guards};
+pub use key_status::{DigestStatus, KeyStatus, unlimited_keys};
 pub use mint::{NewKey, new_key};
+pub use permission::{Permission, Permissions};
 pub use refusal::Refusal;
 
 use crate::config::{self, ConfigError};
@@ -88,11 +92,8 @@ impl Callers {
     pub fn open(auth: &config::Auth) -> Result<Self, ConfigError> {
         let keys = auth.keys_file.as_deref().map(KeyRing::open).transpose()?;
         let tokens = Verifier::open(&auth.jwt)?;
-        let permissions = Permissions::from_words(&auth.anonymous_permissions.0).map_err(|word| {
-            ConfigError(format!(
-                "auth.anonymous_permissions: \"{word}\" is none; use \"disconnect\", \"read\", \"teardown\""
-            ))
-        })?;
+        let permissions = Permissions::from_words(&auth.anonymous_permissions.0)
+            .map_err(|error| ConfigError(format!("auth.anonymous_permissions: {error}")))?;
         let admits_anybody = (keys.is_none() && tokens.is_none()) || auth.anonymous;
         Ok(Self(Arc::new(Inner {
             keys,
@@ -138,7 +139,11 @@ impl Callers {
                 return Ok(Login { caller: anonymous.clone(), access_token: key });
             }
             let caller = self.by_key(Text(key.expose_secret()), peer)?;
-            if caller.name().as_ref() == name { Ok(Login { caller, access_token: key }) } else { Err(self.wrong(peer)) }
+            if caller.name() == name {
+                Ok(Login { caller, access_token: key })
+            } else {
+                Err(self.wrong(peer, Refusal::UnknownKey))
+            }
         }))
     }
 
@@ -180,8 +185,14 @@ impl Callers {
         }
     }
 
+    /// Each key as operators see it, in the order of names.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyStatus> {
+        self.0.keys.as_ref().map_or_else(Vec::new, KeyRing::status)
+    }
+
     fn by_key(&self, key: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
-        self.known_key(key).unwrap_or_else(|| Err(self.wrong(peer)))
+        self.known_key(key).unwrap_or_else(|| Err(self.wrong(peer, unknown(key))))
     }
 
     /// A bearer token is a key, or else, in three parts, a token of the issuer.
@@ -191,20 +202,17 @@ impl Callers {
         }
         let Some(tokens) = self.0.tokens.as_ref().filter(|_| bearer.0.bytes().filter(|b| *b == b'.').count() == 2)
         else {
-            return Err(self.wrong(peer));
+            return Err(self.wrong(peer, unknown(bearer)));
         };
         if let Some(caller) = tokens.recall(bearer.0) {
             return Ok(caller);
         }
-        if let Some(wait) = self.0.wrong.blocked(peer) {
-            return Err(Refusal::Throttled(wait));
-        }
-        // Boxed, for it is large, and most callers have keys.
-        let verified = Box::pin(tokens.verify(bearer.0)).await;
-        if verified.as_ref().is_err_and(|refusal| !matches!(refusal, Refusal::IssuerUnavailable(_))) {
-            self.0.wrong.failed(peer);
-        }
-        verified
+        // Verified even where the address has to wait, for this one may be valid. Boxed, because it is large and most
+        // callers have keys.
+        Box::pin(tokens.verify(bearer.0)).await.map_err(|refusal| match refusal {
+            Refusal::IssuerUnavailable(_) => refusal,
+            wrong => self.wrong(peer, wrong),
+        })
     }
 
     /// The caller of this key, or why it is refused although it is known.
@@ -214,13 +222,12 @@ impl Callers {
         Some(if expired { Err(Refusal::KeyExpired) } else { Ok(caller) })
     }
 
-    /// Counts a wrong credential, unless the address has to wait anyway.
-    fn wrong(&self, peer: IpAddr) -> Refusal {
-        if let Some(wait) = self.0.wrong.blocked(peer) {
-            return Refusal::Throttled(wait);
+    /// Counts a wrong credential: told as what it is, until there are too many from its address.
+    fn wrong(&self, peer: IpAddr, refusal: Refusal) -> Refusal {
+        match self.0.wrong.wrong(peer) {
+            Ok(()) => refusal,
+            Err(wait) => Refusal::Throttled(wait),
         }
-        self.0.wrong.failed(peer);
-        Refusal::UnknownKey
     }
 
     fn counted<T>(&self, found: Result<T, Refusal>) -> Result<T, Refusal> {
@@ -229,6 +236,11 @@ impl Callers {
         }
         found
     }
+}
+
+/// Why a key that is not in the file is refused.
+fn unknown(key: Text<'_>) -> Refusal {
+    if mint::is_mistyped(key.0) { Refusal::MistypedKey } else { Refusal::UnknownKey }
 }
 
 #[cfg(test)]

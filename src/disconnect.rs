@@ -29,7 +29,7 @@ use crate::callers::Guards;
 use crate::config::{self, Mode, UnknownConversation};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
-use crate::genesys::request::Medium;
+use crate::genesys::request::{Medium, Operation};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::{InFlight, Metrics};
 use crate::problem::{Code, Problem};
@@ -172,6 +172,7 @@ struct Inner {
     settings: config::Disconnect,
     metrics: Arc<Metrics>,
     permits: Arc<Semaphore>,
+    in_flight_limit: usize,
     discovery: Discovery,
     flights: Flights<Effect, Result<Settled, Problem>>,
     teardowns: Teardowns,
@@ -200,6 +201,7 @@ impl Disconnector {
                 settings: config.disconnect.clone(),
                 metrics,
                 permits: Arc::new(Semaphore::new(config.limits.max_in_flight.min(Semaphore::MAX_PERMITS))),
+                in_flight_limit: config.limits.max_in_flight,
                 discovery: Discovery::new(config.genesys.operation),
                 flights: Flights::remembering(REPEAT_MEMORY),
                 teardowns: Flights::remembering(TEARDOWN_MEMORY),
@@ -232,6 +234,19 @@ impl Disconnector {
     #[must_use]
     pub fn default_reason(&self) -> &str {
         &self.inner.settings.default_reason
+    }
+
+    /// The operation by which this org disconnects, once it is known.
+    #[must_use]
+    pub fn operation_found(&self) -> Option<Operation> {
+        self.inner.discovery.operation()
+    }
+
+    /// Requests under way, and how many there may be.
+    #[must_use]
+    pub fn in_flight(&self) -> (usize, usize) {
+        let limit = self.inner.in_flight_limit;
+        (limit.saturating_sub(self.inner.permits.available_permits()), limit)
     }
 
     /// Whether the whole service only observes.

@@ -15,8 +15,10 @@ mod mode;
 mod oauth;
 mod path;
 mod prefix;
+mod recent_errors;
 pub mod routes;
 mod selector;
+mod status;
 mod teardown;
 mod unheard;
 mod upstream_form;
@@ -51,6 +53,7 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::traces::Traces;
 
 pub use docs::OPENAPI;
+pub use recent_errors::{RecentError, RecentErrors};
 
 /// What handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -81,12 +84,35 @@ pub struct Shared {
     pub shutdown: Shutdown,
     /// Work that outlives its caller.
     pub tasks: TaskTracker,
-    /// Anybody on loopback may call, so pages in a browser there must be kept away.
-    pub keeps_pages_away: bool,
+    /// What this process is called among several.
+    pub instance: Arc<str>,
+    /// When the process started.
+    pub started: Started,
+    /// The last errors, for the status.
+    pub recent_errors: RecentErrors,
+    /// Whether the main listener is on loopback: pages in a browser there must be kept away.
+    pub on_loopback: bool,
+    /// The same for the listener of the operators' side.
+    pub admin_on_loopback: bool,
     /// Largest body, in bytes.
     pub max_body: usize,
     /// Longest time for a body.
     pub body_timeout: Duration,
+}
+
+/// A moment on the clock for durations and in words.
+#[derive(Debug)]
+pub struct Started {
+    /// For durations.
+    pub at: tokio::time::Instant,
+    /// RFC 3339, UTC.
+    pub text: String,
+}
+
+impl Default for Started {
+    fn default() -> Self {
+        Self { at: tokio::time::Instant::now(), text: crate::audit::now() }
+    }
 }
 
 impl std::ops::Deref for App {
@@ -250,8 +276,10 @@ pub fn router(app: &App, door: Door) -> Routes {
     if matches!(door, Door::Admin | Door::Both { metrics: true }) {
         router = router.route(routes::METRICS, get(health::metrics));
     }
-    if door == Door::Admin {
-        router = router.route(routes::MODE, get(mode::get).put(mode::put));
+    let on_loopback = if door == Door::Admin { app.admin_on_loopback } else { app.on_loopback };
+    // Beyond loopback without keys, whoever reaches the operators' listener is not known.
+    if door != Door::Admin || on_loopback || !app.callers.is_keyless() {
+        router = router.route(routes::MODE, get(mode::get).put(mode::put)).route(routes::STATUS, get(status::get));
     }
     let router = router
         .fallback(fallback::no_such_route)
@@ -259,7 +287,7 @@ pub fn router(app: &App, door: Door) -> Routes {
         // One layer of the router, for each of them costs every request a box and a clone.
         .layer(
             ServiceBuilder::new()
-                .layer(from_fn_with_state(app.clone(), exchange::layer))
+                .layer(from_fn_with_state((app.clone(), on_loopback), exchange::layer))
                 .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(&*panic))),
         )
         .with_state(app.clone());

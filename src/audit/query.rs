@@ -33,7 +33,12 @@ pub struct Filter {
 
 impl Filter {
     fn picks(&self, record: &Record) -> bool {
-        let caller = |wanted: &String| record.caller.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted));
+        // `key:ivr` by its whole name, or as `ivr`.
+        let caller = |wanted: &String| {
+            let found = record.caller.as_deref().unwrap_or_default();
+            let bare = found.split_once(':').map_or(found, |(_, name)| name);
+            found.eq_ignore_ascii_case(wanted) || bare.eq_ignore_ascii_case(wanted)
+        };
         let outcome = |wanted: &String| record.outcome == *wanted || record.code.as_deref() == Some(wanted);
         self.caller.as_ref().is_none_or(caller)
             && (self.conversation.is_none() || self.conversation == record.conversation_id)

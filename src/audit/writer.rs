@@ -14,6 +14,7 @@ use super::file::File;
 use super::record::Record;
 use crate::config::{self, Fsync};
 use crate::pause::Pause;
+use crate::text::escape_unprintable;
 
 /// How often the disk is forced with `fsync = "interval"`, and how often an episode of failures is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -148,7 +149,8 @@ impl Writer {
 
     /// Writes the lines at once; where that fails, one by one, so that as many as can be are kept.
     fn write(&mut self) {
-        let lines = std::mem::take(&mut self.lines);
+        let mut lines = std::mem::take(&mut self.lines);
+        escape_unprintable(&mut lines);
         let records = std::mem::take(&mut self.records);
         if records > 0 {
             match self.append(lines.as_bytes()) {

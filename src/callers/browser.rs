@@ -1,9 +1,9 @@
-//! Keeps web pages away from a service that runs without keys on loopback.
+//! Keeps web pages away from a service that listens on loopback.
 //!
 //! A page in a browser on the same machine can send requests to `127.0.0.1`, directly or through a name of its own
 //! that resolves there. Such requests give themselves away by their `Host`, `Origin` or `Sec-Fetch-Site`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
@@ -11,17 +11,38 @@ use http::{HeaderMap, Uri};
 
 use super::refusal::Refusal;
 
-/// Whether requests must be checked: nobody needs a key, and the service listens on loopback alone.
-#[must_use]
-pub fn is_needed(keyless: bool, bind: SocketAddr) -> bool {
-    keyless && bind.ip().to_canonical().is_loopback()
+/// Headers that a reverse proxy adds about the caller behind it.
+const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+
+/// Checks that a request without a key, on loopback, comes from this machine: a proxy here would hand on those of others.
+///
+/// # Errors
+/// [`Refusal::ForwardedWithoutKey`], with the header that gave it away.
+pub fn check_direct(headers: &HeaderMap) -> Result<(), Refusal> {
+    match FORWARDING.into_iter().find(|name| headers.contains_key(*name)) {
+        Some(name) => Err(Refusal::ForwardedWithoutKey(name)),
+        None => Ok(()),
+    }
 }
 
-/// Checks a request to a keyless service on loopback. Requests without an `Origin`, or with our own, pass.
+/// Checks a request to a service on loopback. Requests without an `Origin`, or with our own, pass.
 ///
 /// # Errors
 /// [`Refusal::ForeignOrigin`], with what gave the request away.
 pub fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
+    check_site(headers, uri, is_loopback)
+}
+
+/// The same for a request that a trusted proxy handed on with the name by which callers know it: `Host` is any, `Origin`
+/// must fit it.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_behind_proxy(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
+    check_site(headers, uri, |_| true)
+}
+
+fn check_site(headers: &HeaderMap, uri: &Uri, is_ours: impl Fn(&str) -> bool) -> Result<(), Refusal> {
     let foreign = |what| Err(Refusal::ForeignOrigin(what));
     let mut hosts = headers.get_all(HOST).iter().map(|host| host.to_str().ok().and_then(|host| host.parse().ok()));
     // The target's own authority, if there is one, outranks `Host` (RFC 9112, 3.2.2).
@@ -32,7 +53,7 @@ pub fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
         (None, None) => return check_fetch(headers),
     };
     let Some(host) = host else { return foreign("Host") };
-    if hosts.next().is_some() || !is_loopback(host.host()) {
+    if hosts.next().is_some() || !is_ours(host.host()) {
         return foreign("Host");
     }
     for origin in headers.get_all(ORIGIN) {
@@ -114,10 +135,23 @@ mod tests {
     }
 
     #[test]
-    fn only_keyless_loopback_needs_the_check() {
-        assert!(is_needed(true, "127.0.0.1:8080".parse().unwrap()));
-        assert!(!is_needed(false, "127.0.0.1:8080".parse().unwrap()));
-        assert!(!is_needed(true, "0.0.0.0:8080".parse().unwrap()));
+    fn behind_a_trusted_proxy_any_host_is_ours_and_the_origin_must_fit_it() {
+        let judge = |origin: &'static str| {
+            let headers = [(HOST, "hangup.example".parse().unwrap()), (ORIGIN, origin.parse().unwrap())];
+            check_behind_proxy(&headers.into_iter().collect(), &Uri::from_static("/"))
+        };
+        assert_eq!(judge("https://hangup.example"), Ok(()));
+        assert_eq!(judge("https://evil.example"), Err(Refusal::ForeignOrigin("Origin")));
+    }
+
+    #[test]
+    fn forwarding_headers_give_a_proxy_away() {
+        let header = |name: &'static str| [(http::HeaderName::from_static(name), "x".parse().unwrap())];
+        for name in FORWARDING {
+            let headers = header(name).into_iter().collect();
+            assert_eq!(check_direct(&headers), Err(Refusal::ForwardedWithoutKey(name)));
+        }
+        assert_eq!(check_direct(&header("via").into_iter().collect()), Ok(()));
     }
 
     #[test]

@@ -1,86 +1,15 @@
 //! A caller that has been recognised, and what it may do.
 
 use std::collections::BTreeSet;
-use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::networks::Networks;
+use super::permission::{Permission, Permissions};
 use super::rate::Limiter;
 use crate::config::Mode;
-
-/// One thing that a caller may be allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Disconnect a participant, one by one or by a selector with a bound.
-    Disconnect,
-    /// Read conversations and participants.
-    Read,
-    /// Tear a conversation down, and the selectors `all` and `except`.
-    Teardown,
-}
-
-impl Permission {
-    /// The word for it in keys files, claims and answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Disconnect => "disconnect",
-            Self::Read => "read",
-            Self::Teardown => "teardown",
-        }
-    }
-
-    /// The permission of that word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Disconnect, Self::Read, Self::Teardown].into_iter().find(|permission| permission.as_str() == word)
-    }
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
-}
-
-/// A set of permissions.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Permissions(u8);
-
-impl Permissions {
-    /// What a key may do whose record names no permissions: disconnect and read.
-    #[must_use]
-    pub fn of_a_key() -> Self {
-        [Permission::Disconnect, Permission::Read].into_iter().collect()
-    }
-
-    /// Whether the set has this permission.
-    #[must_use]
-    pub fn contains(self, permission: Permission) -> bool {
-        self.0 & (1 << permission as u8) != 0
-    }
-
-    /// The set of these words.
-    ///
-    /// # Errors
-    /// The first word that is no permission.
-    pub fn from_words(words: &[String]) -> Result<Self, &str> {
-        words.iter().map(|word| Permission::from_word(word).ok_or(word.as_str())).collect()
-    }
-}
-
-impl FromIterator<Permission> for Permissions {
-    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
-        Self(permissions.into_iter().fold(0, |set, permission| set | 1 << permission as u8))
-    }
-}
-
-impl fmt::Debug for Permissions {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [Permission::Disconnect, Permission::Read, Permission::Teardown];
-        out.debug_set().entries(all.into_iter().filter(|permission| self.contains(*permission))).finish()
-    }
-}
+use crate::config::value::Rate;
 
 /// Whom a guarded key may touch: participants of these purposes, in these queues. A missing set guards nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -116,73 +45,117 @@ pub enum CallerKind {
     Token,
 }
 
+/// What a caller without credentials is called.
+pub(super) const ANONYMOUS: &str = "anonymous";
+const KEY_PREFIX: &str = "key:";
+const TOKEN_PREFIX: &str = "jwt:";
+
 /// Who calls. Cheap to clone; stays valid for its request when the keys are reloaded meanwhile.
 #[derive(Debug, Clone)]
-pub struct Caller(Arc<Profile>);
+pub struct Caller(Arc<Recognised>);
 
 #[derive(Debug)]
 pub(super) struct Profile {
     pub(super) kind: CallerKind,
-    pub(super) name: Arc<str>,
+    /// The key's name, or the token's subject.
+    pub(super) name: String,
     pub(super) permissions: Permissions,
     pub(super) mode: Option<Mode>,
     pub(super) guards: Option<Arc<Guards>>,
+    pub(super) addresses: Option<Networks>,
     pub(super) expires: Option<SystemTime>,
     pub(super) limiter: Option<Arc<Limiter>>,
 }
 
+#[derive(Debug)]
+struct Recognised {
+    identity: Arc<str>,
+    profile: Profile,
+}
+
 impl Caller {
     pub(super) fn new(profile: Profile) -> Self {
-        Self(Arc::new(profile))
+        let identity = match profile.kind {
+            CallerKind::Anonymous => profile.name.as_str().into(),
+            CallerKind::Key => format!("{KEY_PREFIX}{}", profile.name).into(),
+            CallerKind::Token => format!("{TOKEN_PREFIX}{}", profile.name).into(),
+        };
+        Self(Arc::new(Recognised { identity, profile }))
     }
 
     /// A caller without credentials.
     pub(super) fn anonymous(permissions: Permissions) -> Self {
-        let kind = CallerKind::Anonymous;
-        let name = Arc::from("anonymous");
-        Self::new(Profile { kind, name, permissions, mode: None, guards: None, expires: None, limiter: None })
+        Self::new(Profile {
+            kind: CallerKind::Anonymous,
+            name: ANONYMOUS.to_owned(),
+            permissions,
+            mode: None,
+            guards: None,
+            addresses: None,
+            expires: None,
+            limiter: None,
+        })
     }
 
-    /// By what it was recognised. With the name, this tells callers apart.
+    /// By what it was recognised.
     #[must_use]
     pub fn kind(&self) -> CallerKind {
-        self.0.kind
+        self.0.profile.kind
     }
 
-    /// The key's name, the token's subject, or `anonymous`; for logs and the audit.
+    /// `key:ivr`, `jwt:alice` or `anonymous`: different for different callers, for logs, records, and all that is kept
+    /// per caller.
     #[must_use]
-    pub fn name(&self) -> &Arc<str> {
-        &self.0.name
+    pub fn identity(&self) -> &Arc<str> {
+        &self.0.identity
+    }
+
+    /// The key's name or the token's subject alone.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.profile.name
     }
 
     /// All that it may do.
     #[must_use]
     pub fn permissions(&self) -> Permissions {
-        self.0.permissions
+        self.0.profile.permissions
     }
 
     /// Whether it may do this.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        self.0.permissions.contains(permission)
+        self.permissions().contains(permission)
     }
 
     /// The key's own mode, if its record has one.
     #[must_use]
     pub fn mode(&self) -> Option<Mode> {
-        self.0.mode
+        self.0.profile.mode
     }
 
-    /// Whom it may touch; `None` is anybody.
+    /// Whom it may touch; `None` is everyone.
     #[must_use]
     pub fn guards(&self) -> Option<&Arc<Guards>> {
-        self.0.guards.as_ref()
+        self.0.profile.guards.as_ref()
+    }
+
+    /// Whether its key may be used from this address.
+    #[must_use]
+    pub fn may_call_from(&self, addr: IpAddr) -> bool {
+        self.0.profile.addresses.as_ref().is_none_or(|networks| networks.contain(addr))
     }
 
     /// When its key or token expires.
     #[must_use]
     pub fn expires(&self) -> Option<SystemTime> {
-        self.0.expires
+        self.0.profile.expires
+    }
+
+    /// The key's rate, if its record has one.
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        self.limiter().map(|limiter| limiter.rate())
     }
 
     /// Charges one request to the key's rate.
@@ -190,11 +163,11 @@ impl Caller {
     /// # Errors
     /// The rate is used up; the time until the next request will be let through.
     pub fn charge(&self) -> Result<(), Duration> {
-        self.0.limiter.as_ref().map_or(Ok(()), |limiter| limiter.charge())
+        self.limiter().map_or(Ok(()), |limiter| limiter.charge())
     }
 
     pub(super) fn limiter(&self) -> Option<&Arc<Limiter>> {
-        self.0.limiter.as_ref()
+        self.0.profile.limiter.as_ref()
     }
 }
 
@@ -217,14 +190,5 @@ mod tests {
         assert!(!both.permits(Some("agent"), Some("q3")));
         assert!(!both.permits(Some("agent"), None));
         assert!(Guards::default().permits(None, None));
-    }
-
-    #[test]
-    fn permissions_are_read_from_words_and_unknown_words_are_named() {
-        let words = ["read".to_owned(), "teardown".to_owned()];
-        let permissions = Permissions::from_words(&words).unwrap();
-        assert!(permissions.contains(Permission::Read) && permissions.contains(Permission::Teardown));
-        assert!(!permissions.contains(Permission::Disconnect));
-        assert_eq!(Permissions::from_words(&["write".to_owned()]), Err("write"));
     }
 }

@@ -14,9 +14,13 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, AlgorithmFamily, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
-use super::caller::{Caller, CallerKind, Permission, Permissions, Profile};
+use super::caller::{Caller, CallerKind, Profile};
+use super::digest::Digest;
+use super::permission::{Permission, Permissions};
 use super::refusal::Refusal;
+use crate::config::value::SensitiveUrl;
 use crate::config::{self, ConfigError};
+use crate::text::is_unprintable;
 use issuer::Issuer;
 use seen::Seen;
 
@@ -45,7 +49,7 @@ impl Verifier {
             };
         };
         let validation = validation(jwt, issuer)?;
-        let fetch = fetch::over_http(issuer, jwt.jwks_url.as_deref())?;
+        let fetch = fetch::over_http(issuer, jwt.jwks_url.as_ref().map(SensitiveUrl::expose))?;
         Ok(Some(Self::new(Issuer::new(fetch), validation, &jwt.permissions_claim)))
     }
 
@@ -81,6 +85,14 @@ impl Verifier {
         for key in keys {
             match decode::<Map<String, Value>>(token, &key, &validation) {
                 Ok(data) => {
+                    let typ = data.claims.get("typ");
+                    if !is_access_token(header.typ.as_deref(), typ.and_then(Value::as_str)) {
+                        return Err(Refusal::TokenNotForUs("typ"));
+                    }
+                    // A list would be accepted if any of its issuers is ours (RFC 7519, 4.1.1 has one).
+                    if !data.claims.get("iss").is_some_and(Value::is_string) {
+                        return Err(Refusal::TokenNotForUs("iss"));
+                    }
                     let caller = self.caller(&data.claims)?;
                     self.seen.put(token, generation, caller.clone());
                     return Ok(caller);
@@ -99,20 +111,39 @@ impl Verifier {
         let name = ["sub", "azp", "client_id"]
             .into_iter()
             .filter_map(|claim| claims.get(claim)?.as_str())
-            .map(|name| name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect::<String>())
             .find(|name| !name.is_empty())
+            .map(name)
             .ok_or(Refusal::TokenClaim("sub"))?;
         let expires = claims.get("exp").and_then(Value::as_u64);
         Ok(Caller::new(Profile {
             kind: CallerKind::Token,
-            name: name.into(),
+            name,
             permissions: permissions(claim(claims, &self.permissions_claim)),
             mode: None,
             guards: None,
+            addresses: None,
             expires: expires.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
             limiter: None,
         }))
     }
+}
+
+/// A subject as a name. One that has to be cut or cleaned ends in a digest of the whole, so that no two are the same.
+fn name(subject: &str) -> String {
+    let clean: String = subject.chars().filter(|c| !is_unprintable(*c)).take(MAX_NAME).collect();
+    if clean == subject {
+        return clean;
+    }
+    let digest = Digest::of(subject.as_bytes()).to_string();
+    format!("{clean}#{}", digest.get(..16).unwrap_or_default())
+}
+
+/// The header's `typ` (RFC 8725, 3.11; RFC 9068, 2.1) and the claim of that name that Keycloak uses: a token for another
+/// purpose, such as a logout or an id token, is not an access token although its signature is right.
+fn is_access_token(header: Option<&str>, claim: Option<&str>) -> bool {
+    let header = header.map(|typ| typ.to_ascii_lowercase());
+    let header = header.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+    matches!(header, None | Some("jwt" | "at+jwt")) && claim.is_none_or(|typ| typ.eq_ignore_ascii_case("bearer"))
 }
 
 /// What a token is held against.

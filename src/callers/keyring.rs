@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use tracing::info;
+
 use super::caller::Caller;
 use super::digest::Digest;
+use super::key_status::KeyStatus;
 use super::keys::KeySet;
 use crate::config::ConfigError;
 use crate::followed::{Content, Followed, Source, read};
@@ -26,7 +29,11 @@ impl Source for KeysFile {
         let explain = |problem: String| format!("{KEY} {}: {problem}", self.0.display());
         let text = std::str::from_utf8(content.first().map(Vec::as_slice).unwrap_or_default())
             .map_err(|error| explain(format!("is not UTF-8 text ({error}); check that it is the right file")))?;
-        KeySet::parse(text, previous.unwrap_or(&KeySet::default())).map_err(explain)
+        let keys = KeySet::parse(text, previous.unwrap_or(&KeySet::default())).map_err(explain)?;
+        if let Some(changes) = previous.and_then(|previous| keys.changes_since(previous)) {
+            info!(event = "keys_changed", %changes, "caller keys changed");
+        }
+        Ok(keys)
     }
 }
 
@@ -43,8 +50,17 @@ impl KeyRing {
         Followed::open(KeysFile(path.to_owned())).map(Self)
     }
 
+    /// The caller of this key, whose use is noted.
     pub(super) fn find(&self, key: &str) -> Option<Caller> {
-        self.0.get().get(Digest::of(key.as_bytes())).cloned()
+        let keys = self.0.get();
+        let found = keys.get(Digest::of(key.as_bytes()))?;
+        found.used();
+        Some(found.caller.clone())
+    }
+
+    /// What is known of each key, in the order of names.
+    pub(super) fn status(&self) -> Vec<KeyStatus> {
+        self.0.get().by_name().into_values().filter_map(|keys| KeyStatus::of(&keys)).collect()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,23 +1,36 @@
 //! The keys file: its form, its checks, and the set that is made of it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::caller::{Caller, CallerKind, Guards, Permissions, Profile};
+use super::caller::{ANONYMOUS, Caller, CallerKind, Guards, Profile};
 use super::digest::Digest;
+use super::networks::Networks;
+use super::permission::Permissions;
 use super::rate::Limiter;
 use crate::config::Mode;
-use crate::config::value::Rate;
+use crate::config::value::{List, Rate};
 
-/// Everybody who has a key, found by its digest.
+/// Every caller that has a key, found by the key's digest.
 #[derive(Debug, Default)]
 pub(super) struct KeySet {
-    by_digest: HashMap<Digest, Caller>,
+    by_digest: HashMap<Digest, Key>,
+}
+
+/// One digest of a key. A key has several while it is rotated.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) caller: Caller,
+    /// The record as it is written, to tell a changed one.
+    written: Arc<Record>,
+    /// In ms since the epoch; 0 is never. Survives reloads.
+    last_used: Arc<AtomicU64>,
 }
 
 #[derive(Deserialize)]
@@ -27,69 +40,116 @@ struct Records {
     key: Vec<Record>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
     name: String,
-    sha256: String,
+    sha256: List,
     permissions: Option<Vec<String>>,
     expires: Option<toml::Value>,
     rate: Option<Rate>,
     mode: Option<Mode>,
     purposes: Option<Vec<String>>,
     queue_ids: Option<Vec<String>>,
+    addresses: Option<Vec<String>>,
+}
+
+impl Key {
+    /// Notes that the key was used now.
+    pub(super) fn used(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.last_used.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When it was last used since this process started.
+    pub(super) fn last_used(&self) -> Option<SystemTime> {
+        match self.last_used.load(Ordering::Relaxed) {
+            0 => None,
+            ms => SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)),
+        }
+    }
 }
 
 impl KeySet {
-    /// Reads the text of a keys file. Rates go on where they are in `previous`.
+    /// Reads the text of a keys file. Rates and last uses go on where they are in `previous`.
     ///
     /// # Errors
     /// What is wrong, where, and what to do.
     pub(super) fn parse(text: &str, previous: &Self) -> Result<Self, String> {
         let file: Records = toml::from_str(text).map_err(|error| explain(&error, text))?;
-        let running: HashMap<&str, &Arc<Limiter>> = previous
-            .by_digest
-            .values()
-            .filter_map(|caller| Some((caller.name().as_ref(), caller.limiter()?)))
-            .collect();
+        let running: HashMap<&str, &Arc<Limiter>> =
+            previous.by_digest.values().filter_map(|key| Some((key.caller.name(), key.caller.limiter()?))).collect();
         let mut names = BTreeSet::new();
-        let mut by_digest = HashMap::with_capacity(file.key.len());
+        let mut by_digest: HashMap<Digest, Key> = HashMap::with_capacity(file.key.len());
         for record in file.key {
             let name = record.name.clone();
             if !names.insert(name.clone()) {
                 return Err(format!("two keys are named \"{name}\"; rename or remove one"));
             }
-            let (digest, caller) = record.into_caller(&running).map_err(|error| format!("key \"{name}\": {error}"))?;
-            if let Some(other) = by_digest.insert(digest, caller) {
-                return Err(format!(
-                    "keys \"{}\" and \"{name}\" have the same sha256; give each its own key",
-                    other.name()
-                ));
+            let written = Arc::new(record.clone());
+            let (digests, caller) = record.into_caller(&running).map_err(|error| format!("key \"{name}\": {error}"))?;
+            for digest in digests {
+                let last_used = previous.by_digest.get(&digest).map(|key| Arc::clone(&key.last_used));
+                let key = Key {
+                    caller: caller.clone(),
+                    written: Arc::clone(&written),
+                    last_used: last_used.unwrap_or_default(),
+                };
+                if let Some(other) = by_digest.insert(digest, key) {
+                    return Err(format!(
+                        "keys \"{}\" and \"{name}\" have the same sha256; give each its own key",
+                        other.caller.name()
+                    ));
+                }
             }
         }
         Ok(Self { by_digest })
     }
 
-    pub(super) fn get(&self, digest: Digest) -> Option<&Caller> {
+    pub(super) fn get(&self, digest: Digest) -> Option<&Key> {
         self.by_digest.get(&digest)
     }
 
+    /// How many keys there are, by name.
     pub(super) fn len(&self) -> usize {
-        self.by_digest.len()
+        self.by_name().len()
+    }
+
+    /// Each key with its digests, in the order of names.
+    pub(super) fn by_name(&self) -> BTreeMap<&str, Vec<(Digest, &Key)>> {
+        let mut by_name: BTreeMap<&str, Vec<(Digest, &Key)>> = BTreeMap::new();
+        for (digest, key) in &self.by_digest {
+            by_name.entry(key.caller.name()).or_default().push((*digest, key));
+        }
+        by_name
+    }
+
+    /// What is different from `previous`, in words without secrets; `None` if nothing is.
+    pub(super) fn changes_since(&self, previous: &Self) -> Option<String> {
+        let (now, before) = (self.by_name(), previous.by_name());
+        let record = |keys: &[(Digest, &Key)]| keys.first().map(|(_, key)| Arc::clone(&key.written));
+        let added = now.keys().filter(|name| !before.contains_key(*name)).copied().collect::<Vec<_>>();
+        let removed = before.keys().filter(|name| !now.contains_key(*name)).copied().collect::<Vec<_>>();
+        let differs = |(name, keys): &(&&str, &Vec<_>)| {
+            before.get(**name).is_some_and(|previous| record(previous) != record(keys))
+        };
+        let changed = now.iter().filter(differs).map(|(name, _)| *name).collect::<Vec<_>>();
+        let parts: Vec<String> = [("added", added), ("removed", removed), ("changed", changed)]
+            .into_iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what}: {}", names.join(", ")))
+            .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
 
 impl Record {
-    fn into_caller(self, running: &HashMap<&str, &Arc<Limiter>>) -> Result<(Digest, Caller), String> {
+    fn into_caller(self, running: &HashMap<&str, &Arc<Limiter>>) -> Result<(BTreeSet<Digest>, Caller), String> {
         check_name(&self.name)?;
-        // The value is not repeated: somebody may have put the key itself here.
-        let digest = Digest::from_hex(&self.sha256)
-            .ok_or("sha256 is not 64 hexadecimal digits; `hangup key new` prints the right line")?;
+        let digests = digests(&self.sha256.0)?;
         let permissions = match &self.permissions {
             None => Permissions::of_a_key(),
-            Some(words) => Permissions::from_words(words).map_err(|word| {
-                format!("permissions: \"{word}\" is none; use \"disconnect\", \"read\", \"teardown\"")
-            })?,
+            Some(words) => Permissions::from_words(words).map_err(|error| format!("permissions: {error}"))?,
         };
         let limiter = self.rate.map(|rate| match running.get(self.name.as_str()) {
             Some(limiter) if limiter.rate() == rate => Arc::clone(limiter),
@@ -98,15 +158,28 @@ impl Record {
         let guards = Guards { purposes: purposes(self.purposes)?, queue_ids: queue_ids(self.queue_ids)? };
         let profile = Profile {
             kind: CallerKind::Key,
-            name: self.name.into(),
+            name: self.name,
             permissions,
             mode: self.mode,
             guards: (guards != Guards::default()).then(|| Arc::new(guards)),
+            addresses: addresses(self.addresses)?,
             expires: self.expires.as_ref().map(expiry).transpose()?,
             limiter,
         };
-        Ok((digest, Caller::new(profile)))
+        Ok((digests, Caller::new(profile)))
     }
+}
+
+/// The digests of one key. The values are not repeated in errors: one of them may be the key itself, by mistake.
+fn digests(texts: &[String]) -> Result<BTreeSet<Digest>, String> {
+    if texts.is_empty() {
+        return Err("sha256 is empty; `hangup key new` prints the right line".to_owned());
+    }
+    let read = |text: &String| {
+        Digest::from_hex(text.trim())
+            .ok_or_else(|| "sha256 is not 64 hexadecimal digits; `hangup key new` prints the right line".to_owned())
+    };
+    texts.iter().map(read).collect()
 }
 
 /// Checks that a key can have this name: it goes into logs, metrics and `name:key`.
@@ -118,7 +191,7 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
         return Err("a key's name has 1 to 64 letters, digits, or - _ . @ + /".to_owned());
     }
-    if name == "anonymous" {
+    if name == ANONYMOUS {
         return Err("\"anonymous\" is the name of callers without a key; choose another".to_owned());
     }
     Ok(())
@@ -132,6 +205,14 @@ fn queue_ids(words: Option<Vec<String>>) -> Result<Option<BTreeSet<String>>, Str
     guard("queue_ids", words, |word| Some(uuid::Uuid::try_parse(word.trim()).ok()?.hyphenated().to_string()))
 }
 
+fn addresses(texts: Option<Vec<String>>) -> Result<Option<Networks>, String> {
+    let Some(texts) = texts else { return Ok(None) };
+    if texts.is_empty() {
+        return Err("addresses is empty; name at least one network, or remove the line".to_owned());
+    }
+    Networks::read(&texts).map(Some).map_err(|error| format!("addresses: {error}"))
+}
+
 /// An empty guard is an error: it could be meant as "nobody" or as "anybody".
 fn guard(
     member: &str,
@@ -142,7 +223,7 @@ fn guard(
     if words.is_empty() {
         return Err(format!("{member} is empty; name at least one, or remove the line"));
     }
-    let read = |word: &String| read(word).ok_or_else(|| format!("{member}: \"{word}\" is none"));
+    let read = |word: &String| read(word).ok_or_else(|| format!("{member}: \"{word}\" cannot be used"));
     words.iter().map(read).collect::<Result<_, _>>().map(Some)
 }
 
@@ -161,7 +242,7 @@ fn expiry(value: &toml::Value) -> Result<SystemTime, String> {
             let since = u64::try_from(moment.unix_timestamp()).ok()?;
             SystemTime::UNIX_EPOCH.checked_add(Duration::new(since, moment.nanosecond()))
         })
-        .ok_or_else(|| "expires is no date; write \"2027-12-31\" or \"2027-12-31T18:00:00Z\"".to_owned())
+        .ok_or_else(|| "expires is not a date; write \"2027-12-31\" or \"2027-12-31T18:00:00Z\"".to_owned())
 }
 
 fn explain(error: &toml::de::Error, text: &str) -> String {

@@ -1,4 +1,4 @@
-//! The caller's address behind reverse proxies.
+//! The caller's address behind reverse proxies: for records, for slowing down wrong keys, and for the `addresses` of keys.
 
 use std::net::IpAddr;
 

@@ -14,6 +14,8 @@ pub enum Refusal {
     Malformed(&'static str),
     /// No key of ours (nor, where an issuer is configured, a token).
     UnknownKey,
+    /// It looks like a key of ours, and its checksum is wrong.
+    MistypedKey,
     /// A key whose `expires` has passed.
     KeyExpired,
     /// Too many wrong credentials from this address.
@@ -24,14 +26,16 @@ pub enum Refusal {
     TokenExpired,
     /// A token that is not valid yet.
     TokenNotYetValid,
-    /// A token that was made for somebody else (audience) or by somebody else (issuer).
+    /// A token made for another service (`aud`), by another issuer (`iss`), or for another purpose (`typ`).
     TokenNotForUs(&'static str),
     /// A token that lacks the named claim, or has it in another form.
     TokenClaim(&'static str),
     /// The issuer's keys cannot be had now; try again after this.
     IssuerUnavailable(Duration),
-    /// A request that a browser made for a page of somebody else; what gave it away.
+    /// A request that looks like one of a web page of another site; the header that gave it away.
     ForeignOrigin(&'static str),
+    /// A request without a key that a proxy handed on to a service on loopback; the header that gave it away.
+    ForwardedWithoutKey(&'static str),
 }
 
 impl Refusal {
@@ -42,6 +46,7 @@ impl Refusal {
             Self::Missing => "missing",
             Self::Malformed(_) => "malformed",
             Self::UnknownKey => "unknown_key",
+            Self::MistypedKey => "mistyped_key",
             Self::KeyExpired => "key_expired",
             Self::Throttled(_) => "throttled",
             Self::TokenSignature => "token_signature",
@@ -51,6 +56,7 @@ impl Refusal {
             Self::TokenClaim(_) => "token_claim",
             Self::IssuerUnavailable(_) => "issuer_unavailable",
             Self::ForeignOrigin(_) => "foreign_origin",
+            Self::ForwardedWithoutKey(_) => "forwarded_without_key",
         }
     }
 
@@ -60,7 +66,7 @@ impl Refusal {
         match self {
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::IssuerUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::ForeignOrigin(_) => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin(_) | Self::ForwardedWithoutKey(_) => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
         }
     }
@@ -71,7 +77,7 @@ impl Refusal {
         match self {
             Self::Throttled(_) => "caller_rate_limited",
             Self::IssuerUnavailable(_) => "upstream_unavailable",
-            Self::ForeignOrigin(_) => "forbidden_origin",
+            Self::ForeignOrigin(_) | Self::ForwardedWithoutKey(_) => "forbidden_origin",
             _ => "unauthenticated",
         }
     }
@@ -101,10 +107,11 @@ impl fmt::Display for Refusal {
     /// What is wrong and what to do next, for the caller.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => out.write_str("Send your key as X-API-Key, or as Authorization: Bearer. Whoever runs this service makes one with `hangup key new`."),
+            Self::Missing => out.write_str("Send your key as X-API-Key, or as Authorization: Bearer. The operator of this service makes one with `hangup key new`."),
             Self::Malformed(what) => write!(out, "{what} Send the key alone, as X-API-Key, or as Authorization: Bearer."),
-            Self::UnknownKey => out.write_str("This key is not known here: it was mistyped, revoked, or belongs to another instance. Ask whoever runs this service for a current one."),
-            Self::KeyExpired => out.write_str("This key has expired. Ask whoever runs this service for a new one."),
+            Self::UnknownKey => out.write_str("This key is not known here: it was mistyped, revoked, or belongs to another instance. Ask the operator of this service for a current one."),
+            Self::MistypedKey => out.write_str("This key was mistyped or cut off: its checksum is wrong. Copy all of it again."),
+            Self::KeyExpired => out.write_str("This key has expired. Ask the operator of this service for a new one."),
             Self::Throttled(wait) => write!(out, "Too many wrong credentials came from your address. Correct them, then try again in {} s.", wait.as_secs() + 1),
             Self::TokenSignature => out.write_str("The token is not signed by a key of the issuer configured here, or not with an algorithm allowed here. Log in there and send the new token."),
             Self::TokenExpired => out.write_str("The token has expired. Log in with the issuer and send the new token."),
@@ -112,7 +119,8 @@ impl fmt::Display for Refusal {
             Self::TokenNotForUs(claim) => write!(out, "The token was not issued for this service (claim {claim}). Request one with the audience and from the issuer configured here."),
             Self::TokenClaim(claim) => write!(out, "The token has no usable claim {claim}. Have the issuer add it."),
             Self::IssuerUnavailable(_) => out.write_str("The keys of the token issuer cannot be had at the moment, so the token cannot be checked. Try again shortly; callers with keys are not affected."),
-            Self::ForeignOrigin(what) => write!(out, "This service runs without keys for this machine alone, and the request looks like one that a web page of another site made ({what}). Call it by its own address, or configure auth.keys_file and send a key."),
+            Self::ForeignOrigin(what) => write!(out, "This service listens on loopback, and the request looks like one that a web page of another site made ({what}). Call the service by its own loopback address."),
+            Self::ForwardedWithoutKey(header) => write!(out, "This service serves this machine alone while it has no keys, and the request came through a proxy ({header}). Configure auth.keys_file and send a key, or add the proxy to server.trusted_proxies if it authenticates its callers."),
         }
     }
 }

@@ -34,7 +34,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 async fn ask(callers: &Callers, pairs: &[(&'static str, &str)]) -> Result<String, Refusal> {
     let caller = callers.authenticate(&headers(pairs), PEER.parse().unwrap()).await?;
-    Ok(caller.name().to_string())
+    Ok(caller.name().to_owned())
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn the_oauth_door_wants_name_and_key_of_the_same_caller() {
         callers.log_in(&headers(&[("authorization", &value)]), PEER.parse().unwrap())
     };
     let login = log_in("one:k1").unwrap();
-    assert_eq!(login.caller.name().as_ref(), "one");
+    assert_eq!(login.caller.name(), "one");
     assert_eq!(login.access_token.expose_secret(), "k1");
     assert!(!format!("{login:?}").contains("k1"));
     for (pair, kind) in

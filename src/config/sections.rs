@@ -141,7 +141,7 @@ section! {
     Jwt {
         issuer: Option<String>,
         audience: Option<String>,
-        jwks_url: Option<String>,
+        jwks_url: Option<SensitiveUrl>,
         algorithms: List,
         permissions_claim: String,
     }

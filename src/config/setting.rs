@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use secrecy::SecretString;
 
-use super::value::{List, Rate, SensitiveUrl};
+use super::value::{List, PERMISSIONS, Rate, SensitiveUrl};
 
 /// A value that cannot be used: which key, and what to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,9 +170,9 @@ pub(super) fn networks(value: &List) -> Checked {
 }
 
 pub(super) fn permissions(value: &List) -> Checked {
-    match value.0.iter().find(|word| !matches!(word.as_str(), "disconnect" | "read" | "teardown")) {
+    match value.0.iter().find(|word| !PERMISSIONS.contains(&word.as_str())) {
         None => Ok(()),
-        Some(word) => Err(format!("\"{word}\": unknown permission; use disconnect, read, teardown")),
+        Some(word) => Err(format!("\"{word}\": unknown permission; use {}", PERMISSIONS.join(", "))),
     }
 }
 

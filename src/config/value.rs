@@ -78,6 +78,9 @@ pub(crate) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
 
+/// What callers may be allowed to do, as it is written in keys files and in `auth.anonymous_permissions`.
+pub const PERMISSIONS: [&str; 8] = ["disconnect", "read", "search", "bulk", "teardown", "jobs", "audit", "operate"];
+
 /// A URL that may hold credentials: shown without them.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -97,6 +100,12 @@ impl SensitiveUrl {
             Some((scheme, _)) => format!("{scheme}://[not shown]@{host}").into(),
             None => host.into(),
         }
+    }
+}
+
+impl From<&str> for SensitiveUrl {
+    fn from(url: &str) -> Self {
+        Self(url.to_owned())
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::OperationChoice;
 use crate::genesys::error::CallError;
+use crate::genesys::request::Operation;
 
 /// A way to disconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,14 @@ impl Discovery {
             (OperationChoice::Patch, _) | (OperationChoice::Auto, PATCH) => Some(Way::Patch),
             (OperationChoice::Auto, _) => None,
         }
+    }
+
+    /// The operation that this org accepts, once it is known.
+    pub(super) fn operation(&self) -> Option<Operation> {
+        self.known().map(|way| match way {
+            Way::Post => Operation::ParticipantDisconnect,
+            Way::Patch => Operation::ParticipantState,
+        })
     }
 
     /// The way to go; waits while another mission is finding out.

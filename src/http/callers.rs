@@ -1,4 +1,5 @@
-//! Authenticates a request: who calls, and may it do this.
+//! Who calls, and may it do this? In this order, so that a refusal costs its caller as much as an answer:
+//! recognise the caller (wrong credentials are slowed down there), charge its rate, then its permission.
 
 use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
@@ -11,28 +12,21 @@ use crate::config::Mode;
 use crate::disconnect::Origin;
 use crate::problem::{Code, Problem};
 
-/// Somebody who may do what was asked.
+/// A caller that may do what was asked.
 #[derive(Debug)]
 pub(super) struct Authenticated {
     pub(super) caller: Caller,
     pub(super) origin: Origin,
 }
 
-/// Recognises the caller, checks its permission, and charges its rate.
+/// Recognises the caller, charges its rate, and checks its permission.
 pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permission) -> Result<Authenticated, Refused> {
     let exchange = exchange(parts);
-    keep_pages_away(app, parts)?;
-    let caller = app.callers.authenticate(&parts.headers, exchange.addr).await?;
-    exchange.note(|note| note.caller = Some(caller.name().clone()));
-    // An issuer can have any number of subjects; a label must not.
-    app.metrics.caller_request(if caller.kind() == CallerKind::Token { "token" } else { caller.name() });
+    let caller = recognise(app, parts, &exchange).await?;
+    charge(&caller)?;
     demand(&caller, permission)?;
-    if let Err(pause) = caller.charge() {
-        let detail = "this key's rate is used up; repeat after Retry-After, or ask for a higher rate";
-        return Err(Problem::new(Code::CallerRateLimited, detail).retry_after(pause).into());
-    }
     let origin = Origin {
-        caller: caller.name().clone(),
+        caller: caller.identity().clone(),
         request_id: exchange.request_id.clone(),
         trace: exchange.trace.clone(),
         guards: caller.guards().cloned(),
@@ -43,23 +37,65 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
     Ok(Authenticated { caller, origin })
 }
 
+/// The same for the operators' side. On loopback, a service without keys is operated by whoever may use the machine.
+pub(super) async fn authenticate_operator(app: &App, parts: &Parts) -> Result<Caller, Refused> {
+    let exchange = exchange(parts);
+    let caller = recognise(app, parts, &exchange).await?;
+    charge(&caller)?;
+    if !(app.callers.is_keyless() && exchange.on_loopback) {
+        demand(&caller, Permission::Operate)?;
+    }
+    Ok(caller)
+}
+
+async fn recognise(app: &App, parts: &Parts, exchange: &Exchange) -> Result<Caller, Refused> {
+    if !exchange.behind_proxy {
+        keep_pages_away(parts, exchange)?;
+    }
+    let caller = app.callers.authenticate(&parts.headers, exchange.addr).await?;
+    exchange.note(|note| note.caller = Some(caller.identity().clone()));
+    // An issuer can have any number of subjects; a label must not.
+    app.metrics.caller_request(if caller.kind() == CallerKind::Token { "jwt" } else { caller.identity() });
+    match (exchange.behind_proxy, caller.kind()) {
+        (true, CallerKind::Anonymous) => keep_pages_away(parts, exchange)?,
+        (true, _) if exchange.on_loopback => browser::check_behind_proxy(&parts.headers, &parts.uri)?,
+        (false, CallerKind::Anonymous) if exchange.on_loopback => browser::check_direct(&parts.headers)?,
+        _ => {}
+    }
+    if !caller.may_call_from(exchange.addr) {
+        let detail = format!(
+            "the key may not be used from your address ({}); ask the operator of this service to add it to the key's \
+             addresses",
+            exchange.addr
+        );
+        return Err(Problem::new(Code::ForbiddenCaller, detail).into());
+    }
+    Ok(caller)
+}
+
+fn charge(caller: &Caller) -> Result<(), Problem> {
+    caller.charge().map_err(|pause| {
+        let detail = "this key's rate is used up; repeat after Retry-After, or ask for a higher rate";
+        Problem::new(Code::CallerRateLimited, detail).retry_after(pause)
+    })
+}
+
 /// The caller must have this permission.
 pub(super) fn demand(caller: &Caller, permission: Permission) -> Result<(), Problem> {
     if caller.may(permission) {
         return Ok(());
     }
     let detail = format!(
-        "the caller \"{}\" lacks the permission \"{}\"; whoever runs this service can give it (permissions of the key, or \
-         auth.anonymous_permissions)",
-        caller.name(),
-        permission.as_str()
+        "the caller \"{}\" lacks the permission \"{permission}\"; the operator of this service can give it (permissions of \
+         the key, or auth.anonymous_permissions)",
+        caller.identity(),
     );
     Err(Problem::new(Code::ForbiddenCaller, detail))
 }
 
-/// Without keys on loopback, pages in a browser on the same machine must not reach us.
-pub(super) fn keep_pages_away(app: &App, parts: &Parts) -> Result<(), Refused> {
-    if app.keeps_pages_away {
+/// On loopback, pages in a browser on the same machine must not reach us.
+pub(super) fn keep_pages_away(parts: &Parts, exchange: &Exchange) -> Result<(), Refused> {
+    if exchange.on_loopback {
         browser::check(&parts.headers, &parts.uri)?;
     }
     Ok(())
@@ -88,7 +124,7 @@ impl From<Refusal> for Refused {
         let code = match &refusal {
             Refusal::Throttled(_) => Code::CallerRateLimited,
             Refusal::IssuerUnavailable(_) => Code::UpstreamUnavailable,
-            Refusal::ForeignOrigin(_) => Code::ForbiddenOrigin,
+            Refusal::ForeignOrigin(_) | Refusal::ForwardedWithoutKey(_) => Code::ForbiddenOrigin,
             _ => Code::Unauthenticated,
         };
         let mut problem = Problem::new(code, refusal.to_string());

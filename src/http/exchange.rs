@@ -40,6 +40,10 @@ pub(super) struct Exchange {
     pub(super) trace: Parent,
     /// The caller's address, behind the proxies that are trusted.
     pub(super) addr: IpAddr,
+    /// Whether the listener is on loopback.
+    pub(super) on_loopback: bool,
+    /// Whether a trusted proxy handed the request on.
+    pub(super) behind_proxy: bool,
     /// What the request leaves in the audit.
     pub(super) trail: Trail,
     note: Arc<Mutex<Note>>,
@@ -68,6 +72,8 @@ impl Exchange {
             correlation_id: None,
             trace: Parent::default(),
             addr: IpAddr::from([127, 0, 0, 1]),
+            on_loopback: true,
+            behind_proxy: false,
             trail: Trail::default(),
             note: Arc::default(),
         }
@@ -115,7 +121,7 @@ fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
 }
 
 /// See the module.
-pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn layer(State((app, on_loopback)): State<(App, bool)>, mut request: Request, next: Next) -> Response {
     // Taken out: nobody else needs it, and what is put in below finds its place free.
     let peer = request.extensions_mut().remove::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.addr.ip());
     let headers = request.headers();
@@ -124,6 +130,8 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
         correlation_id: taken_over(headers, &CORRELATION_ID),
         trace: Parent { traces: app.traces.clone(), traceparent: traceparent(headers) },
         addr: app.proxies.caller_addr(headers, peer),
+        on_loopback,
+        behind_proxy: app.proxies.trusts(peer),
         trail: Trail::default(),
         note: Arc::default(),
     };
@@ -147,6 +155,7 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let outgoing = response.extensions_mut().remove::<Outgoing>().map(|Outgoing(problem)| problem);
     audited::end(&line.exchange, outgoing.as_ref());
     if let Some(problem) = outgoing {
+        app.recent_errors.note(&problem, route, &line.exchange.request_id);
         if drop_in {
             upstream_form::render(&problem, &line.exchange.request_id, &mut response);
         } else {

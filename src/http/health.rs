@@ -17,11 +17,7 @@ pub(super) async fn livez() -> Response {
 
 /// There is a usable token and we are not leaving; else why not. Observe mode is said, and is no reason to be not ready.
 pub(super) async fn readyz(State(app): State<App>) -> Response {
-    let mut reasons: Vec<String> = Vec::new();
-    if app.shutdown.not_ready.is_cancelled() {
-        reasons.push("shutting down".to_owned());
-    }
-    reasons.extend(app.disconnector.client().tokens().not_ready());
+    let mut reasons = not_ready(&app);
     let ready = reasons.is_empty();
     if app.disconnector.observing() {
         reasons.push("observe mode: nothing is disconnected".to_owned());
@@ -32,6 +28,12 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// Why the service is not ready; empty when it is.
+pub(super) fn not_ready(app: &App) -> Vec<String> {
+    let leaving = app.shutdown.not_ready.is_cancelled().then(|| "shutting down".to_owned());
+    leaving.into_iter().chain(app.disconnector.client().tokens().not_ready()).collect()
 }
 
 /// Prometheus text.

@@ -1,4 +1,4 @@
-//! `/mode` on the admin port: whether the service enforces or only observes, switched without a restart.
+//! `/mode`: whether the service enforces or only observes, switched by operators without a restart.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -7,19 +7,22 @@ use serde_json::json;
 
 use super::App;
 use super::answer::json as answer;
-use super::callers::Refused;
+use super::callers::{Refused, authenticate_operator};
 use super::input;
 use crate::config::Mode;
 use crate::problem::{Code, Problem};
 
 /// Says the mode.
-pub(super) async fn get(State(app): State<App>) -> Response {
-    say(&app)
+pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    authenticate_operator(&app, &parts).await?;
+    Ok(say(&app))
 }
 
 /// Switches the mode: `{"mode":"observe"}` or `{"mode":"enforce"}`.
 pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
+    authenticate_operator(&app, &parts).await?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let members = input::members(&parts.headers, &body)?;
     let mode = match members.get("mode").and_then(|mode| mode.as_str()) {
@@ -33,7 +36,11 @@ pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Resp
     Ok(say(&app))
 }
 
+/// The word for the mode in force.
+pub(super) fn word(app: &App) -> &'static str {
+    if app.disconnector.observing() { "observe" } else { "enforce" }
+}
+
 fn say(app: &App) -> Response {
-    let mode = if app.disconnector.observing() { "observe" } else { "enforce" };
-    answer(StatusCode::OK, &json!({"ok": true, "mode": mode}))
+    answer(StatusCode::OK, &json!({"ok": true, "mode": word(app)}))
 }

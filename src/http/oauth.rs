@@ -19,7 +19,9 @@ const LIFE_S: u64 = 86_400;
 pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     let exchange = exchange(&parts);
-    keep_pages_away(&app, &parts)?;
+    if !exchange.behind_proxy {
+        keep_pages_away(&parts, &exchange)?;
+    }
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let grant =
         form_urlencoded::parse(&body).find(|(name, _)| name == "grant_type").map(|(_, value)| value.into_owned());
@@ -49,7 +51,7 @@ pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Re
             return Ok(response);
         }
     };
-    exchange.note(|note| note.caller = Some(login.caller.name().clone()));
+    exchange.note(|note| note.caller = Some(login.caller.identity().clone()));
     let left = login.caller.expires().and_then(|at| at.duration_since(std::time::SystemTime::now()).ok());
     let life = left.map_or(LIFE_S, |left| left.as_secs().clamp(1, LIFE_S));
     Ok(no_store(answer(

@@ -23,8 +23,10 @@ pub const API_MEDIUM_PARTICIPANT: &str = "/api/v2/conversations/{media}/{convers
 pub const API_CONVERSATION: &str = "/api/v2/conversations/{conversationId}";
 /// Drop-in: the read of a call.
 pub const API_CALL: &str = "/api/v2/conversations/calls/{conversationId}";
-/// Enforce or observe; admin port only.
+/// Enforce or observe; for operators.
 pub const MODE: &str = "/mode";
+/// The service at a glance; for operators.
+pub const STATUS: &str = "/status";
 /// Liveness.
 pub const LIVEZ: &str = "/livez";
 /// Readiness.
@@ -56,6 +58,7 @@ pub const ALL: &[(&str, &[&str])] = &[
     (API_CONVERSATION, &["GET"]),
     (API_CALL, &["GET"]),
     (MODE, &["GET", "PUT"]),
+    (STATUS, &["GET"]),
     (LIVEZ, &["GET"]),
     (READYZ, &["GET"]),
     (METRICS, &["GET"]),

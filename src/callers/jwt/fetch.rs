@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::Fetch;
 use crate::config::ConfigError;
+use crate::config::value::SensitiveUrl;
 
 /// Longest time for one document.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,7 +61,9 @@ fn discovered(document: &Value, issuer: &str) -> Result<Url, String> {
 
 /// Keys are only worth as much as the way they come: encrypted, or from this machine.
 fn trustworthy(url: &str) -> Result<Url, String> {
-    let parsed = Url::parse(url).map_err(|error| format!("\"{url}\" is no URL ({error}); write it with https://"))?;
+    let shown = SensitiveUrl::from(url);
+    let parsed =
+        Url::parse(url).map_err(|error| format!("\"{shown}\" is not a URL ({error}); write it with https://"))?;
     let local = match parsed.host_str() {
         Some(host) => {
             host == "localhost"
@@ -71,24 +74,26 @@ fn trustworthy(url: &str) -> Result<Url, String> {
     match parsed.scheme() {
         "https" => Ok(parsed),
         "http" if local => Ok(parsed),
-        _ => Err(format!("\"{url}\" is not https; anybody on the way could replace the keys")),
+        _ => Err(format!("\"{shown}\" is not https; the keys could be replaced on their way")),
     }
 }
 
 async fn get(client: &Client, url: Url) -> Result<Value, String> {
-    let explain = |error: reqwest::Error| format!("{url}: {}", causes(&error.without_url()));
-    let mut response = client.get(url.clone()).send().await.map_err(explain)?;
+    // A password in it is for the issuer alone.
+    let shown = SensitiveUrl::from(url.as_str());
+    let explain = |error: reqwest::Error| format!("{shown}: {}", causes(&error.without_url()));
+    let mut response = client.get(url).send().await.map_err(explain)?;
     if !response.status().is_success() {
-        return Err(format!("{url}: answered {}", response.status()));
+        return Err(format!("{shown}: answered {}", response.status()));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(explain)? {
         if body.len() + chunk.len() > MAX_BODY {
-            return Err(format!("{url}: the answer is larger than {} KiB", MAX_BODY >> 10));
+            return Err(format!("{shown}: the answer is larger than {} KiB", MAX_BODY >> 10));
         }
         body.extend_from_slice(&chunk);
     }
-    serde_json::from_slice(&body).map_err(|error| format!("{url}: the answer is not JSON ({error})"))
+    serde_json::from_slice(&body).map_err(|error| format!("{shown}: the answer is not JSON ({error})"))
 }
 
 /// An error with its causes, which reqwest leaves out.

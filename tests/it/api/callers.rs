@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use hangup::callers::new_key;
+use hangup::config::Config;
 use reqwest::Method;
 use serde_json::json;
 
@@ -23,9 +24,20 @@ fn keys(blocks: &[(&str, &str)]) -> (tempfile::NamedTempFile, Vec<String>) {
 }
 
 async fn with_keys(blocks: &[(&str, &str)]) -> (Service, Vec<String>, tempfile::NamedTempFile) {
+    with_keys_and(blocks, |_| {}).await
+}
+
+pub(crate) async fn with_keys_and(
+    blocks: &[(&str, &str)],
+    change: impl FnOnce(&mut Config),
+) -> (Service, Vec<String>, tempfile::NamedTempFile) {
     let (file, texts) = keys(blocks);
     let path = file.path().to_owned();
-    (Service::with(|c| c.auth.keys_file = Some(path)).await, texts, file)
+    let service = Service::with(|c| {
+        c.auth.keys_file = Some(path);
+        change(c);
+    });
+    (service.await, texts, file)
 }
 
 impl Service {
@@ -150,4 +162,85 @@ async fn pages_of_other_origins_are_kept_away_from_a_keyless_service() {
         assert_eq!(answer.verdict(), "403 forbidden_origin", "{header}");
     }
     assert_eq!(service.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
+async fn denials_are_charged_to_the_rate() {
+    let (service, keys, _file) = with_keys(&[("reader", "permissions = [\"read\"]\nrate = \"2/h\"")]).await;
+    let mut verdicts = Vec::new();
+    for _ in 0..4 {
+        verdicts.push(service.mission_by(&keys[0], "agent").await.verdict());
+    }
+    let (denied, charged) = ("403 forbidden_caller", "429 caller_rate_limited");
+    assert_eq!(verdicts, [denied, denied, charged, charged]);
+}
+
+#[tokio::test]
+async fn wrong_keys_of_an_address_lock_out_no_valid_one() {
+    let (service, keys, _file) = with_keys(&[("ivr", "")]).await;
+    let mut last = String::new();
+    for _ in 0..20 {
+        last = service.mission_by("hk_wrong", "agent").await.verdict();
+    }
+    assert_eq!(last, "429 caller_rate_limited");
+    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "200 accepted");
+}
+
+#[tokio::test]
+async fn a_key_is_refused_beyond_its_addresses() {
+    let (service, keys, _file) =
+        with_keys(&[("here", "addresses = [\"127.0.0.0/8\"]"), ("there", "addresses = [\"10.0.0.0/8\", \"::1\"]")])
+            .await;
+    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "200 accepted");
+    let refused = service.mission_by(&keys[1], "customer").await;
+    assert_eq!(refused.verdict(), "403 forbidden_caller");
+    assert!(refused.get("detail").as_str().unwrap().contains("127.0.0.1"), "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_typo_in_a_key_is_told() {
+    let (service, keys, _file) = with_keys(&[("ivr", "")]).await;
+    let cut = service.mission_by(&keys[0][..keys[0].len() - 1], "agent").await;
+    assert_eq!(cut.verdict(), "401 unauthenticated");
+    assert!(cut.get("detail").as_str().unwrap().contains("mistyped or cut off"), "{}", cut.text);
+}
+
+#[tokio::test]
+async fn on_loopback_pages_are_kept_away_whoever_may_call() {
+    let (service, keys, _file) = with_keys_and(&[("ivr", "")], |c| c.auth.anonymous = true).await;
+    for (header, value) in
+        [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "same-site")]
+    {
+        let path = service.mission(service.who("agent"));
+        let anonymous = service.post(&path).header(header, value).send().await;
+        assert_eq!(anonymous.verdict(), "403 forbidden_origin", "{header}");
+        let keyed = service.post(&path).header(header, value).header("x-api-key", &keys[0]).send().await;
+        assert_eq!(keyed.verdict(), "403 forbidden_origin", "{header}");
+    }
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
+async fn a_keyless_service_behind_a_local_proxy_serves_no_outsiders() {
+    let forwarded = ("x-forwarded-for", "203.0.113.9");
+    let service = Service::start().await;
+    let path = service.mission(service.who("agent"));
+    assert_eq!(service.post(&path).header(forwarded.0, forwarded.1).send().await.verdict(), "403 forbidden_origin");
+    let trusting = Service::with(|c| c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()]).await;
+    let path = trusting.mission(trusting.who("agent"));
+    assert_eq!(trusting.post(&path).header("host", "evil.example").send().await.verdict(), "403 forbidden_origin");
+    assert_eq!(trusting.post(&path).header(forwarded.0, forwarded.1).send().await.verdict(), "200 accepted");
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_may_use_the_public_name_for_callers_with_keys() {
+    let (service, keys, _file) =
+        with_keys_and(&[("ivr", "")], |c| c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()]).await;
+    let path = service.mission(service.who("agent"));
+    let by = |origin: &str| {
+        let request = service.post(&path).header("x-api-key", &keys[0]).header("host", "hangup.example");
+        request.header("origin", origin).send()
+    };
+    assert_eq!(by("https://evil.example").await.verdict(), "403 forbidden_origin");
+    assert_eq!(by("https://hangup.example").await.verdict(), "200 accepted");
 }

@@ -129,6 +129,10 @@ impl Service {
         self.request(Method::GET, path).send().await
     }
 
+    pub(crate) async fn get_with(&self, path: &str, key: &str) -> Answer {
+        self.request(Method::GET, path).header("x-api-key", key).send().await
+    }
+
     /// Posts a selector.
     pub(crate) async fn select(&self, selector: &Value) -> Answer {
         self.post(&format!("/conversations/{}/participants/disconnect", self.conference.id)).json(selector).send().await

@@ -8,5 +8,6 @@ mod harness;
 mod lookups;
 mod mission;
 mod operations;
+mod operators;
 mod selectors;
 mod settings;

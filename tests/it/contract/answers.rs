@@ -146,6 +146,7 @@ async fn probes_the_mode_and_the_contract_itself_are_answered_as_the_file_says()
     let put = async |body| service.ask(Method::PUT, routes::MODE, &[], "", &[], body).await;
     assert_eq!(put(r#"{"mode":"observe"}"#).await.word("mode"), "observe");
     assert_eq!(put("{}").await.status, 400);
+    assert_eq!(service.get(routes::STATUS, &[], &[]).await.word("mode"), "observe");
     assert_eq!(service.get(routes::READYZ, &[], &[]).await.body["reasons"].as_array().map(Vec::len), Some(1));
     assert_eq!(service.hang_somebody_up(&[]).await.word("outcome"), "would_disconnect");
 }

@@ -37,12 +37,12 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     assert_eq!(
         seen,
         [
-            "ivr mission disconnected null",
-            "ivr mission would_disconnect null",
+            "key:ivr mission disconnected null",
+            "key:ivr mission would_disconnect null",
             "null mission denied unauthenticated",
-            "ivr mission denied invalid_conversation_id",
-            "ivr mission failed participant_not_found",
-            "ivr teardown denied forbidden_caller",
+            "key:ivr mission denied invalid_conversation_id",
+            "key:ivr mission failed participant_not_found",
+            "key:ivr teardown denied forbidden_caller",
         ]
     );
     let first = &found[0];
