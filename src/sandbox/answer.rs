@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::faults::Gateway;
+use super::foreign::Gateway;
 
 /// Name of the limit on one token's requests.
 pub(crate) const LIMIT: &str = "client.credentials.token.rate.per.minute";
@@ -55,6 +55,24 @@ impl Problem {
     /// What the gateway says of a path that does not exist.
     pub(crate) fn no_such_path() -> Self {
         Self::not_found("HTTP 404 Not Found")
+    }
+
+    /// 403 for a client that has none of these permissions.
+    pub(crate) fn missing_permission(permissions: &[&str]) -> Self {
+        let (code, message) = match permissions {
+            [one] => (
+                "missing.permissions",
+                format!("Unable to perform the requested action. You are missing the following permission(s): {one}"),
+            ),
+            several => (
+                "missing.any.permissions",
+                format!(
+                    "Unable to perform the requested action. You must have at least one of the following permissions assigned: [{}]",
+                    several.join(", ")
+                ),
+            ),
+        };
+        Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
     /// In the form of the API.

@@ -3,15 +3,85 @@
 use http::Method;
 use uuid::Uuid;
 
-use super::conversation::Medium;
 use super::journal::Kind;
+use super::medium::Medium;
 
-/// A request to the stand-in, as far as its first line says.
+/// An operation of Genesys Cloud that the sandbox serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Login,
+    /// A conversation, as a whole or as one medium sees it.
+    Read,
+    /// The live conversations, all or those on one medium.
+    List,
+    /// The wrap-up of a participant.
+    ReadWrapup,
+    Patch,
+    PatchCommunication,
+    /// The unpublished POST.
+    Post,
+    /// `POST …/disconnect` or `DELETE` of a conversation, and the PATCH of all that is on one medium.
+    Teardown,
+    DeleteConversation,
+    PatchMedium,
+    /// Analytics: by query, in real time, and of one conversation.
+    DetailsQuery,
+    ActivityQuery,
+    Details,
+    /// Names.
+    Queues,
+    Users,
+    None,
+}
+
+impl Operation {
+    /// What the journal and the faults call it.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Login => Kind::Login,
+            Self::Read => Kind::Read,
+            Self::List => Kind::List,
+            Self::Patch | Self::PatchCommunication => Kind::Patch,
+            Self::Post => Kind::Post,
+            Self::Teardown | Self::DeleteConversation | Self::PatchMedium => Kind::Teardown,
+            Self::DetailsQuery | Self::ActivityQuery | Self::Details => Kind::Analytics,
+            Self::Queues | Self::Users => Kind::Names,
+            Self::ReadWrapup | Self::None => Kind::Other,
+        }
+    }
+
+    /// The permissions of which one is enough; none for what needs none.
+    pub(crate) fn permissions(self, medium: Option<Medium>) -> &'static [&'static str] {
+        match self {
+            Self::Read | Self::List | Self::ReadWrapup => &["conversation:communication:view"],
+            Self::Patch if medium == Some(Medium::Emails) => &[
+                "conversation:communication:disconnect",
+                "conversation:participant:wrapup",
+                "conversation:call:record",
+                "conversation:email:park",
+            ],
+            Self::Patch => &[
+                "conversation:communication:disconnect",
+                "conversation:participant:wrapup",
+                "conversation:call:record",
+            ],
+            Self::Teardown | Self::DeleteConversation | Self::PatchMedium => &["conversation:communication:disconnect"],
+            Self::DetailsQuery | Self::Details => &["analytics:conversationDetail:view"],
+            Self::ActivityQuery => &["analytics:queueObservation:view"],
+            Self::Queues => &["routing:queue:search"],
+            Self::Users => &["directory:user:view"],
+            Self::Login | Self::PatchCommunication | Self::Post | Self::None => &[],
+        }
+    }
+}
+
+/// A request to the sandbox, as far as its first line says.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    pub(crate) kind: Kind,
+    pub(crate) operation: Operation,
     pub(crate) conversation: Option<Uuid>,
     pub(crate) participant: Option<Uuid>,
+    pub(crate) communication: Option<Uuid>,
     /// The medium in the path.
     pub(crate) medium: Option<Medium>,
     pub(crate) flaw: Option<Flaw>,
@@ -21,69 +91,119 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     NoSuchPath,
-    /// With the method that there is.
+    /// With the methods that there are.
     WrongMethod(&'static str),
-    /// With the name of the id that is none.
+    /// With the name of the id that is not valid.
     Malformed(&'static str),
 }
 
 impl Call {
     pub(crate) fn classify(method: &Method, path: &str) -> Self {
-        let mut call = Self { kind: Kind::Other, conversation: None, participant: None, medium: None, flaw: None };
+        use Operation as O;
+        let mut call = Self {
+            operation: O::None,
+            conversation: None,
+            participant: None,
+            communication: None,
+            medium: None,
+            flaw: None,
+        };
         let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
-        match segments.as_slice() {
-            ["oauth", "token"] => call.only("POST", Kind::Login, method),
-            ["api", "v2", "conversations"] => call.only("GET", Kind::List, method),
-            ["api", "v2", "conversations", id] if Medium::from_path(id).is_none() => {
-                call.ids(id, None);
-                call.only("GET", Kind::Read, method);
+        let rest = match segments.as_slice() {
+            ["oauth", "token"] => return call.only(method, &[("POST", O::Login)]),
+            ["api", "v2", "routing", "queues", "divisionviews"] => return call.only(method, &[("GET", O::Queues)]),
+            ["api", "v2", "users"] => return call.only(method, &[("GET", O::Users)]),
+            ["api", "v2", "analytics", "conversations", rest @ ..] => return call.analytics(method, rest),
+            ["api", "v2", "conversations", rest @ ..] => rest,
+            _ => return call.no_such_path(),
+        };
+        let rest = match rest {
+            [medium, rest @ ..] if Medium::from_path(medium).is_some() => {
+                call.medium = Medium::from_path(medium);
+                rest
             }
-            ["api", "v2", "conversations", id, "disconnect"] if Medium::from_path(id).is_none() => {
-                call.ids(id, None);
-                call.only("POST", Kind::Teardown, method);
-            }
-            ["api", "v2", "conversations", medium, id] if call.on(medium) => {
-                call.ids(id, None);
-                call.only("GET", Kind::Read, method);
-            }
-            ["api", "v2", "conversations", id, "participants", participant] => {
-                call.ids(id, Some(participant));
-                call.only("PATCH", Kind::Patch, method);
-            }
-            ["api", "v2", "conversations", medium, id, "participants", participant] if call.on(medium) => {
-                call.ids(id, Some(participant));
-                call.only("PATCH", Kind::Patch, method);
-            }
-            ["api", "v2", "conversations", id, "participants", participant, "disconnect"] => {
-                call.ids(id, Some(participant));
-                call.only("POST", Kind::Post, method);
-            }
-            _ => call.flaw = Some(Flaw::NoSuchPath),
+            rest => rest,
+        };
+        call.conversations(method, rest)
+    }
+
+    fn analytics(self, method: &Method, rest: &[&str]) -> Self {
+        match rest {
+            ["details", "query"] => self.only(method, &[("POST", Operation::DetailsQuery)]),
+            ["activity", "query"] => self.only(method, &[("POST", Operation::ActivityQuery)]),
+            [id, "details"] => self.ids(id, None, None).only(method, &[("GET", Operation::Details)]),
+            _ => self.no_such_path(),
         }
-        call
     }
 
-    fn on(&mut self, segment: &str) -> bool {
-        self.medium = Medium::from_path(segment);
-        self.medium.is_some()
+    /// What comes after `/api/v2/conversations`, and after the medium.
+    fn conversations(self, method: &Method, rest: &[&str]) -> Self {
+        use Operation as O;
+        let patched = self.medium.map(|medium| medium.facts().patched);
+        match rest {
+            [] => self.only(method, &[("GET", O::List)]),
+            [id] => {
+                let call = self.ids(id, None, None);
+                match patched {
+                    None => call.only(method, &[("GET", O::Read), ("DELETE", O::DeleteConversation)]),
+                    Some(true) => call.only(method, &[("GET", O::Read), ("PATCH", O::PatchMedium)]),
+                    Some(false) => call.only(method, &[("GET", O::Read)]),
+                }
+            }
+            [id, "disconnect"] if patched.is_none() => self.ids(id, None, None).only(method, &[("POST", O::Teardown)]),
+            [id, "participants", participant] if patched != Some(false) => {
+                self.ids(id, Some(participant), None).only(method, &[("PATCH", O::Patch)])
+            }
+            [id, "participants", participant, "wrapup"] if patched != Some(false) => {
+                self.ids(id, Some(participant), None).only(method, &[("GET", O::ReadWrapup)])
+            }
+            [id, "participants", participant, "disconnect"] if patched.is_none() => {
+                self.ids(id, Some(participant), None).only(method, &[("POST", O::Post)])
+            }
+            [id, "participants", participant, "communications", one] if patched == Some(true) => {
+                self.ids(id, Some(participant), Some(one)).only(method, &[("PATCH", O::PatchCommunication)])
+            }
+            _ => self.no_such_path(),
+        }
     }
 
-    fn ids(&mut self, conversation: &str, participant: Option<&str>) {
+    fn no_such_path(mut self) -> Self {
+        self.flaw = Some(Flaw::NoSuchPath);
+        self
+    }
+
+    fn ids(mut self, conversation: &str, participant: Option<&str>, communication: Option<&str>) -> Self {
         self.conversation = uuid(conversation);
         self.participant = participant.and_then(uuid);
-        if self.conversation.is_none() {
-            self.flaw = Some(Flaw::Malformed("conversationId"));
+        self.communication = communication.and_then(uuid);
+        let malformed = if self.conversation.is_none() {
+            Some("conversationId")
         } else if participant.is_some() && self.participant.is_none() {
-            self.flaw = Some(Flaw::Malformed("participantId"));
-        }
+            Some("participantId")
+        } else if communication.is_some() && self.communication.is_none() {
+            Some("communicationId")
+        } else {
+            None
+        };
+        self.flaw = malformed.map(Flaw::Malformed);
+        self
     }
 
-    fn only(&mut self, allowed: &'static str, kind: Kind, method: &Method) {
-        if method.as_str() == allowed {
-            self.kind = kind;
-        } else {
-            self.flaw = Some(Flaw::WrongMethod(allowed));
+    fn only(mut self, method: &Method, operations: &[(&'static str, Operation)]) -> Self {
+        match operations.iter().find(|(name, _)| method.as_str() == *name) {
+            Some((_, operation)) => self.operation = *operation,
+            None => self.flaw = Some(Flaw::WrongMethod(allowed(operations))),
         }
+        self
+    }
+}
+
+fn allowed(operations: &[(&'static str, Operation)]) -> &'static str {
+    match operations {
+        [("GET", _), ("DELETE", _)] => "GET, DELETE",
+        [("GET", _), ("PATCH", _)] => "GET, PATCH",
+        [(one, _), ..] => one,
+        [] => "",
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::lock;
+use super::locks::lock;
 
 /// A request head must have come within this, counted from the answer before it: longer than clients keep a connection.
 const HEAD: Duration = Duration::from_secs(75);

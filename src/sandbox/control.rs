@@ -12,8 +12,10 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Sandbox;
 use super::answer::with_json;
+use super::gate;
+use super::spec::SpecError;
+use super::state::Sandbox;
 
 /// Why a control call is refused; the text names the member or the id.
 #[derive(Debug)]
@@ -37,10 +39,29 @@ impl Refused {
     }
 }
 
+impl From<SpecError> for Refused {
+    fn from(error: SpecError) -> Self {
+        let status = match error {
+            SpecError::IdTaken(_) => StatusCode::CONFLICT,
+            SpecError::Invalid(_) => StatusCode::BAD_REQUEST,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl Sandbox {
+    /// The whole surface, upstream and control, as a service.
+    pub fn router(&self) -> Router {
+        router().fallback(gate::pass).with_state(self.clone())
+    }
+}
+
 /// All control endpoints.
-pub(super) fn router() -> Router<Sandbox> {
+fn router() -> Router<Sandbox> {
     let routes = Router::new()
         .route("/conversations", get(conversations::list).post(conversations::create).delete(conversations::forget_all))
+        .route("/conversations/{id}/participants", post(conversations::add_participant))
+        .route("/queues", get(conversations::queues).post(conversations::add_queue))
         .route("/conversations/{id}", get(conversations::show).delete(conversations::end))
         .route("/clock", get(conversations::time).post(conversations::schedule))
         .route("/faults", get(faults::list).post(faults::add).put(faults::replace).delete(faults::clear))
@@ -68,7 +89,7 @@ fn value(body: &Bytes) -> Result<Value, Refused> {
     if body.is_empty() {
         return Ok(json!({}));
     }
-    serde_json::from_slice(body).map_err(|e| Refused::bad(format!("the body is no JSON: {e}")))
+    serde_json::from_slice(body).map_err(|e| Refused::bad(format!("the body is not valid JSON: {e}")))
 }
 
 fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {

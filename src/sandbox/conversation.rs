@@ -1,72 +1,16 @@
 //! A conversation and who is in it. Nothing here waits: what happens later is noted with its instant, and looked up.
 
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::clock::Clock;
+use super::medium::Medium;
 
-/// The media a participant can be on; the word is the array's name, and the one in the path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "each is the published word")]
-pub enum Medium {
-    #[serde(alias = "call")]
-    Calls,
-    #[serde(alias = "callback")]
-    Callbacks,
-    #[serde(alias = "chat")]
-    Chats,
-    #[serde(alias = "email")]
-    Emails,
-    #[serde(alias = "message")]
-    Messages,
-    #[serde(alias = "cobrowsesession")]
-    Cobrowsesessions,
-    #[serde(alias = "screenshare")]
-    Screenshares,
-    #[serde(alias = "video")]
-    Videos,
-    #[serde(alias = "socialExpression")]
-    SocialExpressions,
-    #[serde(alias = "internalMessage")]
-    InternalMessages,
-}
-
-impl Medium {
-    const ALL: [Self; 10] = [
-        Self::Calls,
-        Self::Callbacks,
-        Self::Chats,
-        Self::Emails,
-        Self::Messages,
-        Self::Cobrowsesessions,
-        Self::Screenshares,
-        Self::Videos,
-        Self::SocialExpressions,
-        Self::InternalMessages,
-    ];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Calls => "calls",
-            Self::Callbacks => "callbacks",
-            Self::Chats => "chats",
-            Self::Emails => "emails",
-            Self::Messages => "messages",
-            Self::Cobrowsesessions => "cobrowsesessions",
-            Self::Screenshares => "screenshares",
-            Self::Videos => "videos",
-            Self::SocialExpressions => "socialExpressions",
-            Self::InternalMessages => "internalMessages",
-        }
-    }
-
-    pub(crate) fn from_path(segment: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|m| m.name() == segment)
-    }
-}
+/// The wrap-up code that a tear-down applies where one is owed: ININ-WRAP-UP-TIMEOUT.
+pub(crate) const SYSTEM_WRAPUP: &str = "7fb334b0-0e9e-11e4-9191-0800200c9a66";
 
 /// How and when something ended.
 #[derive(Debug, Clone)]
@@ -76,7 +20,14 @@ pub(crate) struct Gone {
     /// `disconnected` or `terminated`.
     pub(crate) state: String,
     /// `client`, `system`, `transfer`, …
-    pub(crate) kind: &'static str,
+    pub(crate) kind: Cow<'static, str>,
+}
+
+impl Gone {
+    /// A disconnect at an instant, for the reason `kind`.
+    pub(crate) fn disconnected(at: Instant, clock: &Clock, kind: &'static str) -> Self {
+        Self { at, wall: clock.wall(at), state: "disconnected".to_owned(), kind: kind.into() }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -88,6 +39,27 @@ pub(crate) struct Communication {
     pub(crate) gone: Option<Gone>,
 }
 
+/// Whether a participant must be wrapped up after its disconnect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum WrapupTerms {
+    #[default]
+    None,
+    /// It owes a code after it has left, and may skip it.
+    Owed,
+    /// It is not disconnected without one, and cannot skip it.
+    Required,
+}
+
+/// How a wrap-up was settled.
+#[derive(Debug, Clone)]
+pub(crate) struct Settled {
+    pub(crate) at: Instant,
+    pub(crate) wall: OffsetDateTime,
+    /// The code; none when it was skipped.
+    pub(crate) code: Option<String>,
+    pub(crate) notes: Option<String>,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Participant {
     pub(crate) id: Uuid,
@@ -95,11 +67,17 @@ pub(crate) struct Participant {
     pub(crate) purpose: String,
     pub(crate) user_id: Option<String>,
     pub(crate) queue_id: Option<String>,
+    pub(crate) queue_name: Option<String>,
     pub(crate) address: Option<String>,
     pub(crate) started: OffsetDateTime,
     pub(crate) connected: Option<OffsetDateTime>,
-    pub(crate) wrapup_pending: bool,
+    pub(crate) wrapup: WrapupTerms,
+    pub(crate) settled: Option<Settled>,
     pub(crate) communications: Vec<Communication>,
+    /// When a callback is due.
+    pub(crate) scheduled: Option<OffsetDateTime>,
+    /// Analytics never saw it leave.
+    pub(crate) orphaned: bool,
     /// End of a participant that has no communications.
     pub(crate) left: Option<Gone>,
     /// Disconnects accepted for it.
@@ -121,6 +99,11 @@ impl Participant {
         self.ended(now).is_none()
     }
 
+    /// Whether it is a part of the system rather than a person.
+    pub(crate) fn is_system(&self) -> bool {
+        matches!(self.purpose.as_str(), "acd" | "ivr" | "workflow" | "voicemail" | "voicesurveyflow" | "botflow")
+    }
+
     /// The last of its ends, once all have come.
     pub(crate) fn ended(&self, now: Instant) -> Option<&Gone> {
         if self.communications.is_empty() {
@@ -132,10 +115,20 @@ impl Participant {
         self.communications.iter().filter_map(|c| c.gone.as_ref()).max_by_key(|g| g.at)
     }
 
-    /// Ends what lives, on one medium or on all. An end that is already due earlier stays as it is.
-    pub(crate) fn end(&mut self, medium: Option<Medium>, gone: &Gone) {
+    /// How its wrap-up was settled, if it was by now.
+    pub(crate) fn settled(&self, now: Instant) -> Option<&Settled> {
+        self.settled.as_ref().filter(|settled| settled.at <= now)
+    }
+
+    /// Whether a wrap-up code is still missing.
+    pub(crate) fn owes_wrapup(&self, now: Instant) -> bool {
+        self.wrapup != WrapupTerms::None && self.settled(now).is_none()
+    }
+
+    /// Ends what lives: one communication, one medium, or everything. An end that is already due earlier stays as it is.
+    pub(crate) fn end(&mut self, what: Scope, gone: &Gone) {
         let sooner = |old: &Option<Gone>| !past(old.as_ref(), gone.at);
-        for communication in self.communications.iter_mut().filter(|c| medium.is_none_or(|m| m == c.medium)) {
+        for communication in self.communications.iter_mut().filter(|c| what.covers(c)) {
             if sooner(&communication.gone) {
                 communication.gone = Some(gone.clone());
             }
@@ -146,10 +139,35 @@ impl Participant {
     }
 }
 
+/// What of a participant is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Everything,
+    Medium(Medium),
+    Communication(Medium, Uuid),
+}
+
+impl Scope {
+    pub(crate) fn of(medium: Option<Medium>) -> Self {
+        medium.map_or(Self::Everything, Self::Medium)
+    }
+
+    pub(crate) fn covers(self, communication: &Communication) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Medium(medium) => communication.medium == medium,
+            Self::Communication(medium, id) => communication.medium == medium && communication.id == id,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Conversation {
     pub(crate) id: Uuid,
     pub(crate) started: OffsetDateTime,
+    pub(crate) division: Uuid,
+    /// Its queue leg stays when everybody else has left.
+    pub(crate) stubborn: bool,
     pub(crate) participants: Vec<Participant>,
     /// An end for everybody, noted in advance.
     pub(crate) ends: Option<Instant>,
@@ -160,25 +178,55 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// Brings it up to `now`: everybody leaves when its end has come, and it ends when nobody is live.
+    /// Brings it up to `now`: participants leave when their end has come, and it ends with the last of them.
     pub(crate) fn settle(&mut self, now: Instant, clock: &Clock) {
         if self.ended.is_some() {
             return;
         }
         let due = self.ends.filter(|at| *at <= now);
         if let Some(at) = due {
-            let gone = Gone { at, wall: clock.wall(at), state: "disconnected".to_owned(), kind: "system" };
-            self.participants.iter_mut().for_each(|p| p.end(None, &gone));
+            let gone = Gone::disconnected(at, clock, "system");
+            self.participants.iter_mut().for_each(|p| p.end(Scope::Everything, &gone));
         }
+        self.leave_with_the_last(now, clock);
         let ends: Option<Vec<Instant>> = self.participants.iter().map(|p| p.ended(now).map(|g| g.at)).collect();
         // A conversation without participants lives until its own end comes.
         let last = ends.and_then(|ends| ends.into_iter().max().or(due));
         self.ended = last.map(|at| (at, clock.wall(at)));
     }
 
+    /// Queue legs and flows end when everybody else has left.
+    fn leave_with_the_last(&mut self, now: Instant, clock: &Clock) {
+        if self.stubborn {
+            return;
+        }
+        let people = self.participants.iter().filter(|p| !p.is_system());
+        let left: Option<Vec<Instant>> = people.map(|p| p.ended(now).map(|gone| gone.at)).collect();
+        if let Some(at) = left.and_then(|left| left.into_iter().max()) {
+            let gone = Gone::disconnected(at, clock, "peer");
+            let live = self.participants.iter_mut().filter(|p| p.is_system() && p.is_live(now));
+            live.for_each(|p| p.end(Scope::Everything, &gone));
+        }
+    }
+
     /// The participant of that id: the live one where it is listed more than once.
     pub(crate) fn position(&self, id: Uuid, now: Instant) -> Option<usize> {
         let mut same = self.participants.iter().enumerate().filter(|(_, p)| p.id == id);
         same.clone().find(|(_, p)| p.is_live(now)).or_else(|| same.next()).map(|(at, _)| at)
+    }
+
+    pub(crate) fn is_on(&self, medium: Medium) -> bool {
+        self.participants.iter().any(|p| p.communications.iter().any(|c| c.medium == medium))
+    }
+
+    pub(crate) fn is_scheduled(&self, medium: Medium) -> bool {
+        let mut all = self.participants.iter().flat_map(|p| &p.communications);
+        all.any(|c| c.medium == medium && c.state == "scheduled")
+    }
+
+    /// Whether the conversations API has forgotten it.
+    pub(crate) fn forgotten(&self, now: Instant, readable_for: std::time::Duration) -> bool {
+        let readable_for = self.readable_for.unwrap_or(readable_for);
+        self.ended.is_some_and(|(at, _)| now.duration_since(at) >= readable_for)
     }
 }

@@ -8,36 +8,20 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::conversation::{Conversation, Gone, Medium};
-use super::{lock, read, write};
+use super::conversation::Conversation;
+use super::locks::{lock, read, write};
 
 /// How often, at most, forgotten conversations are swept out.
 const SWEEP: Duration = Duration::from_secs(10);
+/// Analytics knows ended conversations for longer than they can be read: this long, and only while there are not too many.
+const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+const KNOWN: usize = 20_000;
 
 #[derive(Debug)]
 pub(crate) struct Conversations {
     pub(crate) clock: Clock,
     by_id: RwLock<HashMap<Uuid, Arc<Mutex<Conversation>>>>,
     swept: Mutex<Instant>,
-}
-
-/// What became of a request to disconnect a participant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Disconnected {
-    /// Noted, or already under way.
-    Taken,
-    /// It has left before.
-    Gone,
-    /// It has left, and owes a wrap-up code.
-    WrapupOwed,
-    /// Nobody of that id is or was in it.
-    Stranger,
-    /// It is not on that medium.
-    OtherMedium,
-    /// The conversation has ended.
-    Ended,
-    /// There is no such conversation.
-    Unknown,
 }
 
 impl Conversations {
@@ -56,18 +40,26 @@ impl Conversations {
         true
     }
 
-    /// Looks at, or changes, a conversation that has not been forgotten, brought up to now.
+    /// Looks at, or changes, a conversation that can still be read, brought up to now.
     pub(crate) fn with<R>(
         &self,
         id: Uuid,
         readable_for: Duration,
         look: impl FnOnce(&mut Conversation, Instant) -> R,
     ) -> Option<R> {
+        let look = |conversation: &mut Conversation, now| {
+            (!conversation.forgotten(now, readable_for)).then(|| look(conversation, now))
+        };
+        self.with_known(id, look).flatten()
+    }
+
+    /// The same for a conversation that analytics knows, whether or not it can still be read.
+    pub(crate) fn with_known<R>(&self, id: Uuid, look: impl FnOnce(&mut Conversation, Instant) -> R) -> Option<R> {
         let found = read(&self.by_id).get(&id).cloned()?;
         let now = Instant::now();
         let mut conversation = lock(&found);
         conversation.settle(now, &self.clock);
-        (!forgotten(&conversation, now, readable_for)).then(|| look(&mut conversation, now))
+        Some(look(&mut conversation, now))
     }
 
     pub(crate) fn forget(&self, id: Uuid) -> bool {
@@ -78,64 +70,33 @@ impl Conversations {
         write(&self.by_id).clear();
     }
 
-    /// What `look` makes of each that is not forgotten, in the order of their start.
+    /// What `look` makes of each that can still be read, in the order of their start.
     pub(crate) fn map<R>(
         &self,
         readable_for: Duration,
         mut look: impl FnMut(&Conversation, Instant) -> Option<R>,
     ) -> Vec<R> {
+        self.map_known(
+            |conversation, now| {
+                if conversation.forgotten(now, readable_for) { None } else { look(conversation, now) }
+            },
+        )
+    }
+
+    /// The same for all that analytics knows.
+    pub(crate) fn map_known<R>(&self, mut look: impl FnMut(&Conversation, Instant) -> Option<R>) -> Vec<R> {
         let all: Vec<_> = read(&self.by_id).values().cloned().collect();
         let now = Instant::now();
         let mut seen = Vec::with_capacity(all.len());
         for conversation in &all {
             let mut conversation = lock(conversation);
             conversation.settle(now, &self.clock);
-            if !forgotten(&conversation, now, readable_for)
-                && let Some(result) = look(&conversation, now)
-            {
+            if let Some(result) = look(&conversation, now) {
                 seen.push((conversation.started, conversation.id, result));
             }
         }
         seen.sort_by_key(|(started, id, _)| (*started, *id));
         seen.into_iter().map(|(_, _, result)| result).collect()
-    }
-
-    /// Disconnects a participant after `delay`, on one medium or on all; `None` for the delay only checks.
-    pub(crate) fn disconnect(
-        &self,
-        id: Uuid,
-        participant: Uuid,
-        medium: Option<Medium>,
-        delay: Option<Duration>,
-        readable_for: Duration,
-    ) -> Disconnected {
-        let clock = self.clock;
-        let outcome = self.with(id, readable_for, |conversation, now| {
-            let Some(position) = conversation.position(participant, now) else {
-                return if conversation.ended.is_some() { Disconnected::Ended } else { Disconnected::Stranger };
-            };
-            if conversation.ended.is_some() {
-                return Disconnected::Ended;
-            }
-            let Some(found) = conversation.participants.get_mut(position) else { return Disconnected::Stranger };
-            if !found.is_live(now) {
-                return if found.wrapup_pending { Disconnected::WrapupOwed } else { Disconnected::Gone };
-            }
-            if medium.is_some_and(|m| !found.communications.iter().any(|c| c.medium == m)) {
-                return Disconnected::OtherMedium;
-            }
-            if medium.is_some_and(|m| found.communications.iter().all(|c| c.medium != m || c.gone(now).is_some())) {
-                return Disconnected::Gone;
-            }
-            found.disconnects += 1;
-            if let Some(at) = delay.and_then(|delay| now.checked_add(delay)) {
-                let gone = Gone { at, wall: clock.wall(at), state: "disconnected".to_owned(), kind: "client" };
-                found.end(medium, &gone);
-                conversation.settle(now, &clock);
-            }
-            Disconnected::Taken
-        });
-        outcome.unwrap_or(Disconnected::Unknown)
     }
 
     fn sweep(&self, readable_for: Duration) {
@@ -146,15 +107,15 @@ impl Conversations {
         }
         *swept = now;
         drop(swept);
+        let mut known = 0;
         write(&self.by_id).retain(|_, conversation| {
             let mut conversation = lock(conversation);
             conversation.settle(now, &self.clock);
-            !forgotten(&conversation, now, readable_for)
+            if !conversation.forgotten(now, readable_for) {
+                return true;
+            }
+            known += 1;
+            known <= KNOWN && conversation.ended.is_some_and(|(at, _)| now.duration_since(at) < KNOWN_FOR)
         });
     }
-}
-
-fn forgotten(conversation: &Conversation, now: Instant, readable_for: Duration) -> bool {
-    let readable_for = conversation.readable_for.unwrap_or(readable_for);
-    conversation.ended.is_some_and(|(at, _)| now.duration_since(at) >= readable_for)
 }

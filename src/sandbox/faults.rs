@@ -2,7 +2,6 @@
 
 pub(crate) mod act;
 mod book;
-mod foreign;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;
@@ -12,10 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::foreign::Foreign;
 use super::option_duration;
 pub(crate) use book::Book;
-pub(crate) use foreign::NotGenesys;
-pub use foreign::{Foreign, Gateway};
 
 /// One rule. Rules are looked at in their order; each that fits adds its latency, and the first with an action ends the search.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -61,7 +59,7 @@ pub enum On {
     Login,
     /// Everything but the login.
     Api,
-    /// Both ways to disconnect a participant.
+    /// Both ways to disconnect a participant, and the PATCH of a communication.
     Disconnect,
     /// The seeds' POST.
     Post,
@@ -71,8 +69,12 @@ pub enum On {
     Read,
     /// The list of conversations.
     List,
-    /// The tear-down of a conversation.
+    /// The end of a whole conversation, or of one medium in it.
     Teardown,
+    /// The queries of analytics.
+    Analytics,
+    /// The names of queues and users.
+    Names,
     /// New connections, before anything is read from them. Control calls are not exempt, so `times` or `for` is required.
     Connection,
 }
@@ -169,7 +171,7 @@ pub struct BodyFault {
 pub enum BodyKind {
     /// The real one, cut off in the middle of its announced length.
     Truncated,
-    /// Bytes that are no JSON and no UTF-8.
+    /// Bytes that are neither JSON nor UTF-8.
     Garbage,
     /// A page of HTML.
     Html,
@@ -177,7 +179,7 @@ pub enum BodyKind {
     Endless,
     /// So many bytes of JSON white space, then an object.
     Sized,
-    /// Chunked, with a chunk size that is no number.
+    /// Chunked, with a chunk size that is not a number.
     ChunkError,
     /// Nothing.
     Empty,
@@ -248,7 +250,7 @@ impl Fault {
         }
         let status = |value: u16, name: &str| match value {
             200..=599 => Ok(()),
-            _ => Err(format!("{name}: {value} is no status between 200 and 599")),
+            _ => Err(format!("{name}: {value} is not a status between 200 and 599")),
         };
         match &self.action {
             Some(Action::Answer(answer)) => {

@@ -10,13 +10,14 @@ use http::request::Parts;
 use http::{Request, StatusCode};
 use uuid::Uuid;
 
-use super::Sandbox;
 use super::answer::{LIMIT, Problem};
-use super::api::Incoming;
-use super::call::Call;
+use super::call::{Call, Operation};
 use super::connection::Link;
-use super::faults::{Gateway, NotGenesys, act};
-use super::journal::{Kind, Record};
+use super::faults::act;
+use super::foreign::{Gateway, NotGenesys};
+use super::incoming::Incoming;
+use super::journal::Record;
+use super::state::Sandbox;
 use super::tokens::{Rate, Refusal};
 
 /// The upstream's own limit on a payload.
@@ -29,7 +30,8 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
     let link = parts.extensions.get::<Arc<Link>>().cloned();
     let correlation_id = Uuid::new_v4().to_string();
     let journal = sandbox.journal_store();
-    let mut record = journal.open(parts.method.as_str(), parts.uri.path(), call.kind, correlation_id.clone());
+    let mut record =
+        journal.open(parts.method.as_str(), parts.uri.path(), call.operation.kind(), correlation_id.clone());
     record.note(|entry| {
         entry.connection = link.as_ref().map(|l| l.number);
         entry.reused = link.as_ref().is_some_and(|l| l.reused());
@@ -37,7 +39,7 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
 
     // Read in any case, so that a refusal leaves the connection fit for use.
     let body = axum::body::to_bytes(body, LARGEST).await;
-    let (admitted, rate) = admit(&sandbox, &parts, call.kind, &mut record);
+    let (admitted, rate) = admit(&sandbox, &parts, call.operation, &mut record);
     let result = match (admitted, body) {
         (Err(problem), _) => Err(problem),
         (Ok(()), Err(_)) => Err(too_large()),
@@ -47,8 +49,8 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
         }
     };
     let minimal = sandbox.settings().minimal;
-    let mut response = result.unwrap_or_else(|problem| match call.kind {
-        Kind::Login => problem.login(),
+    let mut response = result.unwrap_or_else(|problem| match call.operation {
+        Operation::Login => problem.login(),
         _ if minimal => problem.foreign(Gateway::Fastapi),
         _ => problem.api(&correlation_id),
     });
@@ -61,10 +63,15 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
 }
 
 /// Lets a request in by its token, and counts it against the token's window.
-fn admit(sandbox: &Sandbox, parts: &Parts, kind: Kind, record: &mut Record) -> (Result<(), Problem>, Option<Rate>) {
+fn admit(
+    sandbox: &Sandbox,
+    parts: &Parts,
+    operation: Operation,
+    record: &mut Record,
+) -> (Result<(), Problem>, Option<Rate>) {
     // Only the API asks for tokens; the minimal upstream has one operation that does.
     let settings = sandbox.settings();
-    if !parts.uri.path().starts_with("/api/") || settings.minimal && kind != Kind::Post {
+    if !parts.uri.path().starts_with("/api/") || settings.minimal && operation != Operation::Post {
         return (Ok(()), None);
     }
     let terms = sandbox.token_terms();

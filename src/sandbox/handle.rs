@@ -8,9 +8,13 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::faults::Action;
+use super::faults::{Action, Fault};
 use super::journal::{Counts, Entry};
-use super::{ConversationSpec, Fault, Sandbox, Settings, TokenTerms, TokenView};
+use super::settings::{Settings, TokenTerms};
+use super::spec::{ConversationSpec, ParticipantSpec, SpecError};
+use super::state::Sandbox;
+use super::stuck::StuckSpec;
+use super::tokens::TokenView;
 
 /// A conversation that was made.
 #[derive(Debug, Clone)]
@@ -56,16 +60,12 @@ impl Conference {
     }
 }
 
-/// A conversation of that id exists already.
-#[derive(Debug, thiserror::Error)]
-#[error("id: a conversation {0} exists already")]
-pub struct IdTaken(pub Uuid);
-
 impl Sandbox {
-    /// Makes a conversation. An id that is taken is replaced by a fresh one; [`Sandbox::create`] refuses it instead.
+    /// Makes a conversation as it is asked for, states that no medium has included. An id that is taken is replaced by a
+    /// fresh one. [`Sandbox::create`] refuses both.
     pub fn create_conference(&self, mut spec: ConversationSpec) -> Conference {
         loop {
-            if let Ok(id) = self.create(spec.clone())
+            if let Ok(id) = self.add(spec.clone())
                 && let Some(conference) = self.conference(id)
             {
                 return conference;
@@ -77,12 +77,46 @@ impl Sandbox {
     /// Makes a conversation, and answers its id.
     ///
     /// # Errors
-    /// When the id asked for is taken.
-    pub fn create(&self, spec: ConversationSpec) -> Result<Uuid, IdTaken> {
-        let conversation = spec.build(&self.conversations().clock);
+    /// When the id asked for is taken, or Genesys Cloud does not know a value.
+    pub fn create(&self, spec: ConversationSpec) -> Result<Uuid, SpecError> {
+        spec.check()?;
+        self.add(spec)
+    }
+
+    /// Makes stuck conversations, and answers their ids.
+    ///
+    /// # Errors
+    /// A member that cannot be used.
+    pub fn create_stuck(&self, spec: StuckSpec) -> Result<Vec<Uuid>, SpecError> {
+        spec.conversations(self.directory())?.map(|spec| self.create(spec)).collect()
+    }
+
+    /// Adds a participant to a live conversation, and answers its id; none when there is no live conversation.
+    ///
+    /// # Errors
+    /// A value that Genesys Cloud does not know.
+    pub fn add_participant(&self, id: Uuid, spec: ParticipantSpec) -> Result<Option<Uuid>, SpecError> {
+        spec.check()?;
+        let conversations = self.conversations();
+        let added = conversations.with(id, self.settings().ended_readable_for, |conversation, now| {
+            let began = conversations.clock.wall(now);
+            let place = (&conversations.clock, self.directory());
+            let live = conversation.ended.is_none();
+            live.then(|| {
+                let participant = spec.build(place, conversation.division, now, began);
+                let id = participant.id;
+                conversation.participants.push(participant);
+                id
+            })
+        });
+        Ok(added.flatten())
+    }
+
+    fn add(&self, spec: ConversationSpec) -> Result<Uuid, SpecError> {
+        let conversation = spec.build(&self.conversations().clock, self.directory());
         let id = conversation.id;
         let added = self.conversations().add(conversation, self.settings().ended_readable_for);
-        added.then_some(id).ok_or(IdTaken(id))
+        added.then_some(id).ok_or(SpecError::IdTaken(id))
     }
 
     /// A conversation as it is now; none when there is none, or it has been forgotten.

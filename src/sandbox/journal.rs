@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::clock::{self, Clock};
-use super::lock;
+use super::locks::lock;
 
 /// Requests kept one by one; older ones live on in the totals only.
 const KEPT: usize = 10_000;
@@ -19,16 +19,20 @@ const KEPT: usize = 10_000;
 pub enum Kind {
     /// `POST /oauth/token`.
     Login,
-    /// `POST …/participants/{id}/disconnect`, the seeds' way.
+    /// `POST …/participants/{id}/disconnect`, the unpublished way.
     Post,
-    /// `PATCH …/participants/{id}`, the published way.
+    /// `PATCH …/participants/{id}`, the published way, and the PATCH of one communication.
     Patch,
     /// A read of one conversation.
     Read,
     /// A read of the list of conversations.
     List,
-    /// `POST /api/v2/conversations/{id}/disconnect`.
+    /// The end of a whole conversation, or of one medium in it.
     Teardown,
+    /// The queries of analytics.
+    Analytics,
+    /// The names of queues and users.
+    Names,
     /// Anything else.
     Other,
 }

@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::clock::text;
-use super::conversation::{Communication, Conversation, Medium, Participant};
+use super::conversation::{Communication, Conversation, Participant, WrapupTerms};
+use super::medium::Medium;
 
 /// Leaves out members that are null, as the upstream does.
-fn object(members: Value) -> Value {
+pub(crate) fn object(members: Value) -> Value {
     match members {
         Value::Object(mut members) => {
             members.retain(|_, value| !value.is_null());
@@ -24,14 +25,43 @@ pub(crate) fn full(conversation: &Conversation, now: Instant) -> Value {
         "startTime": text(conversation.started),
         "endTime": conversation.ended.map(|(_, wall)| text(wall)),
         "participants": conversation.participants.iter().map(|p| participant(p, now)).collect::<Vec<_>>(),
-        "recordingState": "none",
-        "divisions": [],
+        "recordingState": "NONE",
+        "divisions": divisions(conversation),
         "selfUri": format!("/api/v2/conversations/{}", conversation.id),
     }))
 }
 
+fn divisions(conversation: &Conversation) -> Value {
+    let id = conversation.division;
+    json!([{ "division": { "id": id, "selfUri": format!("/api/v2/authorization/divisions/{id}") }, "entities": [] }])
+}
+
+/// What a conversation and a medium show of a participant's wrap-up.
+fn wrapup(participant: &Participant, now: Instant) -> Value {
+    let settled = participant.settled(now);
+    let code = settled.and_then(|settled| settled.code.as_ref().map(|code| (settled, code)));
+    json!({
+        "wrapupRequired": participant.owes_wrapup(now),
+        "wrapupPrompt": match participant.wrapup {
+            WrapupTerms::None => None,
+            WrapupTerms::Owed => Some("optional"),
+            WrapupTerms::Required => Some("mandatory"),
+        },
+        "wrapupSkipped": settled.map(|settled| settled.code.is_none()),
+        "wrapup": code.map(|(settled, code)| {
+            object(json!({ "code": code, "notes": settled.notes, "endTime": text(settled.wall) }))
+        }),
+    })
+}
+
+fn extend(members: &mut Value, more: Value) {
+    if let (Value::Object(members), Value::Object(more)) = (members, more) {
+        members.extend(more);
+    }
+}
+
 fn participant(participant: &Participant, now: Instant) -> Value {
-    let ended = participant.ended(now).filter(|_| !participant.wrapup_pending);
+    let ended = participant.ended(now).filter(|_| !participant.owes_wrapup(now));
     let mut members = json!({
         "id": participant.id,
         "name": participant.name,
@@ -42,10 +72,11 @@ fn participant(participant: &Participant, now: Instant) -> Value {
         "userId": participant.user_id,
         "userUri": participant.user_id.as_ref().map(|id| format!("/api/v2/users/{id}")),
         "queueId": participant.queue_id,
+        "queueName": participant.queue_name,
         "address": participant.address,
-        "wrapupRequired": participant.wrapup_pending,
         "attributes": {},
     });
+    extend(&mut members, wrapup(participant, now));
     for one in &participant.communications {
         let list = &mut members[one.medium.name()];
         if list.is_null() {
@@ -59,21 +90,28 @@ fn participant(participant: &Participant, now: Instant) -> Value {
 }
 
 fn communication(one: &Communication, participant: &Participant, now: Instant) -> Value {
-    let gone = one.gone(now);
+    let (gone, facts) = (one.gone(now), one.medium.facts());
+    let scheduled = participant.scheduled.filter(|_| one.medium == Medium::Callbacks);
     object(json!({
         "id": one.id,
         "state": gone.map_or(one.state.as_str(), |g| g.state.as_str()),
-        "direction": if participant.purpose == "customer" { "inbound" } else { "outbound" },
-        "held": false,
-        "muted": (one.medium == Medium::Calls).then_some(false),
+        "direction": facts.direction.then_some(direction(participant)),
+        "held": facts.held.then_some(false),
+        "muted": facts.muted.then_some(false),
+        "callbackScheduledTime": scheduled.map(text),
         "connectedTime": participant.connected.map(text),
         "disconnectedTime": gone.map(|g| text(g.wall)),
-        "disconnectType": gone.map(|g| g.kind),
+        "disconnectType": gone.map(|g| one.medium.disconnect_type(&g.kind)),
         "provider": "Edge",
     }))
 }
 
-/// `GET /api/v2/conversations/calls/{id}` and its likes: only those who are on the medium. `None` when nobody ever was.
+/// `inbound` or `outbound`, as the participant sees it.
+pub(crate) fn direction(participant: &Participant) -> &'static str {
+    if participant.purpose == "customer" { "inbound" } else { "outbound" }
+}
+
+/// `GET /api/v2/conversations/calls/{id}` and its likes: only those who are on the medium. `None` when there never were any.
 pub(crate) fn on_medium(conversation: &Conversation, medium: Medium, now: Instant) -> Option<Value> {
     let seen: Vec<Value> = conversation
         .participants
@@ -82,7 +120,7 @@ pub(crate) fn on_medium(conversation: &Conversation, medium: Medium, now: Instan
             // A leg that was replaced is listed by its latest.
             let one = p.communications.iter().rfind(|c| c.medium == medium)?;
             let mut members = communication(one, p, now);
-            let gone = one.gone(now).filter(|_| !p.wrapup_pending);
+            let gone = one.gone(now).filter(|_| !p.owes_wrapup(now));
             if let Value::Object(members) = &mut members {
                 let reference = |id: &Option<String>, kind: &str| {
                     id.as_ref().map(|id| json!({ "id": id, "selfUri": format!("/api/v2/{kind}/{id}") }))
@@ -96,20 +134,24 @@ pub(crate) fn on_medium(conversation: &Conversation, medium: Medium, now: Instan
                     "endTime": gone.map(|g| text(g.wall)),
                     "user": reference(&p.user_id, "users"),
                     "queue": reference(&p.queue_id, "routing/queues"),
-                    "wrapupRequired": p.wrapup_pending,
+                    // Official for the participants of every medium, whatever its communications have.
+                    "direction": direction(p),
+                    "held": false,
                 }));
                 members.remove("disconnectedTime");
                 members.extend(own.as_object().cloned().unwrap_or_default());
             }
-            Some(members)
+            extend(&mut members, wrapup(p, now));
+            Some(object(members))
         })
         .collect();
-    let path = format!("/api/v2/conversations/{}/{}", medium.name(), conversation.id);
+    let path = format!("/api/v2/conversations/{}/{}", medium.facts().segment?, conversation.id);
     (!seen.is_empty()).then(|| {
-        json!({
-            "id": conversation.id, "participants": seen, "otherMediaUris": [], "recordingState": "none",
-            "divisions": [], "selfUri": path,
-        })
+        object(json!({
+            "id": conversation.id, "participants": seen, "otherMediaUris": [],
+            "recordingState": (medium == Medium::Calls).then_some("none"),
+            "divisions": divisions(conversation), "selfUri": path,
+        }))
     })
 }
 

@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Sandbox;
 use super::connection::{self, Link};
 use super::faults::Action;
+use super::state::Sandbox;
 
 const BACKLOG: u32 = 4_096;
 /// Pause after an accept that failed, as it does without descriptors.
@@ -105,7 +105,7 @@ async fn reopen(
         }
         match listen(address) {
             Ok(listener) => return Some(listener),
-            // Somebody else may hold the port for a moment.
+            // Another process may hold the port for a moment.
             Err(_) => sleep(BREATH).await,
         }
     }

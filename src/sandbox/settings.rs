@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::config::Surface;
 use crate::config::value::duration;
@@ -25,17 +26,23 @@ pub struct Settings {
     /// Length of the window, counted from a token's first request in it.
     #[serde(with = "duration")]
     pub rate_window: Duration,
-    /// What a PATCH for somebody already gone answers: 400, 404 or 409.
+    /// What a PATCH for a participant that has left answers: 400, 404 or 409.
     pub gone_status: u16,
     /// The `code` of that answer.
     pub gone_code: String,
-    /// What a POST for somebody already gone answers: 204, 404 or 409.
+    /// What a POST for a participant that has left answers: 204, 404 or 409.
     pub post_gone_status: u16,
     /// Whether the POST answers 409 unless its body has both `reason` and `cause`.
     pub post_needs_reason_and_cause: bool,
     /// An upstream of the bare minimum: the login and the unpublished POST, nothing else. Every other path is a plain 404
     /// `{"detail":"Not Found"}`, refusals have that form too, and no answer has Genesys Cloud's headers.
     pub minimal: bool,
+    /// Permissions that the client does not have.
+    pub missing_permissions: Vec<String>,
+    /// Divisions that the client does not see.
+    pub hidden_divisions: Vec<Uuid>,
+    /// A details query beyond this many hits answers 502.
+    pub analytics_hits: usize,
     /// How long an ended conversation can still be read.
     #[serde(with = "duration")]
     pub ended_readable_for: Duration,
@@ -89,6 +96,9 @@ impl Switches {
                 post_gone_status: 404,
                 post_needs_reason_and_cause: false,
                 minimal: false,
+                missing_permissions: Vec::new(),
+                hidden_divisions: Vec::new(),
+                analytics_hits: 8_000,
                 ended_readable_for: Duration::from_secs(600),
             }),
             tokens: ArcSwap::from_pointee(TokenTerms { lifetime: config.token_lifetime, idle_timeout: Duration::ZERO }),

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::lock;
+use super::locks::{lock, read, write};
 
 /// Dead tokens are remembered up to this many in all, to tell "expired" from "never granted".
 const REMEMBERED: usize = 10_000;
@@ -103,7 +103,7 @@ impl Tokens {
             in_window: 0,
         };
         let token = Arc::new(Token { id: format!("t{number}"), number, state: Mutex::new(state) });
-        let mut map = super::write(&self.by_text);
+        let mut map = write(&self.by_text);
         if map.len() >= REMEMBERED {
             map.retain(|_, old| old.check(now, Duration::ZERO).is_ok());
         }
@@ -124,7 +124,7 @@ impl Tokens {
         let Some(text) = presented.filter(|t| !t.is_empty()) else {
             return (None, Err(Refusal::Missing));
         };
-        let Some(token) = super::read(&self.by_text).get(text).cloned() else {
+        let Some(token) = read(&self.by_text).get(text).cloned() else {
             return (None, Err(Refusal::Unknown));
         };
         let now = Instant::now();
@@ -142,7 +142,7 @@ impl Tokens {
     /// Revokes every token; answers how many were live.
     pub(crate) fn revoke_all(&self) -> usize {
         let now = Instant::now();
-        let map = super::read(&self.by_text);
+        let map = read(&self.by_text);
         let live: Vec<_> = map.values().filter(|t| t.check(now, Duration::ZERO).is_ok()).collect();
         live.iter().for_each(|token| lock(&token.state).killed = Some(Refusal::Revoked));
         live.len()
@@ -151,7 +151,7 @@ impl Tokens {
     /// All that are remembered, oldest first.
     pub(crate) fn list(&self, idle_timeout: Duration) -> Vec<TokenView> {
         let now = Instant::now();
-        let mut tokens: Vec<Arc<Token>> = super::read(&self.by_text).values().cloned().collect();
+        let mut tokens: Vec<Arc<Token>> = read(&self.by_text).values().cloned().collect();
         tokens.sort_by_key(|token| token.number);
         tokens.iter().map(|token| token.view(now, idle_timeout)).collect()
     }

@@ -11,8 +11,12 @@ use uuid::Uuid;
 
 use super::{Answer, Refused, ok, parsed, query, value};
 use crate::sandbox::answer::{empty, with_json};
-use crate::sandbox::conversation::Gone;
-use crate::sandbox::{ConversationSpec, Sandbox, clock, option_duration, render};
+use crate::sandbox::conversation::{Gone, Scope};
+use crate::sandbox::directory::HOME;
+use crate::sandbox::spec::{ConversationSpec, ParticipantSpec};
+use crate::sandbox::state::Sandbox;
+use crate::sandbox::stuck::StuckSpec;
+use crate::sandbox::{clock, option_duration, render};
 
 pub(super) async fn list(State(sandbox): State<Sandbox>, RawQuery(text): RawQuery) -> Answer {
     let wanted = query(text.as_deref(), &["state"])?;
@@ -24,11 +28,65 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, RawQuery(text): RawQuer
     ok(&json!({ "total": seen.len(), "conversations": seen }))
 }
 
+/// One conversation, or with `stuck` many that are stuck.
 pub(super) async fn create(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
-    let spec: ConversationSpec = parsed(value(&body)?)?;
-    let id = sandbox.create(spec).map_err(|e| Refused(StatusCode::CONFLICT, e.to_string()))?;
-    let view = view(&sandbox, id)?;
-    Ok(with_json(StatusCode::CREATED, &view))
+    let mut asked = value(&body)?;
+    if let Some(stuck) = asked.get_mut("stuck").map(Value::take) {
+        if asked.as_object().is_some_and(|members| members.len() > 1) {
+            return Err(Refused::bad("stuck: stands alone"));
+        }
+        let ids = sandbox.create_stuck(parsed::<StuckSpec>(stuck)?)?;
+        return Ok(with_json(StatusCode::CREATED, &json!({ "total": ids.len(), "ids": ids })));
+    }
+    let id = sandbox.create(parsed::<ConversationSpec>(asked)?)?;
+    Ok(with_json(StatusCode::CREATED, &view(&sandbox, id)?))
+}
+
+/// One more participant in a live conversation.
+pub(super) async fn add_participant(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Answer {
+    let id = uuid(&id)?;
+    view(&sandbox, id)?;
+    let added = sandbox.add_participant(id, parsed::<ParticipantSpec>(value(&body)?)?)?;
+    let added = added.ok_or_else(|| Refused(StatusCode::CONFLICT, "the conversation has ended".to_owned()))?;
+    let seen = view(&sandbox, id)?;
+    let mut all = seen["participants"].as_array().into_iter().flatten();
+    let added = all.rfind(|p| p["id"] == added.to_string()).cloned().unwrap_or_default();
+    Ok(with_json(StatusCode::CREATED, &added))
+}
+
+/// A queue to be made; another may have the same name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct QueueSpec {
+    name: String,
+    #[serde(default)]
+    id: Option<String>,
+    /// Name of its division, which is made when there is none of that name.
+    #[serde(default)]
+    division: Option<String>,
+}
+
+pub(super) async fn add_queue(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+    let spec: QueueSpec = parsed(value(&body)?)?;
+    let directory = sandbox.directory();
+    let division = spec.division.as_deref().map_or(HOME, |name| directory.division_named(name));
+    let id = directory.add_queue(spec.id, &spec.name, division);
+    Ok(with_json(StatusCode::CREATED, &json!({ "id": id, "name": spec.name, "divisionId": division })))
+}
+
+pub(super) async fn queues(State(sandbox): State<Sandbox>) -> Answer {
+    let directory = sandbox.directory();
+    let all: Vec<Value> = directory
+        .queues()
+        .into_iter()
+        .map(|(id, queue)| {
+            json!({
+                "id": id, "name": queue.name, "divisionId": queue.division,
+                "division": directory.division_name(queue.division),
+            })
+        })
+        .collect();
+    ok(&json!({ "queues": all }))
 }
 
 pub(super) async fn forget_all(State(sandbox): State<Sandbox>) -> Answer {
@@ -77,8 +135,8 @@ pub(super) async fn schedule(State(sandbox): State<Sandbox>, body: Bytes) -> Ans
         match (plan.participant, at) {
             (Some(participant), Some(at)) => {
                 let Some(position) = conversation.position(participant, now) else { return false };
-                let gone = Gone { at, wall: wall.wall(at), state: "disconnected".to_owned(), kind: "client" };
-                conversation.participants.get_mut(position).into_iter().for_each(|p| p.end(None, &gone));
+                let gone = Gone::disconnected(at, &wall, "client");
+                conversation.participants.get_mut(position).into_iter().for_each(|p| p.end(Scope::Everything, &gone));
             }
             (Some(participant), None) if conversation.position(participant, now).is_none() => return false,
             (None, Some(at)) => conversation.ends = Some(at),
@@ -108,5 +166,5 @@ fn view(sandbox: &Sandbox, id: Uuid) -> Result<Value, Refused> {
 }
 
 fn uuid(text: &str) -> Result<Uuid, Refused> {
-    text.parse().map_err(|_| Refused::bad(format!("id: {text:?} is no UUID")))
+    text.parse().map_err(|_| Refused::bad(format!("id: {text:?} is not a valid UUID")))
 }

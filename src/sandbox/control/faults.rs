@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Answer, Refused, ok, parsed, value};
 use crate::sandbox::answer::{empty, with_json};
-use crate::sandbox::{Fault, Sandbox};
+use crate::sandbox::faults::Fault;
+use crate::sandbox::state::Sandbox;
 
 pub(super) async fn list(State(sandbox): State<Sandbox>) -> Answer {
     ok(&json!({ "faults": sandbox.faults_book().list(|_| true) }))
@@ -53,5 +54,5 @@ fn install(sandbox: &Sandbox, body: &Bytes, replace: bool) -> Answer {
 }
 
 fn number(text: &str) -> Result<u64, Refused> {
-    text.parse().map_err(|_| Refused::bad(format!("id: {text:?} is no number")))
+    text.parse().map_err(|_| Refused::bad(format!("id: {text:?} is not a number")))
 }

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::{Answer, Refused, ok, parsed, query, value};
 use crate::sandbox::answer::empty;
-use crate::sandbox::{Kind, Sandbox};
+use crate::sandbox::journal::Kind;
+use crate::sandbox::state::Sandbox;
 
 /// Entries shown unless `limit` says otherwise.
 const SHOWN: usize = 100;
@@ -39,7 +40,7 @@ pub(super) async fn journal(State(sandbox): State<Sandbox>, RawQuery(text): RawQ
     let (mut limit, mut kind, mut path) = (SHOWN, None::<Kind>, None::<String>);
     for (name, value) in query(text.as_deref(), &["limit", "kind", "path"])? {
         match name.as_str() {
-            "limit" => limit = value.parse().map_err(|_| Refused::bad(format!("limit: {value:?} is no number")))?,
+            "limit" => limit = value.parse().map_err(|_| Refused::bad(format!("limit: {value:?} is not a number")))?,
             "kind" => kind = Some(parsed(json!(value))?),
             _ => path = Some(value),
         }

@@ -8,11 +8,12 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::Value;
 
 use super::{Action, Answer, Cut, wire};
-use crate::sandbox::Sandbox;
 use crate::sandbox::answer::{Problem, empty, with_json};
-use crate::sandbox::api::{self, Incoming, Served};
+use crate::sandbox::api;
 use crate::sandbox::connection::{End, Link};
+use crate::sandbox::incoming::{Incoming, Served};
 use crate::sandbox::journal::{Kind, Record};
+use crate::sandbox::state::Sandbox;
 
 /// Extension of an in-process answer that a socket would never have carried: the connection was reset or closed instead.
 ///
@@ -53,12 +54,12 @@ pub(crate) async fn meet(
     match picked.action {
         None | Some(Action::Refuse) => serve(true),
         Some(Action::Answer(answer)) if answer.status.is_some_and(|s| s < 300) && answer.body.is_none() => serve(true),
-        Some(Action::Answer(answer)) => Err(answered(&answer, incoming.call.kind)),
+        Some(Action::Answer(answer)) => Err(answered(&answer, incoming.call.operation.kind())),
         Some(Action::Reset) => cut(link, Cut::Reset).await,
         Some(Action::Close) => cut(link, Cut::Close).await,
         Some(Action::HalfOpen) => cut(link, Cut::HalfOpen).await,
         Some(Action::LostAnswer(how)) => {
-            // Whatever was answered, nobody hears of it.
+            // The answer is lost.
             let _lost = serve(true);
             cut(link, how).await
         }
@@ -82,7 +83,10 @@ pub(crate) async fn meet(
         Some(Action::Unauthorized) => {
             Err(Problem::new(StatusCode::UNAUTHORIZED, "bad.credentials", "Invalid login credentials."))
         }
-        Some(Action::Forbidden(forbidden)) => Err(missing_permission(&forbidden.permission)),
+        Some(Action::Forbidden(forbidden)) => {
+            let permissions: Vec<_> = forbidden.permission.split(',').map(str::trim).collect();
+            Err(Problem::missing_permission(&permissions))
+        }
         Some(Action::UserContext) => Err(Problem::new(StatusCode::FORBIDDEN, "not.authorized", USER_CONTEXT)),
         Some(Action::NotAUser) => Err(Problem::new(StatusCode::BAD_REQUEST, "not.a.user", USER_CONTEXT)),
         Some(Action::ThrottledLogin) => Err(Problem::new(
@@ -91,7 +95,7 @@ pub(crate) async fn meet(
             "rate limit exceeded; wait a minute before logging in again",
         )),
         Some(Action::Token(fault)) => match serve(true) {
-            Ok(granted) if incoming.call.kind == Kind::Login => altered(granted, fault).await,
+            Ok(granted) if incoming.call.operation.kind() == Kind::Login => altered(granted, fault).await,
             other => other,
         },
     }
@@ -102,21 +106,6 @@ const USER_CONTEXT: &str =
 
 fn status(value: u16) -> StatusCode {
     StatusCode::from_u16(value).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-fn missing_permission(permission: &str) -> Problem {
-    let (code, message) = if permission.contains(',') {
-        let message = format!(
-            "Unable to perform the requested action. You must have at least one of the following permissions assigned: [{permission}]"
-        );
-        ("missing.any.permissions", message)
-    } else {
-        let message = format!(
-            "Unable to perform the requested action. You are missing the following permission(s): {permission}"
-        );
-        ("missing.permissions", message)
-    };
-    Problem::new(StatusCode::FORBIDDEN, code, message)
 }
 
 fn answered(answer: &Answer, kind: Kind) -> Problem {

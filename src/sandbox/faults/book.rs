@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{Action, Fault, On};
 use crate::sandbox::call::Call;
 use crate::sandbox::journal::Kind;
-use crate::sandbox::lock;
+use crate::sandbox::locks::lock;
 
 /// More rules than this are refused.
 const MOST: usize = 1_000;
@@ -85,7 +85,7 @@ impl Book {
 
     /// What a request meets now; uses the rules up.
     pub(crate) fn pick(&self, call: &Call, reused: bool) -> Picked {
-        self.find(|fault| fault.on.fits(call.kind) && fault.concerns(call, reused))
+        self.find(|fault| fault.on.fits(call.operation.kind()) && fault.concerns(call, reused))
     }
 
     /// What a new connection meets.
@@ -169,6 +169,8 @@ impl On {
             Self::Read => kind == Kind::Read,
             Self::List => kind == Kind::List,
             Self::Teardown => kind == Kind::Teardown,
+            Self::Analytics => kind == Kind::Analytics,
+            Self::Names => kind == Kind::Names,
             Self::Connection => false,
         }
     }

@@ -138,14 +138,14 @@ async fn a_patch_does_nothing_else_than_disconnect() {
 #[tokio::test(start_paused = true)]
 async fn each_medium_has_its_own_path_and_ends_alone() {
     let stand = Stand::new(Surface::Published);
-    let spec = ParticipantSpec { media: vec![Medium::Calls, Medium::Chats], ..ParticipantSpec::of("agent") };
+    let spec = ParticipantSpec { media: vec![Medium::Calls, Medium::Messages], ..ParticipantSpec::of("agent") };
     let made = stand.sandbox.create_conference(ConversationSpec::with(vec![spec, ParticipantSpec::of("customer")]));
     let stand = Stand { conference: made, ..stand };
     assert_eq!(stand.patch_on("emails/", stand.agent()).await.status, 404);
-    assert_eq!(stand.patch_on("chats/", stand.agent()).await.status, 202);
+    assert_eq!(stand.patch_on("messages/", stand.agent()).await.status, 202);
     pass(EFFECT).await;
     assert!(stand.live(stand.agent()), "the call goes on");
-    assert_eq!(stand.patch_on("chats/", stand.agent()).await.status, 400);
+    assert_eq!(stand.patch_on("messages/", stand.agent()).await.status, 400);
     assert_eq!(stand.patch_on("calls/", stand.agent()).await.status, 202);
     pass(EFFECT).await;
     assert!(!stand.live(stand.agent()));
@@ -154,7 +154,7 @@ async fn each_medium_has_its_own_path_and_ends_alone() {
     assert_eq!(calls["participants"].as_array().map(Vec::len), Some(2));
     assert_eq!(participant(&calls, stand.agent())["state"], "disconnected");
     assert_eq!(participant(&calls, stand.conference.first("customer").expect("one"))["state"], "connected");
-    assert_eq!(stand.get(&format!("/api/v2/conversations/chats/{}", stand.conference.id)).await.status, 200);
+    assert_eq!(stand.get(&format!("/api/v2/conversations/messages/{}", stand.conference.id)).await.status, 200);
     assert_eq!(stand.get(&format!("/api/v2/conversations/emails/{}", stand.conference.id)).await.status, 404);
 }
 
@@ -234,7 +234,7 @@ async fn malformed_ids_are_400_and_other_paths_and_methods_are_errors_in_the_ups
         (Method::GET, "/api/v2/users/me".to_owned(), 404, "not.found"),
         (Method::GET, format!("/api/v2//conversations/{id}"), 404, "not.found"),
         (Method::GET, "/elsewhere".to_owned(), 404, "not.found"),
-        (Method::DELETE, format!("/api/v2/conversations/{id}"), 405, "method.not.allowed"),
+        (Method::PUT, format!("/api/v2/conversations/{id}"), 405, "method.not.allowed"),
     ] {
         let answer = stand.call(method, &path, "").await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{path}");

@@ -2,10 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests stop the test that cannot go on")]
 
+mod analytics;
 mod control;
 mod conversations;
 mod faults;
 mod foreign;
 mod helpers;
+mod official;
 mod sockets;
 mod tokens;

@@ -7,9 +7,9 @@ use http::StatusCode;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
 use serde_json::json;
 
-use super::Sandbox;
-use super::answer::{Problem, with_json};
-use super::api::Incoming;
+use crate::sandbox::answer::{Problem, with_json};
+use crate::sandbox::incoming::Incoming;
+use crate::sandbox::state::Sandbox;
 
 /// Grants a token to the sandbox's client.
 pub(crate) fn login(sandbox: &Sandbox, incoming: &Incoming<'_>) -> Result<Response, Problem> {

@@ -1,0 +1,115 @@
+//! Names of the organization: divisions, queues and users.
+
+use std::collections::BTreeMap;
+use std::sync::RwLock;
+
+use uuid::{Uuid, uuid};
+
+use super::locks::{read, write};
+
+/// The division of everything that names no other.
+pub(crate) const HOME: Uuid = uuid!("d1000000-0000-4000-8000-000000000001");
+/// The queue and the agents of the default conference.
+pub(crate) const SUPPORT: &str = "a1000000-0000-4000-8000-000000000001";
+pub(crate) const ANNA: &str = "b1000000-0000-4000-8000-000000000001";
+pub(crate) const BEN: &str = "b1000000-0000-4000-8000-000000000002";
+
+/// Queues and users that conversations mention are noted up to this many; those asked for by name always.
+const NOTED: usize = 10_000;
+
+#[derive(Debug)]
+pub(crate) struct Directory {
+    names: RwLock<Names>,
+}
+
+#[derive(Debug)]
+struct Names {
+    divisions: Vec<(Uuid, String)>,
+    queues: BTreeMap<String, Queue>,
+    users: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    pub(crate) name: String,
+    pub(crate) division: Uuid,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        let names = Names {
+            divisions: vec![(HOME, "Home".to_owned())],
+            queues: [(SUPPORT.to_owned(), Queue { name: "Support".to_owned(), division: HOME })].into(),
+            users: [(ANNA, "Anna Agent"), (BEN, "Ben Agent")].map(|(id, name)| (id.to_owned(), name.to_owned())).into(),
+        };
+        Self { names: RwLock::new(names) }
+    }
+}
+
+impl Directory {
+    /// The division of that name; it is made when there is none.
+    pub(crate) fn division_named(&self, name: &str) -> Uuid {
+        let mut names = write(&self.names);
+        if let Some((id, _)) = names.divisions.iter().find(|(_, known)| known == name) {
+            return *id;
+        }
+        let id = Uuid::new_v4();
+        names.divisions.push((id, name.to_owned()));
+        id
+    }
+
+    pub(crate) fn division_name(&self, id: Uuid) -> Option<String> {
+        read(&self.names).divisions.iter().find(|(known, _)| *known == id).map(|(_, name)| name.clone())
+    }
+
+    /// Makes a queue, also one whose name another has; answers its id.
+    pub(crate) fn add_queue(&self, id: Option<String>, name: &str, division: Uuid) -> String {
+        let id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
+        write(&self.names).queues.insert(id.clone(), Queue { name: name.to_owned(), division });
+        id
+    }
+
+    /// A queue of that name in that division; it is made when there is none.
+    pub(crate) fn queue_named(&self, name: &str, division: Uuid) -> String {
+        let known = read(&self.names)
+            .queues
+            .iter()
+            .find(|(_, queue)| queue.name == name && queue.division == division)
+            .map(|(id, _)| id.clone());
+        known.unwrap_or_else(|| self.add_queue(None, name, division))
+    }
+
+    pub(crate) fn queue(&self, id: &str) -> Option<Queue> {
+        read(&self.names).queues.get(id).cloned()
+    }
+
+    /// Notes a queue that a conversation mentions.
+    pub(crate) fn note_queue(&self, id: &str, name: &str, division: Uuid) {
+        let mut names = write(&self.names);
+        if names.queues.len() < NOTED && !names.queues.contains_key(id) {
+            names.queues.insert(id.to_owned(), Queue { name: name.to_owned(), division });
+        }
+    }
+
+    /// Notes a user that a conversation mentions.
+    pub(crate) fn note_user(&self, id: &str, name: &str) {
+        let mut names = write(&self.names);
+        if names.users.len() < NOTED && !names.users.contains_key(id) {
+            names.users.insert(id.to_owned(), name.to_owned());
+        }
+    }
+
+    /// All queues with their ids, by name.
+    pub(crate) fn queues(&self) -> Vec<(String, Queue)> {
+        let mut all: Vec<_> = read(&self.names).queues.iter().map(|(id, queue)| (id.clone(), queue.clone())).collect();
+        all.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
+        all
+    }
+
+    /// All users with their ids, by name.
+    pub(crate) fn users(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> = read(&self.names).users.iter().map(|(id, name)| (id.clone(), name.clone())).collect();
+        all.sort_by(|(_, one), (_, other)| one.cmp(other));
+        all
+    }
+}
