@@ -6,6 +6,7 @@ mod region;
 mod sections;
 mod setting;
 mod sources;
+mod store;
 mod validate;
 pub mod value;
 
@@ -15,9 +16,10 @@ use config::{Environment, File, FileFormat};
 
 pub use sections::{
     Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Genesys, Jwt, Limits, LogFormat, Mode, OperationChoice,
-    Pace, Retry, Sandbox, Server, Shutdown, Surface, Telemetry, Tls, Token, UnknownConversation,
+    Pace, Retry, Sandbox, Server, Shutdown, Store, Surface, Telemetry, Tls, Token, UnknownConversation,
 };
 use sources::Sources;
+pub use store::StoreKind;
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
 

@@ -24,5 +24,6 @@ pub mod sandbox;
 pub mod selector;
 pub mod server;
 pub mod shutdown;
+pub mod store;
 pub mod telemetry;
 pub mod text;

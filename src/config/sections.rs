@@ -13,6 +13,7 @@ use super::setting::{
     Setting, Wrong, base_url, between, count_up_to, header_name, log_level, networks, permissions, positive,
     positive_up_to, region, size_between, target, text_up_to, up_to,
 };
+use super::store;
 use super::value::{List, Rate, SensitiveUrl, address, duration};
 
 /// Declares a section: a struct of public members that refuses unknown keys. Behind `where` stands the check of a member.
@@ -90,6 +91,7 @@ section! {
         limits: Limits,
         telemetry: Telemetry,
         audit: Audit,
+        store: Store,
         shutdown: Shutdown,
         sandbox: Sandbox,
     }
@@ -308,6 +310,23 @@ words! {
         Interval "interval",
         /// After each record.
         Always "always",
+    }
+}
+
+section! {
+    /// `[store]`: where claims, jobs, the audit and the mode are kept.
+    Store {
+        url: SensitiveUrl where store::url,
+        password_file: Option<PathBuf>,
+        ca_file: Option<PathBuf>,
+        max_connections: usize where count_up_to(1000),
+        #[serde(with = "duration")]
+        timeout: Duration where store::timeout,
+        #[serde(with = "duration")]
+        keep_audit: Duration where store::keep,
+        #[serde(with = "duration")]
+        keep_jobs: Duration where store::keep,
+        instance: Option<String> where store::instance,
     }
 }
 

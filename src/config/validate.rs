@@ -23,6 +23,7 @@ impl Config {
             let key = if genesys.region.is_some() { "genesys.region" } else { "genesys.api_url" };
             genesys.urls().map_err(|text| Wrong::new(key, text))?;
         }
+        self.store.find_wrong()?;
         let (token, retry, pace) = (&self.token, &self.retry, &self.pace);
         ordered("token.backoff_min", token.backoff_min, "token.backoff_max", token.backoff_max)?;
         ordered("retry.backoff_min", retry.backoff_min, "retry.backoff_max", retry.backoff_max)?;

@@ -1,0 +1,163 @@
+//! The table `audit`: the records, newest first.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::Store;
+use super::engine::{Batch, Value, sql};
+use super::error::StoreError;
+
+/// A record on its way into the store.
+#[derive(Debug, Clone)]
+pub(crate) struct AuditRow {
+    /// Chosen by whoever writes it, so that writing it again does no harm.
+    pub(crate) id: String,
+    /// When it was settled, in milliseconds since 1970.
+    pub(crate) time: i64,
+    /// What kind of record it is.
+    pub(crate) event: String,
+    /// Who asked.
+    pub(crate) caller: Option<String>,
+    /// The job it belongs to.
+    pub(crate) job: Option<String>,
+    /// The conversation.
+    pub(crate) conversation: Option<String>,
+    /// The participant, unless everybody was meant.
+    pub(crate) participant: Option<String>,
+    /// The outcome.
+    pub(crate) outcome: String,
+    /// The problem's code.
+    pub(crate) code: Option<String>,
+    /// All of it, as JSON.
+    pub(crate) record: String,
+}
+
+/// Which records to read. What is `None` picks all.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuditQuery {
+    pub(crate) conversation: Option<String>,
+    /// Records of whole conversations are picked as well.
+    pub(crate) participant: Option<String>,
+    pub(crate) caller: Option<String>,
+    pub(crate) job: Option<String>,
+    /// The outcome, or the code.
+    pub(crate) outcome: Option<String>,
+    /// In milliseconds since 1970.
+    pub(crate) since: Option<i64>,
+    pub(crate) until: Option<i64>,
+    /// Where the page before ended.
+    pub(crate) after: Option<(i64, String)>,
+    pub(crate) limit: i64,
+}
+
+/// One page, newest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AuditPage {
+    /// The records, as JSON.
+    pub(crate) records: Vec<String>,
+    /// Where the next page begins, if there is one.
+    pub(crate) next: Option<(i64, String)>,
+}
+
+const COLUMNS: usize = 10;
+/// Records written with one statement.
+pub(crate) const MOST_AT_ONCE: usize = 200;
+/// Records that one round of retention removes at most, so that nobody waits long for it.
+const PURGED_AT_ONCE: i64 = 5_000;
+/// What a store in memory keeps.
+const KEPT_IN_MEMORY: i64 = 10_000;
+
+impl Store {
+    /// Writes records; those that are there already stay as they are.
+    pub(crate) async fn append_audit(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
+        for some in rows.chunks(MOST_AT_ONCE) {
+            let mut text = String::from(
+                "INSERT INTO audit (id, time, event, caller, job, conversation, participant, outcome, code, record) VALUES ",
+            );
+            let mut values: Vec<Value> = Vec::with_capacity(some.len() * COLUMNS);
+            for (n, row) in some.iter().enumerate() {
+                text.push_str(if n == 0 { "(" } else { ", (" });
+                for column in 1..=COLUMNS {
+                    let comma = if column == 1 { "" } else { ", " };
+                    let _ = write!(text, "{comma}${}", n * COLUMNS + column);
+                }
+                text.push(')');
+                values.extend([
+                    row.id.clone().into(),
+                    row.time.into(),
+                    row.event.clone().into(),
+                    row.caller.clone().into(),
+                ]);
+                values.extend([&row.job, &row.conversation, &row.participant].map(|text| text.clone().into()));
+                values.extend([row.outcome.clone().into(), row.code.clone().into(), row.record.clone().into()]);
+            }
+            text.push_str(" ON CONFLICT (id) DO NOTHING");
+            let mut insert = sql(text);
+            insert.values = values;
+            self.run(Batch::write([insert])).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads one page.
+    pub(crate) async fn read_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+        let mut text = String::from("SELECT record, time, id FROM audit WHERE 1 = 1");
+        let mut values: Vec<Value> = Vec::new();
+        let mut condition = |form: &str, value: Value| {
+            values.push(value);
+            text.push_str(" AND ");
+            text.push_str(&form.replace('$', &format!("${}", values.len())));
+        };
+        for (form, value) in [
+            ("conversation = $", &query.conversation),
+            ("(participant IS NULL OR participant = $)", &query.participant),
+            ("caller = $", &query.caller),
+            ("job = $", &query.job),
+            ("(outcome = $ OR code = $)", &query.outcome),
+        ] {
+            if let Some(value) = value {
+                condition(form, value.clone().into());
+            }
+        }
+        if let Some(since) = query.since {
+            condition("time >= $", since.into());
+        }
+        if let Some(until) = query.until {
+            condition("time <= $", until.into());
+        }
+        if let Some((time, id)) = &query.after {
+            condition("time <= $", (*time).into());
+            let first = values.len();
+            values.push(id.clone().into());
+            let _ = write!(text, " AND (time < ${first} OR id < ${})", values.len());
+        }
+        // One more than asked for tells whether there is a next page.
+        values.push((query.limit + 1).into());
+        let _ = write!(text, " ORDER BY time DESC, id DESC LIMIT ${}", values.len());
+        let mut read = sql(text);
+        read.values = values;
+        let rows = self.run(Batch::read([read])).await?.pop().unwrap_or_default();
+        let limit = usize::try_from(query.limit).unwrap_or(0);
+        let end = |row: &super::engine::Row| Some((row.int(1), row.text(2)?.to_owned()));
+        let next = if rows.len() > limit { rows.get(limit.saturating_sub(1)).and_then(end) } else { None };
+        let records = rows.iter().take(limit).filter_map(|row| row.text(0)).map(str::to_owned).collect();
+        Ok(AuditPage { records, next })
+    }
+
+    /// Removes what is older than `keep`, a part at a time. Says whether there may be more.
+    pub(crate) async fn purge_audit(&self, keep: Duration) -> Result<bool, StoreError> {
+        let old = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX / 4);
+        let purge =
+            sql("DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE time < {now} - $1 LIMIT $2) RETURNING id")
+                .bind(old)
+                .bind(PURGED_AT_ONCE);
+        let mut statements = vec![purge];
+        if *self.kind() == crate::config::StoreKind::Memory {
+            let keep =
+                "DELETE FROM audit WHERE id IN (SELECT id FROM audit ORDER BY time DESC, id DESC LIMIT -1 OFFSET $1)";
+            statements.push(sql(keep).bind(KEPT_IN_MEMORY));
+        }
+        let rows = self.run(Batch::write(statements)).await?;
+        Ok(rows.first().is_some_and(|rows| rows.len() as i64 >= PURGED_AT_ONCE))
+    }
+}

@@ -1,0 +1,119 @@
+//! The narrow waist between tables and databases: a batch of statements goes in and is carried out as a whole or not at all.
+//!
+//! The SQL of a table is written once, in the dialect that SQLite and PostgreSQL share: `$1` for values, `INSERT … ON
+//! CONFLICT … RETURNING`, times as milliseconds since 1970 by the database's clock, which a statement writes as `{now}`, and
+//! JSON as text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+
+use super::error::StoreError;
+
+/// One value of a row, or for a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Null,
+    Int(i64),
+    Text(String),
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<T: Into<Self>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// One row of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row(pub(crate) Vec<Value>);
+
+impl Row {
+    /// The number in this column; 0 where there is none.
+    pub(crate) fn int(&self, column: usize) -> i64 {
+        match self.0.get(column) {
+            Some(Value::Int(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    /// The text in this column, if it has one.
+    pub(crate) fn text(&self, column: usize) -> Option<&str> {
+        match self.0.get(column) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The rows that one statement gave.
+pub(crate) type Rows = Vec<Row>;
+
+/// One statement with its values, in the order of `$1`, `$2`, …
+#[derive(Debug, Clone)]
+pub(crate) struct Statement {
+    pub(crate) sql: Cow<'static, str>,
+    pub(crate) values: Vec<Value>,
+}
+
+/// A statement without values yet.
+pub(crate) fn sql(text: impl Into<Cow<'static, str>>) -> Statement {
+    Statement { sql: text.into(), values: Vec::new() }
+}
+
+impl Statement {
+    /// Gives the next value.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+}
+
+/// Most statements of a batch: PostgreSQL gets them all at once, in this order.
+pub(crate) const MOST_STATEMENTS: usize = 24;
+
+/// Statements that take effect together.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    pub(crate) statements: Vec<Statement>,
+    /// Nothing is written, so that it need not wait for those who write.
+    pub(crate) reads_only: bool,
+}
+
+impl Batch {
+    pub(crate) fn write(statements: impl Into<Vec<Statement>>) -> Self {
+        Self { statements: statements.into(), reads_only: false }
+    }
+
+    pub(crate) fn read(statements: impl Into<Vec<Statement>>) -> Self {
+        Self { statements: statements.into(), reads_only: true }
+    }
+}
+
+/// A database.
+pub(crate) trait Engine: fmt::Debug + Send + Sync {
+    /// Carries a batch out: all of it or nothing, and gives the rows of each statement. Bounded by `store.timeout`.
+    fn run(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Rows>, StoreError>>;
+
+    /// Brings the schema up to date. Harmless where it is already.
+    fn migrate(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}

@@ -1,0 +1,35 @@
+//! Why the store did not do what it was asked.
+
+/// An error of the store. Its text has no secrets in it; callers see less.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was sent, or nothing was done.
+    #[error("the store is out of reach: {0}")]
+    OutOfReach(String),
+    /// No answer in time. What was asked for may have happened all the same: look before you repeat it.
+    #[error("the store did not answer within store.timeout")]
+    TimedOut,
+    /// The database refused, and nothing was done.
+    #[error("the store refused: {0}")]
+    Refused(String),
+    /// The database is empty: it has none of our tables.
+    #[error("the store has no tables (yet)")]
+    NoSchema,
+    /// A later version of hangup has changed the tables so that this one cannot use them.
+    #[error(
+        "the store's schema is version {found} and this program knows versions up to {known}; run the hangup that made it, or \
+         a newer one"
+    )]
+    NewerSchema {
+        /// The oldest program that the schema admits, by its number.
+        found: i64,
+        /// What this program knows.
+        known: i64,
+    },
+    /// The store is another one than before, and claims of the old one may still be alive.
+    #[error("the store was replaced by another one; claims in the old one may still be alive")]
+    Replaced {
+        /// How long they may be, in milliseconds.
+        for_ms: i64,
+    },
+}

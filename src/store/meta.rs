@@ -1,0 +1,83 @@
+//! The table `meta`: the store's id, since when it stands in for another one, and the mode.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::Store;
+use super::engine::{Batch, Rows, Statement, sql};
+use super::error::StoreError;
+use crate::config::Mode;
+
+/// The id that we have seen first.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<Option<String>>);
+
+impl Known {
+    pub(super) fn id(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, id: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
+    }
+}
+
+/// Reads which store this is, and for how long it has stood in for another one.
+pub(super) fn identity() -> Statement {
+    sql(
+        "SELECT value, coalesce({now} - (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'replaced'), -1) FROM meta \
+         WHERE key = 'store_id'",
+    )
+}
+
+impl Store {
+    /// Compares what [`identity`] gave with what we know. Another id is noted in the store, so that all replicas refuse what a
+    /// claim in the old one might have decided; only then do we believe it.
+    ///
+    /// # Errors
+    /// It could not be noted, or the store is younger than `life_ms`, the life of a claim of this kind.
+    pub(super) async fn same_store(&self, identity: &Rows, life_ms: i64) -> Result<(), StoreError> {
+        let row = identity.first();
+        let id = row.and_then(|row| row.text(0)).ok_or(StoreError::NoSchema)?;
+        let known = self.0.known.id();
+        if known.as_deref().is_some_and(|known| known != id) {
+            tracing::error!(
+                event = "store_replaced",
+                "the store is another one than before, without the claims of the old one: selectors and teardowns are refused for \
+                 as long as one of those may live"
+            );
+            let note = sql(
+                "INSERT INTO meta (key, value) VALUES ('replaced', CAST({now} AS TEXT)) ON CONFLICT (key) DO UPDATE SET \
+                            value = excluded.value",
+            );
+            self.run(Batch::write([note])).await?;
+            self.0.known.set(id);
+            return Err(StoreError::Replaced { for_ms: life_ms });
+        }
+        self.0.known.set(id);
+        let age = row.map_or(-1, |row| row.int(1));
+        let left = life_ms.saturating_sub(age);
+        if age >= 0 && left > 0 { Err(StoreError::Replaced { for_ms: left }) } else { Ok(()) }
+    }
+
+    /// Sets the mode of all replicas.
+    pub(crate) async fn set_mode(&self, mode: Mode) -> Result<(), StoreError> {
+        let word = if mode == Mode::Observe { "observe" } else { "enforce" };
+        let set = sql(
+            "INSERT INTO meta (key, value) VALUES ('mode', $1) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        );
+        self.run(Batch::write([set.bind(word)])).await.map(|_| ())
+    }
+}
+
+/// Reads the mode, where one was set.
+pub(super) fn mode() -> Statement {
+    sql("SELECT value FROM meta WHERE key = 'mode'")
+}
+
+/// What [`mode`] gave.
+pub(super) fn mode_of(rows: &Rows) -> Option<Mode> {
+    match rows.first()?.text(0)? {
+        "observe" => Some(Mode::Observe),
+        _ => Some(Mode::Enforce),
+    }
+}

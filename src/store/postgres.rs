@@ -1,0 +1,177 @@
+//! PostgreSQL, for fleets.
+//!
+//! A batch goes out at once, `BEGIN` and `COMMIT` included, and costs one round trip. Statements have no names, so that a
+//! pooler may stand between; nothing depends on a session.
+
+mod connect;
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row as PgRow, SimpleQueryMessage};
+
+use super::engine::{Batch, Engine, Row, Rows, Statement, Value};
+use super::error::StoreError;
+use super::schema;
+use crate::config;
+
+/// The database's clock as a statement reads it.
+const NOW: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
+/// Longest time for a migration, which is not on anybody's way.
+const MIGRATION: Duration = Duration::from_secs(30);
+
+/// A pool of connections.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    pool: Pool,
+    timeout: Duration,
+}
+
+impl Postgres {
+    /// Opens nothing yet.
+    ///
+    /// # Errors
+    /// A URL or a CA file that cannot be used.
+    pub(super) fn new(settings: &config::Store) -> Result<Self, String> {
+        let (url, connector) = connect::connector(settings)?;
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(url, connector, recycling);
+        let pool = Pool::builder(manager)
+            .max_size(settings.max_connections)
+            .build()
+            .map_err(|e| format!("store.max_connections = {}: {e}", settings.max_connections))?;
+        Ok(Self { pool, timeout: settings.timeout })
+    }
+
+    /// A connection, which must be there by `deadline`.
+    async fn connection(&self, deadline: Instant) -> Result<Object, StoreError> {
+        match timeout_at(deadline, self.pool.get()).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(PoolError::Backend(cause))) => Err(error(&cause)),
+            Ok(Err(cause)) => Err(StoreError::OutOfReach(cause.to_string())),
+            // Nothing was sent.
+            Err(_) => Err(StoreError::OutOfReach("no connection within store.timeout".to_owned())),
+        }
+    }
+
+    async fn carry_out(&self, batch: &Batch) -> Result<Vec<Rows>, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let connection = self.connection(deadline).await?;
+        if let Ok(result) = timeout_at(deadline, transaction(&connection, batch, self.timeout)).await {
+            return result;
+        }
+        // It may be silent for ever, and so may those that were opened before: all of them are given up.
+        drop(Object::take(connection));
+        self.pool.retain(|_, _| false);
+        Err(StoreError::TimedOut)
+    }
+
+    async fn bring_up_to_date(&self) -> Result<(), StoreError> {
+        let connection = self.connection(Instant::now() + self.timeout).await?;
+        let result = tokio::time::timeout(MIGRATION, migrate(&connection)).await.unwrap_or(Err(StoreError::TimedOut));
+        if result.is_err() {
+            // A transaction may be open.
+            drop(Object::take(connection));
+        }
+        result
+    }
+}
+
+impl Engine for Postgres {
+    fn run(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Rows>, StoreError>> {
+        async move { self.carry_out(&batch).await }.boxed()
+    }
+
+    fn migrate(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.bring_up_to_date().boxed()
+    }
+}
+
+/// Sends all statements and reads all answers. The first error is the one that counts; what follows it was not done.
+async fn transaction(client: &Client, batch: &Batch, limit: Duration) -> Result<Vec<Rows>, StoreError> {
+    // So that nothing goes on in the database for long after we have given up.
+    let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", limit.as_millis().max(1));
+    let begin = async { client.batch_execute(&begin).await.map(|()| Vec::new()) }.boxed();
+    let commit = async { client.batch_execute("COMMIT").await.map(|()| Vec::new()) }.boxed();
+    let statements = batch.statements.iter().map(|one| statement(client, one).boxed());
+    // They go out in the order in which they are first polled.
+    let answers = join_all(std::iter::once(begin).chain(statements).chain(std::iter::once(commit))).await;
+    let mut rows = answers.into_iter().collect::<Result<Vec<Rows>, Error>>().map_err(|e| error(&e))?;
+    rows.pop();
+    rows.remove(0);
+    Ok(rows)
+}
+
+async fn statement(client: &Client, asked: &Statement) -> Result<Rows, Error> {
+    let text = asked.sql.replace("{now}", NOW);
+    let values: Vec<(&(dyn ToSql + Sync), Type)> = asked
+        .values
+        .iter()
+        .map(|value| match value {
+            // Its type is what the statement makes of it.
+            Value::Null => (&None::<&str> as &(dyn ToSql + Sync), Type::UNKNOWN),
+            Value::Int(number) => (number as &(dyn ToSql + Sync), Type::INT8),
+            Value::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
+        })
+        .collect();
+    client.query_typed(&text, &values).await?.iter().map(row).collect()
+}
+
+fn row(found: &PgRow) -> Result<Row, Error> {
+    let value = |(place, column): (usize, &tokio_postgres::Column)| {
+        Ok(match *column.type_() {
+            Type::INT8 => found.try_get::<_, Option<i64>>(place)?.into(),
+            Type::INT4 => found.try_get::<_, Option<i32>>(place)?.map(i64::from).into(),
+            _ => found.try_get::<_, Option<&str>>(place)?.into(),
+        })
+    };
+    found.columns().iter().enumerate().map(value).collect::<Result<_, _>>().map(Row)
+}
+
+/// Brings the schema up to date, one replica at a time: the others wait for the table's lock, which ends with the transaction.
+async fn migrate(client: &Client) -> Result<(), StoreError> {
+    let to_us = |e: Error| error(&e);
+    // Two that make the table at once can collide; the second try finds it.
+    if client.batch_execute(schema::META).await.is_err() {
+        client.batch_execute(schema::META).await.map_err(to_us)?;
+    }
+    client.batch_execute("BEGIN; LOCK TABLE meta IN ACCESS EXCLUSIVE MODE").await.map_err(to_us)?;
+    let found = client.simple_query(schema::VERSIONS).await.map_err(to_us)?;
+    let rows = found.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some((row.get(0)?, row.get(1)?)),
+        _ => None,
+    });
+    let (made, oldest) = schema::versions(rows);
+    if oldest > schema::VERSION {
+        return Err(StoreError::NewerSchema { found: oldest, known: schema::VERSION });
+    }
+    if let Some(script) = schema::script(made) {
+        client.batch_execute(&script).await.map_err(to_us)?;
+    }
+    client.batch_execute("COMMIT").await.map_err(to_us)
+}
+
+/// What PostgreSQL says, in our words. Its messages hold no values of ours but names of tables and constraints.
+fn error(cause: &Error) -> StoreError {
+    let Some(said) = cause.as_db_error() else {
+        let source = cause.source().map(|source| format!(" ({source})")).unwrap_or_default();
+        return StoreError::OutOfReach(format!("{cause}{source}"));
+    };
+    let text = format!("{} ({})", said.message(), said.code().code());
+    let code = said.code();
+    if *code == SqlState::UNDEFINED_TABLE {
+        StoreError::NoSchema
+    } else if *code == SqlState::QUERY_CANCELED {
+        StoreError::TimedOut
+    } else if code.code().starts_with("08") || code.code().starts_with("53") || code.code().starts_with("57") {
+        // Connections, resources, and an administrator's hand.
+        StoreError::OutOfReach(text)
+    } else {
+        StoreError::Refused(text)
+    }
+}

@@ -1,0 +1,105 @@
+//! Connections to PostgreSQL: TLS by rustls, and a password that may come from a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use deadpool_postgres::Connect;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::ConfigVerifierExt as _;
+use tokio::task::JoinHandle;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config;
+
+/// Makes connections.
+pub(super) struct Connector {
+    tls: MakeRustlsConnect,
+    password_file: Option<PathBuf>,
+}
+
+/// What to connect to, and how.
+///
+/// # Errors
+/// Names the key, and what to do.
+pub(super) fn connector(settings: &config::Store) -> Result<(Config, Connector), String> {
+    let key = format!("store.url = \"{}\"", settings.url);
+    // Certificates are verified in every mode, so that these say no more than "require".
+    let url = settings.url.expose().replace("sslmode=verify-full", "sslmode=require");
+    let url = url.replace("sslmode=verify-ca", "sslmode=require");
+    let mut url: Config = url.parse().map_err(|e: Error| {
+        format!("{key}: cannot be used ({e}); write it as \"postgres://USER@HOST:5432/DATABASE?sslmode=require\"")
+    })?;
+    if url.get_hosts().is_empty() && url.get_hostaddrs().is_empty() {
+        return Err(format!("{key}: names no host; write it as \"postgres://USER@HOST:5432/DATABASE\""));
+    }
+    if url.get_user().is_none() {
+        return Err(format!("{key}: names no user; write it as \"postgres://USER@HOST:5432/DATABASE\""));
+    }
+    if settings.ca_file.is_some() && url.get_ssl_mode() == SslMode::Prefer {
+        // Who names a CA wants TLS.
+        url.ssl_mode(SslMode::Require);
+    }
+    if let Some(path) = &settings.password_file {
+        let unreadable = |e| {
+            format!(
+                "store.password_file = \"{}\": cannot be read ({e}); check the path and its permissions",
+                path.display()
+            )
+        };
+        std::fs::read_to_string(path).map_err(unreadable)?;
+    }
+    url.connect_timeout(settings.timeout).application_name("hangup");
+    let connector =
+        Connector { tls: MakeRustlsConnect::new(tls(settings)?), password_file: settings.password_file.clone() };
+    Ok((url, connector))
+}
+
+/// Trusts the certificates of `store.ca_file`, else the system's.
+fn tls(settings: &config::Store) -> Result<ClientConfig, String> {
+    crate::server::tls::install_crypto_provider();
+    let Some(path) = &settings.ca_file else {
+        return ClientConfig::with_platform_verifier().map_err(|e| format!("no TLS roots: {e}"));
+    };
+    let unusable = |what: String| {
+        format!("store.ca_file = \"{}\": {what}; give a PEM file with the CA's certificate", path.display())
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unusable(format!("cannot be read ({e})")))? {
+        let certificate = certificate.map_err(|e| unusable(format!("is not PEM ({e})")))?;
+        roots.add(certificate).map_err(|e| unusable(format!("holds a certificate that cannot be used ({e})")))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("holds no certificate".to_owned()));
+    }
+    Ok(ClientConfig::builder().with_root_certificates(Arc::new(roots)).with_no_client_auth())
+}
+
+impl Connect for Connector {
+    fn connect(&self, to: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
+        let mut to = to.clone();
+        async move {
+            if let Some(path) = &self.password_file {
+                // Read each time: a rotated password is taken over with the next connection.
+                match tokio::fs::read_to_string(path).await {
+                    Ok(password) => {
+                        to.password(password.trim().as_bytes());
+                    }
+                    // The server's answer, that a password is missing, becomes the store's error.
+                    Err(cause) => tracing::debug!(path = %path.display(), cause = %cause, "store.password_file"),
+                }
+            }
+            let (client, connection) = to.connect(self.tls.clone()).await?;
+            let task = tokio::spawn(async move {
+                // Whoever uses it meets the error.
+                let _ = connection.await;
+            });
+            Ok((client, task))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,138 @@
+//! The embedded database: one file, or none at all.
+//!
+//! The file has two threads: one writes, and makes of all that waits for it one commit, which costs one flush of the disk; the
+//! other reads, so that nobody who lists the audit holds up a claim. Without a file, whoever asks does the work itself.
+
+mod file;
+mod work;
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::engine::{Batch, Engine, Rows};
+use super::error::StoreError;
+pub(super) use file::default_path;
+use work::Clock;
+
+/// Batches that may wait for a thread; more are refused.
+const QUEUE: usize = 4096;
+/// Batches of one commit.
+const GROUP: usize = 256;
+
+/// A batch on its way, and who waits for the result.
+struct Command {
+    batch: Batch,
+    reply: oneshot::Sender<Result<Vec<Rows>, StoreError>>,
+}
+
+/// A database in a file.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    writer: SyncSender<Command>,
+    reader: SyncSender<Command>,
+    timeout: Duration,
+}
+
+impl Sqlite {
+    /// Opens the file, makes it where there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// A text for the operator, without the key that names the file.
+    pub(super) fn open(path: &Path, timeout: Duration) -> Result<Self, String> {
+        let path = file::prepare(path)?;
+        let unusable = |e: rusqlite::Error| file::explain(&path, &e);
+        let writing = file::connect(&path, timeout).map_err(unusable)?;
+        file::check(&writing, &path)?;
+        work::migrate(&writing).map_err(|e| e.to_string())?;
+        let reading = file::connect(&path, timeout).map_err(unusable)?;
+        reading.pragma_update(None, "query_only", true).map_err(unusable)?;
+        Ok(Self {
+            writer: thread("store-writer", writing, work::commit_group)?,
+            reader: thread("store-reader", reading, work::commit_group)?,
+            timeout,
+        })
+    }
+
+    async fn ask(&self, batch: Batch) -> Result<Vec<Rows>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let thread = if batch.reads_only { &self.reader } else { &self.writer };
+        thread.try_send(Command { batch, reply }).map_err(|e| match e {
+            TrySendError::Full(_) => {
+                StoreError::OutOfReach("too much waits to be written; the disk may be slow".to_owned())
+            }
+            TrySendError::Disconnected(_) => StoreError::OutOfReach("its thread has ended".to_owned()),
+        })?;
+        match tokio::time::timeout(self.timeout, answer).await {
+            Err(_) => Err(StoreError::TimedOut),
+            Ok(Err(_)) => Err(StoreError::OutOfReach("its thread has ended".to_owned())),
+            Ok(Ok(result)) => result,
+        }
+    }
+}
+
+impl Engine for Sqlite {
+    fn run(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Rows>, StoreError>> {
+        self.ask(batch).boxed()
+    }
+
+    fn migrate(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        // Done when the file was opened.
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// Starts a thread that takes what waits, at most a [`GROUP`] at once.
+fn thread(
+    name: &str,
+    connection: Connection,
+    carry_out: fn(&Connection, Clock, Vec<Command>),
+) -> Result<SyncSender<Command>, String> {
+    let (sender, queue): (_, Receiver<Command>) = sync_channel(QUEUE);
+    let run = move || {
+        while let Ok(first) = queue.recv() {
+            let mut group = vec![first];
+            group.extend(queue.try_iter().take(GROUP - 1));
+            // Who has given up waiting was told that nobody knows: better that nothing happens.
+            group.retain(|command| !command.reply.is_closed());
+            carry_out(&connection, Clock::Wall, group);
+        }
+    };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map_err(|e| format!("no thread for the store ({e})"))?;
+    Ok(sender)
+}
+
+/// A database that ends with the process. Its clock is the runtime's, which tests can pause.
+#[derive(Debug)]
+pub(super) struct Memory {
+    connection: Mutex<Connection>,
+    clock: Clock,
+}
+
+impl Memory {
+    pub(super) fn open() -> Result<Self, String> {
+        let connection = Connection::open_in_memory().map_err(|e| e.to_string())?;
+        work::migrate(&connection).map_err(|e| e.to_string())?;
+        Ok(Self { connection: Mutex::new(connection), clock: Clock::of_the_runtime() })
+    }
+}
+
+impl Engine for Memory {
+    fn run(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Rows>, StoreError>> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        std::future::ready(work::commit(&connection, self.clock, &batch)).boxed()
+    }
+
+    fn migrate(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}

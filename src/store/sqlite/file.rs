@@ -1,0 +1,95 @@
+//! The file of the embedded database: where it is, who may read it, and whether it can be used.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// Larger files are not read through at the start: it would take too long.
+const CHECKED_UP_TO: u64 = 256 << 20;
+
+/// Where the file is when nothing is said: the folder that systemd gives us, else the user's own for such things.
+pub(in super::super) fn default_path(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+    // Systemd separates several by colons.
+    let given = set("STATE_DIRECTORY").map(|list| PathBuf::from(list.split(':').next().unwrap_or_default()));
+    let user = || set("XDG_STATE_HOME").map(|state| PathBuf::from(state).join("hangup"));
+    let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state/hangup"));
+    given.or_else(user).or_else(home).map(|folder| folder.join("hangup.db"))
+}
+
+/// Makes folder and file where there are none, for us alone. Gives the path without links in its folder.
+pub(super) fn prepare(path: &Path) -> Result<PathBuf, String> {
+    let name = path.file_name().ok_or_else(|| "names no file".to_owned())?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| format!("the folder {} cannot be made ({e})", folder.display()))?;
+    // A link to the folder is the administrator's; one in place of the file may be anybody's.
+    let folder = folder.canonicalize().map_err(|e| format!("the folder {} cannot be used ({e})", folder.display()))?;
+    let path = folder.join(name);
+    match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_symlink() => Err("it is a symbolic link, which is not followed".to_owned()),
+        Ok(found) if !found.is_file() => Err("it is not a regular file".to_owned()),
+        Ok(found) => {
+            // Somebody else's file stays as it is; whether it can be written shows below.
+            if found.permissions().mode() & 0o077 != 0 {
+                let _ = fs::set_permissions(&path, Permissions::from_mode(0o600));
+            }
+            Ok(path)
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            made.map(|_| path).map_err(|e| format!("it cannot be made ({e})"))
+        }
+        Err(e) => Err(format!("it cannot be looked at ({e})")),
+    }
+}
+
+/// A connection whose commits are on the disk when they return.
+pub(super) fn connect(path: &Path, timeout: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // Another process may hold the lock for a moment; those who wait here have less time than that altogether.
+    connection.busy_timeout(timeout / 2)?;
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// Reads the file through, unless it is large, and sees whether it can be written.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), String> {
+    let unusable = |e: rusqlite::Error| explain(path, &e);
+    if fs::metadata(path).is_ok_and(|found| found.len() <= CHECKED_UP_TO) {
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(unusable)?;
+        if found != "ok" {
+            return Err(damaged(&found));
+        }
+    }
+    connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(unusable)
+}
+
+/// Why the file cannot be used, for the operator.
+pub(super) fn explain(path: &Path, cause: &rusqlite::Error) -> String {
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseCorrupt, NotADatabase, ReadOnly};
+    match cause.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => damaged(&cause.to_string()),
+        Some(ReadOnly | CannotOpen) => {
+            format!("the file or its folder {} cannot be written ({cause})", path.parent().unwrap_or(path).display())
+        }
+        Some(DatabaseBusy) => "another process holds its lock".to_owned(),
+        _ => cause.to_string(),
+    }
+}
+
+fn damaged(cause: &str) -> String {
+    format!(
+        "the file is damaged, or is no database of ours ({cause}); nothing was deleted: move it away, or put a backup in its place"
+    )
+}

@@ -1,0 +1,196 @@
+//! What is done on a connection: batches, in groups that are committed together.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::types::{Value as SqlValue, ValueRef};
+use rusqlite::{Connection, ErrorCode};
+use tokio::time::Instant;
+
+use super::super::engine::{Batch, Row, Rows, Statement, Value};
+use super::super::error::StoreError;
+use super::super::schema;
+use super::Command;
+
+/// The clock behind `{now}`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Clock {
+    /// The system's, which outlives the process as the file does.
+    Wall,
+    /// The runtime's, counted from a moment of the system's.
+    Runtime { then_ms: i64, origin: Instant },
+}
+
+impl Clock {
+    pub(super) fn of_the_runtime() -> Self {
+        Self::Runtime { then_ms: wall_ms(), origin: Instant::now() }
+    }
+
+    fn now_ms(self) -> i64 {
+        match self {
+            Self::Wall => wall_ms(),
+            Self::Runtime { then_ms, origin } => {
+                then_ms.saturating_add(i64::try_from(origin.elapsed().as_millis()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+}
+
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Carries each command out under a savepoint of its own, commits all at once, and only then answers.
+pub(super) fn commit_group(connection: &Connection, clock: Clock, mut group: Vec<Command>) {
+    if let [only] = &group[..] {
+        let result = commit(connection, clock, &only.batch);
+        if let Some(only) = group.pop() {
+            let _ = only.reply.send(result);
+        }
+        return;
+    }
+    let results = together(connection, clock, &group);
+    for (n, command) in group.into_iter().enumerate() {
+        let result = match &results {
+            Ok(results) => results.get(n).cloned().unwrap_or(Err(StoreError::TimedOut)),
+            Err(error) => Err(error.clone()),
+        };
+        let _ = command.reply.send(result);
+    }
+}
+
+type Outcome = Result<Vec<Rows>, StoreError>;
+
+fn together(connection: &Connection, clock: Clock, group: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+    begin(connection, group.iter().all(|command| command.batch.reads_only))?;
+    let mut results = Vec::with_capacity(group.len());
+    for command in group {
+        let result = savepoint(connection, clock, &command.batch);
+        if connection.is_autocommit() {
+            // The error was such that SQLite has rolled everything back.
+            return Err(result.err().unwrap_or(StoreError::TimedOut));
+        }
+        results.push(result);
+    }
+    end(connection).map(|()| results)
+}
+
+fn savepoint(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
+    execute(connection, "SAVEPOINT command")?;
+    let result = statements(connection, clock, batch);
+    if result.is_err() && !connection.is_autocommit() {
+        execute(connection, "ROLLBACK TO command")?;
+    }
+    if !connection.is_autocommit() {
+        execute(connection, "RELEASE command")?;
+    }
+    result
+}
+
+/// Carries one batch out in a transaction of its own.
+pub(super) fn commit(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
+    begin(connection, batch.reads_only)?;
+    let result = statements(connection, clock, batch);
+    if result.is_err() {
+        if !connection.is_autocommit() {
+            execute(connection, "ROLLBACK")?;
+        }
+        return result;
+    }
+    end(connection).and(result)
+}
+
+fn begin(connection: &Connection, reads_only: bool) -> Result<(), StoreError> {
+    // A transaction that begins by reading cannot wait for another process's write in the middle.
+    execute(connection, if reads_only { "BEGIN" } else { "BEGIN IMMEDIATE" })
+}
+
+fn end(connection: &Connection) -> Result<(), StoreError> {
+    execute(connection, "COMMIT").inspect_err(|_| {
+        if !connection.is_autocommit() {
+            let _ = execute(connection, "ROLLBACK");
+        }
+    })
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(error)
+}
+
+fn statements(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
+    let now = clock.now_ms();
+    batch.statements.iter().map(|one| statement(connection, now, one)).collect::<Result<_, _>>().map_err(error)
+}
+
+fn statement(connection: &Connection, now: i64, asked: &Statement) -> rusqlite::Result<Rows> {
+    let mut statement = connection.prepare_cached(&asked.sql.replace("{now}", ":now"))?;
+    if let Some(place) = statement.parameter_index(":now")? {
+        statement.raw_bind_parameter(place, now)?;
+    }
+    for (n, value) in asked.values.iter().enumerate() {
+        // SQLite numbers `$n` in the order in which they first appear.
+        if let Some(place) = statement.parameter_index(&format!("${}", n + 1))? {
+            match value {
+                Value::Null => statement.raw_bind_parameter(place, SqlValue::Null)?,
+                Value::Int(number) => statement.raw_bind_parameter(place, number)?,
+                Value::Text(text) => statement.raw_bind_parameter(place, text)?,
+            }
+        }
+    }
+    let columns = statement.column_count();
+    let mut found = statement.raw_query();
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let value = |column| {
+            Ok(match row.get_ref(column)? {
+                ValueRef::Integer(number) => Value::Int(number),
+                ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => Value::Null,
+            })
+        };
+        rows.push(Row((0..columns).map(value).collect::<rusqlite::Result<_>>()?));
+    }
+    Ok(rows)
+}
+
+/// Brings the schema up to date, one process at a time.
+pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
+    begin(connection, false)?;
+    let result = migrate_within(connection);
+    if result.is_err() && !connection.is_autocommit() {
+        execute(connection, "ROLLBACK")?;
+    }
+    result?;
+    end(connection)
+}
+
+fn migrate_within(connection: &Connection) -> Result<(), StoreError> {
+    connection.execute_batch(schema::META).map_err(error)?;
+    let mut statement = connection.prepare(schema::VERSIONS).map_err(error)?;
+    let rows =
+        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).map_err(error)?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(error)?;
+    let (made, oldest) = schema::versions(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    if oldest > schema::VERSION {
+        return Err(StoreError::NewerSchema { found: oldest, known: schema::VERSION });
+    }
+    match schema::script(made) {
+        Some(script) => connection.execute_batch(&script).map_err(error),
+        None => Ok(()),
+    }
+}
+
+/// What SQLite says, in our words.
+fn error(cause: rusqlite::Error) -> StoreError {
+    match cause.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::OutOfReach("another process holds the file's lock".to_owned())
+        }
+        Some(ErrorCode::DiskFull) => StoreError::Refused("the disk is full".to_owned()),
+        Some(ErrorCode::ReadOnly) => StoreError::Refused("the file cannot be written".to_owned()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::Refused(format!("the file is damaged ({cause}); nothing was deleted, see docs/OPERATIONS.md"))
+        }
+        _ => StoreError::Refused(cause.to_string()),
+    }
+}

@@ -1,0 +1,429 @@
+//! The same suite for each database. PostgreSQL is one where `HANGUP_TEST_POSTGRES` names it (`scripts/with-postgres`).
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::engine::{Batch, sql};
+use super::*;
+use crate::config::{Config, Mode};
+
+const LIFE: Duration = Duration::from_secs(60);
+
+/// A database that is empty at first and can be opened several times.
+struct Place {
+    settings: config::Store,
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    fn file() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&format!("sqlite:{}/state/hangup.db", folder.path().display()));
+        Self { settings, folder: Some(folder) }
+    }
+
+    /// A schema of its own in the database that the environment names, if it does.
+    async fn postgres() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let url = std::env::var("HANGUP_TEST_POSTGRES").ok()?;
+        let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(&format!("CREATE SCHEMA {name}")).await.unwrap();
+        let mut settings = settings(&format!("{url}?sslmode=disable&options=-csearch_path%3D{name}"));
+        settings.timeout = Duration::from_secs(5);
+        Some(Self { settings, folder: None })
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&self.settings).await.unwrap()
+    }
+}
+
+fn settings(url: &str) -> config::Store {
+    let mut settings = Config::defaults().store;
+    settings.url = serde_json::from_value(url.into()).unwrap();
+    settings.timeout = Duration::from_secs(5);
+    settings
+}
+
+/// Runs a test on each database.
+async fn on_each(test: impl AsyncFn(&Place)) {
+    test(&Place::file()).await;
+    if let Some(postgres) = Place::postgres().await {
+        test(&postgres).await;
+    }
+}
+
+fn new<'a>(key: &'a str, token: &'a str) -> NewClaim<'a> {
+    let targets = "[]";
+    NewClaim { key, caller: "key:ivr", operation: "selector", conversation: "c", body: "b", targets, token, life: LIFE }
+}
+
+async fn run(store: &Store, text: &str) {
+    store.run(Batch::write([sql(text.to_owned())])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_writer_of_a_claim_wins_and_every_repeat_gets_what_it_wrote() {
+    on_each(async |place| {
+        let (one, two) = (place.open().await, place.open().await);
+        assert_eq!(one.find_claim("k", LIFE).await, Ok(None));
+        let tokens: Vec<String> = (0..64).map(|n| n.to_string()).collect();
+        let claims = tokens.iter().enumerate().map(|(n, token)| {
+            let store = if n % 2 == 0 { &one } else { &two };
+            async move { store.claim(&new("k", token)).await.unwrap() }
+        });
+        let claims = futures_util::future::join_all(claims).await;
+        let winner = &claims[0].token;
+        assert!(claims.iter().all(|claim| claim.token == *winner), "{claims:?}");
+        let found = two.find_claim("k", LIFE).await.unwrap().unwrap();
+        assert_eq!(found.token, *winner);
+        assert!(found.left <= LIFE && found.left > LIFE / 2, "{found:?}");
+        assert_eq!(one.claim(&new("another", "a")).await.unwrap().token, "a");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_that_has_ended_makes_room_for_the_next() {
+    on_each(async |place| {
+        let store = place.open().await;
+        store.claim(&new("k", "first")).await.unwrap();
+        store.purge_claims().await.unwrap();
+        assert_eq!(store.claim(&new("k", "second")).await.unwrap().token, "first", "it is alive");
+        run(&store, "UPDATE claims SET expires = expires - 60000").await;
+        assert_eq!(store.find_claim("k", LIFE).await, Ok(None));
+        assert_eq!(store.claim(&new("k", "third")).await.unwrap().token, "third");
+        run(&store, "UPDATE claims SET expires = expires - 60000").await;
+        store.purge_claims().await.unwrap();
+        let left = store.run(Batch::read([sql("SELECT count(*) FROM claims")])).await.unwrap();
+        assert_eq!(left[0][0].int(0), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn claims_outlive_the_process() {
+    on_each(async |place| {
+        place.open().await.claim(&new("k", "before")).await.unwrap();
+        assert_eq!(place.open().await.claim(&new("k", "after")).await.unwrap().token, "before");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_was_replaced_refuses_claims_for_as_long_as_one_may_live_whoever_asks() {
+    on_each(async |place| {
+        let (witness, other) = (place.open().await, place.open().await);
+        witness.claim(&new("k", "old")).await.unwrap();
+        run(&witness, "UPDATE meta SET value = 'another' WHERE key = 'store_id'").await;
+        let refused = |result| matches!(result, Err(StoreError::Replaced { .. }));
+        assert!(refused(witness.claim(&new("k2", "new")).await.map(drop)));
+        // It was noted in the store: a process that never saw the old one refuses, too.
+        assert!(refused(other.find_claim("k", LIFE).await.map(drop)));
+        assert!(refused(place.open().await.claim(&new("k3", "new")).await.map(drop)));
+        run(&witness, "UPDATE meta SET value = CAST(CAST(value AS BIGINT) - 60000 AS TEXT) WHERE key = 'replaced'")
+            .await;
+        assert_eq!(witness.claim(&new("k4", "t")).await.unwrap().token, "t");
+        let hour = Duration::from_secs(3600);
+        assert!(
+            refused(witness.claim(&NewClaim { life: hour, ..new("k5", "t") }).await.map(drop)),
+            "a longer one may live"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_database_in_place_of_the_old_one_gets_its_tables_and_is_noticed() {
+    let Some(place) = Place::postgres().await else { return };
+    let store = place.open().await;
+    store.claim(&new("k", "old")).await.unwrap();
+    run(&store, "DROP TABLE claims, audit, replicas, meta").await;
+    let seen = store.look_around().await.unwrap();
+    assert!(seen.replicas.is_empty());
+    assert!(matches!(store.claim(&new("k", "new")).await, Err(StoreError::Replaced { .. })));
+}
+
+#[tokio::test]
+async fn the_version_before_runs_on_a_newer_schema_unless_that_says_otherwise() {
+    on_each(async |place| {
+        let store = place.open().await;
+        run(&store, "UPDATE meta SET value = '99' WHERE key = 'schema_version'").await;
+        assert_eq!(place.open().await.claim(&new("k", "t")).await.unwrap().token, "t");
+        run(&store, "UPDATE meta SET value = '99' WHERE key = 'schema_oldest'").await;
+        let error = Store::open(&place.settings).await.unwrap_err();
+        assert!(error.contains("the store's schema is version 99 and this program knows versions up to"), "{error}");
+        assert!(error.starts_with("store.url = "), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_that_start_at_once_make_the_tables_once() {
+    on_each(async |place| {
+        let stores = futures_util::future::join_all((0..8).map(|_| place.open())).await;
+        for store in &stores {
+            store.beat("same").await.unwrap();
+            assert_eq!(store.look_around().await.unwrap().replicas.len(), 1);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replicas_are_alive_until_they_leave_or_are_silent_for_long() {
+    on_each(async |place| {
+        let store = place.open().await;
+        for name in ["a", "b", "c"] {
+            store.beat(name).await.unwrap();
+        }
+        let names = async || {
+            let seen = store.look_around().await.unwrap();
+            seen.replicas.into_iter().map(|replica| replica.instance).collect::<Vec<_>>()
+        };
+        assert_eq!(names().await, ["a", "b", "c"]);
+        run(&store, "UPDATE replicas SET seen = seen - 10000 WHERE instance = 'b'").await;
+        store.leave("c").await.unwrap();
+        assert_eq!(names().await, ["a"]);
+        store.beat("b").await.unwrap();
+        assert_eq!(names().await, ["a", "b"]);
+        run(&store, "UPDATE replicas SET seen = seen - 90000000").await;
+        store.purge_replicas().await.unwrap();
+        let left = store.run(Batch::read([sql("SELECT count(*) FROM replicas")])).await.unwrap();
+        assert_eq!(left[0][0].int(0), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_mode_is_nobodys_until_it_is_set_and_everybodys_from_then_on() {
+    on_each(async |place| {
+        let store = place.open().await;
+        assert_eq!(store.look_around().await.unwrap().mode, None);
+        store.set_mode(Mode::Observe).await.unwrap();
+        assert_eq!(place.open().await.look_around().await.unwrap().mode, Some(Mode::Observe));
+        store.set_mode(Mode::Enforce).await.unwrap();
+        assert_eq!(place.open().await.look_around().await.unwrap().mode, Some(Mode::Enforce));
+    })
+    .await;
+}
+
+fn record(n: i64) -> AuditRow {
+    AuditRow {
+        id: format!("{n:04}"),
+        time: 1_700_000_000_000 + n / 2,
+        event: "disconnect".to_owned(),
+        caller: Some(if n % 3 == 0 { "key:ivr" } else { "key:app" }.to_owned()),
+        job: None,
+        conversation: Some(format!("c{}", n % 5)),
+        participant: (n % 4 != 0).then(|| "p".to_owned()),
+        outcome: "failed".to_owned(),
+        code: Some("upstream_timeout".to_owned()),
+        record: format!("{{\"n\":{n}}}"),
+    }
+}
+
+#[tokio::test]
+async fn audit_records_are_written_once_and_read_back_in_pages_newest_first() {
+    on_each(async |place| {
+        let store = place.open().await;
+        let rows: Vec<_> = (0..450).map(record).collect();
+        store.append_audit(&rows).await.unwrap();
+        store.append_audit(&rows[100..300]).await.unwrap();
+        let mut query = AuditQuery { limit: 100, ..AuditQuery::default() };
+        let mut all = Vec::new();
+        loop {
+            let page = store.read_audit(&query).await.unwrap();
+            all.extend(page.records);
+            query.after = page.next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+        let expected: Vec<String> = (0..450).rev().map(|n| format!("{{\"n\":{n}}}")).collect();
+        assert_eq!(all, expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
+    on_each(async |place| {
+        let store = place.open().await;
+        store.append_audit(&(0..60).map(record).collect::<Vec<_>>()).await.unwrap();
+        let all = || AuditQuery { limit: 1000, ..AuditQuery::default() };
+        let text = |text: &str| Some(text.to_owned());
+        let counted = async |query: AuditQuery| store.read_audit(&query).await.unwrap().records.len();
+        assert_eq!(counted(all()).await, 60);
+        assert_eq!(counted(AuditQuery { conversation: text("c1"), ..all() }).await, 12);
+        assert_eq!(counted(AuditQuery { caller: text("key:ivr"), ..all() }).await, 20);
+        assert_eq!(
+            counted(AuditQuery { participant: text("p"), ..all() }).await,
+            60,
+            "whole conversations concern everybody"
+        );
+        assert_eq!(counted(AuditQuery { participant: text("q"), ..all() }).await, 15);
+        assert_eq!(counted(AuditQuery { outcome: text("upstream_timeout"), ..all() }).await, 60);
+        assert_eq!(counted(AuditQuery { outcome: text("disconnected"), ..all() }).await, 0);
+        assert_eq!(counted(AuditQuery { since: Some(1_700_000_000_020), ..all() }).await, 20);
+        assert_eq!(counted(AuditQuery { until: Some(1_700_000_000_009), caller: text("key:ivr"), ..all() }).await, 7);
+        assert_eq!(counted(AuditQuery { job: text("j"), ..all() }).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn records_older_than_they_are_kept_go_and_the_others_stay() {
+    on_each(async |place| {
+        let store = place.open().await;
+        let now = time::OffsetDateTime::now_utc().unix_timestamp() * 1000;
+        let rows: Vec<_> = (0..10).map(|n| AuditRow { time: now - n * 3_600_000, ..record(n) }).collect();
+        store.append_audit(&rows).await.unwrap();
+        assert!(!store.purge_audit(Duration::from_secs(3600 * 4 + 1800)).await.unwrap());
+        let left = store.read_audit(&AuditQuery { limit: 100, ..AuditQuery::default() }).await.unwrap();
+        assert_eq!(left.records.len(), 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_batches_that_are_committed_together_one_that_fails_takes_no_other_along() {
+    on_each(async |place| {
+        let store = place.open().await;
+        let batches = (0..40).map(|n| {
+            let insert = |value: &str| sql("INSERT INTO meta (key, value) VALUES ($1, $2)").bind(value).bind("x");
+            // The second statement of every fourth fails, and must take the first along.
+            let wrong =
+                if n % 4 == 0 { sql("INSERT INTO meta (key) VALUES ('no value')") } else { insert(&format!("b{n}")) };
+            store.run(Batch::write([insert(&format!("a{n}")), wrong]))
+        });
+        let results = futures_util::future::join_all(batches).await;
+        assert_eq!(results.iter().filter(|result| result.is_err()).count(), 10);
+        let counted = "SELECT count(*) FROM meta WHERE value = 'x'";
+        assert_eq!(store.run(Batch::read([sql(counted)])).await.unwrap()[0][0].int(0), 60);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_refuses_connections_does_not_stop_the_start_and_is_told_within_the_time_limit() {
+    let mut settings = settings("postgres://hangup@127.0.0.1:1/none");
+    settings.timeout = Duration::from_millis(300);
+    let store = Store::open(&settings).await.unwrap();
+    let begun = std::time::Instant::now();
+    let error = store.claim(&new("k", "t")).await.unwrap_err();
+    assert!(matches!(&error, StoreError::OutOfReach(_)), "{error:?}");
+    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
+    assert!(!store.stats().up);
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_silent_is_told_within_the_time_limit() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = settings(&format!("postgres://hangup@{}/none?sslmode=disable", listener.local_addr().unwrap()));
+    settings.timeout = Duration::from_millis(300);
+    let store = Store::open(&settings).await.unwrap();
+    let begun = std::time::Instant::now();
+    assert!(store.claim(&new("k", "t")).await.is_err());
+    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
+}
+
+mod files {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    async fn refused(path: &std::path::Path) -> String {
+        let error = Store::open(&settings(&format!("sqlite:{}", path.display()))).await.unwrap_err();
+        assert!(error.starts_with(&format!("store.url = \"sqlite:{}\": ", path.display())), "{error}");
+        assert!(error.contains("or use \"memory\""), "{error}");
+        error
+    }
+
+    #[tokio::test]
+    async fn the_file_and_what_sqlite_keeps_beside_it_are_for_their_owner_alone() {
+        let place = Place::file();
+        let store = place.open().await;
+        store.claim(&new("k", "t")).await.unwrap();
+        let folder = place.folder.as_ref().unwrap().path().join("state");
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        let files: Vec<_> = fs::read_dir(&folder).unwrap().map(Result::unwrap).collect();
+        assert!(files.len() > 1);
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_symbolic_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("hangup.db"));
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, &link).unwrap();
+        assert!(refused(&link).await.contains("is a symbolic link"));
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_or_damaged_is_told_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hangup.db");
+        fs::write(&path, "this is somebody's shopping list, and it is longer than a header".repeat(99)).unwrap();
+        let before = fs::read(&path).unwrap();
+        assert!(refused(&path).await.contains("nothing was deleted"));
+        assert_eq!(fs::read(&path).unwrap(), before);
+
+        let place = Place::file();
+        let store = place.open().await;
+        store.append_audit(&(0..2000).map(record).collect::<Vec<_>>()).await.unwrap();
+        let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");
+        rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 16_384].fill(0xA5);
+        let damaged = folder.path().join("damaged.db");
+        fs::write(&damaged, &bytes).unwrap();
+        assert!(refused(&damaged).await.contains("is damaged"));
+        assert_eq!(fs::read(&damaged).unwrap(), bytes);
+    }
+
+    #[tokio::test]
+    async fn afolder_that_cannot_be_made_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(refused(&file.join("hangup.db")).await.contains("cannot be made"));
+        assert!(refused(folder.path()).await.contains("is not a regular file"));
+    }
+
+    #[test]
+    fn the_default_file_is_where_systemd_or_the_user_keeps_such_things() {
+        let path = |set: &[(&str, &str)]| {
+            let find = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            sqlite::default_path(find).map(|path| path.display().to_string())
+        };
+        let all = [("STATE_DIRECTORY", "/var/lib/hangup:/x"), ("XDG_STATE_HOME", "/xdg"), ("HOME", "/home/u")];
+        assert_eq!(path(&all).as_deref(), Some("/var/lib/hangup/hangup.db"));
+        assert_eq!(path(&all[1..]).as_deref(), Some("/xdg/hangup/hangup.db"));
+        assert_eq!(path(&all[2..]).as_deref(), Some("/home/u/.local/state/hangup/hangup.db"));
+        assert_eq!(path(&[("HOME", "")]), None);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn one_that_holds_the_lock_for_long_is_told_and_the_next_call_succeeds() {
+        let mut place = Place::file();
+        place.settings.timeout = Duration::from_millis(200);
+        let store = place.open().await;
+        let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");
+        let other = rusqlite::Connection::open(path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let begun = std::time::Instant::now();
+        assert!(matches!(store.claim(&new("k", "t")).await, Err(StoreError::OutOfReach(_) | StoreError::TimedOut)));
+        assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(store.claim(&new("k", "t")).await.unwrap().token, "t");
+    }
+}
