@@ -6,6 +6,7 @@
 pub mod app;
 pub mod audit;
 pub mod callers;
+pub mod claims;
 pub mod cli;
 pub mod config;
 pub mod conversation;

@@ -42,7 +42,8 @@ impl Store {
         let of_postgres = [("store.password_file", &self.password_file), ("store.ca_file", &self.ca_file)];
         match of_postgres.iter().find(|(_, set)| set.is_some() && self.kind() != StoreKind::Postgres) {
             Some((key, _)) => {
-                let text = format!("{key}: is for PostgreSQL only, and store.url = \"{}\"; remove one of them", self.url);
+                let text =
+                    format!("{key}: is for PostgreSQL only, and store.url = \"{}\"; remove one of them", self.url);
                 Err(Wrong::new(key, text))
             }
             None => Ok(()),
@@ -57,7 +58,9 @@ fn parse(url: &str) -> Option<StoreKind> {
         Some(("sqlite", path)) if !path.trim_start_matches("//").is_empty() => {
             Some(StoreKind::Sqlite(Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))))
         }
-        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") && rest.len() > 2 => Some(StoreKind::Postgres),
+        Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") && rest.len() > 2 => {
+            Some(StoreKind::Postgres)
+        }
         _ => None,
     }
 }

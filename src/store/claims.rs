@@ -26,6 +26,8 @@ pub(crate) struct NewClaim<'a> {
     pub(crate) token: &'a str,
     /// How long it lives.
     pub(crate) life: Duration,
+    /// For how long it is refused after the store has replaced another one.
+    pub(crate) refused_for: Duration,
 }
 
 /// A claim as the store has it.
@@ -50,18 +52,18 @@ impl Store {
     /// The living claim under this key.
     ///
     /// # Errors
-    /// The store does not say, or has replaced another one less than `life` ago.
-    pub(crate) async fn find_claim(&self, key: &str, life: Duration) -> Result<Option<StoredClaim>, StoreError> {
+    /// The store does not say, or has replaced another one less than `refused_for` ago.
+    pub(crate) async fn find_claim(&self, key: &str, refused_for: Duration) -> Result<Option<StoredClaim>, StoreError> {
         let rows = self.run(Batch::read([meta::identity(), sql(FIND).bind(key)])).await?;
         let [identity, found] = &rows[..] else { return Ok(None) };
-        self.same_store(identity, ms(life)).await?;
+        self.same_store(identity, ms(refused_for)).await?;
         Ok(found.first().map(stored))
     }
 
     /// Stores the claim, unless one under its key is alive, and gives the one that counts. First writer wins.
     ///
     /// # Errors
-    /// The store does not say, or has replaced another one less than a life ago. The claim may have been stored all the same: it
+    /// The store does not say, or has replaced another one less than that long ago. The claim may have been stored all the same: it
     /// then holds for the repeat.
     pub(crate) async fn claim(&self, new: &NewClaim<'_>) -> Result<StoredClaim, StoreError> {
         // Only into the store that we know: in another one, a claim of the old one may be missing.
@@ -84,7 +86,7 @@ impl Store {
         .bind(self.0.known.id());
         let rows = self.run(Batch::write([insert, meta::identity(), sql(FIND).bind(new.key)])).await?;
         let [_, identity, found] = &rows[..] else { return Err(StoreError::TimedOut) };
-        self.same_store(identity, ms(new.life)).await?;
+        self.same_store(identity, ms(new.refused_for)).await?;
         // It cannot be missing, unless its life ended while it was stored.
         found.first().map(stored).ok_or(StoreError::TimedOut)
     }

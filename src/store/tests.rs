@@ -57,7 +57,8 @@ async fn on_each(test: impl AsyncFn(&Place)) {
 
 fn new<'a>(key: &'a str, token: &'a str) -> NewClaim<'a> {
     let targets = "[]";
-    NewClaim { key, caller: "key:ivr", operation: "selector", conversation: "c", body: "b", targets, token, life: LIFE }
+    let (caller, operation) = ("key:ivr", "selector");
+    NewClaim { key, caller, operation, conversation: "c", body: "b", targets, token, life: LIFE, refused_for: LIFE }
 }
 
 async fn run(store: &Store, text: &str) {
@@ -128,7 +129,7 @@ async fn a_store_that_was_replaced_refuses_claims_for_as_long_as_one_may_live_wh
         assert_eq!(witness.claim(&new("k4", "t")).await.unwrap().token, "t");
         let hour = Duration::from_secs(3600);
         assert!(
-            refused(witness.claim(&NewClaim { life: hour, ..new("k5", "t") }).await.map(drop)),
+            refused(witness.claim(&NewClaim { refused_for: hour, ..new("k5", "t") }).await.map(drop)),
             "a longer one may live"
         );
     })

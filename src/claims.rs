@@ -1,0 +1,225 @@
+//! Claims: whom a request may reach is decided once, and committed to the store before the first of them is disconnected.
+//!
+//! Every repeat of the request, on any replica and after any crash, acts on that set alone, so that a repeated `{"purpose":
+//! "agent"}` never reaches the next agent. The first writer wins. The process that knows a claim also holds it by its own
+//! monotonic clock: a clock that jumps cannot end it early, and repeats need not ask the store.
+//!
+//! What a caller can make us keep is bounded: [`MOST_CLAIMS`] and [`MOST_BYTES`] for each caller, [`MOST_BYTES_OF_ALL`] for all.
+//! Nothing that is alive is given up for something new; at the bound, the new one is refused.
+
+mod held;
+mod key;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::ids::ParticipantId;
+use crate::problem::{Code, Problem};
+use crate::store::{NewClaim, Store, StoreError, StoredClaim};
+use held::{Full, Held, HeldClaims};
+pub use key::ClaimKey;
+
+/// Claims of one caller that a process holds at once: an hour of what an org of Genesys Cloud admits.
+pub const MOST_CLAIMS: usize = 20_000;
+/// Bytes of the claims of one caller.
+pub const MOST_BYTES: usize = 8 << 20;
+/// Bytes of the claims of all callers.
+pub const MOST_BYTES_OF_ALL: usize = 64 << 20;
+/// A store that was replaced is of no use for long; whoever asks again need not do so sooner.
+const RETRY_AFTER_REPLACED: Duration = Duration::from_secs(60);
+
+/// One participant to disconnect, with what the answer says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Whom.
+    pub id: ParticipantId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its purpose.
+    pub purpose: Option<String>,
+}
+
+/// The decision about a request.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Whom it may reach.
+    pub targets: Arc<Vec<Target>>,
+    /// This request has made the decision, so that nothing can have been sent for it before.
+    pub first: bool,
+}
+
+/// All claims. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Claims(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    held: HeldClaims,
+    counts: Counts,
+}
+
+/// What was decided so far.
+#[derive(Debug, Default)]
+struct Counts {
+    made: AtomicU64,
+    repeated: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// What is counted, for `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClaimStats {
+    /// Claims made here.
+    pub made: u64,
+    /// Requests that acted on a claim made before.
+    pub repeated: u64,
+    /// Requests refused because the store did not answer, or had been replaced.
+    pub refused: u64,
+    /// Claims held in memory.
+    pub held: usize,
+}
+
+/// Why there is no claim.
+enum Failed {
+    /// Nobody matched, which is no decision.
+    Nobody,
+    Problem(Problem),
+}
+
+impl Claims {
+    /// Claims kept in this store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self(Arc::new(Inner { store, held: HeldClaims::default(), counts: Counts::default() }))
+    }
+
+    /// The targets of this request: those of the claim under its key, or what `resolve` gives, once that is stored. Without any
+    /// targets nothing is stored.
+    ///
+    /// # Errors
+    /// What `resolve` fails with; `store_unavailable`; `idempotency_key_reused`; `caller_rate_limited` at the caller's bound. Nobody
+    /// was touched then.
+    pub async fn targets(
+        &self,
+        key: &ClaimKey,
+        resolve: impl Future<Output = Result<Vec<Target>, Problem>>,
+    ) -> Result<Claim, Problem> {
+        let held = &self.0.held;
+        let place = held.place(key).map_err(too_many)?;
+        let first = AtomicBool::new(false);
+        let decided = place.cell().get_or_try_init(|| self.decide(key, resolve, &first)).await.cloned();
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(Failed::Nobody) => return Ok(Claim { targets: Arc::default(), first: true }),
+            Err(Failed::Problem(problem)) => return Err(problem),
+        };
+        place.keep(&decided);
+        if decided.body != key.body() {
+            let detail = "this Idempotency-Key was sent with another body or for another conversation within the last hour; \
+                          nobody was touched. Use a new key for each request, and the same only to repeat one";
+            return Err(Problem::new(Code::IdempotencyKeyReused, detail));
+        }
+        let first = first.load(Ordering::Relaxed);
+        if !first {
+            self.0.counts.repeated.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Claim { targets: decided.targets, first })
+    }
+
+    /// Looks for a claim, and makes one where there is none.
+    async fn decide(
+        &self,
+        key: &ClaimKey,
+        resolve: impl Future<Output = Result<Vec<Target>, Problem>>,
+        first: &AtomicBool,
+    ) -> Result<Held, Failed> {
+        let id = key.id();
+        let (store, begun) = (&self.0.store, Instant::now());
+        let problem = |error| Failed::Problem(self.refuse(error));
+        if let Some(found) = store.find_claim(&id, key.refused_after_replacement()).await.map_err(problem)? {
+            return held_of(&found, begun);
+        }
+        let targets = resolve.await.map_err(Failed::Problem)?;
+        if targets.is_empty() {
+            return Err(Failed::Nobody);
+        }
+        let text = serde_json::to_string(&targets).unwrap_or_default();
+        let token = uuid::Uuid::new_v4().to_string();
+        let conversation = key.conversation().to_string();
+        let new = NewClaim {
+            key: &id,
+            caller: key.caller(),
+            operation: key.operation(),
+            conversation: &conversation,
+            body: key.body(),
+            targets: &text,
+            token: &token,
+            life: key.life(),
+            refused_for: key.refused_after_replacement(),
+        };
+        // A commit that timed out may have happened. It is not repeated here: nobody has been touched, and a repeat of the request
+        // finds it.
+        let stored = store.claim(&new).await.map_err(problem)?;
+        if stored.token == token {
+            first.store(true, Ordering::Relaxed);
+            self.0.counts.made.fetch_add(1, Ordering::Relaxed);
+        }
+        held_of(&stored, Instant::now())
+    }
+
+    /// The store does not let us promise anything.
+    fn refuse(&self, error: StoreError) -> Problem {
+        self.0.counts.refused.fetch_add(1, Ordering::Relaxed);
+        unavailable(&error)
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn stats(&self) -> ClaimStats {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = &self.0.counts;
+        ClaimStats {
+            made: count(&counts.made),
+            repeated: count(&counts.repeated),
+            refused: count(&counts.refused),
+            held: self.0.held.len(),
+        }
+    }
+}
+
+fn held_of(stored: &StoredClaim, since: Instant) -> Result<Held, Failed> {
+    let targets = serde_json::from_str(&stored.targets).map_err(|_| {
+        // Rather nobody than somebody else.
+        Failed::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was touched"))
+    })?;
+    Ok(Held { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })
+}
+
+/// What callers are told when the store cannot be used.
+pub(crate) fn unavailable(error: &StoreError) -> Problem {
+    if let StoreError::Replaced { for_ms } = error {
+        let left = Duration::from_millis(u64::try_from(*for_ms).unwrap_or(0));
+        let detail = format!(
+            "the store was replaced by one without the earlier claims, so that a repeat could reach somebody else; selectors and \
+             teardowns are refused for another {} s, and nobody was touched. Disconnects that name their participant work",
+            left.as_secs() + 1
+        );
+        return Problem::new(Code::StoreUnavailable, detail).retry_after(left.min(RETRY_AFTER_REPLACED));
+    }
+    let detail = "the store cannot be reached, so that whom a repeat would reach cannot be promised; nobody was touched. Repeat the \
+                  request, or name the participant: that works without the store";
+    Problem::new(Code::StoreUnavailable, detail)
+}
+
+fn too_many(full: Full) -> Problem {
+    let detail = "this caller has as many selectors and teardowns within their lives as hangup remembers for one; repeat after \
+                  Retry-After, and use one Idempotency-Key per request only";
+    Problem::new(Code::CallerRateLimited, detail).retry_after(full.until)
+}

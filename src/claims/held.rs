@@ -1,0 +1,163 @@
+//! The claims that this process knows, in bounded memory.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+use super::{ClaimKey, MOST_BYTES, MOST_BYTES_OF_ALL, MOST_CLAIMS, Target};
+
+/// A decision, and how long it counts here.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) targets: Arc<Vec<Target>>,
+    pub(super) body: String,
+    pub(super) until: Instant,
+}
+
+/// There is no room for another claim of this caller before then.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full {
+    pub(super) until: Duration,
+}
+
+type Digest = [u8; 32];
+type Cell = Arc<OnceCell<Held>>;
+
+#[derive(Debug, Default)]
+pub(super) struct HeldClaims {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: HashMap<Digest, Entry>,
+    /// When each decision ends, the next one first.
+    ends: BinaryHeap<Reverse<(Instant, Digest)>>,
+    callers: HashMap<Arc<str>, Usage>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    cell: Cell,
+    caller: Arc<str>,
+    /// What it takes, once it is decided.
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Usage {
+    claims: usize,
+    bytes: usize,
+}
+
+/// What an entry takes besides its targets: its places in the maps and the heap.
+const OVERHEAD: usize = 320;
+
+fn lock(mutex: &Mutex<State>) -> MutexGuard<'_, State> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl HeldClaims {
+    /// The place of this key. Requests with the same key share it, and wait there for one decision.
+    pub(super) fn place(&self, key: &ClaimKey) -> Result<Place<'_>, Full> {
+        let now = Instant::now();
+        let digest = key.digest();
+        let mut state = lock(&self.state);
+        state.forget_ended(now);
+        if let Some(entry) = state.entries.get(&digest) {
+            return Ok(Place { claims: self, digest, cell: Arc::clone(&entry.cell) });
+        }
+        let usage = state.callers.get(key.caller());
+        let full = usage.is_some_and(|usage| usage.claims >= MOST_CLAIMS || usage.bytes >= MOST_BYTES);
+        if full || state.bytes >= MOST_BYTES_OF_ALL {
+            let next = state.ends.peek().map(|Reverse((until, _))| until.saturating_duration_since(now));
+            return Err(Full { until: next.unwrap_or_default().max(Duration::from_secs(1)) });
+        }
+        let cell = Cell::default();
+        state.callers.entry(Arc::clone(key.caller())).or_default().claims += 1;
+        let entry = Entry { cell: Arc::clone(&cell), caller: Arc::clone(key.caller()), bytes: 0 };
+        state.entries.insert(digest, entry);
+        Ok(Place { claims: self, digest, cell })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        lock(&self.state).entries.len()
+    }
+}
+
+impl State {
+    fn forget_ended(&mut self, now: Instant) {
+        while let Some(Reverse((until, digest))) = self.ends.peek().copied()
+            && until <= now
+        {
+            self.ends.pop();
+            self.remove(&digest);
+        }
+    }
+
+    fn remove(&mut self, digest: &Digest) {
+        let Some(entry) = self.entries.remove(digest) else { return };
+        self.bytes -= entry.bytes;
+        if let Some(usage) = self.callers.get_mut(&entry.caller) {
+            usage.claims -= 1;
+            usage.bytes -= entry.bytes;
+            if usage.claims == 0 {
+                self.callers.remove(&entry.caller);
+            }
+        }
+    }
+}
+
+/// Where a decision is made, by one of those who wait for it.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    claims: &'a HeldClaims,
+    digest: Digest,
+    cell: Cell,
+}
+
+impl Place<'_> {
+    pub(super) fn cell(&self) -> &OnceCell<Held> {
+        &self.cell
+    }
+
+    /// Counts what the decision takes, and remembers when it ends. Harmless when it was done already.
+    pub(super) fn keep(&self, decided: &Held) {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let of_one = |target: &Target| size_of::<Target>() + text(&target.name) + text(&target.purpose);
+        let bytes = OVERHEAD + decided.targets.iter().map(of_one).sum::<usize>();
+        let mut guard = lock(&self.claims.state);
+        let state = &mut *guard;
+        let Some(entry) = state.entries.get_mut(&self.digest).filter(|entry| Arc::ptr_eq(&entry.cell, &self.cell))
+        else {
+            return;
+        };
+        if entry.bytes == 0 {
+            entry.bytes = bytes;
+            state.bytes += bytes;
+            if let Some(usage) = state.callers.get_mut(&entry.caller) {
+                usage.bytes += bytes;
+            }
+            state.ends.push(Reverse((decided.until, self.digest)));
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    /// Where nothing was decided, nothing is kept: the map's and ours are the last references to the cell.
+    fn drop(&mut self) {
+        if self.cell.initialized() {
+            return;
+        }
+        let mut state = lock(&self.claims.state);
+        let mine = state.entries.get(&self.digest).is_some_and(|entry| Arc::ptr_eq(&entry.cell, &self.cell));
+        if mine && !self.cell.initialized() && Arc::strong_count(&self.cell) == 2 {
+            state.remove(&self.digest);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+use std::sync::atomic::AtomicUsize;
+
+use tokio::time::advance;
+use uuid::Uuid;
+
+use super::*;
+use crate::ids::ConversationId;
+
+const WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::ZERO);
+
+fn store() -> Store {
+    Store::memory().unwrap()
+}
+
+fn cid(n: u128) -> ConversationId {
+    Uuid::from_u128(n).into()
+}
+
+fn plain(body: &str) -> ClaimKey {
+    ClaimKey::new(&"key:ivr".into(), "selector", cid(1), body, None, WAITS)
+}
+
+fn keyed(caller: &str, body: &str, idempotency_key: &str) -> ClaimKey {
+    ClaimKey::new(&caller.into(), "selector", cid(1), body, Some(idempotency_key), WAITS)
+}
+
+fn people(n: u128) -> Vec<Target> {
+    vec![Target { id: Uuid::from_u128(n).into(), name: Some("Ann".to_owned()), purpose: Some("agent".to_owned()) }]
+}
+
+/// Asks, with this one there now, and says who is reached.
+async fn ask(claims: &Claims, key: &ClaimKey, now: u128) -> u128 {
+    let claim = claims.targets(key, async { Ok(people(now)) }).await.unwrap();
+    (1..10).find(|n| *claim.targets == people(*n)).unwrap()
+}
+
+async fn refused(claims: &Claims, key: &ClaimKey) -> Code {
+    claims.targets(key, async { Ok(people(9)) }).await.unwrap_err().code
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_reaches_whom_the_first_reached_for_deadline_and_a_minute_on_every_replica_and_after_a_crash() {
+    let store = store();
+    let (here, there) = (Claims::new(store.clone()), Claims::new(store.clone()));
+    assert_eq!(ask(&here, &plain("agent"), 1).await, 1);
+    assert_eq!(ask(&here, &plain("customer"), 2).await, 2, "another body is another request");
+    advance(Duration::from_secs(69)).await;
+    assert_eq!(ask(&here, &plain("agent"), 3).await, 1);
+    assert_eq!(ask(&there, &plain("agent"), 3).await, 1);
+    assert_eq!(ask(&Claims::new(store), &plain("agent"), 3).await, 1);
+    advance(Duration::from_secs(2)).await;
+    assert_eq!(ask(&there, &plain("agent"), 4).await, 4);
+    assert_eq!(ask(&here, &plain("agent"), 5).await, 4, "the first writer wins again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_for_which_a_caller_waits_is_added_to_the_life_of_its_claim() {
+    let claims = Claims::new(store());
+    let waits = ClaimKey::new(&"key:ivr".into(), "selector", cid(1), "agent", None, (WAITS.0, Duration::from_secs(50)));
+    assert_eq!(ask(&claims, &waits, 1).await, 1);
+    advance(Duration::from_secs(119)).await;
+    assert_eq!(ask(&claims, &plain("agent"), 2).await, 1);
+    advance(Duration::from_secs(2)).await;
+    assert_eq!(ask(&claims, &plain("agent"), 3).await, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idempotency_key_holds_for_an_hour_and_is_refused_with_another_body_or_conversation() {
+    let store = store();
+    let (here, there) = (Claims::new(store.clone()), Claims::new(store));
+    assert_eq!(ask(&here, &keyed("key:ivr", "agent", "k1"), 1).await, 1);
+    assert_eq!(ask(&here, &keyed("key:ivr", "agent", "k2"), 2).await, 2, "another key is another request");
+    assert_eq!(ask(&here, &keyed("jwt:ivr", "agent", "k1"), 3).await, 3, "another caller's keys are its own");
+    advance(Duration::from_secs(3_590)).await;
+    for claims in [&here, &there] {
+        assert_eq!(ask(claims, &keyed("key:ivr", "agent", "k1"), 4).await, 1);
+        assert_eq!(refused(claims, &keyed("key:ivr", "customer", "k1")).await, Code::IdempotencyKeyReused);
+        let elsewhere = ClaimKey::new(&"key:ivr".into(), "selector", cid(2), "agent", Some("k1"), WAITS);
+        assert_eq!(refused(claims, &elsewhere).await, Code::IdempotencyKeyReused);
+    }
+    advance(Duration::from_secs(11)).await;
+    assert_eq!(ask(&there, &keyed("key:ivr", "customer", "k1"), 5).await, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_matched_and_a_failure_are_no_decisions_and_take_no_room() {
+    let claims = Claims::new(store());
+    let claim = claims.targets(&plain("agent"), async { Ok(Vec::new()) }).await.unwrap();
+    assert!(claim.targets.is_empty());
+    let failed = claims.targets(&plain("agent"), async { Err(Problem::new(Code::UpstreamTimeout, "")) }).await;
+    assert_eq!(failed.unwrap_err().code, Code::UpstreamTimeout);
+    assert_eq!(claims.stats(), ClaimStats::default());
+    assert_eq!(ask(&claims, &plain("agent"), 2).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_come_together_make_one_decision() {
+    let claims = Claims::new(store());
+    let resolved = AtomicUsize::new(0);
+    let key = plain("agent");
+    let asks = (0..20).map(|_| {
+        claims.targets(&key, async {
+            resolved.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(people(1))
+        })
+    });
+    let decided = futures_util::future::join_all(asks).await;
+    assert_eq!(decided.iter().filter(|claim| claim.as_ref().unwrap().first).count(), 1);
+    assert_eq!(resolved.load(Ordering::Relaxed), 1);
+    assert_eq!(claims.stats(), ClaimStats { made: 1, repeated: 19, refused: 0, held: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_selectors_with_keys_of_their_own_never_evict_anothers_set() {
+    let claims = Claims::new(store());
+    assert_eq!(ask(&claims, &keyed("key:victim", "agent", "v"), 1).await, 1);
+    for n in 0..10_100 {
+        ask(&claims, &keyed("key:attacker", "agent", &n.to_string()), 2).await;
+    }
+    assert_eq!(ask(&claims, &keyed("key:victim", "agent", "v"), 3).await, 1);
+    assert_eq!(ask(&claims, &keyed("key:attacker", "agent", "0"), 3).await, 2, "nor one's own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_its_bound_a_caller_is_told_to_wait_and_others_are_served() {
+    let claims = Claims::new(store());
+    let crowd = || -> Vec<Target> {
+        let one = |n| Target { id: Uuid::from_u128(n).into(), name: Some("x".repeat(10_000)), purpose: None };
+        (0..100).map(one).collect()
+    };
+    let attack = async |n: usize| {
+        let key = keyed("key:attacker", &"b".repeat(16_000), &n.to_string());
+        claims.targets(&key, async { Ok(crowd()) }).await
+    };
+    let mut made = 0;
+    let problem = loop {
+        match attack(made).await {
+            Ok(_) => made += 1,
+            Err(problem) => break problem,
+        }
+        assert!(made < 100, "there is no bound");
+    };
+    assert_eq!(problem.code, Code::CallerRateLimited);
+    assert!(problem.retry_after.is_some());
+    assert!((5..=12).contains(&made), "{made} megabytes were kept");
+    assert_eq!(ask(&claims, &keyed("key:victim", "agent", "v"), 1).await, 1);
+    assert!(attack(0).await.is_ok(), "what was claimed is kept, and serves its repeat");
+    advance(Duration::from_secs(3_601)).await;
+    assert!(attack(made).await.is_ok(), "what has ended makes room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_claims_of_a_caller_is_bounded() {
+    let claims = Claims::new(store());
+    for n in 0..MOST_CLAIMS {
+        ask(&claims, &keyed("key:attacker", "agent", &n.to_string()), 2).await;
+    }
+    assert_eq!(refused(&claims, &keyed("key:attacker", "agent", "one more")).await, Code::CallerRateLimited);
+    assert_eq!(claims.stats().held, MOST_CLAIMS);
+}
+
+#[tokio::test]
+async fn without_the_store_a_claim_is_refused_before_anybody_is_looked_for() {
+    let mut settings = crate::config::Config::defaults().store;
+    settings.url = serde_json::from_value("postgres://hangup@127.0.0.1:1/none".into()).unwrap();
+    settings.timeout = Duration::from_millis(200);
+    let claims = Claims::new(Store::open(&settings).await.unwrap());
+    let begun = std::time::Instant::now();
+    let problem = claims.targets(&plain("agent"), async { panic!("looked for") }).await.unwrap_err();
+    assert_eq!((problem.code, problem.effect), (Code::StoreUnavailable, crate::problem::Effect::None));
+    assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
+    assert_eq!(claims.stats().refused, 1);
+}
