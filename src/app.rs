@@ -14,9 +14,11 @@ use tower::util::BoxCloneSyncService;
 use crate::audit::Audit;
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
+use crate::claims::Claims;
 use crate::config::value::SensitiveUrl;
 use crate::config::{Config, ConfigError};
 use crate::disconnect::Disconnector;
+use crate::fleet::Fleet;
 use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
 use crate::http::{self, Door, Shared};
@@ -24,6 +26,7 @@ use crate::metrics::Metrics;
 use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
+use crate::store::Store;
 use crate::telemetry::traces::Traces;
 
 pub use reload::{Reloaded, Reloader};
@@ -77,7 +80,9 @@ impl App {
         let listener = listen("server.bind", config.server.bind)?;
         let admin = config.admin.bind.map(|addr| listen("admin.bind", addr)).transpose()?;
         let tls = TlsSource::open(&config.server.tls)?;
-        let parts = Parts::start(&config, exchange)?;
+        let store = Store::open(&config.store).await.map_err(ConfigError)?;
+        let parts = Parts::start(&config, exchange, store)?;
+        parts.enter_fleet().await;
         if let Some(tls) = &tls {
             let (tls, ended) = (tls.clone(), parts.http.shutdown.ended.clone());
             parts.background.spawn(async move { tls.watch(ended).await });
@@ -156,7 +161,7 @@ struct Parts {
 
 impl Parts {
     /// Starts the client's tasks and puts together what handlers share.
-    fn start(config: &Config, exchange: Exchange) -> Result<Self, StartError> {
+    fn start(config: &Config, exchange: Exchange, store: Store) -> Result<Self, StartError> {
         let shutdown = Shutdown::default();
         let (tasks, background) = (TaskTracker::new(), TaskTracker::new());
         let metrics = Arc::new(Metrics::new());
@@ -166,6 +171,7 @@ impl Parts {
         let (watched, ended) = (callers.clone(), shutdown.ended.clone());
         background.spawn(async move { watched.watch(ended).await });
         let bind = config.server.bind;
+        let fleet = Fleet::new(store.clone(), &config.store);
         let shared = Shared {
             disconnector: Disconnector::new(
                 config,
@@ -182,6 +188,9 @@ impl Parts {
             callers,
             proxies: TrustedProxies::new(&config.server)?,
             targets: TargetSets::default(),
+            claims: Claims::new(store.clone()),
+            fleet,
+            store,
             metrics,
             audit: Audit::open(&config.audit).map_err(ConfigError)?,
             traces: Traces::open(config.telemetry.otlp_endpoint.as_ref().map(SensitiveUrl::expose))
@@ -195,14 +204,25 @@ impl Parts {
         };
         Ok(Self { http: http::App::new(shared), background })
     }
+
+    /// Reads the stored mode before the first request, and joins the others.
+    async fn enter_fleet(&self) {
+        let (fleet, disconnector) = (self.http.fleet.clone(), self.http.disconnector.clone());
+        if let Some(mode) = fleet.enter().await {
+            disconnector.set_mode(mode);
+        }
+        let ended = self.http.shutdown.ended.clone();
+        self.background.spawn(async move { fleet.run(ended, |mode| disconnector.set_mode(mode)).await });
+    }
 }
 
-/// The router of one door over another exchange than sockets: everything but the listeners, for tests on a paused clock.
+/// The router of one door over another exchange than sockets: everything but the listeners, with a store that ends with the
+/// process, for tests on a paused clock.
 ///
 /// # Errors
 /// A setting that cannot be used.
 pub fn in_process(config: &Config, exchange: Exchange, door: Door) -> Result<(http::App, http::Routes), StartError> {
-    let parts = Parts::start(config, exchange)?;
+    let parts = Parts::start(config, exchange, Store::memory().map_err(ConfigError)?)?;
     let router = http::router(&parts.http, door);
     Ok((parts.http, router))
 }

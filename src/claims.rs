@@ -142,7 +142,7 @@ impl Claims {
     ) -> Result<Held, Failed> {
         let id = key.id();
         let (store, begun) = (&self.0.store, Instant::now());
-        let problem = |error| Failed::Problem(self.refuse(error));
+        let problem = |error| Failed::Problem(self.refuse(&error));
         if let Some(found) = store.find_claim(&id, key.refused_after_replacement()).await.map_err(problem)? {
             return held_of(&found, begun);
         }
@@ -175,9 +175,9 @@ impl Claims {
     }
 
     /// The store does not let us promise anything.
-    fn refuse(&self, error: StoreError) -> Problem {
+    fn refuse(&self, error: &StoreError) -> Problem {
         self.0.counts.refused.fetch_add(1, Ordering::Relaxed);
-        unavailable(&error)
+        unavailable(error)
     }
 
     /// What has been counted so far.

@@ -41,8 +41,10 @@ use tracing_appender::non_blocking::ErrorCounter;
 use crate::audit::{Asked, Audit, Pending};
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
+use crate::claims::Claims;
 use crate::disconnect::outcome::Settled;
 use crate::disconnect::{Disconnector, Request as Mission, Teardown};
+use crate::fleet::Fleet;
 use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::Metrics;
@@ -50,6 +52,7 @@ use crate::problem::{Code, Problem};
 use crate::selector::TargetSets;
 use crate::server::ServeStats;
 use crate::shutdown::Shutdown;
+use crate::store::Store;
 use crate::telemetry::traces::Traces;
 
 pub use docs::OPENAPI;
@@ -70,6 +73,12 @@ pub struct Shared {
     pub proxies: TrustedProxies,
     /// Whom selectors of the last minute went to.
     pub targets: TargetSets,
+    /// Whom requests may reach.
+    pub claims: Claims,
+    /// The other replicas.
+    pub fleet: Fleet,
+    /// What outlives the process.
+    pub store: Store,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Who disconnected whom.

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod conversation;
 pub mod disconnect;
+pub mod fleet;
 mod followed;
 pub mod genesys;
 pub mod http;

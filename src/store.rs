@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-pub(crate) use audit::{AuditPage, AuditQuery, AuditRow};
+pub use audit::{AuditPage, AuditQuery, AuditRow};
 pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
 pub use replicas::Replica;
@@ -57,7 +57,7 @@ struct Inner {
 }
 
 /// What is counted, for `/metrics` and `/status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoreStats {
     /// Whether the last call reached it.
     pub up: bool,

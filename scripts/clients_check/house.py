@@ -43,6 +43,7 @@ class House:
 
     def serve(self, name, port, **more):
         settings = {
+            "STORE__URL": f"sqlite:{self.folder / name}.db",
             "SERVER__BIND": f"127.0.0.1:{port}", "AUTH__KEYS_FILE": self.folder / "keys.toml", "AUTH__WRONG_KEY_RATE": "100/s",
             "SERVER__TRUSTED_PROXIES": "127.0.0.1", "GENESYS__API_URL": self.sandbox, "GENESYS__LOGIN_URL": self.sandbox,
             "GENESYS__CLIENT_ID": "sandbox", "GENESYS__CLIENT_SECRET": "sandbox-secret", "DISCONNECT__DEADLINE": "4s",

@@ -50,8 +50,13 @@ impl Reloader {
         let mut done = Reloaded::default();
         let changed = changed(&self.loaded, &fresh);
         if changed.iter().any(|key| key == MODE) {
-            self.http.disconnector.set_mode(fresh.disconnect.mode);
-            done.taken_over.push(MODE.to_owned());
+            match self.http.fleet.set_mode(fresh.disconnect.mode).await {
+                Ok(()) => {
+                    self.http.disconnector.set_mode(fresh.disconnect.mode);
+                    done.taken_over.push(MODE.to_owned());
+                }
+                Err(error) => done.kept.push(format!("{MODE}: {error}")),
+            }
         }
         if changed.iter().any(|key| key == LEVEL) {
             match set_level(&fresh.telemetry.log_level) {

@@ -19,7 +19,7 @@ pub(super) struct Held {
 }
 
 /// There is no room for another claim of this caller before then.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full {
     pub(super) until: Duration,
 }

@@ -166,7 +166,7 @@ async fn without_the_store_a_claim_is_refused_before_anybody_is_looked_for() {
     settings.url = serde_json::from_value("postgres://hangup@127.0.0.1:1/none".into()).unwrap();
     settings.timeout = Duration::from_millis(200);
     let claims = Claims::new(Store::open(&settings).await.unwrap());
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let problem = claims.targets(&plain("agent"), async { panic!("looked for") }).await.unwrap_err();
     assert_eq!((problem.code, problem.effect), (Code::StoreUnavailable, crate::problem::Effect::None));
     assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());

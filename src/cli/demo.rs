@@ -34,6 +34,9 @@ pub(super) async fn run(mut config: Config, once: bool) -> Result<(), Failure> {
     let serving = tokio::spawn(stand_in.clone().serve(listener, sandbox_stop.clone()));
     let conference = stand_in.create_conference(ConversationSpec::default());
 
+    // Gone with the demo.
+    let state = std::env::temp_dir().join(format!("hangup-demo-{}", Uuid::new_v4()));
+    config.store.url = format!("sqlite:{}", state.join("hangup.db").display()).as_str().into();
     config.genesys.region = None;
     config.genesys.api_url = Some(upstream.clone());
     config.genesys.login_url = Some(upstream.clone());
@@ -64,6 +67,7 @@ pub(super) async fn run(mut config: Config, once: bool) -> Result<(), Failure> {
     };
     sandbox_stop.cancel();
     let _ = serving.await;
+    let _ = std::fs::remove_dir_all(&state);
     result
 }
 

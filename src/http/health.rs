@@ -22,6 +22,9 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
     if app.disconnector.observing() {
         reasons.push("observe mode: nothing is disconnected".to_owned());
     }
+    if !app.store.stats().up {
+        reasons.push("degraded: the store is out of reach, selectors and teardowns are refused".to_owned());
+    }
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = answer(status, &json!({"ok": ready, "reasons": reasons}));
     if !ready {
@@ -43,6 +46,9 @@ pub(super) async fn metrics(State(app): State<App>) -> Response {
         callers: app.callers.stats(),
         connections: Some(&app.connections),
         spans_lost: app.traces.lost(),
+        store: app.store.stats(),
+        claims: app.claims.stats(),
+        replicas: app.fleet.live(),
         log_dropped: app.log_dropped.get().map_or(0, ErrorCounter::dropped_lines),
     };
     let text = app.metrics.text(app.disconnector.client(), &readings);

@@ -32,6 +32,11 @@ pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Resp
             return Err(Problem::new(Code::InvalidBody, "send {\"mode\":\"observe\"} or {\"mode\":\"enforce\"}").into());
         }
     };
+    if app.fleet.set_mode(mode).await.is_err() {
+        let detail = "the mode holds for all replicas and is kept in the store, which cannot be reached; nothing was changed, \
+                      repeat the request";
+        return Err(Problem::new(Code::StoreUnavailable, detail).into());
+    }
     app.disconnector.set_mode(mode);
     Ok(say(&app))
 }

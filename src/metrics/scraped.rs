@@ -9,7 +9,9 @@ use prometheus_client::registry::Registry;
 use super::add;
 use crate::audit::AuditStats;
 use crate::callers::CallerStats;
+use crate::claims::ClaimStats;
 use crate::server::ServeStats;
+use crate::store::StoreStats;
 
 /// What is read when somebody scrapes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +22,12 @@ pub struct Readings<'a> {
     pub callers: CallerStats,
     /// Of the callers' listener.
     pub connections: Option<&'a ServeStats>,
+    /// Of the store.
+    pub store: StoreStats,
+    /// Of claims.
+    pub claims: ClaimStats,
+    /// Replicas that are alive.
+    pub replicas: usize,
     /// Spans that the collector did not take.
     pub spans_lost: u64,
     /// Log lines dropped.
@@ -45,6 +53,13 @@ pub(super) struct Scraped {
     heads_refused: Counter,
     tls_failures: Counter,
     spans_lost: Counter,
+    store_up: Gauge,
+    store_failures: Counter,
+    claims_made: Counter,
+    claims_repeated: Counter,
+    claims_refused: Counter,
+    claims_held: Gauge,
+    replicas: Gauge,
 }
 
 impl Scraped {
@@ -67,6 +82,11 @@ impl Scraped {
         let heads_refused = counter("heads_refused", "Request heads that could not be read");
         let tls_failures = counter("tls_failures", "TLS handshakes of callers that failed");
         let spans_lost = counter("trace_spans_lost", "Spans that the collector of traces did not take");
+        let store_failures = counter("store_failures", "Calls to the store that failed");
+        let claims_made = counter("claims_made", "Selectors and teardowns for which it was decided whom they reach");
+        let claims_repeated = counter("claims_repeated", "Selectors and teardowns that acted on an earlier decision");
+        let claims_refused =
+            counter("claims_refused", "Selectors and teardowns refused because the store was out of reach or replaced");
         let mut gauge = |name: &str, help: &str| add(r, name, help, Gauge::default());
         Self {
             audit_failures,
@@ -86,6 +106,13 @@ impl Scraped {
             heads_refused,
             tls_failures,
             spans_lost,
+            store_up: gauge("store_up", "1 while the store answers"),
+            store_failures,
+            claims_made,
+            claims_repeated,
+            claims_refused,
+            claims_held: gauge("claims_held", "Decisions about selectors and teardowns held in memory"),
+            replicas: gauge("replicas", "Replicas of the fleet that are alive, this one included"),
         }
     }
 
@@ -104,6 +131,14 @@ impl Scraped {
         set(&self.keys_reload_failures, callers.key_reload_failures);
         set(&self.issuer_failures, callers.issuer_failures);
         set(&self.callers_refused, callers.refused);
+        self.store_up.set(readings.store.up.into());
+        set(&self.store_failures, readings.store.failures);
+        let claims = readings.claims;
+        set(&self.claims_made, claims.made);
+        set(&self.claims_repeated, claims.repeated);
+        set(&self.claims_refused, claims.refused);
+        self.claims_held.set(gauge(claims.held));
+        self.replicas.set(gauge(readings.replicas));
         let Some(connections) = readings.connections else { return };
         self.connections.set(gauge(connections.open()));
         set(&self.connections_accepted, connections.accepted());

@@ -9,54 +9,59 @@ use super::error::StoreError;
 
 /// A record on its way into the store.
 #[derive(Debug, Clone)]
-pub(crate) struct AuditRow {
+pub struct AuditRow {
     /// Chosen by whoever writes it, so that writing it again does no harm.
-    pub(crate) id: String,
+    pub id: String,
     /// When it was settled, in milliseconds since 1970.
-    pub(crate) time: i64,
+    pub time: i64,
     /// What kind of record it is.
-    pub(crate) event: String,
+    pub event: String,
     /// Who asked.
-    pub(crate) caller: Option<String>,
+    pub caller: Option<String>,
     /// The job it belongs to.
-    pub(crate) job: Option<String>,
+    pub job: Option<String>,
     /// The conversation.
-    pub(crate) conversation: Option<String>,
+    pub conversation: Option<String>,
     /// The participant, unless everybody was meant.
-    pub(crate) participant: Option<String>,
+    pub participant: Option<String>,
     /// The outcome.
-    pub(crate) outcome: String,
+    pub outcome: String,
     /// The problem's code.
-    pub(crate) code: Option<String>,
+    pub code: Option<String>,
     /// All of it, as JSON.
-    pub(crate) record: String,
+    pub record: String,
 }
 
 /// Which records to read. What is `None` picks all.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AuditQuery {
-    pub(crate) conversation: Option<String>,
-    /// Records of whole conversations are picked as well.
-    pub(crate) participant: Option<String>,
-    pub(crate) caller: Option<String>,
-    pub(crate) job: Option<String>,
+pub struct AuditQuery {
+    /// The conversation.
+    pub conversation: Option<String>,
+    /// The participant. Records of whole conversations are picked as well.
+    pub participant: Option<String>,
+    /// The caller.
+    pub caller: Option<String>,
+    /// The job.
+    pub job: Option<String>,
     /// The outcome, or the code.
-    pub(crate) outcome: Option<String>,
-    /// In milliseconds since 1970.
-    pub(crate) since: Option<i64>,
-    pub(crate) until: Option<i64>,
+    pub outcome: Option<String>,
+    /// No older ones, in milliseconds since 1970.
+    pub since: Option<i64>,
+    /// No newer ones.
+    pub until: Option<i64>,
     /// Where the page before ended.
-    pub(crate) after: Option<(i64, String)>,
-    pub(crate) limit: i64,
+    pub after: Option<(i64, String)>,
+    /// Records of a page.
+    pub limit: i64,
 }
 
 /// One page, newest first.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AuditPage {
+pub struct AuditPage {
     /// The records, as JSON.
-    pub(crate) records: Vec<String>,
+    pub records: Vec<String>,
     /// Where the next page begins, if there is one.
-    pub(crate) next: Option<(i64, String)>,
+    pub next: Option<(i64, String)>,
 }
 
 const COLUMNS: usize = 10;
@@ -69,7 +74,7 @@ const KEPT_IN_MEMORY: i64 = 10_000;
 
 impl Store {
     /// Writes records; those that are there already stay as they are.
-    pub(crate) async fn append_audit(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
+    pub async fn append_audit(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
         for some in rows.chunks(MOST_AT_ONCE) {
             let mut text = String::from(
                 "INSERT INTO audit (id, time, event, caller, job, conversation, participant, outcome, code, record) VALUES ",
@@ -100,7 +105,7 @@ impl Store {
     }
 
     /// Reads one page.
-    pub(crate) async fn read_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
+    pub async fn read_audit(&self, query: &AuditQuery) -> Result<AuditPage, StoreError> {
         let mut text = String::from("SELECT record, time, id FROM audit WHERE 1 = 1");
         let mut values: Vec<Value> = Vec::new();
         let mut condition = |form: &str, value: Value| {

@@ -88,10 +88,7 @@ impl Statement {
     }
 }
 
-/// Most statements of a batch: PostgreSQL gets them all at once, in this order.
-pub(crate) const MOST_STATEMENTS: usize = 24;
-
-/// Statements that take effect together.
+/// Statements that take effect together: a handful, for PostgreSQL gets them all at once.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     pub(crate) statements: Vec<Statement>,

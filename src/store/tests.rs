@@ -313,7 +313,7 @@ async fn a_postgres_that_refuses_connections_does_not_stop_the_start_and_is_told
     let mut settings = settings("postgres://hangup@127.0.0.1:1/none");
     settings.timeout = Duration::from_millis(300);
     let store = Store::open(&settings).await.unwrap();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let error = store.claim(&new("k", "t")).await.unwrap_err();
     assert!(matches!(&error, StoreError::OutOfReach(_)), "{error:?}");
     assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
@@ -326,7 +326,7 @@ async fn a_postgres_that_is_silent_is_told_within_the_time_limit() {
     let mut settings = settings(&format!("postgres://hangup@{}/none?sslmode=disable", listener.local_addr().unwrap()));
     settings.timeout = Duration::from_millis(300);
     let store = Store::open(&settings).await.unwrap();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     assert!(store.claim(&new("k", "t")).await.is_err());
     assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
 }
@@ -421,7 +421,7 @@ mod files {
         let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");
         let other = rusqlite::Connection::open(path).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let begun = std::time::Instant::now();
+        let begun = tokio::time::Instant::now();
         assert!(matches!(store.claim(&new("k", "t")).await, Err(StoreError::OutOfReach(_) | StoreError::TimedOut)));
         assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
         other.execute_batch("ROLLBACK").unwrap();

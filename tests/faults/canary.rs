@@ -73,6 +73,7 @@ async fn debug(upstream: SocketAddr) -> [String; 2] {
         ("GENESYS__CLIENT_SECRET", SECRET),
         ("GENESYS__API_URL", &url),
         ("GENESYS__LOGIN_URL", &url),
+        ("STORE__URL", "memory"),
     ];
     let environment = settings.iter().map(|(key, value)| (format!("HANGUP__{key}"), (*value).to_owned())).collect();
     let config = Config::from_parts(None, environment).expect("a configuration");

@@ -100,6 +100,7 @@ async fn a_panic_is_answered_and_the_next_request_is_fine() {
     ];
     let mut environment: HashMap<String, String> =
         settings.iter().map(|(k, v)| (format!("HANGUP__{k}"), (*v).to_owned())).collect();
+    environment.insert("HANGUP__STORE__URL".to_owned(), "memory".to_owned());
     environment.insert("HANGUP__GENESYS__API_URL".to_owned(), upstream.clone());
     environment.insert("HANGUP__GENESYS__LOGIN_URL".to_owned(), upstream);
     let config = Config::from_parts(None, environment).unwrap();

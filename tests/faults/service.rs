@@ -84,6 +84,7 @@ impl Plan {
         let child = command
             .env_clear()
             .env("PATH", path)
+            .env("STATE_DIRECTORY", self.directory.path())
             .envs(self.environment.iter().map(|(k, v)| (k, v)))
             .stdin(Stdio::null())
             .stdout(stdout)

@@ -114,12 +114,12 @@ fn end(connection: &Connection) -> Result<(), StoreError> {
 }
 
 fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
-    connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(error)
+    connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(|e| error(&e))
 }
 
 fn statements(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
     let now = clock.now_ms();
-    batch.statements.iter().map(|one| statement(connection, now, one)).collect::<Result<_, _>>().map_err(error)
+    batch.statements.iter().map(|one| statement(connection, now, one)).collect::<Result<_, _>>().map_err(|e| error(&e))
 }
 
 fn statement(connection: &Connection, now: i64, asked: &Statement) -> rusqlite::Result<Rows> {
@@ -165,23 +165,24 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
 }
 
 fn migrate_within(connection: &Connection) -> Result<(), StoreError> {
-    connection.execute_batch(schema::META).map_err(error)?;
-    let mut statement = connection.prepare(schema::VERSIONS).map_err(error)?;
-    let rows =
-        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).map_err(error)?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(error)?;
+    connection.execute_batch(schema::META).map_err(|e| error(&e))?;
+    let mut statement = connection.prepare(schema::VERSIONS).map_err(|e| error(&e))?;
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .map_err(|e| error(&e))?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(|e| error(&e))?;
     let (made, oldest) = schema::versions(rows.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     if oldest > schema::VERSION {
         return Err(StoreError::NewerSchema { found: oldest, known: schema::VERSION });
     }
     match schema::script(made) {
-        Some(script) => connection.execute_batch(&script).map_err(error),
+        Some(script) => connection.execute_batch(&script).map_err(|e| error(&e)),
         None => Ok(()),
     }
 }
 
 /// What SQLite says, in our words.
-fn error(cause: rusqlite::Error) -> StoreError {
+fn error(cause: &rusqlite::Error) -> StoreError {
     match cause.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::OutOfReach("another process holds the file's lock".to_owned())

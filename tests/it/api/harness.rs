@@ -63,6 +63,7 @@ pub(crate) fn config(upstream: SocketAddr) -> Config {
     config.genesys.client_secret = Some("sandbox-secret".into());
     config.sandbox.effect_delay = Duration::from_millis(100);
     config.shutdown.grace = Duration::ZERO;
+    config.store.url = "memory".into();
     config
 }
 

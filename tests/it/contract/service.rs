@@ -55,6 +55,7 @@ impl Service {
         config.genesys.client_id = Some(config.sandbox.client_id.clone());
         config.genesys.client_secret = Some(SecretString::from(config.sandbox.client_secret.expose_secret()));
         config.shutdown.grace = Duration::ZERO;
+        config.store.url = "memory".into();
         change(&mut config);
         let app = App::build(config).await.expect("a service");
         let (addr, admin) = (app.addr().expect("its address"), app.admin_addr().expect("its second address"));

@@ -48,6 +48,7 @@ impl Stand {
         command
             .args(arguments)
             .env_clear()
+            .env("STATE_DIRECTORY", self.dir.path())
             .env("HANGUP__SERVER__BIND", "127.0.0.1:0")
             .env("HANGUP__GENESYS__API_URL", &upstream)
             .env("HANGUP__GENESYS__LOGIN_URL", &upstream)

@@ -1,0 +1,161 @@
+//! The fleet: who else is alive, and the mode that holds for all.
+//!
+//! Each replica writes a heartbeat every 3 s, and looks around every second. What it saw last holds while the store is out of
+//! reach. Nothing here is on the way of a disconnect.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, Mode, StoreKind};
+use crate::store::{Replica, Store, StoreError};
+
+/// A change of the mode reaches all within two of these.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Looks between two heartbeats.
+const LOOKS_PER_BEAT: u32 = 3;
+/// Between two rounds in which the store forgets what has ended.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// Parts of the old audit that one round removes.
+const PURGES_AT_ONCE: usize = 20;
+
+/// This replica's view of the fleet. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Fleet(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    instance: Arc<str>,
+    keep_audit: Duration,
+    live: AtomicUsize,
+    /// The store has told us the mode, or that none was set.
+    mode_known: AtomicBool,
+    replicas: Mutex<Vec<Replica>>,
+}
+
+impl Fleet {
+    /// Alone, until the first look.
+    #[must_use]
+    pub fn new(store: Store, settings: &config::Store) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            instance: settings.instance.clone().unwrap_or_else(instance_name).into(),
+            keep_audit: settings.keep_audit,
+            live: AtomicUsize::new(1),
+            mode_known: AtomicBool::new(false),
+            replicas: Mutex::default(),
+        }))
+    }
+
+    /// What this replica is called.
+    #[must_use]
+    pub fn instance(&self) -> &Arc<str> {
+        &self.0.instance
+    }
+
+    /// How many replicas are alive, this one included: at least 1. The last count holds without the store.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.0.live.load(Ordering::Relaxed)
+    }
+
+    /// The replicas that were alive at the last look.
+    #[must_use]
+    pub fn replicas(&self) -> Vec<Replica> {
+        self.0.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the store has told which mode holds; until then it is the configured one.
+    #[must_use]
+    pub fn mode_is_known(&self) -> bool {
+        self.0.mode_known.load(Ordering::Relaxed)
+    }
+
+    /// Sets the mode of all replicas.
+    ///
+    /// # Errors
+    /// The store could not take it. It may have, where that timed out.
+    pub async fn set_mode(&self, mode: Mode) -> Result<(), StoreError> {
+        self.0.store.set_mode(mode).await
+    }
+
+    /// The first heartbeat, and the first look. Gives the stored mode, where there is one.
+    pub async fn enter(&self) -> Option<Mode> {
+        let _ = self.0.store.beat(&self.0.instance).await;
+        let mode = self.look().await;
+        if !self.mode_is_known() {
+            tracing::warn!(
+                event = "mode_unread",
+                "the store cannot be read: the configured mode holds until the stored one has been"
+            );
+        }
+        mode
+    }
+
+    /// Looks who is alive. Gives the stored mode, where there is one and it could be read.
+    async fn look(&self) -> Option<Mode> {
+        let seen = self.0.store.look_around().await.ok()?;
+        self.0.mode_known.store(true, Ordering::Relaxed);
+        let others = seen.replicas.iter().filter(|replica| replica.instance != *self.0.instance).count();
+        let live = others + 1;
+        let before = self.0.live.swap(live, Ordering::Relaxed);
+        if before != live {
+            tracing::info!(event = "fleet_changed", replicas = live, before, "another number of replicas is alive");
+        }
+        *self.0.replicas.lock().unwrap_or_else(PoisonError::into_inner) = seen.replicas;
+        seen.mode
+    }
+
+    /// Keeps the heartbeat going until `stop`, hands each stored mode to `apply`, and has the store forget what has ended.
+    pub async fn run(&self, stop: CancellationToken, apply: impl Fn(Mode)) {
+        let alone = *self.0.store.kind() == StoreKind::Memory;
+        tokio::join!(
+            // Nobody shares a store in memory.
+            async {
+                if !alone {
+                    stop.run_until_cancelled(self.watch(apply)).await;
+                    let _ = self.0.store.leave(&self.0.instance).await;
+                }
+            },
+            stop.run_until_cancelled(self.purge()),
+        );
+    }
+
+    async fn watch(&self, apply: impl Fn(Mode)) {
+        let mut look: u32 = 0;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            look = (look + 1) % LOOKS_PER_BEAT;
+            if look == 0 {
+                let _ = self.0.store.beat(&self.0.instance).await;
+            }
+            if let Some(mode) = self.look().await {
+                apply(mode);
+            }
+        }
+    }
+
+    async fn purge(&self) {
+        loop {
+            tokio::time::sleep(PURGE_EVERY).await;
+            let _ = self.0.store.purge_claims().await;
+            let _ = self.0.store.purge_replicas().await;
+            for _ in 0..PURGES_AT_ONCE {
+                if !matches!(self.0.store.purge_audit(self.0.keep_audit).await, Ok(true)) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The host's name, and what tells two processes on it apart.
+fn instance_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    let host: String =
+        host.as_deref().unwrap_or("hangup").trim().chars().filter(char::is_ascii_graphic).take(64).collect();
+    format!("{host}-{:06x}", rand::random::<u32>() & 0x00ff_ffff)
+}
