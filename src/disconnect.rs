@@ -12,6 +12,7 @@ mod mission;
 mod operation;
 pub mod outcome;
 mod reply;
+pub mod seen;
 mod teardown;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use join::{Flights, Pilot, Role};
 use mission::{Last, Mission};
 use operation::Discovery;
 use outcome::{Outcome, Settled};
+use seen::AsSeen;
 
 pub(crate) use mission::conversation_not_found;
 pub use teardown::Teardown;
@@ -97,8 +99,12 @@ pub struct Request {
     pub reason: Option<String>,
     /// Cause, where the caller names one.
     pub cause: Option<String>,
+    /// Disconnect only if the participant is still as it was seen.
+    pub as_seen: Option<AsSeen>,
     /// Look until the participant is gone, for at most so long.
     pub wait: Option<Duration>,
+    /// Take the word of an upstream that disconnects at once, and wait only after it has merely accepted.
+    pub trust_stated: bool,
     /// Read only, and report what would have been done.
     pub dry_run: bool,
 }
@@ -134,6 +140,11 @@ impl Request {
         }
     }
 
+    /// Whether the participant must be read before anything is sent.
+    fn is_conditional(&self) -> bool {
+        self.origin.guards.is_some() || self.as_seen.is_some()
+    }
+
     /// Ends the whole participant, for the default reason, and answers at once; change members to ask for more.
     #[must_use]
     pub fn new(origin: Origin, conversation: ConversationId, participant: ParticipantId) -> Self {
@@ -146,7 +157,9 @@ impl Request {
             wrapup_skipped: None,
             reason: None,
             cause: None,
+            as_seen: None,
             wait: None,
+            trust_stated: false,
             dry_run: false,
         }
     }
@@ -301,9 +314,9 @@ impl Disconnector {
             return Box::pin(self.observe(request)).await;
         }
         let mut admission = None;
-        if let Some(guards) = request.origin.guards.as_deref() {
+        if request.is_conditional() {
             let admitted = self.admit(&request.origin)?;
-            if let Some(settled) = Box::pin(self.guard(request, guards, &admitted.context)).await? {
+            if let Some(settled) = Box::pin(self.guard(request, &admitted.context)).await? {
                 return Ok(settled);
             }
             admission = Some(admitted);

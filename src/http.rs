@@ -28,14 +28,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{MethodRouter, get, patch, post};
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use tokio_util::task::TaskTracker;
 use tower::ServiceBuilder;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::audit::{Asked, Audit, Pending};
@@ -265,9 +268,8 @@ pub fn router(app: &App, door: Door) -> Routes {
             .route(routes::TEARDOWN, post(teardown::disconnect))
             .route(routes::TOKEN, post(oauth::token))
             .route(routes::API_DISCONNECT, post(dropin::post))
-            .route(routes::API_PARTICIPANT, patch(dropin::patch))
-            .route(routes::API_CONVERSATION, get(dropin::read))
-            .route(routes::API_CALL, get(dropin::read_call))
+            .route(routes::API_PARTICIPANT, patch_of(None))
+            .route(routes::API_CONVERSATION, read_of(None))
             .route(routes::OPENAPI, get(docs::openapi))
             .route(routes::DOCS, get(docs::page))
             .route(routes::DOCS_STYLE, get(docs::style))
@@ -275,8 +277,11 @@ pub fn router(app: &App, door: Door) -> Routes {
             .route(routes::DOCS_CONTRACT_SCRIPT, get(docs::contract_script));
         // One route for each medium: a parameter in this place would swallow the other paths' ids.
         for medium in Medium::ALL {
-            let path = routes::API_MEDIUM_PARTICIPANT.replace("{media}", medium.segment());
-            router = router.route(&path, patch(dropin::patch));
+            let path = |template: &str| template.replace("{media}", medium.segment());
+            router = router.route(&path(routes::API_MEDIUM_PARTICIPANT), patch_of(Some(medium)));
+            if medium.is_read_by_path() {
+                router = router.route(&path(routes::API_MEDIUM), read_of(Some(medium)));
+            }
         }
     }
     if door != Door::Callers {
@@ -296,12 +301,23 @@ pub fn router(app: &App, door: Door) -> Routes {
         // One layer of the router, for each of them costs every request a box and a clone.
         .layer(
             ServiceBuilder::new()
+                // What we answer is about people of this moment: nobody keeps it, and nobody takes it for something else.
+                .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store")))
+                .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
                 .layer(from_fn_with_state((app.clone(), on_loopback), exchange::layer))
                 .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(&*panic))),
         )
         .with_state(app.clone());
     // Around the router: a layer of the router itself would come after routing.
     MapRequest::new(router, prefix::strip as fn(Request) -> Request)
+}
+
+fn patch_of(medium: Option<Medium>) -> MethodRouter<App> {
+    patch(move |State(app), path, request| dropin::patch(app, path, medium, request))
+}
+
+fn read_of(medium: Option<Medium>) -> MethodRouter<App> {
+    get(move |State(app), path, request| dropin::read(app, path, medium, request))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Response {

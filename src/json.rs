@@ -85,6 +85,13 @@ impl<'a> Object<'a> {
         self
     }
 
+    pub(crate) fn truth_or_null(&mut self, name: &str, value: Option<bool>) -> &mut Self {
+        match value {
+            Some(value) => self.truth(name, value),
+            None => self.null(name),
+        }
+    }
+
     pub(crate) fn integer(&mut self, name: &str, value: impl itoa::Integer) -> &mut Self {
         self.name(name).push_str(itoa::Buffer::new().format(value));
         self

@@ -119,6 +119,7 @@ impl Disconnector {
     ) -> Result<Settled, Problem> {
         let settings = &self.inner.settings;
         let wait = match (request.wait, settings.confirm) {
+            (Some(_), _) if request.trust_stated && settled.outcome == Outcome::Disconnected => return Ok(settled),
             (Some(wait), _) => wait,
             (None, Confirm::Always) => settings.confirm_wait,
             (None, Confirm::Background) => {

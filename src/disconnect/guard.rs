@@ -7,10 +7,20 @@ use super::look::{Read, look, read};
 use super::mission::{Last, conversation_not_found, participant_not_found};
 use super::outcome::{Outcome, Settled};
 use super::{Disconnector, Request, forbidden_participant};
-use crate::callers::Guards;
+use crate::conversation::Participant;
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
+
+/// `If-Match` was sent, and the participant is not as it was seen.
+fn changed(participant: &Participant) -> Problem {
+    let live = participant.is_live();
+    let now = if live { "changed" } else { "left" };
+    let detail = format!(
+        "the participant has {now} since it was listed, and nobody was disconnected; list the participants again"
+    );
+    Problem { gone: Some(!live), ..Problem::new(Code::Changed, detail) }
+}
 
 impl Disconnector {
     /// A repeat soon after an accepted disconnect: one look, and nothing is sent.
@@ -29,8 +39,8 @@ impl Disconnector {
     pub(super) async fn observe(&self, request: &Request) -> Result<Settled, Problem> {
         let admission = self.admit(&request.origin)?;
         let context = &admission.context;
-        if let Some(guards) = request.origin.guards.as_deref()
-            && let Some(settled) = self.guard(request, guards, context).await?
+        if request.is_conditional()
+            && let Some(settled) = self.guard(request, context).await?
         {
             return Ok(settled);
         }
@@ -55,13 +65,9 @@ impl Disconnector {
         Ok((sight, Last::of(&answer)))
     }
 
-    /// For keys that are limited to some participants: one read, before anything else. `Some` when that settles it.
-    pub(super) async fn guard(
-        &self,
-        request: &Request,
-        guards: &Guards,
-        context: &Arc<Context>,
-    ) -> Result<Option<Settled>, Problem> {
+    /// For keys that are limited to some participants, and for `If-Match`: one read, before anything else. `Some` when that
+    /// settles it.
+    pub(super) async fn guard(&self, request: &Request, context: &Arc<Context>) -> Result<Option<Settled>, Problem> {
         let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
         let conversation = match read {
             Read::Found(conversation) => Some(conversation),
@@ -69,10 +75,14 @@ impl Disconnector {
             Read::Hidden(problem) => return Err(problem),
         };
         if let Some(participant) = conversation.as_ref().and_then(|c| c.participant(request.participant)) {
-            if guards.permits(participant.purpose.as_deref(), participant.queue_id.as_deref()) {
-                return Ok(None);
+            let (purpose, queue) = (participant.purpose.as_deref(), participant.queue_id.as_deref());
+            if request.origin.guards.as_ref().is_some_and(|guards| !guards.permits(purpose, queue)) {
+                return Err(forbidden_participant());
             }
-            return Err(forbidden_participant());
+            if request.as_seen.as_ref().is_some_and(|seen| !seen.holds(participant)) {
+                return Err(changed(participant));
+            }
+            return Ok(None);
         }
         let sight = match &conversation {
             Some(conversation) => Sight::of(conversation, request.participant),

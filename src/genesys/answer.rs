@@ -80,9 +80,9 @@ pub struct UpstreamError {
 
 /// The upstream's name of one request, which its support asks for.
 pub(crate) const CORRELATION_ID: HeaderName = HeaderName::from_static("inin-correlation-id");
-const ALLOWED: HeaderName = HeaderName::from_static("inin-ratelimit-allowed");
-const COUNT: HeaderName = HeaderName::from_static("inin-ratelimit-count");
-const RESET: HeaderName = HeaderName::from_static("inin-ratelimit-reset");
+pub(crate) const ALLOWED: HeaderName = HeaderName::from_static("inin-ratelimit-allowed");
+pub(crate) const COUNT: HeaderName = HeaderName::from_static("inin-ratelimit-count");
+pub(crate) const RESET: HeaderName = HeaderName::from_static("inin-ratelimit-reset");
 
 /// Longest code and message that are kept, in characters.
 const CODE_LIMIT: usize = 128;

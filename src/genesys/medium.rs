@@ -64,8 +64,23 @@ impl Medium {
     pub fn segment(self) -> &'static str {
         match self {
             Self::SocialExpressions => "socials",
+            Self::InternalMessages => "internalmessages",
             other => other.member(),
         }
+    }
+
+    /// Whether the API publishes a read under the path of this medium. Source: the official SDKs, 2026-11.
+    #[must_use]
+    pub fn is_read_by_path(self) -> bool {
+        matches!(
+            self,
+            Self::Calls
+                | Self::Callbacks
+                | Self::Cobrowsesessions
+                | Self::Emails
+                | Self::InternalMessages
+                | Self::Messages
+        )
     }
 
     /// The medium whose path segment this is.

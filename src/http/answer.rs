@@ -62,7 +62,6 @@ pub(super) fn render(problem: &Problem, accept: &HeaderMap, request_id: &str, re
     if let Some(seconds) = retry_after(problem) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if matches!(code, Code::BodyTooLarge) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -81,7 +80,9 @@ struct Members<'a> {
     r#type: String,
     request_id: &'a str,
     retryable: bool,
+    retry_after_seconds: Option<u64>,
     effect: &'a str,
+    gone: Option<bool>,
     upstream: Option<UpstreamMembers<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     candidates: Option<Vec<&'a serde_json::Value>>,
@@ -107,10 +108,12 @@ fn members<'a>(problem: &'a Problem, request_id: &'a str) -> Members<'a> {
         r#type: format!("urn:hangup:problem:{}", code.name()),
         request_id,
         retryable: code.retryable(),
+        retry_after_seconds: retry_after(problem),
         effect: match problem.effect {
             Effect::None => "none",
             Effect::Unknown => "unknown",
         },
+        gone: problem.gone,
         upstream: problem.upstream.as_deref().map(|upstream| UpstreamMembers {
             status: upstream.status,
             code: upstream.code.as_deref(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::App;
@@ -13,10 +13,11 @@ use super::answer::{fitting, json};
 use super::callers::{Refused, authenticate, exchange};
 use super::input;
 use super::path::ConversationPath;
-use crate::callers::Permission;
+use crate::callers::{Guards, Permission};
 use crate::conversation::{Conversation, Participant};
 use crate::disconnect::conversation_not_found;
 use crate::disconnect::look::{Read, read};
+use crate::disconnect::seen;
 use crate::genesys::request::{Medium, Rank};
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
@@ -31,6 +32,7 @@ pub(super) struct Item<'a> {
     state: Option<&'a str>,
     media: Vec<&'static str>,
     user_id: Option<&'a str>,
+    queue_id: Option<&'a str>,
     address: Option<&'a str>,
     start_time: Option<&'a str>,
     connected_time: Option<&'a str>,
@@ -45,6 +47,7 @@ struct List<'a> {
     state: &'static str,
     participants: Vec<Item<'a>>,
     total: usize,
+    hidden: usize,
     truncated: bool,
 }
 
@@ -58,6 +61,7 @@ struct Short<'a> {
     end_time: Option<&'a str>,
     participants: Vec<Item<'a>>,
     total: usize,
+    hidden: usize,
     truncated: bool,
 }
 
@@ -70,6 +74,7 @@ impl<'a> From<&'a Participant> for Item<'a> {
             state: participant.state(),
             media: participant.media().into_iter().map(Medium::singular).collect(),
             user_id: participant.user_id.as_deref(),
+            queue_id: participant.queue_id.as_deref(),
             address: participant.address.as_deref(),
             start_time: participant.start_time.as_deref(),
             connected_time: participant.connected_time.as_deref(),
@@ -78,18 +83,46 @@ impl<'a> From<&'a Participant> for Item<'a> {
     }
 }
 
-/// Live ones first, as many as there is room for.
-fn items<'a>(conversation: &'a Conversation, keep: impl Fn(&Participant) -> bool) -> (Vec<Item<'a>>, usize, bool) {
-    let mut matched: Vec<&Participant> = conversation.participants.iter().filter(|p| keep(p)).collect();
-    matched.sort_by_key(|p| !p.is_live());
-    let total = matched.len();
-    let items = fitting(matched.into_iter().map(Item::from));
-    let truncated = items.len() < total;
-    (items, total, truncated)
+/// Those whom a caller may see of a conversation, live ones first, as many as there is room for.
+struct Shown<'a> {
+    participants: Vec<Item<'a>>,
+    /// How many fit, with those for whom there is no room.
+    total: usize,
+    /// How many the caller's key may not touch.
+    hidden: usize,
+    truncated: bool,
+    tag: String,
+}
+
+impl<'a> Shown<'a> {
+    fn of(found: &'a Found, keep: impl Fn(&Participant) -> bool) -> Self {
+        let (mut permitted, hidden): (Vec<_>, Vec<_>) =
+            found.conversation.participants.iter().partition(|participant| found.permits(participant));
+        permitted.retain(|participant| keep(participant));
+        permitted.sort_by_key(|participant| !participant.is_live());
+        let total = permitted.len();
+        let participants = fitting(permitted.iter().copied().map(Item::from));
+        let tag = seen::tag(permitted.into_iter().take(participants.len()));
+        Self { truncated: participants.len() < total, participants, total, hidden: hidden.len(), tag }
+    }
 }
 
 fn state(conversation: &Conversation) -> &'static str {
     if conversation.ended() { "ended" } else { "active" }
+}
+
+/// A conversation that was looked up, and for whom.
+struct Found {
+    id: ConversationId,
+    conversation: Conversation,
+    guards: Option<Arc<Guards>>,
+}
+
+impl Found {
+    fn permits(&self, participant: &Participant) -> bool {
+        let (purpose, queue) = (participant.purpose.as_deref(), participant.queue_id.as_deref());
+        self.guards.as_ref().is_none_or(|guards| guards.permits(purpose, queue))
+    }
 }
 
 /// Reads the conversation of a lookup.
@@ -99,21 +132,21 @@ async fn look_up(
     conversation: &str,
     known: &[&str],
     filter: &mut Filter,
-) -> Result<(ConversationId, Conversation), Refused> {
+) -> Result<Found, Refused> {
     let who = authenticate(app, parts, Permission::Read).await?;
-    let cid = input::conversation_id(conversation)?;
+    let id = input::conversation_id(conversation)?;
     let exchange = exchange(parts);
-    exchange.note(|note| note.conversation = Some(cid));
+    exchange.note(|note| note.conversation = Some(id));
     input::query(parts, known, |name, value| filter.take(name, value))?;
     let admission = app.disconnector.admit(&who.origin)?;
     let client = app.disconnector.client();
-    let (read, answer) = read(client, &Arc::clone(&admission.context), Rank::Lookup, cid).await?;
+    let (read, answer) = read(client, &Arc::clone(&admission.context), Rank::Lookup, id).await?;
     exchange.note(|note| {
         note.upstream_status = Some(answer.status.as_u16());
         note.correlation_id.clone_from(&answer.correlation_id);
     });
     match read {
-        Read::Found(conversation) => Ok((cid, conversation)),
+        Read::Found(conversation) => Ok(Found { id, conversation, guards: who.origin.guards }),
         Read::NotFound => {
             let upstream = crate::problem::Upstream::of(&answer);
             Err(conversation_not_found(Some(Box::new(upstream))).into())
@@ -132,7 +165,7 @@ struct Filter {
 impl Filter {
     fn take(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         if value.trim().is_empty() {
-            let detail = format!("the query parameter {name} is empty; give a value, or leave it away");
+            let detail = format!("the query parameter {name} is empty; give a value, or leave it out");
             return Err(Problem::new(Code::InvalidQuery, detail));
         }
         let list = if name == "purpose" { &mut self.purposes } else { &mut self.states };
@@ -155,21 +188,20 @@ pub(super) async fn short(
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
-    let (id, conversation) = look_up(&app, &parts, &conversation, &[], &mut Filter::default()).await?;
-    let (participants, total, truncated) = items(&conversation, |_| true);
-    Ok(json(
-        StatusCode::OK,
-        &Short {
-            ok: true,
-            id,
-            state: state(&conversation),
-            start_time: conversation.start_time.as_deref(),
-            end_time: conversation.end_time.as_deref(),
-            participants,
-            total,
-            truncated,
-        },
-    ))
+    let found = look_up(&app, &parts, &conversation, &[], &mut Filter::default()).await?;
+    let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |_| true);
+    let short = Short {
+        ok: true,
+        id: found.id,
+        state: state(&found.conversation),
+        start_time: found.conversation.start_time.as_deref(),
+        end_time: found.conversation.end_time.as_deref(),
+        participants,
+        total,
+        hidden,
+        truncated,
+    };
+    Ok(tagged(json(StatusCode::OK, &short), &tag))
 }
 
 /// `GET /conversations/{conversationId}/participants`.
@@ -180,11 +212,22 @@ pub(super) async fn participants(
 ) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
     let mut filter = Filter::default();
-    let (conversation_id, conversation) =
-        look_up(&app, &parts, &conversation, &["purpose", "state"], &mut filter).await?;
-    let (participants, total, truncated) = items(&conversation, |p| filter.keeps(p));
-    Ok(json(
-        StatusCode::OK,
-        &List { ok: true, conversation_id, state: state(&conversation), participants, total, truncated },
-    ))
+    let found = look_up(&app, &parts, &conversation, &["purpose", "state"], &mut filter).await?;
+    let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |p| filter.keeps(p));
+    let list = List {
+        ok: true,
+        conversation_id: found.id,
+        state: state(&found.conversation),
+        participants,
+        total,
+        hidden,
+        truncated,
+    };
+    Ok(tagged(json(StatusCode::OK, &list), &tag))
+}
+
+/// With the tag that `If-Match` takes.
+fn tagged(mut response: Response, tag: &str) -> Response {
+    response.headers_mut().extend(HeaderValue::from_str(tag).ok().map(|tag| (header::ETAG, tag)));
+    response
 }

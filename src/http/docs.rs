@@ -41,11 +41,8 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
         (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (OPENER_POLICY, "same-origin"),
-        // A new version of the binary is a new page.
-        (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, text).into_response()
 }

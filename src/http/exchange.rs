@@ -17,13 +17,17 @@ use super::routes::label;
 use super::upstream_form;
 use crate::audit::Trail;
 use crate::disconnect::outcome::Settled;
-use crate::genesys::answer::CORRELATION_ID;
+use crate::genesys::answer::{ALLOWED, CORRELATION_ID, COUNT, RESET};
+use crate::genesys::whole_seconds;
 use crate::ids::{self, ConversationId, ParticipantId};
 use crate::json::push_address;
 use crate::server::Peer;
 use crate::telemetry::traces::{Parent, Span, TRACEPARENT};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// For the drop-in: what our own answers say in their bodies.
+const OUTCOME: HeaderName = HeaderName::from_static("x-hangup-outcome");
+const VERIFIED: HeaderName = HeaderName::from_static("x-hangup-verified");
 /// Longest id that is taken over.
 const LONGEST_ID: usize = 128;
 /// Logged when the caller hung up before it was answered.
@@ -56,6 +60,7 @@ pub(super) struct Note {
     pub(super) conversation: Option<ConversationId>,
     pub(super) participant: Option<ParticipantId>,
     pub(super) outcome: Option<&'static str>,
+    pub(super) verified: bool,
     pub(super) code: Option<&'static str>,
     pub(super) attempts: Option<u32>,
     pub(super) upstream_status: Option<u16>,
@@ -83,6 +88,7 @@ impl Exchange {
     pub(super) fn settled(&self, settled: &Settled) {
         self.note(|note| {
             note.outcome = Some(settled.outcome.name());
+            note.verified = settled.verified;
             note.attempts = Some(settled.attempts);
             note.upstream_status = settled.upstream_status;
             note.correlation_id.clone_from(&settled.correlation_id);
@@ -172,6 +178,9 @@ pub(super) async fn layer(State((app, on_loopback)): State<(App, bool)>, mut req
             note.cause = Some(problem.cause.map_or(problem.detail, String::from));
         });
     }
+    if drop_in {
+        line.stamp_drop_in(response.headers_mut());
+    }
     line.stamp(response.headers_mut());
     line.status = Some(response.status().as_u16());
     response
@@ -240,6 +249,23 @@ struct Line {
 }
 
 impl Line {
+    /// What only our own bodies say, and how much of the upstream's rate limit is left: SDKs look there.
+    fn stamp_drop_in(&self, headers: &mut HeaderMap) {
+        let note = self.exchange.noted();
+        let (outcome, verified) = match (note.code, note.outcome) {
+            (Some(code), _) => (code, false),
+            (None, outcome) => (outcome.unwrap_or("failed"), note.verified),
+        };
+        headers.insert(OUTCOME, HeaderValue::from_static(outcome));
+        headers.insert(VERIFIED, HeaderValue::from_static(if verified { "true" } else { "false" }));
+        let window = self.app.disconnector.client().gate().reading();
+        if let (Some(allowed), Some(remaining), Some(reset)) = (window.allowed, window.remaining, window.reset) {
+            headers.insert(ALLOWED, allowed.into());
+            headers.insert(COUNT, allowed.saturating_sub(remaining).into());
+            headers.insert(RESET, whole_seconds(reset).into());
+        }
+    }
+
     /// The ids that every answer carries.
     fn stamp(&self, headers: &mut HeaderMap) {
         let id = |text: &str| HeaderValue::from_str(text).ok();

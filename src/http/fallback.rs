@@ -1,6 +1,6 @@
 //! Whatever matches no route or no method: in JSON, with a hint.
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use http::Method;
 
 use super::routes;
@@ -33,7 +33,7 @@ pub(super) async fn no_such_route(request: Request) -> Problem {
 }
 
 /// A known path with another method. `Allow` is set by the router.
-pub(super) async fn method_not_allowed(method: Method, request: Request) -> Problem {
-    let hint = if request.uri().path().ends_with("/disconnect") { "; to disconnect, use POST" } else { "; see Allow" };
-    Problem::new(Code::MethodNotAllowed, format!("this path does not take {method}{hint}"))
+pub(super) async fn method_not_allowed(method: Method, path: MatchedPath) -> Problem {
+    let taken = routes::methods(path.as_str()).join(" and ");
+    Problem::new(Code::MethodNotAllowed, format!("this path does not take {method}; it takes {taken}"))
 }

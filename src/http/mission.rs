@@ -8,7 +8,7 @@ use super::App;
 use super::answer::json_text;
 use super::callers::{Refused, authenticate, exchange};
 use super::exchange::Exchange;
-use super::input::{self, Preferences};
+use super::input::{self, Preferences, Wishes};
 use super::path::ParticipantPath;
 use crate::callers::Permission;
 use crate::disconnect::Request as Mission;
@@ -35,12 +35,12 @@ pub(super) async fn disconnect(
         note.conversation = Some(conversation);
         note.participant = Some(participant);
     });
-    let dry_run = input::dry_run(&parts)?;
+    let preferences = Preferences::of(&parts)?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let (reason, cause) = input::reason_and_cause(&input::members(&parts.headers, &body)?)?;
-    let preferences = Preferences::of(&parts.headers);
-    let wait = preferences.wait;
-    let mission = Mission { reason, cause, wait, dry_run, ..Mission::new(who.origin, conversation, participant) };
+    let wishes = Wishes::read(&input::members(&parts.headers, &body)?)?;
+    let Preferences { wait, dry_run, .. } = preferences;
+    let as_seen = input::as_seen(&parts.headers);
+    let mission = Mission { wait, dry_run, as_seen, ..wishes.request(who.origin, conversation, participant) };
     let settled = app.carry_out(mission).await?;
     Ok(answer(&exchange, &settled, preferences, conversation, participant))
 }
@@ -66,6 +66,7 @@ fn answer(
             .truth("ok", true)
             .text("outcome", settled.outcome.name())
             .truth("verified", settled.verified)
+            .truth_or_null("gone", settled.gone)
             .text("conversationId", conversation_id.text(&mut conversation))
             .text("participantId", participant_id.text(&mut participant))
             .text_or_null("operation", settled.operation.map(Operation::name))

@@ -54,19 +54,14 @@ pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Re
     exchange.note(|note| note.caller = Some(login.caller.identity().clone()));
     let left = login.caller.expires().and_then(|at| at.duration_since(std::time::SystemTime::now()).ok());
     let life = left.map_or(LIFE_S, |left| left.as_secs().clamp(1, LIFE_S));
-    Ok(no_store(answer(
+    Ok(answer(
         StatusCode::OK,
         &json!({"access_token": login.access_token.expose_secret(), "token_type": "bearer", "expires_in": life}),
-    )))
+    ))
 }
 
 /// An error as OAuth (RFC 6749) and the upstream's login write it.
 fn refuse(status: StatusCode, error: &str, text: &str) -> Response {
     let body: Value = json!({"error": error, "description": text, "error_description": text});
-    no_store(answer(status, &body))
-}
-
-fn no_store(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    answer(status, &body)
 }

@@ -21,8 +21,8 @@ pub const API_PARTICIPANT: &str = "/api/v2/conversations/{conversationId}/partic
 pub const API_MEDIUM_PARTICIPANT: &str = "/api/v2/conversations/{media}/{conversationId}/participants/{participantId}";
 /// Drop-in: the read.
 pub const API_CONVERSATION: &str = "/api/v2/conversations/{conversationId}";
-/// Drop-in: the read of a call.
-pub const API_CALL: &str = "/api/v2/conversations/calls/{conversationId}";
+/// Drop-in: the read of one medium; one route for each of `Medium::ALL`.
+pub const API_MEDIUM: &str = "/api/v2/conversations/{media}/{conversationId}";
 /// Enforce or observe; for operators.
 pub const MODE: &str = "/mode";
 /// The service at a glance; for operators.
@@ -56,7 +56,7 @@ pub const ALL: &[(&str, &[&str])] = &[
     (API_PARTICIPANT, &["PATCH"]),
     (API_MEDIUM_PARTICIPANT, &["PATCH"]),
     (API_CONVERSATION, &["GET"]),
-    (API_CALL, &["GET"]),
+    (API_MEDIUM, &["GET"]),
     (MODE, &["GET", "PUT"]),
     (STATUS, &["GET"]),
     (LIVEZ, &["GET"]),
@@ -69,11 +69,20 @@ pub const ALL: &[(&str, &[&str])] = &[
     (DOCS_CONTRACT_SCRIPT, &["GET"]),
 ];
 
+/// The methods of a matched template.
+pub(super) fn methods(matched: &str) -> &'static [&'static str] {
+    let label = label(Some(matched));
+    ALL.iter().find(|(template, _)| *template == label).map_or(&[], |(_, methods)| methods)
+}
+
 /// The label of a matched template: from the list, or one word for everything else.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
     let Some(path) = matched else { return "unmatched" };
     let known = ALL.iter().map(|(template, _)| *template).find(|template| *template == path);
     // The routes of the media differ in one word.
-    let of_a_medium = || path.starts_with("/api/v2/conversations/").then_some(API_MEDIUM_PARTICIPANT);
+    let of_a_medium = || {
+        let tail = path.strip_prefix("/api/v2/conversations/")?;
+        Some(if tail.contains("/participants/") { API_MEDIUM_PARTICIPANT } else { API_MEDIUM })
+    };
     known.or_else(of_a_medium).unwrap_or("unmatched")
 }

@@ -51,6 +51,7 @@ struct Item<'a> {
     ok: bool,
     outcome: Option<&'static str>,
     verified: bool,
+    gone: Option<bool>,
     operation: Option<&'static str>,
     attempts: u32,
     code: Option<&'static str>,
@@ -69,14 +70,14 @@ pub(super) async fn disconnect(
     let who = authenticate(&app, &parts, Permission::Disconnect).await?;
     let cid = input::conversation_id(&conversation)?;
     exchange.note(|note| note.conversation = Some(cid));
-    let dry_run = input::dry_run(&parts)?;
+    let preferences = Preferences::of(&parts)?;
+    let dry_run = preferences.dry_run;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let selector = Selector::read(&input::members(&parts.headers, &body)?)?;
     if selector.tears_down() {
         demand(&who.caller, Permission::Teardown)?;
     }
     let idempotency_key = input::idempotency_key(&parts.headers)?;
-    let preferences = Preferences::of(&parts.headers);
 
     let observing = dry_run || who.origin.observe || app.disconnector.observing();
     // Who only observes must not settle whom a later, real request goes to.
@@ -95,8 +96,12 @@ pub(super) async fn disconnect(
     {
         return Err(problem.clone().into());
     }
+    let would = |(_, result): &(Target, Result<Settled, Problem>)| {
+        result.as_ref().is_ok_and(|settled| settled.outcome == Outcome::WouldDisconnect)
+    };
     let outcome = match (results.len(), failed) {
         (0, _) => "none_matched",
+        (_, 0) if results.iter().any(would) => Outcome::WouldDisconnect.name(),
         (_, 0) => "all",
         _ => "partial",
     };
@@ -107,7 +112,7 @@ pub(super) async fn disconnect(
     let gone = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect;
     let items = fitting(results.iter().map(|(target, result)| item(target, result)));
     let answer = Answer {
-        ok: true,
+        ok: outcome != "partial",
         outcome,
         conversation_id: cid,
         matched: results.len(),
@@ -154,6 +159,7 @@ fn item<'a>(target: &'a Target, result: &'a Result<Settled, Problem>) -> Item<'a
         ok: settled.is_some(),
         outcome: settled.map(|s| s.outcome.name()),
         verified: settled.is_some_and(|s| s.verified),
+        gone: settled.map_or_else(|| problem.and_then(|p| p.gone), |s| s.gone),
         operation: settled.and_then(|s| s.operation).map(Operation::name),
         attempts: settled.map_or(0, |s| s.attempts),
         code: problem.map(|p| p.code.name()),

@@ -23,6 +23,7 @@ struct Answer<'a> {
     ok: bool,
     outcome: &'static str,
     verified: bool,
+    gone: Option<bool>,
     conversation_id: ConversationId,
     operation: Option<&'static str>,
     attempts: u32,
@@ -41,7 +42,7 @@ pub(super) async fn disconnect(
     let who = authenticate(&app, &parts, Permission::Teardown).await?;
     let conversation = input::conversation_id(&conversation)?;
     exchange.note(|note| note.conversation = Some(conversation));
-    let dry_run = input::dry_run(&parts)?;
+    let dry_run = input::Preferences::of(&parts)?.dry_run;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let members = input::members(&parts.headers, &body)?;
     if members.len() != 1 || !members.get("all").is_some_and(says_yes) {
@@ -58,6 +59,7 @@ pub(super) async fn disconnect(
             ok: true,
             outcome: settled.outcome.name(),
             verified: settled.verified,
+            gone: settled.gone,
             conversation_id: conversation,
             operation: settled.operation.map(Operation::name),
             attempts: settled.attempts,

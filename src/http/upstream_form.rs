@@ -17,7 +17,7 @@ fn known(problem: &Problem) -> (u16, &'static str) {
         Code::InvalidSelector | Code::SelectorAmbiguous => (400, "bad.request"),
         Code::Unauthenticated => (401, "bad.credentials"),
         Code::ForbiddenCaller | Code::ForbiddenOrigin | Code::ForbiddenParticipant => (403, "not.authorized"),
-        Code::ObserveMode => (403, "not.authorized"),
+        Code::ObserveMode => (403, "observe_mode"),
         Code::UpstreamForbidden => (403, "missing.permissions"),
         Code::UpstreamUserContext => (403, "not.a.user"),
         Code::NoSuchRoute | Code::ConversationNotFound | Code::JobNotFound => (404, "not.found"),
@@ -59,7 +59,8 @@ pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Respons
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, JSON);
-    if let Some(seconds) = retry_after(problem) {
+    // On 429 alone: the official Python SDK repeats whatever carries it, ten times, and each repeat is retried here as well.
+    if let Some(seconds) = retry_after(problem).filter(|_| status == 429) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     *response.body_mut() = Body::from(body.to_string());

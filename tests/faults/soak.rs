@@ -172,7 +172,8 @@ impl Worker {
         }
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
         let ours = !matches!(deed, Deed::DropIn | Deed::Read);
-        if ours && json["ok"] != json!(answer.status < 300) || answer.body.len() >= 32 * 1024 {
+        let well = answer.status < 300 && json["outcome"] != "partial";
+        if ours && json["ok"] != json!(well) || answer.body.len() >= 32 * 1024 {
             books.malformed.push(answer.text());
         }
         if (answer.status == 503 || answer.status == 429) && answer.retry_after().is_none() && ours {

@@ -5,8 +5,20 @@ use reqwest::Method;
 use crate::api::harness::{Answer, NOBODY, Service};
 
 /// Members that every problem has.
-const MEMBERS: [&str; 10] =
-    ["ok", "type", "title", "status", "detail", "code", "requestId", "retryable", "effect", "upstream"];
+const MEMBERS: [&str; 12] = [
+    "ok",
+    "type",
+    "title",
+    "status",
+    "detail",
+    "code",
+    "requestId",
+    "retryable",
+    "retryAfterSeconds",
+    "effect",
+    "gone",
+    "upstream",
+];
 
 fn is_problem(answer: &Answer) {
     let json = answer.json();
@@ -36,7 +48,11 @@ async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
         ("POST", format!("/conversations/{cid}/{tail}/"), "404 no_such_route"),
         ("POST", "/".to_owned(), "404 no_such_route"),
         ("GET", "/nothing".to_owned(), "404 no_such_route"),
-        ("POST", format!("/conversations/{cid}/{tail}?wait=5"), "400 invalid_query"),
+        ("POST", format!("/conversations/{cid}/{tail}?wait=soon"), "400 invalid_query"),
+        ("POST", format!("/conversations/{cid}/{tail}?dryRun=true&dryRun=false"), "400 invalid_query"),
+        ("POST", format!("/conversations/{cid}/{tail}?wait=1&wait=1"), "400 invalid_query"),
+        ("POST", format!("/conversations/{cid}/{tail}?async=true"), "400 invalid_query"),
+        ("GET", format!("/conversations/{cid}/participants?purpose=agent&purpose=customer"), "400 invalid_query"),
         ("POST", format!("/conversations/{cid}/{tail}?dryRun=maybe"), "400 invalid_query"),
         ("GET", format!("/conversations/{cid}?purpose=agent"), "400 invalid_query"),
         ("GET", format!("/conversations/{cid}/participants?purpose="), "400 invalid_query"),
@@ -49,7 +65,9 @@ async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
         assert_eq!(answer.verdict(), verdict, "{method} {path}");
         is_problem(&answer);
         if answer.status == 405 {
-            assert!(!answer.header("allow").is_empty(), "{method} {path}");
+            let (allow, detail) = (answer.header("allow"), answer.get("detail"));
+            let names = |method: &str| detail.as_str().unwrap().contains(method);
+            assert!(allow.split(',').any(names), "{method} {path}: {allow}: {detail}");
         }
     }
     let counts = service.sandbox.counts();
@@ -70,6 +88,49 @@ async fn wrong_bodies_are_told_and_not_forwarded() {
     assert_eq!(answer.verdict(), "413 body_too_large");
     is_problem(&answer);
     assert_eq!(service.sandbox.counts().disconnects(), 0, "nothing was forwarded");
+}
+
+#[tokio::test]
+async fn options_in_the_body_are_refused_and_told_where_they_belong() {
+    let service = Service::start().await;
+    let path = service.mission(service.who("agent"));
+    let form = "application/x-www-form-urlencoded";
+    for (kind, body, place) in [
+        ("application/json", r#"{"dryRun":true}"#, "?dryRun=true"),
+        ("application/json", r#"{"reason":"r","wait":5}"#, "?wait=5"),
+        ("application/json", r#"{"async":false}"#, "?async=true"),
+        (form, "reason=r&dryRun=true", "?dryRun=true"),
+    ] {
+        let drop_in = format!("/api/v2{path}");
+        for (path, word) in [(&path, "400 invalid_body"), (&drop_in, "400 bad.request")] {
+            let answer = service.post(path).header("content-type", kind).body(body).send().await;
+            assert_eq!(answer.verdict(), word, "{path} {body}");
+            assert!(answer.text.contains(place), "{}", answer.text);
+        }
+    }
+    assert_eq!(service.sandbox.counts().disconnects(), 0, "nothing was forwarded");
+}
+
+#[tokio::test]
+async fn no_answer_is_kept_or_taken_for_something_else() {
+    let service = Service::start().await;
+    let (cid, agent) = (service.conference.id, service.who("agent"));
+    for (method, path) in [
+        ("POST", service.mission(agent)),
+        ("GET", format!("/conversations/{cid}")),
+        ("GET", format!("/api/v2/conversations/{cid}")),
+        ("PATCH", format!("/api/v2/conversations/{cid}/participants/{agent}")),
+        ("GET", "/nothing".to_owned()),
+        ("DELETE", "/livez".to_owned()),
+        ("GET", "/readyz".to_owned()),
+        ("GET", "/metrics".to_owned()),
+        ("GET", "/docs".to_owned()),
+        ("POST", "/oauth/token".to_owned()),
+    ] {
+        let answer = service.request(method.parse::<Method>().unwrap(), &path).send().await;
+        let headers = (answer.header("cache-control"), answer.header("x-content-type-options"));
+        assert_eq!(headers, ("no-store", "nosniff"), "{method} {path}: {answer:?}");
+    }
 }
 
 #[tokio::test]

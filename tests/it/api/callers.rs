@@ -99,6 +99,26 @@ async fn a_guarded_key_reaches_only_its_purposes() {
 }
 
 #[tokio::test]
+async fn a_guarded_key_reads_of_those_alone_whom_it_may_touch() {
+    let (service, keys, _file) = with_keys(&[("guarded", "purposes = [\"customer\"]")]).await;
+    let get = |path: String| service.request(Method::GET, &path).header("x-api-key", &keys[0]).send();
+    let cid = service.conference.id;
+    for path in [format!("/conversations/{cid}"), format!("/conversations/{cid}/participants")] {
+        let list = get(path).await;
+        assert_eq!((list.get("total"), list.get("hidden")), (json!(1), json!(4)));
+        assert_eq!(list.json()["participants"][0]["purpose"], "customer");
+        assert!(!list.text.contains("Agent"), "{}", list.text);
+    }
+    for path in [format!("/api/v2/conversations/{cid}"), format!("/api/v2/conversations/calls/{cid}")] {
+        let raw = get(path).await;
+        assert_eq!((raw.status, raw.get("id")), (200, json!(cid)));
+        let people = raw.json()["participants"].clone();
+        assert_eq!(people.as_array().map(Vec::len), Some(1), "{people}");
+        assert_eq!(people[0]["purpose"], "customer");
+    }
+}
+
+#[tokio::test]
 async fn an_observing_key_touches_nobody_through_any_door() {
     let (service, keys, _file) =
         with_keys(&[("watcher", "mode = \"observe\"\npermissions = [\"disconnect\", \"read\", \"teardown\"]")]).await;
@@ -106,7 +126,18 @@ async fn an_observing_key_touches_nobody_through_any_door() {
     let api = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
     let patch =
         service.request(Method::PATCH, &api).header("x-api-key", &keys[0]).json(&json!({"state": "disconnected"}));
-    assert_eq!(patch.send().await.status, 202);
+    let refused = patch.send().await;
+    assert_eq!((refused.status, refused.get("code")), (403, json!("observe_mode")));
+    let words = "hangup is in observe mode; nobody was disconnected; this is not a permission problem";
+    assert_eq!(refused.get("message"), words);
+    assert_eq!((refused.header("x-hangup-outcome"), refused.header("x-hangup-verified")), ("observe_mode", "false"));
+    let post = service.post(&format!("{api}/disconnect")).header("x-api-key", &keys[0]).send().await;
+    assert_eq!((post.status, post.get("code")), (403, json!("observe_mode")));
+    let selector = service
+        .post(&format!("/conversations/{}/participants/disconnect", service.conference.id))
+        .header("x-api-key", &keys[0])
+        .json(&json!({"purpose": "customer"}));
+    assert_eq!(selector.send().await.verdict(), "200 would_disconnect", "told at the top level");
     let teardown =
         service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[0]);
     assert_eq!(teardown.json(&json!({"all": true})).send().await.verdict(), "200 would_disconnect");

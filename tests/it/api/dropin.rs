@@ -1,6 +1,7 @@
 //! Drop-in: the upstream's own paths, statuses and error bodies.
 
 use hangup::config::Surface;
+use hangup::sandbox::{Action, Fault, On};
 use reqwest::Method;
 use serde_json::json;
 
@@ -18,10 +19,14 @@ async fn post_is_204_and_patch_202_whatever_the_org_has() {
         let (customer, agent, external) = (service.who("customer"), service.who("agent"), service.who("external"));
         let post = service.post(&format!("{api}/participants/{customer}/disconnect")).send().await;
         assert_eq!((post.status, post.text.as_str()), (204, ""), "{surface:?}");
-        for path in [format!("{calls}/participants/{agent}"), format!("{api}/participants/{external}")] {
+        // The POST ends more than a medium, so the path of a medium never leads to it.
+        let of_agent = if surface == Surface::Unpublished { &api } else { &calls };
+        for path in [format!("{of_agent}/participants/{agent}"), format!("{api}/participants/{external}")] {
             let body = json!({"state": "Disconnected", "wrapup": null, "muted": null});
             let patch = service.request(Method::PATCH, &path).json(&body).send().await;
             assert_eq!((patch.status, patch.text.as_str()), (202, ""), "{surface:?} {path}");
+            assert!(["accepted", "disconnected"].contains(&patch.header("x-hangup-outcome")), "{patch:?}");
+            assert_eq!(patch.header("x-hangup-verified"), "false");
         }
         service.settle().await;
         assert_eq!(service.there(), ["agent"], "{surface:?}");
@@ -92,12 +97,62 @@ async fn errors_are_the_upstreams() {
 #[tokio::test]
 async fn an_upstream_that_is_down_is_503_in_its_own_format() {
     let service = Service::with(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).await;
-    service.sandbox.set_faults(vec![hangup::sandbox::Fault::status(hangup::sandbox::On::Api, 503)]).unwrap();
+    service.sandbox.set_faults(vec![Fault::status(On::Api, 503)]).unwrap();
     let path =
         format!("/api/v2/conversations/{}/participants/{}/disconnect", service.conference.id, service.who("agent"));
     let answer = service.post(&path).send().await;
     assert_eq!((answer.status, answer.get("code")), (503, json!("service.unavailable")));
-    assert!(!answer.header("retry-after").is_empty());
+    assert_eq!(answer.header("retry-after"), "", "the official Python SDK repeats whatever carries it, ten times");
+    assert_eq!(answer.header("x-hangup-outcome"), "upstream_unavailable");
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_told_with_retry_after() {
+    let service = Service::with(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).await;
+    let fault =
+        serde_json::from_value(json!({"on": "api", "action": {"answer": {"status": 429, "retry_after": "30"}}}));
+    service.sandbox.set_faults(vec![fault.unwrap()]).unwrap();
+    let path = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
+    let answer = service.request(Method::PATCH, &path).json(&json!({"state": "disconnected"})).send().await;
+    assert_eq!((answer.status, answer.get("code")), (429, json!("too.many.requests")));
+    assert_ne!(answer.header("retry-after"), "");
+}
+
+#[tokio::test]
+async fn the_post_waits_for_an_org_that_only_has_the_patch() {
+    let service = Service::with(|c| c.sandbox.effect_delay = std::time::Duration::from_millis(600)).await;
+    let api = format!("/api/v2/conversations/{}/participants", service.conference.id);
+    let answer = service.post(&format!("{api}/{}/disconnect", service.who("agent"))).send().await;
+    assert_eq!(answer.status, 204);
+    assert_eq!((answer.header("x-hangup-outcome"), answer.header("x-hangup-verified")), ("disconnected", "true"));
+    assert_eq!(service.there().len(), 3, "gone when it is answered");
+
+    let ignored = Fault::new(On::Disconnect, Action::IgnoreEffect);
+    service.sandbox.set_faults(vec![ignored]).unwrap();
+    let begun = tokio::time::Instant::now();
+    let answer = service.post(&format!("{api}/{}/disconnect", service.who("customer"))).send().await;
+    assert_eq!((answer.status, answer.header("x-hangup-outcome")), (204, "accepted"));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn the_rate_limit_of_the_upstream_reaches_the_caller() {
+    let service = Service::start().await;
+    let answer = service.get(&format!("/api/v2/conversations/{}", service.conference.id)).await;
+    let number = |name: &str| answer.header(name).parse::<u32>().unwrap();
+    assert_eq!(number("inin-ratelimit-allowed"), 300);
+    assert!((1..10).contains(&number("inin-ratelimit-count")), "{answer:?}");
+    assert!((1..=60).contains(&number("inin-ratelimit-reset")), "{answer:?}");
+    assert_eq!((answer.header("x-hangup-outcome"), answer.header("x-hangup-verified")), ("read", "true"));
+}
+
+#[tokio::test]
+async fn a_query_that_would_have_no_effect_is_refused() {
+    let service = Service::start().await;
+    let path = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
+    let answer = service.post(&format!("{path}/disconnect?dryRun=true")).send().await;
+    assert_eq!((answer.status, answer.get("code")), (400, json!("bad.request")));
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
 }
 
 #[tokio::test]

@@ -21,12 +21,25 @@ async fn the_list_has_every_member_and_live_participants_first() {
         (json["state"].clone(), json["total"].clone(), json["truncated"].clone()),
         ("active".into(), 5.into(), false.into())
     );
+    assert_eq!(json["hidden"], 0);
     assert_eq!(purposes(&json["participants"]), ["customer", "agent", "agent", "external", "acd"]);
     let mut members: Vec<_> = json["participants"][0].as_object().unwrap().keys().map(String::as_str).collect();
     members.sort_unstable();
     assert_eq!(
         members,
-        ["address", "connectedTime", "endTime", "id", "media", "name", "purpose", "startTime", "state", "userId"]
+        [
+            "address",
+            "connectedTime",
+            "endTime",
+            "id",
+            "media",
+            "name",
+            "purpose",
+            "queueId",
+            "startTime",
+            "state",
+            "userId"
+        ]
     );
     assert_eq!(json["participants"][0]["media"], serde_json::json!(["call"]));
 }
@@ -78,4 +91,29 @@ async fn a_long_list_is_cut_under_32_kb_and_says_so() {
     let json = answer.json();
     assert_eq!((json["total"].clone(), json["truncated"].clone()), (300.into(), true.into()));
     assert!(json["participants"].as_array().unwrap().len() > 50);
+}
+
+#[tokio::test]
+async fn a_disconnect_of_somebody_who_has_changed_since_the_list_is_refused() {
+    let service = Service::start().await;
+    let (customer, agent) = (service.who("customer"), service.who("agent"));
+    let list = service.get(&format!("/conversations/{}/participants", service.conference.id)).await;
+    let tag = list.header("etag").to_owned();
+    let disconnect = |who, tag: &str| service.post(&service.mission(who)).header("if-match", tag).send();
+
+    let nonsense = disconnect(agent, "\"nonsense\"").await;
+    assert_eq!((nonsense.verdict(), nonsense.get("gone")), ("412 changed".to_owned(), false.into()));
+    let dry =
+        service.post(&format!("{}?dryRun=true", service.mission(agent))).header("if-match", "\"nonsense\"").send();
+    assert_eq!(dry.await.verdict(), "412 changed");
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+
+    assert_eq!(disconnect(customer, &tag).await.verdict(), "200 accepted");
+    service.settle().await;
+    let left = disconnect(customer, &tag).await;
+    assert_eq!((left.verdict(), left.get("gone")), ("412 changed".to_owned(), true.into()));
+    assert_eq!(disconnect(agent, &tag).await.verdict(), "200 accepted", "that another one has left is no change");
+    let sent = service.sandbox.counts().disconnects();
+    assert_eq!(disconnect(service.who("external"), "*").await.verdict(), "200 accepted");
+    assert_eq!(service.sandbox.counts().disconnects(), sent + 1);
 }

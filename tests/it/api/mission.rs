@@ -34,6 +34,7 @@ async fn every_documented_member_is_always_there() {
         "attempts",
         "conversationId",
         "correlationId",
+        "gone",
         "ok",
         "operation",
         "outcome",
@@ -104,6 +105,21 @@ async fn an_ended_conversation_is_seen() {
     let answer = service.post(&service.mission(service.who("agent"))).send().await;
     assert_eq!(answer.verdict(), "200 conversation_ended");
     assert_eq!(answer.get("verified"), true);
+}
+
+#[tokio::test]
+async fn gone_says_what_is_known_of_the_participant() {
+    let service = Service::start().await;
+    let path = service.mission(service.who("customer"));
+    let gone = async |query: &str| service.post(&format!("{path}{query}")).send().await.get("gone");
+    assert_eq!(gone("?dryRun=true").await, json!(false));
+    assert_eq!(gone("").await, json!(null), "accepted, and nobody has looked");
+    service.settle().await;
+    assert_eq!(gone("").await, json!(true));
+    let agent = service.mission(service.who("agent"));
+    let waited = service.post(&format!("{agent}?wait=5")).send().await;
+    assert_eq!((waited.verdict(), waited.get("gone")), ("200 disconnected".to_owned(), json!(true)));
+    assert_eq!(waited.header("preference-applied"), "wait=5");
 }
 
 #[tokio::test]

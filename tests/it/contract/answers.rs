@@ -83,7 +83,7 @@ async fn the_drop_in_paths_answer_as_the_file_says() {
     let id = conference.id.to_string();
     let read = service.get(routes::API_CONVERSATION, &[&id], &[]).await;
     assert_eq!(read.word("id"), id);
-    assert_eq!(service.get(routes::API_CALL, &[&id], &[]).await.word("id"), id);
+    assert_eq!(service.get(routes::API_MEDIUM, &["calls", &id], &[]).await.word("id"), id);
 
     let who = |purpose| conference.first(purpose).expect("a participant").to_string();
     let state = r#"{"state":"DISCONNECTED","held":null}"#;
@@ -91,10 +91,12 @@ async fn the_drop_in_paths_answer_as_the_file_says() {
     assert_eq!(posted.status, 204);
     let patched = service.ask(Method::PATCH, routes::API_PARTICIPANT, &[&id, &who("agent")], "", &[], state).await;
     assert_eq!(patched.status, 202);
-    for medium in Medium::ALL {
-        let ids = [medium.segment(), &id, &who("external")];
-        let patched = service.ask(Method::PATCH, routes::API_MEDIUM_PARTICIPANT, &ids, "", &[], state).await;
-        assert_eq!(patched.status, 202, "{medium:?}");
+    let calls = ["calls", &id, &who("external")];
+    let patched = service.ask(Method::PATCH, routes::API_MEDIUM_PARTICIPANT, &calls, "", &[], state).await;
+    assert_eq!((patched.status.as_u16(), &patched.headers["x-hangup-outcome"]), (202, &"accepted".parse().unwrap()));
+    for medium in Medium::ALL.into_iter().filter(|medium| medium.is_read_by_path()) {
+        let read = service.get(routes::API_MEDIUM, &[medium.segment(), &id], &[]).await;
+        assert!(matches!(read.status.as_u16(), 200 | 404), "{medium:?}: {}", read.status);
     }
 
     let login = ("authorization", "Basic aXZyOmhrX2tleQ==");
@@ -120,9 +122,10 @@ async fn the_drop_in_paths_refuse_as_the_file_says() {
     assert_eq!(patch(&[&nobody, &nobody], state).await, 404);
     assert_eq!(patch(&["x", &nobody], state).await, 400);
     assert_eq!(patch(&[&id, &customer], r#"{"held":true}"#).await, 400);
+    assert_eq!(patch(&[&id, &customer], r#"{"state":"disconnected","wrapup":{}}"#).await, 400);
     assert_eq!(patch(&[&id, &customer], &" ".repeat(20_000)).await, 413);
     assert_eq!(service.get(routes::API_CONVERSATION, &[&nobody], &[]).await.status, 404);
-    assert_eq!(service.get(routes::API_CALL, &["x"], &[]).await.status, 400);
+    assert_eq!(service.get(routes::API_MEDIUM, &["calls", "x"], &[]).await.status, 400);
     let page = service.get(routes::API_CONVERSATION, &[&id], &[("origin", "https://elsewhere.example")]).await;
     assert_eq!(page.status, 403);
     for (status, answered) in [(409, 409), (400, 400), (415, 415), (422, 422), (503, 503), (429, 429)] {

@@ -79,6 +79,7 @@ fn line(ids: Ids) -> impl Strategy<Value = (String, String)> {
         6 => Just(String::new()),
         1 => Just("?dryRun=true".to_owned()),
         1 => Just("?dryRun=yes".to_owned()),
+        1 => Just("?wait=0".to_owned()),
         1 => Just("?purpose=agent&state=connected".to_owned()),
         1 => "\\?[!-~]{0,60}",
     ];
@@ -101,6 +102,7 @@ fn header() -> impl Strategy<Value = (String, Vec<u8>)> {
             "application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "application/json; charset=utf-16", ";;;"]),
         2 => known("accept", vec!["*/*", "application/json", "application/problem+json", "text/html", "application/*;q=0.1", ",;q=,", ""]),
         2 => known("prefer", vec!["return=minimal", "wait=0", "wait=-1", "wait=99999999999999999999", "wait=0, return=minimal, wait=1", "=;=,"]),
+        1 => known("if-match", vec!["*", "\"\"", "W/\"abcdefgh\"", "abcdefgh,", ",;\"", "\u{fc}"]),
         1 => known("host", vec!["127.0.0.1", "localhost:8080", "evil.example", "[::1]", ""]),
         1 => known("origin", vec!["http://evil.example", "null", "http://localhost"]),
         1 => known("sec-fetch-site", vec!["cross-site", "same-origin", "none"]),

@@ -143,9 +143,22 @@ impl Service {
             return must(has(&["access_token", "token_type", "expires_in"]) || has(&["error"]), "the form of OAuth");
         }
         must(!body.contains(&b'\n'), "one line")?;
-        must(json["ok"] == Value::Bool(status < 300), "`ok` says what the status says")?;
+        let well = status < 300 && json["outcome"] != "partial";
+        must(json["ok"] == Value::Bool(well), "`ok` says what the status and the outcome say")?;
         if status >= 400 && !request.path.starts_with("/readyz") {
-            let members = ["type", "title", "status", "detail", "code", "requestId", "retryable", "effect", "upstream"];
+            let members = [
+                "type",
+                "title",
+                "status",
+                "detail",
+                "code",
+                "requestId",
+                "retryable",
+                "retryAfterSeconds",
+                "effect",
+                "gone",
+                "upstream",
+            ];
             must(has(&members), "every member of a problem")?;
             must(json["status"] == status, "the status in the body")?;
             let code = json["code"].as_str().and_then(|name| Code::ALL.iter().find(|code| code.name() == name));

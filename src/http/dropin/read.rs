@@ -1,0 +1,97 @@
+//! Reads of the drop-in: the upstream's own body, as long as it is a conversation, and the one that was asked for.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::super::App;
+use super::super::callers::{Refused, authenticate, exchange};
+use super::super::input;
+use super::super::path::ConversationPath;
+use crate::callers::{Guards, Permission};
+use crate::disconnect::conversation_not_found;
+use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::request::{Call, Medium, Rank};
+use crate::ids::ConversationId;
+use crate::problem::{Code, Problem, Upstream};
+
+/// `GET /api/v2/conversations/{cid}`, and with a medium the path of that medium.
+pub(in crate::http) async fn read(
+    app: App,
+    ConversationPath(conversation): ConversationPath,
+    medium: Option<Medium>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let who = authenticate(&app, &parts, Permission::Read).await?;
+    let cid = input::conversation_id(&conversation)?;
+    let exchange = exchange(&parts);
+    exchange.note(|note| note.conversation = Some(cid));
+    let admission = app.disconnector.admit(&who.origin)?;
+    let call = Call::read(&admission.context, Rank::Lookup, medium, cid).with_whole_body();
+    let answer = app.disconnector.client().call(call).await.map_err(Problem::from)?;
+    exchange.note(|note| {
+        note.upstream_status = Some(answer.status.as_u16());
+        note.correlation_id.clone_from(&answer.correlation_id);
+    });
+    let body = handed_on(&answer, cid, who.origin.guards.as_deref())?;
+    exchange.note(|note| {
+        note.outcome = Some("read");
+        note.verified = true;
+    });
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+/// The body to hand on: the upstream's bytes, or for a guarded key what is left of them.
+fn handed_on(answer: &Answer, cid: ConversationId, guards: Option<&Guards>) -> Result<Bytes, Problem> {
+    if answer.status != StatusCode::OK {
+        return Err(refused(answer));
+    }
+    let bytes = &answer.body.bytes;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| bytes.clone(), |rest| bytes.slice_ref(rest));
+    let named = serde_json::from_slice::<Named>(&bytes).ok().and_then(|named| ConversationId::parse(&named.id));
+    if answer.body.end != BodyEnd::Complete || named != Some(cid) {
+        return Err(Problem::invalid_response(answer, "the read gave something other than this conversation"));
+    }
+    match guards {
+        None => Ok(bytes),
+        Some(guards) => permitted(&bytes, guards)
+            .ok_or_else(|| Problem::invalid_response(answer, "the participants of the conversation cannot be read")),
+    }
+}
+
+/// The conversation without those whom the key may not touch.
+fn permitted(body: &[u8], guards: &Guards) -> Option<Bytes> {
+    let mut conversation: Value = serde_json::from_slice(body).ok()?;
+    let participants = conversation.get_mut("participants")?.as_array_mut()?;
+    participants.retain(|participant| {
+        let text = |name: &str| participant.get(name).and_then(Value::as_str);
+        // The paths of a medium have the queue as an object.
+        let queue = text("queueId").or_else(|| participant.pointer("/queue/id").and_then(Value::as_str));
+        guards.permits(text("purpose"), queue)
+    });
+    Some(conversation.to_string().into())
+}
+
+fn refused(answer: &Answer) -> Problem {
+    match answer.status {
+        StatusCode::NOT_FOUND => conversation_not_found(Some(Box::new(Upstream::of(answer)))),
+        StatusCode::FORBIDDEN => Problem::forbidden(answer, crate::disconnect::look::VIEW),
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Problem::transient(answer),
+        status if status.is_client_error() => {
+            Problem::new(Code::UpstreamRejected, "Genesys Cloud rejects the read").upstream(Upstream::of(answer))
+        }
+        _ => Problem::invalid_response(answer, "the read was answered with a redirect, which is not followed"),
+    }
+}

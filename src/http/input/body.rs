@@ -1,0 +1,117 @@
+//! Bodies: lenient about their form, strict about their meaning.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use crate::problem::{Code, Problem};
+
+pub(super) fn invalid_body(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::InvalidBody, detail)
+}
+
+/// Reads a body up to `limit` bytes, within `within`.
+pub(in crate::http) async fn body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("the body may have at most {limit} bytes; a disconnect needs none");
+        Problem::new(Code::BodyTooLarge, detail)
+    };
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    if http_body::Body::is_end_stream(&body) {
+        return Ok(Bytes::new());
+    }
+    match tokio::time::timeout(within, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Ok(Err(_)) => Err(invalid_body("the body was broken off; send all of it, with the right Content-Length")),
+        Err(_) => Err(invalid_body("the body did not arrive in time; send it at once, with the right Content-Length")),
+    }
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"))
+}
+
+/// Reads a body as a JSON object. Empty and `null` are no members; a form content type may carry JSON, a form or nothing.
+/// No content type is refused.
+pub(in crate::http) fn members(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    let text = std::str::from_utf8(body).map_err(|_| invalid_body("the body is not UTF-8; send JSON, or nothing"))?;
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(Value::Null) => Ok(Map::new()),
+        Ok(_) => Err(invalid_body("the body must be a JSON object, such as {\"reason\":\"user_request\"}, or nothing")),
+        Err(_) if is_form(headers) && !text.starts_with(['{', '[', '"']) => Ok(form_urlencoded::parse(text.as_bytes())
+            .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
+            .collect()),
+        Err(error) => Err(invalid_body(format!(
+            "the body is not valid JSON (line {}, column {}); send an object such as {{\"reason\":\"user_request\"}}, or nothing",
+            error.line(),
+            error.column()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn form() -> HeaderMap {
+        let value = HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
+        HeaderMap::from_iter([(header::CONTENT_TYPE, value)])
+    }
+
+    #[test]
+    fn absent_empty_null_and_form_bodies_are_taken() {
+        let none = HeaderMap::new();
+        for body in ["", "  \n", "{}", "null", "\u{feff}{}"] {
+            assert!(members(&none, body.as_bytes()).unwrap().is_empty(), "{body}");
+        }
+        let reason = |body: &str| members(&form(), body.as_bytes()).unwrap().remove("reason");
+        assert_eq!(reason("reason=too+loud&cause=x"), Some("too loud".into()));
+        assert_eq!(reason(r#"{"reason":"json in a form"}"#), Some("json in a form".into()));
+        assert_eq!(reason(""), None);
+    }
+
+    #[test]
+    fn other_bodies_are_refused_with_what_to_send() {
+        let none = HeaderMap::new();
+        for body in ["[]", "7", "true", "\"x\"", "{", "reason=x", "{\"a\":1}}"] {
+            assert_eq!(members(&none, body.as_bytes()).unwrap_err().code, Code::InvalidBody, "{body}");
+        }
+        assert!(members(&form(), b"{broken").is_err(), "a form that begins like JSON is JSON");
+        assert!(members(&none, &[0xff, 0xfe]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_without_panic(body in proptest::collection::vec(any::<u8>(), 0..300), as_form in any::<bool>()) {
+            let headers = if as_form { form() } else { HeaderMap::new() };
+            if let Ok(members) = members(&headers, &body) {
+                let _ = super::super::Wishes::read(&members);
+            }
+        }
+    }
+}
