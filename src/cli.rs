@@ -2,19 +2,24 @@
 
 mod audit;
 mod check;
+mod config;
 mod demo;
+mod disconnect;
 mod explain;
 mod healthcheck;
 mod key;
 mod live;
 mod sandbox;
 mod serve;
+mod service;
 mod table;
+mod text;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::config::{Config, Surface};
@@ -55,6 +60,20 @@ enum Command {
         /// For scripts: one JSON document
         #[arg(long)]
         json: bool,
+    },
+    /// Disconnect one participant: show who is there, ask whom, wait, and say what became of it
+    #[command(after_help = disconnect::EXIT_CODES)]
+    Disconnect(disconnect::Arguments),
+    /// Print every key with its default and its explanation, as a file to start from
+    Config {
+        /// Print every value that is in force, and where it was set; secrets are not shown
+        #[arg(long)]
+        effective: bool,
+    },
+    /// Print a script that completes commands, for bash, zsh, fish, elvish or powershell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
     },
     /// Filter and print an audit file and its rotated predecessors
     Audit(audit::Arguments),
@@ -128,7 +147,7 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("hangup: {}", failure.text);
+            eprintln!("hangup: {}", text::printable_lines(&failure.text));
             ExitCode::from(failure.code)
         }
     }
@@ -143,9 +162,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             block_on(serve::run(config, arguments.config.clone(), &guard))
         }
         Command::Demo { once, surface } => {
-            let mut config = load()?;
+            let (mut config, set) =
+                Config::load_with_origins(arguments.config.as_deref()).map_err(Failure::unusable)?;
             config.sandbox.surface = surface.unwrap_or(config.sandbox.surface);
-            block_on(demo::run(config, once))
+            block_on(demo::run(config, once, |key| set.contains_key(key)))
         }
         Command::Sandbox => {
             let config = load()?;
@@ -153,6 +173,16 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             block_on(sandbox::run(config))
         }
         Command::Check { conversation, json } => block_on(check::run(load()?, conversation, json)),
+        Command::Disconnect(of) => block_on(disconnect::run(of, load)),
+        Command::Config { effective: false } => {
+            config::defaults();
+            Ok(())
+        }
+        Command::Config { effective: true } => config::effective(arguments.config.as_deref()),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "hangup", &mut std::io::stdout());
+            Ok(())
+        }
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Explain { conversation, participant, audit } => {
             block_on(explain::run(load()?, conversation, participant, audit))

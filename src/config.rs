@@ -21,7 +21,8 @@ pub use sections::{
 use sources::Sources;
 pub use store::StoreKind;
 
-const DEFAULTS: &str = include_str!("../config/default.toml");
+/// Every key with its default and its explanation: `config/default.toml`.
+pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// Why a configuration cannot be used. The text names the key, the value (never a secret), its source and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -34,18 +35,18 @@ impl Config {
     /// # Errors
     /// An unreadable file, an unknown key, or a value that cannot be used.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut environment = std::collections::HashMap::new();
-        for (key, value) in std::env::vars_os() {
-            let Ok(key) = key.into_string() else { continue };
-            match value.into_string() {
-                Ok(value) => drop(environment.insert(key, value)),
-                Err(_) if key.to_ascii_uppercase().starts_with("HANGUP_") => {
-                    return Err(ConfigError(format!("{key}: its value is not UTF-8 text; set it anew")));
-                }
-                Err(_) => {}
-            }
-        }
-        Self::from_parts(file, environment)
+        Self::from_parts(file, environment()?)
+    }
+
+    /// As [`Config::load`], with where each value comes from that is not a default: in words, by key.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with_origins(
+        file: Option<&Path>,
+    ) -> Result<(Self, std::collections::HashMap<String, String>), ConfigError> {
+        let sources = Sources::read(file, environment()?)?;
+        Ok((Self::build(&sources)?, sources.origins))
     }
 
     /// The embedded defaults alone.
@@ -66,7 +67,10 @@ impl Config {
         file: Option<&Path>,
         environment: std::collections::HashMap<String, String>,
     ) -> Result<Self, ConfigError> {
-        let sources = Sources::read(file, environment)?;
+        Self::build(&Sources::read(file, environment)?)
+    }
+
+    fn build(sources: &Sources) -> Result<Self, ConfigError> {
         let mut builder = config::Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
         if let Some(text) = &sources.file {
             builder = builder.add_source(File::from_str(text, FileFormat::Toml));
@@ -79,10 +83,26 @@ impl Config {
             .add_source(environment)
             .build()
             .and_then(config::Config::try_deserialize)
-            .map_err(|e| ConfigError(explain(&e, &sources)))?;
+            .map_err(|e| ConfigError(explain(&e, sources)))?;
         settings.find_wrong().map_err(|wrong| ConfigError(sources.explain(&wrong.key, &wrong.text)))?;
         Ok(settings)
     }
+}
+
+/// The variables of this process.
+fn environment() -> Result<std::collections::HashMap<String, String>, ConfigError> {
+    let mut environment = std::collections::HashMap::new();
+    for (key, value) in std::env::vars_os() {
+        let Ok(key) = key.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => drop(environment.insert(key, value)),
+            Err(_) if key.to_ascii_uppercase().starts_with("HANGUP_") => {
+                return Err(ConfigError(format!("{key}: its value is not UTF-8 text; set it anew")));
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(environment)
 }
 
 /// Says in one line what is wrong, and what to do, from the `config` crate's error.

@@ -7,25 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use time::OffsetDateTime;
 
-use super::{Failure, table};
+use super::Failure;
+use super::text::{COLUMNS, Tone, clipped, printable, toned};
 use crate::audit::Record;
 use crate::audit::query::{self, Filter, Found};
 use crate::ids::{ConversationId, ParticipantId};
-
-/// The columns of the table.
-const COLUMNS: [&str; 11] = [
-    "TIME",
-    "CALLER",
-    "ADDRESS",
-    "DOOR",
-    "CONVERSATION",
-    "PARTICIPANT",
-    "OUTCOME",
-    "VERIFIED",
-    "ATTEMPTS",
-    "REASON",
-    "CORRELATION ID",
-];
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -72,11 +58,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             print!("{line}");
         }
     } else {
-        print!("{}", table::render(&COLUMNS, &found.records.iter().map(row).collect::<Vec<_>>()));
-        println!("\n{} records", found.records.len());
+        print!("{}", shown(&found.records, Reasons::Shown));
+        println!("{} records", found.records.len());
     }
     if found.foreign > 0 {
-        eprintln!("{} lines are no audit records and were passed over", found.foreign);
+        eprintln!("{} lines are not audit records and were skipped", found.foreign);
     }
     Ok(())
 }
@@ -101,20 +87,64 @@ pub(super) fn read(path: &Path, filter: &Filter) -> Result<Found, Failure> {
     Ok(found)
 }
 
-fn row(record: &Record) -> Vec<String> {
-    vec![
-        record.time.clone(),
-        word(record.caller.as_ref()),
-        record.caller_addr.to_string(),
-        record.door.to_string(),
-        word(record.conversation_id),
-        word(record.participant_id),
-        outcome(record),
-        if record.verified { "yes" } else { "no" }.to_owned(),
-        word(record.attempts),
-        word(record.reason.as_ref()),
-        word(record.correlation_id.as_ref()),
-    ]
+/// Whether records are shown with the callers' reasons, which may be personal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reasons {
+    Shown,
+    Hidden,
+}
+
+/// Each record in a few lines of at most 100 columns, its outcome first and its ids whole.
+pub(super) fn shown(records: &[Record], reasons: Reasons) -> String {
+    let mut text = String::new();
+    for record in records {
+        let tone = match (record.verified, &record.code) {
+            (_, Some(_)) => Tone::Bad,
+            (true, None) => Tone::Good,
+            (false, None) => Tone::Doubtful,
+        };
+        let seen = if record.verified { ", seen" } else { "" };
+        let head = printable(&format!("{}{seen}", outcome(record))).into_owned();
+        let who = record.caller.as_deref().unwrap_or("a stranger");
+        let from = format!("{} · {} · {} from {}", record.time, record.door, who, record.caller_addr);
+        let from = clipped(&printable(&from), COLUMNS.saturating_sub(head.chars().count() + 2).max(30));
+        text.push_str(&format!("{}  {from}\n", toned(tone, &clipped(&head, 66))));
+        for part in details(record, reasons) {
+            text.push_str(&format!("    {}\n", clipped(&printable(&part), COLUMNS - 4)));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The rest of a record, each line short enough for its ids.
+fn details(record: &Record, reasons: Reasons) -> Vec<String> {
+    let whom = match (record.participant_id, record.door.as_ref()) {
+        (Some(id), _) => id.to_string(),
+        (None, "teardown") => "everybody".to_owned(),
+        (None, _) => "-".to_owned(),
+    };
+    let sent = match &record.operation {
+        Some(operation) => format!("{operation}, {} attempts", word(record.attempts)),
+        None => "nothing was sent".to_owned(),
+    };
+    let answer = match (record.upstream_status, &record.upstream_code) {
+        (Some(status), Some(code)) => format!(" · answered {status} {code}"),
+        (Some(status), None) => format!(" · answered {status}"),
+        (None, _) => String::new(),
+    };
+    let mut lines = vec![
+        format!("conversation {} · {sent}", word(record.conversation_id)),
+        format!("participant  {whom}{answer} · {} ms", record.duration_ms),
+        format!("request      {}", record.request_id),
+    ];
+    if let Some(id) = &record.correlation_id {
+        lines.push(format!("correlation  {id}"));
+    }
+    if let (Some(reason), Reasons::Shown) = (&record.reason, reasons) {
+        lines.push(format!("reason       {reason}"));
+    }
+    lines
 }
 
 /// What is there, or a dash.
@@ -135,4 +165,29 @@ pub(super) fn outcome(record: &Record) -> String {
         text.push_str(" (dry run)");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_shown_in_100_columns_and_steers_no_terminal() {
+        let id = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
+        let long = "\u{1b}]0;owned\u{7}\n\u{202e}".repeat(40);
+        let record = serde_json::json!({
+            "event": "audit", "time": "2026-01-31T12:00:00.123Z", "caller": long, "caller_addr": "::1", "door": "mission",
+            "conversation_id": id, "participant_id": id, "reason": long, "outcome": "failed", "code": "internal",
+            "effect": "unknown", "verified": false, "dry_run": false, "attempts": 3, "operation": "participant_state",
+            "upstream_status": 500, "upstream_code": long, "correlation_id": id, "request_id": id, "trace_id": null,
+            "duration_ms": 7,
+        });
+        let shown = shown(&[serde_json::from_value(record).unwrap()], Reasons::Shown);
+        assert!(shown.starts_with("failed: internal, effect unknown  2026-01-31T12:00:00.123Z"), "{shown}");
+        assert_eq!(shown.matches(id).count(), 4, "{shown}");
+        for line in shown.lines() {
+            assert!(line.chars().count() <= COLUMNS, "{line}");
+            assert!(!line.contains(|c: char| c.is_control() || c == '\u{202e}'), "{line:?}");
+        }
+    }
 }

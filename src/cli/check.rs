@@ -5,10 +5,10 @@ mod network;
 mod permissions;
 mod report;
 
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::Failure;
+use super::config::redacted;
 use super::live::{Upstream, participants};
 use crate::config::Config;
 use crate::disconnect::look::Read;
@@ -151,27 +151,6 @@ async fn show(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> 
         .collect();
     let text = format!("conversation {cid}: {state}\n\n{}", participants(&conversation, None));
     Some(Shown { text, json: json!({"id": cid.to_string(), "state": state, "participants": people}) })
-}
-
-/// The configuration without anything that must not be shown. Its secrets are left out by their types.
-fn redacted(config: &Config) -> serde_json::Value {
-    let mut shown = serde_json::to_value(config).unwrap_or_default();
-    // A secret that was put into another key by mistake is no less a secret.
-    if let Some(secret) = &config.genesys.client_secret {
-        hide(&mut shown, secret.expose_secret());
-    }
-    shown
-}
-
-fn hide(value: &mut serde_json::Value, secret: &str) {
-    match value {
-        serde_json::Value::String(text) if secret.len() >= 8 && text.contains(secret) => {
-            *text = text.replace(secret, "[secret]");
-        }
-        serde_json::Value::Array(values) => values.iter_mut().for_each(|value| hide(value, secret)),
-        serde_json::Value::Object(members) => members.values_mut().for_each(|value| hide(value, secret)),
-        _ => {}
-    }
 }
 
 /// As the configuration file is written; what is not set is left out.

@@ -17,7 +17,7 @@ use crate::sandbox::{self, Conference, ConversationSpec, Sandbox};
 use crate::{server, telemetry};
 
 /// Runs the demo until Ctrl-C, or once.
-pub(super) async fn run(mut config: Config, once: bool) -> Result<(), Failure> {
+pub(super) async fn run(mut config: Config, once: bool, is_set: impl Fn(&str) -> bool) -> Result<(), Failure> {
     config.telemetry.log_target = "stderr".to_owned();
     config.telemetry.log_format = LogFormat::Human;
     if once {
@@ -28,7 +28,7 @@ pub(super) async fn run(mut config: Config, once: bool) -> Result<(), Failure> {
     let _ = server::raise_descriptor_limit();
 
     let stand_in = Sandbox::new(&config.sandbox);
-    let listener = listen_or_anywhere(config.sandbox.bind)?;
+    let listener = listen(config.sandbox.bind, is_set("sandbox.bind"))?;
     let upstream = format!("http://{}", listener.local_addr().map_err(|e| Failure::failed(e.to_string()))?);
     let sandbox_stop = CancellationToken::new();
     let serving = tokio::spawn(stand_in.clone().serve(listener, sandbox_stop.clone()));
@@ -47,7 +47,8 @@ pub(super) async fn run(mut config: Config, once: bool) -> Result<(), Failure> {
     config.auth.anonymous_permissions.0 = Permission::ALL.map(|permission| permission.to_string()).to_vec();
     // Nobody waits for a demo to leave.
     config.shutdown.grace = Duration::ZERO;
-    if listen_fails(config.server.bind) {
+    if !is_set("server.bind") && listen_fails(config.server.bind) {
+        println!("{} is in use: hangup takes a free port instead.", config.server.bind);
         config.server.bind.set_port(0);
     }
     let app = App::build(config.clone()).await.map_err(start_failed)?;
@@ -71,11 +72,18 @@ pub(super) async fn run(mut config: Config, once: bool) -> Result<(), Failure> {
     result
 }
 
-/// The configured address, or a free port where that one is taken: a demo must not fail for another one's sake.
-fn listen_or_anywhere(bind: SocketAddr) -> Result<TcpListener, Failure> {
-    sandbox::listen(bind)
-        .or_else(|_| sandbox::listen(SocketAddr::new(bind.ip(), 0)))
-        .map_err(|e| Failure::failed(format!("sandbox.bind = \"{bind}\": cannot listen there ({e})")))
+/// The configured address. Where it is only the default, and in use, a free port: a demo runs beside anything. An address that
+/// was chosen is never changed.
+fn listen(bind: SocketAddr, chosen: bool) -> Result<TcpListener, Failure> {
+    let failed =
+        |e| Failure::failed(format!("sandbox.bind = \"{bind}\": cannot listen there ({e}); choose another address"));
+    match sandbox::listen(bind) {
+        Err(_) if !chosen => {
+            println!("{bind} is in use: the sandbox takes a free port instead.");
+            sandbox::listen(SocketAddr::new(bind.ip(), 0)).map_err(failed)
+        }
+        other => other.map_err(failed),
+    }
 }
 
 fn listen_fails(bind: SocketAddr) -> bool {
@@ -89,13 +97,14 @@ fn introduce(service: &str, upstream: &str, conference: &Conference) {
     println!(
         "hangup serves on        {service}\n\
          the sandbox stands in for Genesys Cloud on  {upstream}\n\n\
+         Open in your browser:   {service}/docs\n\n\
          A live conference, conversation {cid}:\n\n{}\n\
-         Hang up the customer:\n\n  curl -X POST {service}/conversations/{cid}/participants/{someone}/disconnect\n\n\
-         … and wait until it is seen gone:\n\n  \
+         Disconnect the customer:\n\n  curl -X POST {service}/conversations/{cid}/participants/{someone}/disconnect\n\n\
+         … and wait until the customer is seen gone:\n\n  \
          curl -X POST -H 'Prefer: wait=5' {service}/conversations/{cid}/participants/{someone}/disconnect\n\n\
          Who is there now:\n\n  curl {service}/conversations/{cid}/participants\n\n\
          Another conference:\n\n  curl -X POST {upstream}/sandbox/conversations\n\n\
-         The page to try it: {service}/docs      Ctrl-C ends the demo.\n",
+         Ctrl-C ends the demo.\n",
         list(conference)
     );
 }
@@ -127,7 +136,7 @@ async fn disconnect_one(stand_in: &Sandbox, before: &Conference, service: &str) 
     let status = answer.status();
     let body = answer.text().await.map_err(failed)?;
     println!("{}\n{body}\n", status.as_u16());
-    let after = stand_in.conference(before.id).ok_or_else(|| Failure::failed("the conference is gone altogether"))?;
+    let after = stand_in.conference(before.id).ok_or_else(|| Failure::failed("the conference no longer exists"))?;
     println!("After:\n\n{}", list(&after));
     let expected: Vec<Uuid> = before.live().into_iter().filter(|id| *id != someone).collect();
     if status != reqwest::StatusCode::OK {

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::audit::{outcome, read as read_audit, word};
+use super::audit::{Reasons, read as read_audit, shown, word};
 use super::live::{Seen, Upstream, participants, verdict};
+use super::text::printable;
+use super::words::meaning;
 use super::{Failure, table};
 use crate::audit::Record;
 use crate::audit::query::Filter;
@@ -11,7 +13,6 @@ use crate::config::Config;
 use crate::disconnect::judge::Sight;
 use crate::disconnect::look::Read;
 use crate::ids::{ConversationId, ParticipantId};
-use crate::problem::Code;
 
 /// Prints the records, the live read, the judge's words, and the ids for a ticket.
 pub(super) async fn run(
@@ -28,18 +29,18 @@ pub(super) async fn run(
         println!("What the audit says:\n");
         print!("{}", timeline(records));
         for text in words(records) {
-            println!("  {text}");
+            println!("  {}", printable(&text));
         }
         println!();
     }
     match &now {
         Ok(seen) => println!("What is there now:\n\n{}", show(&config, seen, cid, pid)),
-        Err(why) => println!("What is there now: could not be read: {why}\n"),
+        Err(why) => println!("What is there now: could not be read: {}\n", printable(why)),
     }
     println!("For a support ticket with Genesys:\n");
     print!("{}", ticket(records.as_deref().unwrap_or_default(), now.as_ref().ok()));
     match (records, now) {
-        (None, Err(_)) => Err(Failure::failed("there is neither an audit file nor a live read to explain it by")),
+        (None, Err(_)) => Err(Failure::failed("there is neither an audit file nor a live read to explain it with")),
         _ => Ok(()),
     }
 }
@@ -74,26 +75,9 @@ async fn live(config: &Config, cid: ConversationId) -> Result<Seen, String> {
 
 fn timeline(records: &[Record]) -> String {
     if records.is_empty() {
-        return "  nothing: nobody has asked this service to disconnect it\n".to_owned();
+        return "  nothing: this service was never asked to disconnect it\n".to_owned();
     }
-    let rows: Vec<_> = records
-        .iter()
-        .map(|record| {
-            vec![
-                record.time.clone(),
-                word(record.caller.as_ref()),
-                record.door.to_string(),
-                if record.door == "teardown" { "everybody".to_owned() } else { word(record.participant_id) },
-                outcome(record),
-                word(record.operation.as_ref()),
-                word(record.upstream_status),
-                format!("{} ms", record.duration_ms),
-                record.request_id.to_string(),
-            ]
-        })
-        .collect();
-    let columns = ["TIME", "CALLER", "DOOR", "PARTICIPANT", "OUTCOME", "OPERATION", "UPSTREAM", "TOOK", "REQUEST ID"];
-    format!("{}\n", table::render(&columns, &rows))
+    shown(records, Reasons::Hidden)
 }
 
 /// What each outcome and code in the records means, once.
@@ -101,19 +85,7 @@ fn words(records: &[Record]) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for record in records {
         let name = record.code.as_deref().unwrap_or(&record.outcome);
-        let meaning = match name {
-            "disconnected" if record.verified => "the participant was seen gone",
-            "disconnected" => "the upstream said that the participant is gone; nobody has looked",
-            "accepted" => "the upstream took the request, to take effect shortly; nobody has seen the participant gone",
-            "already_disconnected" => "the participant had left before",
-            "conversation_ended" if record.verified => "the conversation was over",
-            "conversation_ended" => "the upstream does not know the conversation (any more)",
-            "would_disconnect" => "a dry run: the participant was there, and nothing was sent",
-            "unconfirmed" => "somebody looked after an accepted disconnect: the participant was still there",
-            "none_matched" => "the selector matched nobody",
-            other => Code::ALL.iter().find(|code| code.name() == other).map_or("no word of ours", |code| code.title()),
-        };
-        let text = format!("{name}: {meaning}");
+        let text = format!("{name}: {}", meaning(name, record.verified));
         if !said.contains(&text) {
             said.push(text);
         }
@@ -141,7 +113,7 @@ fn show(config: &Config, seen: &Seen, cid: ConversationId, pid: Option<Participa
                 verdict(Sight::UnknownConversation, unknown)
             )
         }
-        Read::Hidden(problem) => format!("  it may not be read: {}\n", problem.detail),
+        Read::Hidden(problem) => format!("  it may not be read: {}\n", printable(&problem.detail)),
     }
 }
 

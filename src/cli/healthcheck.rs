@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::config::Config;
+use crate::genesys::error::Cause;
 use crate::server::tls::install_crypto_provider;
 
 /// Longest wait for the answer.
@@ -49,7 +50,7 @@ pub(super) async fn run(config: Config, question: Question) -> Result<(), Failur
         .get(&url)
         .send()
         .await
-        .map_err(|e| Failure::failed(format!("{url} does not answer: {}", e.without_url())))?;
+        .map_err(|e| Failure::failed(format!("{url} does not answer: {}", Cause::of(&e.without_url()))))?;
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
     if status.is_success() {

@@ -73,21 +73,19 @@ impl Upstream {
 pub(super) fn participants(conversation: &Conversation, only: Option<ParticipantId>) -> String {
     let wanted = |p: &&Participant| only.is_none_or(|only| ParticipantId::parse(&p.id) == Some(only));
     let rows: Vec<_> = conversation.participants.iter().filter(wanted).map(|p| row(conversation, p)).collect();
-    table::render(&["PARTICIPANT", "PURPOSE", "NAME", "STATE", "MEDIA", "DROPPABLE", "A DISCONNECT WOULD"], &rows)
+    table::render(&["PARTICIPANT", "STATE", "PURPOSE", "NAME", "MEDIA", "A DISCONNECT WOULD"], &rows)
 }
 
 fn row(conversation: &Conversation, p: &Participant) -> Vec<String> {
     let media: Vec<_> = p.live_media().into_iter().map(Medium::singular).collect();
     let word = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let sight = ParticipantId::parse(&p.id).map_or(Sight::Absent, |id| Sight::of(conversation, id));
-    let droppable = matches!(sight, Sight::Live(_));
     vec![
         p.id.clone(),
+        word(p.state()),
         word(p.purpose.as_deref()),
         word(p.name.as_deref()),
-        word(p.state()),
         media.join(","),
-        if droppable { "yes" } else { "no" }.to_owned(),
         verdict(sight, UnknownConversation::Ended),
     ]
 }

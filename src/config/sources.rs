@@ -17,7 +17,7 @@ pub(super) struct Sources {
     /// Values of the environment, by `HANGUP__SECTION__KEY`.
     pub(super) environment: HashMap<String, String>,
     /// In words, by key: the last one that sets it.
-    origins: HashMap<String, String>,
+    pub(super) origins: HashMap<String, String>,
 }
 
 impl Sources {

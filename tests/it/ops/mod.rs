@@ -4,6 +4,7 @@
 mod audit;
 mod canary;
 mod check;
+mod commands;
 mod harness;
 mod logs;
 mod long_reads;

@@ -1,0 +1,281 @@
+//! `hangup disconnect CONVERSATION [PARTICIPANT]`: shows who is there, asks whom, disconnects, waits, and says what became of it.
+
+use std::io::{self, BufRead, IsTerminal as _, Write};
+
+use clap::Args;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::service::{Reply, Service, Which};
+use super::text::{Tone, printable, toned};
+use super::words::meaning;
+use super::{Failure, table};
+use crate::config::Config;
+use crate::disconnect::outcome::Outcome;
+use crate::ids::{ConversationId, ParticipantId};
+
+/// Exit code where nobody knows whether the participant is gone.
+const NOT_KNOWN: u8 = 3;
+
+/// What to tell about exit codes.
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 the participant is gone (or a dry run ended well) · 1 nobody was disconnected · \
+     2 unusable arguments or configuration · 3 not known: it was accepted, but the participant was still there at the end";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The conversation
+    #[arg(value_name = "CONVERSATION")]
+    conversation: ConversationId,
+    /// The participant to disconnect; without it, you are asked
+    #[arg(value_name = "PARTICIPANT")]
+    participant: Option<ParticipantId>,
+    /// Do not ask whether you are sure
+    #[arg(long)]
+    yes: bool,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Read and report; disconnect nobody
+    #[arg(long)]
+    dry_run: bool,
+    /// How many seconds to wait until the participant is seen gone
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=60))]
+    wait: u8,
+    /// For scripts: the service's answer as one line of JSON, and nothing else on stdout
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// A participant, as the service lists it.
+#[derive(Debug, Deserialize)]
+struct Person {
+    id: String,
+    name: Option<String>,
+    purpose: Option<String>,
+    state: Option<String>,
+    #[serde(default)]
+    media: Vec<String>,
+    #[serde(rename = "endTime")]
+    end_time: Option<String>,
+}
+
+impl Person {
+    fn is_live(&self) -> bool {
+        self.end_time.is_none() && !matches!(self.state.as_deref(), Some("disconnected" | "terminated"))
+    }
+
+    /// In a few words, for a question.
+    fn described(&self) -> String {
+        let words = [self.name.as_deref(), self.purpose.as_deref(), self.state.as_deref()];
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        let words = if words.is_empty() { "somebody without a name".to_owned() } else { words.join(", ") };
+        format!("{} ({})", printable(&words), self.id)
+    }
+}
+
+/// Carries the command out.
+pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
+    let service = Service::open(&arguments.which, config)?;
+    let result = carry_out(&service, &arguments).await;
+    service.close().await;
+    result
+}
+
+async fn carry_out(service: &Service, arguments: &Arguments) -> Result<(), Failure> {
+    let cid = arguments.conversation;
+    let people = match list(service, cid).await? {
+        Ok(people) => people,
+        // A key may disconnect and not read.
+        Err(reply) if reply.status == 403 && arguments.participant.is_some() => Vec::new(),
+        Err(reply) => return Err(refused(&reply)),
+    };
+    if !arguments.json {
+        println!("Who is in conversation {cid}:\n\n{}", shown(&people));
+    }
+    let target = match arguments.participant {
+        Some(participant) => participant,
+        None => asked(&people, arguments.json)?,
+    };
+    if !arguments.yes && !arguments.dry_run {
+        let who = people.iter().find(|person| ParticipantId::parse(&person.id) == Some(target));
+        confirmed(&who.map_or_else(|| target.to_string(), Person::described), arguments.json)?;
+    }
+    let query = if arguments.dry_run { "?dryRun=true" } else { "" };
+    let path = format!("/conversations/{cid}/participants/{target}/disconnect{query}");
+    let wait = (arguments.wait > 0 && !arguments.dry_run).then(|| format!("wait={}", arguments.wait));
+    let body = arguments.reason.as_ref().map(|reason| json!({"reason": reason}));
+    let reply = service.ask(Method::POST, &path, wait.as_deref(), body.as_ref()).await?;
+    if arguments.json {
+        println!("{}", reply.body);
+    } else if reply.is_good() {
+        explain(&reply);
+        if !arguments.dry_run
+            && let Ok(people) = list(service, cid).await?
+        {
+            println!("\nWho is there now:\n\n{}", shown(&people));
+        }
+    }
+    verdict(&reply, arguments)
+}
+
+/// Those who are in the conversation, or what the service said instead.
+async fn list(service: &Service, cid: ConversationId) -> Result<Result<Vec<Person>, Reply>, Failure> {
+    let reply = service.ask(Method::GET, &format!("/conversations/{cid}/participants"), None, None).await?;
+    let people = reply.body.get("participants").cloned().and_then(|people| serde_json::from_value(people).ok());
+    Ok(match people {
+        Some(people) if reply.is_good() => Ok(people),
+        _ => Err(reply),
+    })
+}
+
+fn shown(people: &[Person]) -> String {
+    let rows: Vec<_> = people
+        .iter()
+        .enumerate()
+        .map(|(n, person)| {
+            let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            let number = if person.is_live() { (n + 1).to_string() } else { "-".to_owned() };
+            let media = person.media.join(",");
+            vec![number, word(&person.state), word(&person.purpose), word(&person.name), media, person.id.clone()]
+        })
+        .collect();
+    table::render(&["NO", "STATE", "PURPOSE", "NAME", "MEDIA", "PARTICIPANT"], &rows)
+}
+
+/// Asks whom to disconnect, at a terminal.
+fn asked(people: &[Person], json: bool) -> Result<ParticipantId, Failure> {
+    if !people.iter().any(Person::is_live) {
+        return Err(Failure::failed("there is nobody left to disconnect"));
+    }
+    if json || !io::stdin().is_terminal() {
+        return Err(Failure::unusable("name the PARTICIPANT: there is no terminal to ask whom"));
+    }
+    print!("Whom? Number, or nothing to leave: ");
+    let _ = io::stdout().flush();
+    chosen(people, &mut io::stdin().lock())
+}
+
+/// The participant of the number that is typed.
+fn chosen(people: &[Person], input: &mut impl BufRead) -> Result<ParticipantId, Failure> {
+    let typed = typed(input)?;
+    let number = typed.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let person = number.and_then(|number| people.get(number)).filter(|person| person.is_live());
+    let chosen = person.and_then(|person| ParticipantId::parse(&person.id));
+    chosen.ok_or_else(|| Failure::failed("nobody was disconnected: that is not the number of somebody who is there"))
+}
+
+/// Asks whether the user is sure, at a terminal.
+fn confirmed(who: &str, json: bool) -> Result<(), Failure> {
+    if json || !io::stdin().is_terminal() {
+        return Err(Failure::unusable("add --yes: there is no terminal to ask whether you are sure"));
+    }
+    print!("Disconnect {who}? [y/N] ");
+    let _ = io::stdout().flush();
+    agreed(&mut io::stdin().lock())
+}
+
+fn agreed(input: &mut impl BufRead) -> Result<(), Failure> {
+    match typed(input)?.to_ascii_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::failed("nobody was disconnected")),
+    }
+}
+
+fn typed(input: &mut impl BufRead) -> Result<String, Failure> {
+    let mut line = String::new();
+    input.read_line(&mut line).map_err(|e| Failure::failed(format!("nobody was disconnected: {e}")))?;
+    Ok(line.trim().to_owned())
+}
+
+/// The outcome in words, the verdict first.
+fn explain(reply: &Reply) {
+    let outcome = reply.text("outcome");
+    let verified = reply.body.get("verified").and_then(Value::as_bool).unwrap_or_default();
+    let (tone, verdict) = match gone(reply) {
+        Some(true) => (Tone::Good, "Gone"),
+        Some(false) => (Tone::Doubtful, "Still there"),
+        None => (Tone::Doubtful, "Not known"),
+    };
+    println!("{}: {}.", toned(tone, verdict), meaning(outcome, verified));
+    let attempts = reply.body.get("attempts").and_then(Value::as_u64).unwrap_or_default();
+    let operation = Some(reply.text("operation")).filter(|text| !text.is_empty()).unwrap_or("none");
+    println!("  outcome {outcome} · verified {verified} · operation {operation} · attempts {attempts}");
+    println!(
+        "  request id {} · ININ-Correlation-Id {}",
+        printable(reply.text("requestId")),
+        Some(printable(reply.text("correlationId"))).filter(|text| !text.is_empty()).unwrap_or("-".into())
+    );
+}
+
+/// Whether the participant is gone; told by the outcome where an older service does not say.
+fn gone(reply: &Reply) -> Option<bool> {
+    match reply.body.get("gone") {
+        Some(gone) => gone.as_bool(),
+        None => Outcome::ALL.into_iter().find(|outcome| outcome.name() == reply.text("outcome"))?.gone(),
+    }
+}
+
+/// The exit code.
+fn verdict(reply: &Reply, arguments: &Arguments) -> Result<(), Failure> {
+    if !reply.is_good() {
+        return Err(refused(reply));
+    }
+    if gone(reply) == Some(true) || arguments.dry_run || reply.text("outcome") == "would_disconnect" {
+        return Ok(());
+    }
+    let text = "accepted, and not seen gone; look again with `hangup explain`, or wait longer with --wait";
+    Err(Failure { code: NOT_KNOWN, text: text.to_owned() })
+}
+
+fn refused(reply: &Reply) -> Failure {
+    let mut text = reply.problem();
+    if let Some(message) = reply.body.pointer("/upstream/message").and_then(Value::as_str) {
+        text = format!("{text}\n  Genesys Cloud says: {}", printable(message));
+    }
+    let unknown = reply.text("effect") == "unknown";
+    if unknown {
+        text.push_str("\n  the participant may have been disconnected nevertheless");
+    }
+    Failure { code: if unknown { NOT_KNOWN } else { 1 }, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn people() -> Vec<Person> {
+        let ids = ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
+        serde_json::from_value(json!([
+            {"id": ids[0], "name": "Cy\u{1b}[31m", "purpose": "customer", "state": "connected", "media": ["call"]},
+            {"id": ids[1], "name": null, "purpose": "agent", "state": "disconnected", "media": [], "endTime": "x"},
+        ]))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_number_chooses_somebody_who_is_there_and_nothing_else_does() {
+        let people = people();
+        let chosen = |typed: &str| chosen(&people, &mut typed.as_bytes()).map(|id| id.to_string()).ok();
+        assert_eq!(chosen("1\n").as_deref(), Some(people[0].id.as_str()));
+        for typed in ["", "\n", "0\n", "2\n", "3\n", "-1\n", "y\n"] {
+            assert_eq!(chosen(typed), None, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_yes_is_one() {
+        for (typed, yes) in [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("1\n", false)]
+        {
+            assert_eq!(agreed(&mut typed.as_bytes()).is_ok(), yes, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_does_not_steer_the_terminal() {
+        let people = people();
+        assert!(!shown(&people).contains('\u{1b}') && !people[0].described().contains('\u{1b}'));
+    }
+}

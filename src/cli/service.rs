@@ -1,0 +1,199 @@
+//! The service that a command speaks to: one that runs elsewhere, or one in this process with the configuration at hand.
+//!
+//! Both are asked by HTTP, so that a command does exactly what a caller's request would do.
+
+use std::path::{Path, PathBuf};
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt as _, Limited};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use super::Failure;
+use crate::app::in_process;
+use crate::config::Config;
+use crate::config::value::List;
+use crate::genesys::error::Cause;
+use crate::genesys::exchange::Wire;
+use crate::http::{App, Door, Routes};
+use crate::server::tls::install_crypto_provider;
+
+/// Added to the longest time that the service itself may take.
+const PATIENCE: Duration = Duration::from_secs(75);
+/// Longest answer that is read: answers of the service are far shorter.
+const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// Which service.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Ask the service that runs there, instead of starting from the configuration
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// A file with the caller's key for it, as `hangup key new` shows it
+    #[arg(long, value_name = "FILE", requires = "server")]
+    key_file: Option<PathBuf>,
+}
+
+/// See the module.
+pub(super) enum Service {
+    Remote { client: reqwest::Client, base: String, key: Option<SecretString> },
+    Own { routes: Routes, app: App },
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) body: Value,
+}
+
+impl Reply {
+    /// A member that is a text, or nothing.
+    pub(super) fn text(&self, member: &str) -> &str {
+        self.body.get(member).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether the service did what was asked.
+    pub(super) fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The problem in words: its code, and what to do.
+    pub(super) fn problem(&self) -> String {
+        match (self.text("code"), self.text("detail")) {
+            ("", _) => format!("status {}, and not an answer of hangup; check --server", self.status),
+            (code, detail) => format!("{code}: {detail}"),
+        }
+    }
+}
+
+impl Service {
+    /// The service that `which` names, or one in this process.
+    ///
+    /// # Errors
+    /// A key file that cannot be read, or a configuration without an upstream.
+    pub(super) fn open(which: &Which, config: impl FnOnce() -> Result<Config, Failure>) -> Result<Self, Failure> {
+        install_crypto_provider();
+        match &which.server {
+            Some(base) => Self::remote(base, which.key_file.as_deref()),
+            None => config().and_then(Self::own).map_err(|Failure { code, text }| {
+                let elsewhere = "or name a service that runs, with --server URL and --key-file FILE";
+                Failure { code, text: format!("{text}; {elsewhere}") }
+            }),
+        }
+    }
+
+    fn remote(base: &str, key_file: Option<&Path>) -> Result<Self, Failure> {
+        if !(base.starts_with("http://") || base.starts_with("https://")) {
+            return Err(Failure::unusable(format!(
+                "--server \"{base}\": write it as \"http://127.0.0.1:8080\" or \"https://hangup.example.com\""
+            )));
+        }
+        let key = key_file.map(read_key).transpose()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| Failure::failed(Cause::of(&e).to_string()))?;
+        Ok(Self::Remote { client, base: base.trim_end_matches('/').to_owned(), key })
+    }
+
+    fn own(mut config: Config) -> Result<Self, Failure> {
+        config.check_serve().map_err(Failure::unusable)?;
+        // A user who can read the client secret needs no key.
+        config.auth = Config::defaults().auth;
+        config.auth.anonymous_permissions = List(vec!["disconnect".to_owned(), "read".to_owned()]);
+        config.admin.bind = None;
+        config.server.bind = ([127, 0, 0, 1], 0).into();
+        let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout).map_err(Failure::unusable)?;
+        let (app, routes) =
+            in_process(&config, BoxCloneSyncService::new(wire), Door::Callers).map_err(Failure::unusable)?;
+        Ok(Self::Own { routes, app })
+    }
+
+    /// Asks once.
+    ///
+    /// # Errors
+    /// No answer.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        prefer: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Reply, Failure> {
+        let mut headers = HeaderMap::new();
+        if let Some(prefer) = prefer.and_then(|prefer| HeaderValue::from_str(prefer).ok()) {
+            headers.insert("prefer", prefer);
+        }
+        if body.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = body.map(Value::to_string).unwrap_or_default();
+        match self {
+            Self::Remote { client, base, key } => {
+                if let Some(key) = key {
+                    let mut value = HeaderValue::from_str(key.expose_secret())
+                        .map_err(|_| Failure::unusable("--key-file: it does not hold one key on one line"))?;
+                    value.set_sensitive(true);
+                    headers.insert("x-api-key", value);
+                }
+                let url = format!("{base}{path}");
+                let silent = |e: reqwest::Error| {
+                    Failure::failed(format!("{url} does not answer: {}", Cause::of(&e.without_url())))
+                };
+                let answer = client.request(method, &url).headers(headers).body(body).send().await.map_err(silent)?;
+                let answer: http::Response<reqwest::Body> = answer.into();
+                read(answer.status().as_u16(), answer.into_body()).await
+            }
+            Self::Own { routes, .. } => {
+                headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1"));
+                let mut request = Request::new(axum::body::Body::from(body));
+                *request.method_mut() = method;
+                *request.uri_mut() =
+                    path.parse().map_err(|_| Failure::unusable("what was named does not fit a path"))?;
+                *request.headers_mut() = headers;
+                let Ok(answer) = routes.clone().oneshot(request).await;
+                read(answer.status().as_u16(), answer.into_body()).await
+            }
+        }
+    }
+
+    /// Lets what is under way end, and its audit records reach their file.
+    pub(super) async fn close(self) {
+        if let Self::Own { app, .. } = self {
+            app.shutdown.stopping.cancel();
+            app.tasks.close();
+            app.tasks.wait().await;
+            app.shutdown.ended.cancel();
+            app.audit.close().await;
+        }
+    }
+}
+
+async fn read<B>(status: u16, body: B) -> Result<Reply, Failure>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let broken = |_| Failure::failed("the service's answer broke off, or is endless");
+    let bytes = Limited::new(body, LONGEST_ANSWER).collect().await.map_err(broken)?.to_bytes();
+    Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+}
+
+/// The key in a file: its only line.
+fn read_key(path: &Path) -> Result<SecretString, Failure> {
+    let unusable = |what: String| Failure::unusable(format!("--key-file {}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| unusable(format!("cannot be read ({e})")))?;
+    match text.trim_start_matches('\u{feff}').trim() {
+        "" => Err(unusable("it is empty".to_owned())),
+        key => Ok(key.to_owned().into()),
+    }
+}
