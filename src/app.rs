@@ -116,6 +116,7 @@ impl App {
         let settings = ServeSettings {
             tls: self.tls.clone(),
             stats: Arc::clone(&self.http.connections),
+            proxies: Arc::new(self.http.proxies.clone()),
             ..ServeSettings::new(&self.config.server)
         };
         let main_door = match (&self.admin, self.config.server.bind.ip().is_loopback()) {

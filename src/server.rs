@@ -2,20 +2,22 @@
 //!
 //! `axum::serve` installs no timer, so that half a request head stays open for ever and holds a shutdown. Here
 //! - a request head is complete within `header_timeout` or the connection is cut, while a connection that waits for
-//!   its *next* request may wait `idle_timeout`;
-//! - beyond `max_connections` nobody is accepted and nobody is reset: new callers wait in the backlog;
+//!   its *next* request may wait `idle_timeout`, and an answer must be taken at a least pace;
+//! - at `max_connections`, or as many from one address, the longest idle connection makes place (`places`); while all are
+//!   busy, new callers wait in the backlog;
 //! - failing accepts (no descriptors left) are waited out, without spinning and without giving up;
+//! - a caller that has closed its sending half still gets its answer;
 //! - `stop` drains, `kill` drops.
 
 mod connection;
 mod peer;
 mod phase;
-mod refusal;
+mod places;
 mod service;
 mod stats;
+mod timed_stream;
 pub mod tls;
 mod transport;
-mod watched;
 
 use std::convert::Infallible;
 use std::io;
@@ -26,17 +28,17 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::response::Response;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{info, warn};
 
+use crate::callers::proxies::TrustedProxies;
 use crate::config;
+use places::{Place, Places};
 
 pub use peer::Peer;
-pub use refusal::{RefusalBody, refusal_body};
 pub use stats::ServeStats;
 pub use tls::TlsSource;
 
@@ -46,25 +48,29 @@ const BACKLOG: u32 = 4096;
 /// Waits after a failed accept grow from the first to the second.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-/// On `stop`, the backlog and connections without a request under way are looked at for so long, lest a request that
-/// has already arrived in the kernel be reset.
+/// On `stop`, the backlog and connections without a request under way are given this time, so that a request that has
+/// already arrived in the kernel is not reset.
 const LAST_LOOK: Duration = Duration::from_millis(20);
 
 /// How connections are treated.
 #[derive(Debug, Clone)]
 pub struct ServeSettings {
-    /// Connections held open at once; more wait in the backlog.
+    /// Connections held open at once.
     pub max_connections: usize,
+    /// The same for one address, except those of `proxies`.
+    pub max_connections_per_address: usize,
+    /// Reverse proxies, which stand for many callers.
+    pub proxies: Arc<TrustedProxies>,
     /// Longest time for the first byte and the whole head of a request, and for a TLS handshake.
     pub header_timeout: Duration,
     /// Longest time that a connection waits for its next request.
     pub idle_timeout: Duration,
-    /// Longest time in which a caller takes no byte of its answer.
+    /// Longest time for which an answer may wait for its caller to take it, plus what its size needs at `read_pace`.
     pub write_timeout: Duration,
+    /// Bytes of an answer that a caller must take in a second, at least, once `write_timeout` is over.
+    pub read_pace: u32,
     /// Encrypts connections; plain HTTP without.
     pub tls: Option<TlsSource>,
-    /// Renders the body of an answer to a head that could not be read (400, 414, 431); `application/json`.
-    pub refusal_body: RefusalBody,
     /// What is counted; keep a clone for `/metrics`.
     pub stats: Arc<ServeStats>,
 }
@@ -75,11 +81,13 @@ impl ServeSettings {
     pub fn new(server: &config::Server) -> Self {
         Self {
             max_connections: server.max_connections,
+            max_connections_per_address: server.max_connections_per_address,
+            proxies: Arc::default(),
             header_timeout: server.header_timeout,
             idle_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            read_pace: 1024,
             tls: None,
-            refusal_body,
             stats: Arc::default(),
         }
     }
@@ -124,39 +132,42 @@ pub async fn serve(
     stop: CancellationToken,
     kill: CancellationToken,
 ) {
-    let slots = Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let places = Places::new(&settings);
     let tracker = TaskTracker::new();
     let leaving = CancellationToken::new();
     let shared = Arc::new(connection::Shared { app, settings, leaving: leaving.clone(), kill: kill.clone() });
-    let start = |(stream, addr): (TcpStream, SocketAddr), slot: OwnedSemaphorePermit| {
-        tracker.spawn(connection::run(Arc::clone(&shared), stream, addr, slot));
+    let start = |(stream, addr): (TcpStream, SocketAddr), place: Place| {
+        tracker.spawn(connection::run(Arc::clone(&shared), stream, addr, place));
     };
     let mut accepts = Accepts::default();
 
     loop {
-        let taken = async {
-            // The slot comes first: without one the caller stays in the backlog, where it is not reset.
-            let slot = Arc::clone(&slots).acquire_owned().await.ok()?;
-            Some((accepts.next(&listener, &shared.settings.stats).await, slot))
-        };
-        tokio::select! {
+        let (stream, addr) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             () = kill.cancelled() => break,
-            taken = taken => match taken {
-                Some((accepted, slot)) => start(accepted, slot),
-                None => break,
+            accepted = accepts.next(&listener, &shared.settings.stats) => accepted,
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                // It has come before the stop: dropping it would reset it.
+                start((stream, addr), places.seat(addr.ip(), None));
+                break;
+            }
+            place = places.take(addr.ip()) => if let Some(place) = place {
+                start((stream, addr), place);
             },
         }
     }
 
     leaving.cancel();
 
-    // Who has come before the stop is served: dropping the listener would reset them.
+    // Those who have come before the stop are served: dropping the listener would reset them.
     let until = Instant::now() + LAST_LOOK;
-    while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-        let Ok(Ok(accepted)) = timeout_at(until, listener.accept()).await else { break };
-        start(accepted, slot);
+    while let Some(slot) = places.try_take() {
+        let Ok(Ok((stream, addr))) = timeout_at(until, listener.accept()).await else { break };
+        start((stream, addr), places.seat(addr.ip(), Some(slot)));
     }
     drop(listener);
     tracker.close();

@@ -25,6 +25,7 @@ def measured(programs, cores, count):
     count = min(count, (most - 1_000) // 2)
     settings = {
         "limits.max_in_flight": count, "disconnect.deadline": "55s", "disconnect.attempt_timeout": "50s", "server.max_connections": count + 1000,
+        "server.max_connections_per_address": count + 1000,
     }
     peer = peers.Peer("crowd", "hangup", programs.hangup, settings)
     with sandbox(programs, cores.load) as stand_in, peers.running(peer, programs, stand_in, cores.peer) as running, contextlib.ExitStack() as open_ones:

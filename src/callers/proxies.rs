@@ -15,6 +15,13 @@ pub struct TrustedProxies {
     header: HeaderName,
 }
 
+impl Default for TrustedProxies {
+    /// None.
+    fn default() -> Self {
+        Self { networks: Vec::new(), header: HeaderName::from_static("x-forwarded-for") }
+    }
+}
+
 impl TrustedProxies {
     /// From `server.trusted_proxies`, addresses or networks (`10.0.0.0/8`), and `server.forwarded_header`.
     ///

@@ -104,6 +104,7 @@ section! {
         bind: SocketAddr,
         max_body: ByteSize where size_between(ByteSize(1), ByteSize::mib(1)),
         max_connections: usize where count_up_to(1_000_000),
+        max_connections_per_address: usize where count_up_to(1_000_000),
         #[serde(with = "duration")]
         header_timeout: Duration where positive_up_to(600),
         #[serde(with = "duration")]

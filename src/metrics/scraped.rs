@@ -50,6 +50,8 @@ pub(super) struct Scraped {
     connections_accepted: Counter,
     accept_failures: Counter,
     connections_cut: Counter,
+    connections_evicted: Counter,
+    connections_refused: Counter,
     heads_refused: Counter,
     tls_failures: Counter,
     spans_lost: Counter,
@@ -79,6 +81,10 @@ impl Scraped {
         let accept_failures = counter("accept_failures", "Accepts of callers' connections that failed");
         let connections_cut =
             counter("connections_cut", "Connections cut because a head came, or an answer was taken, too slowly");
+        let connections_evicted =
+            counter("connections_evicted", "Idle connections closed because a new one needed their place");
+        let connections_refused =
+            counter("connections_refused", "Connections closed at once because their address held too many busy ones");
         let heads_refused = counter("heads_refused", "Request heads that could not be read");
         let tls_failures = counter("tls_failures", "TLS handshakes of callers that failed");
         let spans_lost = counter("trace_spans_lost", "Spans that the collector of traces did not take");
@@ -103,6 +109,8 @@ impl Scraped {
             connections_accepted,
             accept_failures,
             connections_cut,
+            connections_evicted,
+            connections_refused,
             heads_refused,
             tls_failures,
             spans_lost,
@@ -144,6 +152,8 @@ impl Scraped {
         set(&self.connections_accepted, connections.accepted());
         set(&self.accept_failures, connections.accept_failures());
         set(&self.connections_cut, connections.cut());
+        set(&self.connections_evicted, connections.evicted());
+        set(&self.connections_refused, connections.refused());
         set(&self.heads_refused, connections.refused_heads());
         set(&self.tls_failures, connections.tls_failures());
     }

@@ -4,13 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::phase::{Phase, State};
-use super::refusal::substitute;
-use super::tls::{TlsSource, common_name};
-use super::transport::Transport;
-use super::watched::Watched;
+use super::places::Place;
+use super::timed_stream::TimedStream;
+use super::tls::TlsSource;
+use super::transport::{Socket, Transport};
 use super::{App, LAST_LOOK, Peer, ServeSettings, service};
 
 /// Bytes of a request head at most; also what hyper buffers for a connection at most.
@@ -37,62 +37,66 @@ pub(super) struct Shared<A> {
     pub(super) kill: CancellationToken,
 }
 
-/// Serves one accepted connection to its end. `_slot` counts it against `max_connections`.
-pub(super) async fn run(
-    shared: Arc<Shared<impl App>>,
-    stream: TcpStream,
-    addr: SocketAddr,
-    _slot: OwnedSemaphorePermit,
-) {
+/// As [`LAST_LOOK`], for a connection that makes place: another waits for it.
+const EVICTED_LOOK: Duration = Duration::from_millis(2);
+
+/// The answer to plain HTTP where TLS is spoken.
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+    content-length: 60\r\n\r\nThis port speaks TLS: use https instead of http in the URL.\n";
+
+/// Serves one accepted connection to its end. `place` counts it against the limits.
+pub(super) async fn run(shared: Arc<Shared<impl App>>, stream: TcpStream, addr: SocketAddr, place: Place) {
     let _open = shared.settings.stats.opened();
     // An answer is one write: waiting for more to send along would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
-    let (transport, client_certificate) = match &shared.settings.tls {
-        None => (Transport::Plain(stream), None),
-        Some(tls) => match handshake(&shared, tls, stream).await {
-            Some((stream, name)) => (Transport::Tls(stream), name),
+    let tls = shared.settings.tls.as_ref();
+    let peer = Peer { addr, tls: tls.is_some() };
+    let (socket, transport) = match tls {
+        None => {
+            let socket = Socket::new(stream);
+            (socket.clone(), Transport::Plain(socket))
+        }
+        Some(tls) => match handshake(&shared, tls, stream, &place.state).await {
+            Some(stream) => (stream.get_ref().0.clone(), Transport::Tls(stream)),
             None => return,
         },
     };
-    let peer = Peer { addr, tls: shared.settings.tls.is_some(), client_certificate };
-    serve_http(&shared, transport, peer).await;
+    tokio::select! {
+        biased;
+        () = serve_http(&shared, transport, peer, &place.state) => {}
+        () = socket.reset() => debug!("the caller has reset the connection"),
+    }
 }
 
-/// Encrypts the connection, in bounded time. Answers the encrypted stream and the name in the caller's certificate.
+/// Encrypts the connection, in bounded time.
 async fn handshake(
     shared: &Shared<impl App>,
     tls: &TlsSource,
     mut stream: TcpStream,
-) -> Option<(Box<TlsStream<TcpStream>>, Option<Arc<str>>)> {
+    state: &State,
+) -> Option<Box<TlsStream<Socket>>> {
     let settings = &shared.settings;
     let accepted = async {
         let mut first = [0];
         stream.peek(&mut first).await?;
         if first[0].is_ascii_uppercase() {
             // A request in the clear: say so in the same way, then close.
-            let refusal = substitute(
-                b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
-                settings.refusal_body,
-            );
-            stream.write_all(&refusal.unwrap_or_default()).await?;
+            stream.write_all(NOT_TLS).await?;
             stream.shutdown().await?;
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
             return Err(io::Error::other("plain HTTP on a TLS port"));
         }
-        TlsAcceptor::from(tls.current()).accept(stream).await
+        TlsAcceptor::from(tls.current()).accept(Socket::new(stream)).await
     };
     let accepted = tokio::select! {
         accepted = timeout(settings.header_timeout, accepted) => accepted,
         () = shared.leaving.cancelled() => return None,
+        () = state.evicted() => return None,
     };
     match accepted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(stream) => {
-            let certificates = stream.get_ref().1.peer_certificates();
-            let name = certificates.and_then(|chain| common_name(chain.first()?)).map(Arc::from);
-            Some((Box::new(stream), name))
-        }
+        Ok(stream) => Some(Box::new(stream)),
         Err(error) => {
             settings.stats.tls_failed();
             debug!(%error, "TLS handshake failed");
@@ -101,27 +105,27 @@ async fn handshake(
     }
 }
 
-async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer) {
-    let state = Arc::new(State::default());
-    let io = TokioIo::new(Watched::new(transport, Arc::clone(&state), shared.settings.clone()));
-    let requests = Arc::clone(&state);
-    let service =
-        service_fn(move |request| service::call(shared.app.clone(), peer.clone(), Arc::clone(&requests), request));
+async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer, state: &Arc<State>) {
+    let io = TokioIo::new(TimedStream::new(transport, Arc::clone(state), &shared.settings));
+    let requests = Arc::clone(state);
+    let service = service_fn(move |request| service::call(shared.app.clone(), peer, Arc::clone(&requests), request));
     let mut builder = http1::Builder::new();
     // Our stream limits the time for a head; hyper's limit would also cut connections that are merely idle.
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD);
-    // One buffer per write, so that an answer of hyper's own is seen whole (see `refusal`).
-    builder.writev(false);
+    // hyper would take a caller that has closed its sending half for one that has left; `run` watches for those who have.
+    builder.half_close(true);
     let mut connection = pin!(builder.serve_connection(io, service));
 
     let ended = tokio::select! {
         biased;
         ended = connection.as_mut() => Some(ended),
         () = shared.leaving.cancelled() => None,
+        () = state.evicted() => None,
     };
     let leave = async {
+        let look = if state.is_evicted() { EVICTED_LOOK } else { LAST_LOOK };
         if state.phase() != Phase::Busy
-            && let Ok(ended) = timeout(LAST_LOOK, connection.as_mut()).await
+            && let Ok(ended) = timeout(look, connection.as_mut()).await
         {
             return ended;
         }
@@ -139,6 +143,9 @@ async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer)
         },
     };
     if let Err(error) = ended {
+        if error.is_parse() {
+            shared.settings.stats.head_refused();
+        }
         debug!(%error, "connection ended early");
     }
 }

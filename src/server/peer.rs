@@ -1,15 +1,12 @@
 //! Who is at the other end of a connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 /// The other end of the connection a request came by: an extension of every request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// The address of the socket; a reverse proxy's, if there is one.
     pub addr: SocketAddr,
     /// Whether the connection is encrypted up to us.
     pub tls: bool,
-    /// The subject's common name of a client certificate that was verified (mutual TLS).
-    pub client_certificate: Option<Arc<str>>,
 }

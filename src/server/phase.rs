@@ -1,7 +1,10 @@
-//! What a connection is busy with, shared between its stream (which limits times) and its service (which knows when
-//! a request starts and when its answer ends).
+//! What a connection is busy with, shared between its stream (which limits times), its service (which knows when a request
+//! starts and when its answer ends) and the listener (which closes idle connections where it needs their place).
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// The phases of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,15 +17,36 @@ pub(super) enum Phase {
     Idle,
 }
 
-/// The state of one connection. Everything happens in one task; the atomics only make it shareable.
-#[derive(Debug, Default)]
+/// The state of one connection.
+#[derive(Debug)]
 pub(super) struct State {
+    /// When the listener began; times are counted from here.
+    epoch: Instant,
     phase: AtomicU8,
+    /// Microseconds after `epoch` at which the phase began.
+    since: AtomicU64,
     unread_body: AtomicBool,
     stopping: AtomicBool,
+    evicted: AtomicBool,
+    eviction: Notify,
 }
 
 impl State {
+    /// A connection that has just been accepted by a listener that began at `epoch`.
+    pub(super) fn new(epoch: Instant) -> Self {
+        let state = Self {
+            epoch,
+            phase: AtomicU8::new(0),
+            since: AtomicU64::new(0),
+            unread_body: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+            eviction: Notify::new(),
+        };
+        state.enter(Phase::Head);
+        state
+    }
+
     pub(super) fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Relaxed) {
             0 => Phase::Head,
@@ -37,7 +61,32 @@ impl State {
             Phase::Busy => 1,
             Phase::Idle => 2,
         };
+        if phase != Phase::Busy {
+            let since = self.epoch.elapsed().as_micros();
+            self.since.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         self.phase.store(value, Ordering::Relaxed);
+    }
+
+    /// For a connection without a request under way: since when, in microseconds after the listener's beginning.
+    pub(super) fn idle_since(&self) -> Option<u64> {
+        let idle = self.phase() != Phase::Busy && !self.is_evicted();
+        idle.then(|| self.since.load(Ordering::Relaxed))
+    }
+
+    /// Asks the connection to make place for another.
+    pub(super) fn evict(&self) {
+        self.evicted.store(true, Ordering::Relaxed);
+        self.eviction.notify_one();
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// Ready once the connection is asked to make place.
+    pub(super) async fn evicted(&self) {
+        self.eviction.notified().await;
     }
 
     /// Whether the body of the last request has not been read to its end.
@@ -49,7 +98,7 @@ impl State {
         self.unread_body.store(unread, Ordering::Relaxed);
     }
 
-    /// Whether the connection is to end as soon as it is not busy.
+    /// Whether the connection must end as soon as it is not busy.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }

@@ -9,6 +9,8 @@ pub struct ServeStats {
     accepted: AtomicU64,
     accept_failures: AtomicU64,
     cut: AtomicU64,
+    refused: AtomicU64,
+    evicted: AtomicU64,
     refused_heads: AtomicU64,
     tls_failures: AtomicU64,
 }
@@ -26,7 +28,7 @@ impl ServeStats {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Accepts that failed, for want of descriptors or because the caller had gone.
+    /// Accepts that failed, because no descriptors were left or the caller had gone.
     #[must_use]
     pub fn accept_failures(&self) -> u64 {
         self.accept_failures.load(Ordering::Relaxed)
@@ -36,6 +38,18 @@ impl ServeStats {
     #[must_use]
     pub fn cut(&self) -> u64 {
         self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed at once because their address held as many busy ones as it may.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Idle connections closed because others needed their place.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
     }
 
     /// Request heads that could not be read and were answered 400, 414 or 431.
@@ -56,6 +70,14 @@ impl ServeStats {
 
     pub(super) fn connection_cut(&self) {
         self.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn connection_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn connection_evicted(&self) {
+        self.evicted.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn head_refused(&self) {

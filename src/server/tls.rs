@@ -1,7 +1,5 @@
 //! TLS and mutual TLS for our listener, from PEM files that are followed.
 
-mod subject;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,8 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, ConfigError};
 use crate::followed::{Content, Followed, Source, read};
-
-pub(super) use subject::common_name;
 
 const CERT: &str = "server.tls.cert";
 const KEY: &str = "server.tls.key";

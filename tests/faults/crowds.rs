@@ -103,6 +103,53 @@ async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
+    const TEST: &str = "crowds::idle_connections_of_one_address_and_of_many_lock_nobody_out";
+    let stand = Stand::new();
+    let plan = stand.plan().set("server.max_connections_per_address", "512").set("server.max_connections", "1000");
+    let service = stand.start(plan).await;
+    let addr = service.caller().addr;
+    // Each opens its connection and says nothing, again and again.
+    let crowd = tokio::spawn(async move {
+        let mut held = Vec::new();
+        for number in 0..6_000_u32 {
+            // Two thousand from one address, the others from three more.
+            let last = 2 + number.saturating_sub(2_000).min(1) * (1 + number % 3);
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind(([127, 0, 0, last as u8], 0).into()).expect("an address of this machine");
+            if let Ok(stream) = socket.connect(addr).await {
+                held.push(stream);
+            }
+            if number % 100 == 0 {
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        held
+    });
+    let mut seen = Seen::default();
+    while !crowd.is_finished() {
+        let more = missions(&service, &stand.targets(20), 4).await;
+        more.none_failed();
+        seen.answers.extend(more.answers);
+    }
+    let held = crowd.await.expect("no panic");
+    let began = Instant::now();
+    missions(&service, &stand.targets(20), 4).await.none_failed();
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(stand.only_these_are_gone(&seen.gone()).await);
+    Row {
+        theme: THEME,
+        fault: "6,000 idle connections, 2,000 of them of one address, where 1,000 may be open",
+        callers_see: "Nothing",
+        figure: "0 errors; an address holds 512 connections at most, and at the limit the longest idle one makes place",
+        measured: format!("{} missions beside {} connections", seen.total(), held.len()),
+        test: TEST,
+        long_half: false,
+    }
+    .write();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back() {
     const TEST: &str = "crowds::ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back";
     const CALLERS: usize = 10_000;

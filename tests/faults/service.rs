@@ -38,6 +38,8 @@ impl Plan {
             .set("genesys.login_url", &format!("http://{upstream}"))
             .set("genesys.client_id", "sandbox")
             .set("genesys.client_secret", "sandbox-secret")
+            // All callers here have one address.
+            .set("server.max_connections_per_address", "12000")
     }
 
     /// Sets one key of the configuration; an empty value leaves the default.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::Extension;
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     pub(crate) stats: Arc<ServeStats>,
     /// A request to `/gate` is answered when it gets a permit of this.
     pub(crate) gate: Arc<Semaphore>,
+    /// Requests to `/gate` whose handler was dropped before it had answered.
+    pub(crate) left: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -35,20 +38,22 @@ impl Server {
         adjust(&mut settings);
         let gate = Arc::new(Semaphore::new(0));
         let waits = Arc::clone(&gate);
+        let left = Arc::new(AtomicUsize::new(0));
+        let leaving = Arc::clone(&left);
         let app = axum::Router::new()
             .route("/", get(|| async { "hello" }).post(|body: String| async move { body }))
             .route("/unread", post(|| async { "not read" }))
             .route("/large", get(|| async { "x".repeat(16 << 20) }))
             .route(
                 "/peer",
-                get(|Extension(peer): Extension<Peer>| async move {
-                    format!("{} {} {}", peer.addr, peer.tls, peer.client_certificate.as_deref().unwrap_or("-"))
-                }),
+                get(|Extension(peer): Extension<Peer>| async move { format!("{} {}", peer.addr, peer.tls) }),
             )
             .route(
                 "/gate",
                 get(move || async move {
+                    let unanswered = Unanswered(leaving);
                     waits.acquire().await.unwrap().forget();
+                    std::mem::forget(unanswered);
                     "through"
                 }),
             );
@@ -57,7 +62,7 @@ impl Server {
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let stats = Arc::clone(&settings.stats);
         let task = tokio::spawn(serve(listener, app, settings, stop.clone(), kill.clone()));
-        Self { addr, stop, kill, stats, gate, task }
+        Self { addr, stop, kill, stats, gate, left, task }
     }
 
     pub(crate) async fn connect(&self) -> Caller {
@@ -71,12 +76,26 @@ impl Server {
 
     /// Waits until so many connections are open.
     pub(crate) async fn open(&self, count: usize) {
+        self.until(|| self.stats.open() == count).await;
+    }
+
+    /// Waits until this holds.
+    pub(crate) async fn until(&self, condition: impl Fn() -> bool) {
         let wanted = async {
-            while self.stats.open() != count {
+            while !condition() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(PATIENCE, wanted).await.unwrap_or_else(|_| panic!("{} open, not {count}", self.stats.open()));
+        timeout(PATIENCE, wanted).await.unwrap_or_else(|_| panic!("it does not come about; {:?}", self.stats));
+    }
+}
+
+/// Counts handlers that were dropped.
+struct Unanswered(Arc<AtomicUsize>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -16,39 +16,52 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ServeSettings;
 use super::phase::{Phase, State};
-use super::refusal::substitute;
+use super::stats::ServeStats;
 use super::transport::Transport;
 
-/// After an answer to a request whose body was not read: so much of it is discarded, for so long, before the close.
+/// After an answer to a request whose body was not read: this much of it is discarded, for this long, before the close.
 /// Closing at once would reset the connection and could destroy the answer on its way.
 const LINGER: (usize, Duration) = (8 << 20, Duration::from_secs(2));
 
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct TimedStream {
     inner: Transport,
     state: Arc<State>,
-    settings: ServeSettings,
-    reading: Limit,
-    writing: Limit,
+    limits: Limits,
+    stats: Arc<ServeStats>,
+    reading: Timer,
+    writing: Timer,
     /// The phase of the last read that had to wait, and since when.
     phase: (Phase, Instant),
-    blocked_since: Option<Instant>,
-    /// An answer written instead of hyper's own, and how much of it has gone.
-    substitute: Option<(Vec<u8>, usize)>,
+    /// Since when the caller has been behind with its answer, and the bytes that it has taken since.
+    behind: Option<(Instant, usize)>,
     lingered: Option<(usize, Instant)>,
 }
 
-impl Watched {
-    pub(super) fn new(inner: Transport, state: Arc<State>, settings: ServeSettings) -> Self {
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    header: Duration,
+    idle: Duration,
+    write: Duration,
+    read_pace: u32,
+}
+
+impl TimedStream {
+    pub(super) fn new(inner: Transport, state: Arc<State>, settings: &ServeSettings) -> Self {
         Self {
             inner,
             state,
-            settings,
-            reading: Limit::default(),
-            writing: Limit::default(),
+            limits: Limits {
+                header: settings.header_timeout,
+                idle: settings.idle_timeout,
+                write: settings.write_timeout,
+                read_pace: settings.read_pace.max(1),
+            },
+            stats: Arc::clone(&settings.stats),
+            reading: Timer::default(),
+            writing: Timer::default(),
             phase: (Phase::Head, Instant::now()),
-            blocked_since: None,
-            substitute: None,
+            behind: None,
             lingered: None,
         }
     }
@@ -66,41 +79,35 @@ impl Watched {
         if self.phase.0 != phase {
             self.phase = (phase, Instant::now());
         }
-        let limit = if phase == Phase::Idle { self.settings.idle_timeout } else { self.settings.header_timeout };
+        let limit = if phase == Phase::Idle { self.limits.idle } else { self.limits.header };
         ready!(self.reading.poll(cx, self.phase.1 + limit));
         if phase == Phase::Idle {
             return Poll::Ready(Ok(()));
         }
-        self.settings.stats.connection_cut();
+        self.stats.connection_cut();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request head in time")))
     }
 
-    /// Passes on how a write went, and fails it when nothing has moved for too long.
-    fn limit_write<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.blocked_since = None;
-            return result;
+    /// Passes on how a write went, and fails it when the caller takes its answer too slowly.
+    fn limit_write(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match (&result, &mut self.behind) {
+            (Poll::Ready(Ok(count)), Some((_, taken))) => *taken += count,
+            (Poll::Pending, None) => self.behind = Some((Instant::now(), 0)),
+            _ => {}
         }
-        let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        ready!(self.writing.poll(cx, since + self.settings.write_timeout));
-        self.settings.stats.connection_cut();
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is not taken")))
+        if result.is_pending() {
+            ready!(self.poll_write_limit(cx));
+            self.stats.connection_cut();
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer is taken too slowly")));
+        }
+        result
     }
 
-    /// Writes the substitute, and says that all of `written` has gone once all of it has.
-    fn poll_write_substitute(&mut self, cx: &mut Context<'_>, written: usize) -> Poll<io::Result<usize>> {
-        while let Some((answer, gone)) = &mut self.substitute {
-            let rest = answer.get(*gone..).unwrap_or_default();
-            if rest.is_empty() {
-                self.substitute = None;
-                break;
-            }
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => *gone += count,
-            }
-        }
-        Poll::Ready(Ok(written))
+    /// Ready when the caller has been behind for too long.
+    fn poll_write_limit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (since, taken) = *self.behind.get_or_insert_with(|| (Instant::now(), 0));
+        let earned = Duration::from_secs_f64(taken as f64 / f64::from(self.limits.read_pace));
+        self.writing.poll(cx, since + self.limits.write + earned)
     }
 
     /// Reads and discards until the caller closes, within bounds.
@@ -121,7 +128,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for TimedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -138,35 +145,33 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for TimedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.substitute.is_none() && this.state.phase() != Phase::Busy {
-            this.substitute = substitute(buf, this.settings.refusal_body).map(|answer| (answer, 0));
-            if this.substitute.is_some() {
-                this.settings.stats.head_refused();
-                // What the caller still sends is not wanted, but must not reset the answer.
-                this.state.set_unread_body(true);
-            }
+        if this.state.phase() == Phase::Head {
+            // hyper refuses a head by itself. What the caller still sends is not wanted, but must not reset the answer.
+            this.state.set_unread_body(true);
         }
-        let result = if this.substitute.is_some() {
-            this.poll_write_substitute(cx, buf.len())
-        } else {
-            Pin::new(&mut this.inner).poll_write(cx, buf)
-        };
+        let result = Pin::new(&mut this.inner).poll_write(cx, buf);
         this.limit_write(cx, result)
     }
 
+    /// hyper flushes when it has passed everything on.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.inner).poll_flush(cx);
-        this.limit_write(cx, result)
+        if result.is_ready() {
+            this.behind = None;
+            return result;
+        }
+        let flushed = result.map_ok(|()| 0);
+        this.limit_write(cx, flushed).map_ok(|_| ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingered.is_none() {
-            let result = Pin::new(&mut this.inner).poll_shutdown(cx);
+            let result = Pin::new(&mut this.inner).poll_shutdown(cx).map_ok(|()| 0);
             ready!(this.limit_write(cx, result))?;
         }
         if this.state.has_unread_body() {
@@ -179,9 +184,9 @@ impl AsyncWrite for Watched {
 /// A moment after which a wait is over. The timer is set only when a wait begins and moved only when it must ring
 /// earlier or has rung too early, so that a busy connection does not touch it.
 #[derive(Debug, Default)]
-struct Limit(Option<Pin<Box<Sleep>>>);
+struct Timer(Option<Pin<Box<Sleep>>>);
 
-impl Limit {
+impl Timer {
     fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if deadline < sleep.deadline() {
