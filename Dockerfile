@@ -18,14 +18,19 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     find src config openapi.yaml -type f -exec touch {} + \
     && if [ -n "$PROFILE_GUIDED" ]; then scripts/profile-guided --out /out/hangup; \
-       else cargo build --release --locked --bin hangup && install -D -m 0755 target/release/hangup /out/hangup; fi
+       else cargo build --release --locked --bin hangup && install -D -m 0755 target/release/hangup /out/hangup; fi \
+    && mkdir -p /out/state
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/hangup /usr/local/bin/hangup
+# The store's folder; a named volume takes over its owner.
+COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/hangup
 # Inside a container only the outside can reach it, so it listens on all addresses. Then it wants callers' keys
 # (auth.keys_file) or a clear word (auth.anonymous = true), and refuses to start without either.
 ENV HANGUP__SERVER__BIND=0.0.0.0:8080 \
-    HANGUP__SANDBOX__BIND=0.0.0.0:8090
+    HANGUP__SANDBOX__BIND=0.0.0.0:8090 \
+    STATE_DIRECTORY=/var/lib/hangup
+VOLUME ["/var/lib/hangup"]
 # Callers; operations when HANGUP__ADMIN__BIND=0.0.0.0:8081 is set; `hangup sandbox`.
 EXPOSE 8080 8081 8090
 USER 65532:65532
