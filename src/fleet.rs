@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Mode, StoreKind};
+use crate::instance;
 use crate::store::{Replica, Store, StoreError};
 
 /// A change of the mode reaches all within two of these.
@@ -42,7 +43,7 @@ impl Fleet {
     pub fn new(store: Store, settings: &config::Store) -> Self {
         Self(Arc::new(Inner {
             store,
-            instance: settings.instance.clone().unwrap_or_else(instance_name).into(),
+            instance: settings.instance.as_deref().map_or_else(instance::name, Arc::from),
             keep_audit: settings.keep_audit,
             live: AtomicUsize::new(1),
             mode_known: AtomicBool::new(false),
@@ -150,12 +151,4 @@ impl Fleet {
             }
         }
     }
-}
-
-/// The host's name, and what tells two processes on it apart.
-fn instance_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
-    let host: String =
-        host.as_deref().unwrap_or("hangup").trim().chars().filter(char::is_ascii_graphic).take(64).collect();
-    format!("{host}-{:06x}", rand::random::<u32>() & 0x00ff_ffff)
 }
