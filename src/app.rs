@@ -68,7 +68,7 @@ impl App {
     pub async fn build(config: Config) -> Result<Self, StartError> {
         config.check_serve()?;
         server::tls::install_crypto_provider();
-        let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout).map_err(ConfigError)?;
+        let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout).map_err(ConfigError)?;
         Self::build_over(config, BoxCloneSyncService::new(wire)).await
     }
 

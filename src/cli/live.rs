@@ -44,7 +44,7 @@ impl Upstream {
     /// A setting that cannot be used.
     pub(super) fn start(config: &Config) -> Result<Self, String> {
         install_crypto_provider();
-        let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout)?;
+        let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Arc::new(Metrics::new());
         let client = Client::start(config, BoxCloneSyncService::new(wire), &metrics, &tasks, &stop, &stop)?;

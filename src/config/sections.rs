@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::setting::{
     Setting, Wrong, base_url, between, count_up_to, header_name, log_level, networks, permissions, positive,
-    positive_up_to, region, size_between, target, text_up_to, up_to,
+    positive_up_to, proxy_url, region, size_between, target, text_up_to, up_to,
 };
 use super::store;
 use super::value::{List, Rate, SensitiveUrl, address, duration};
@@ -162,8 +162,10 @@ section! {
         client_secret_file: Option<PathBuf>,
         scope: Option<String>,
         operation: OperationChoice,
-        proxy: Option<SensitiveUrl>,
+        proxy: Option<SensitiveUrl> where proxy_url,
         ca_file: Option<PathBuf>,
+        client_cert: Option<PathBuf>,
+        client_key: Option<PathBuf>,
         #[serde(with = "duration")]
         idle_timeout: Duration where positive,
     }
@@ -231,6 +233,8 @@ section! {
         deadline: Duration where positive_up_to(600),
         #[serde(with = "duration")]
         attempt_timeout: Duration where positive,
+        #[serde(with = "duration")]
+        connect_timeout: Duration where positive_up_to(60),
         default_reason: String where text_up_to(256),
         unknown_conversation: UnknownConversation,
         confirm: Confirm,

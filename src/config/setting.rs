@@ -190,6 +190,20 @@ pub(super) fn base_url(value: &Option<String>) -> Checked {
     })
 }
 
+/// A proxy that is asked by HTTP.
+pub(super) fn proxy_url(value: &Option<SensitiveUrl>) -> Checked {
+    let Some(url) = value else { return Ok(()) };
+    let parsed = url.expose().parse::<http::Uri>().ok();
+    let scheme = parsed.as_ref().and_then(http::Uri::scheme_str).unwrap_or_default().to_ascii_lowercase();
+    ensure(!scheme.starts_with("socks"), || {
+        "SOCKS proxies are not supported; give an HTTP proxy, such as \"http://proxy.internal:3128\"".to_owned()
+    })?;
+    let has_host = parsed.as_ref().and_then(http::Uri::host).is_some_and(|host| !host.is_empty());
+    ensure(has_host && matches!(scheme.as_str(), "http" | "https"), || {
+        "is not the URL of a proxy; write it as \"http://proxy.internal:3128\"".to_owned()
+    })
+}
+
 pub(super) fn region(value: &Option<String>) -> Checked {
     let known = value.as_deref().is_none_or(|region| super::region::domain(region).is_some());
     ensure(known, || {

@@ -19,6 +19,10 @@ impl Config {
             return Err(Wrong::new("server.tls.client_ca", text));
         }
         let genesys = &self.genesys;
+        if genesys.client_cert.is_some() != genesys.client_key.is_some() {
+            let text = "genesys.client_cert and genesys.client_key belong together; give both or none";
+            return Err(Wrong::new("genesys.client_cert", text));
+        }
         if genesys.region.is_some() || genesys.api_url.is_some() || genesys.login_url.is_some() {
             let key = if genesys.region.is_some() { "genesys.region" } else { "genesys.api_url" };
             genesys.urls().map_err(|text| Wrong::new(key, text))?;

@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::context;
-use super::error::CallError;
+use super::error::{CallError, Cause};
 use super::layer::{Next, Outcome, Step};
 use super::request::Call;
 
@@ -32,28 +32,41 @@ impl Step for AttemptTimeout {
             // Nothing is sent any more, so nothing has had an effect.
             return Err(CallError::Timeout);
         }
-        let mut unheard = Unheard(disconnects.then(|| Arc::clone(&call.context)));
-        let outcome = timeout_at(end, next.call(call)).await.unwrap_or(Err(CallError::Timeout));
-        if !may_have_had_its_effect(&outcome) {
-            unheard.heard();
-        }
+        let mut attempt = Attempt::of(&call.context, disconnects);
+        let outcome = match timeout_at(end, next.call(call)).await {
+            Ok(outcome) => outcome,
+            // Dropped by now, the exchange has told whether anything was sent.
+            Err(_) if attempt.is_unsent() => Err(CallError::Connect(Cause::text("none in time"))),
+            Err(_) => Err(CallError::Timeout),
+        };
+        attempt.settled |= !may_have_had_its_effect(&outcome);
         outcome
     }
 }
 
-/// A disconnect of which we may never hear: one that is cut off from outside counts as such, too.
-struct Unheard(Option<Arc<context::Context>>);
+/// An attempt of whose effect nothing is known until it is settled: one that is cut off from outside counts as such, too,
+/// unless it was never sent.
+struct Attempt {
+    context: Arc<context::Context>,
+    unsent_before: u32,
+    settled: bool,
+}
 
-impl Unheard {
-    fn heard(&mut self) {
-        self.0 = None;
+impl Attempt {
+    /// Only a disconnect has an effect.
+    fn of(context: &Arc<context::Context>, disconnects: bool) -> Self {
+        Self { context: Arc::clone(context), unsent_before: context.unsent_attempts(), settled: !disconnects }
+    }
+
+    fn is_unsent(&self) -> bool {
+        self.context.unsent_attempts() > self.unsent_before
     }
 }
 
-impl Drop for Unheard {
+impl Drop for Attempt {
     fn drop(&mut self) {
-        if let Some(context) = &self.0 {
-            context.count_unknown_attempt();
+        if !self.settled && !self.is_unsent() {
+            self.context.count_unknown_attempt();
         }
     }
 }

@@ -28,6 +28,7 @@ pub struct Context {
     pub(crate) order: u64,
     attempts: AtomicU32,
     unknown_attempts: AtomicU32,
+    unsent_attempts: AtomicU32,
 }
 
 impl Context {
@@ -43,6 +44,7 @@ impl Context {
             order: ORDER.fetch_add(1, Ordering::Relaxed),
             attempts: AtomicU32::new(0),
             unknown_attempts: AtomicU32::new(0),
+            unsent_attempts: AtomicU32::new(0),
         }
     }
 
@@ -74,6 +76,15 @@ impl Context {
 
     pub(crate) fn count_unknown_attempt(&self) {
         self.unknown_attempts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many attempts ended before anything was sent: no connection, or given up while waiting for one.
+    pub(crate) fn unsent_attempts(&self) -> u32 {
+        self.unsent_attempts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_unsent(&self) {
+        self.unsent_attempts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The end of disconnect requests: the deadline, less the reserve once the effect of one is unknown.

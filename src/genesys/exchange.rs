@@ -4,38 +4,43 @@ mod body;
 mod client;
 mod connector;
 mod pool;
+mod tls;
 
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use tower::util::BoxCloneSyncService;
 
 use super::answer::Body;
+use super::context::Context;
 use super::error::{CallError, Cause};
 use crate::config;
 pub use body::BodyLimit;
 use body::BodyReader;
 use client::Client;
-use pool::Failure;
+pub use connector::Resolver;
+use pool::{Failure, Lease, Pool};
 
 /// Any service that does one HTTP exchange: HTTP over sockets, or a router in the same process in tests.
 pub type Exchange = BoxCloneSyncService<Request<Bytes>, Response<Body>, CallError>;
 
-/// How an exchange is to be done, as an extension of the request. Without one it is done as most disconnects want it, for an
-/// extension costs each request a table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How an exchange is to be done, as an extension of the request.
+#[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// How much of the body is needed.
     pub body: BodyLimit,
     /// Which connection it goes on.
     pub connection: Connection,
+    /// Learns of a request that was given up before it was sent.
+    pub context: Option<Arc<Context>>,
 }
 
 /// Which connection a request goes on.
@@ -60,37 +65,89 @@ struct Shared {
 
 impl Wire {
     /// Makes the clients: no redirects, no retries, no proxy but the configured one, bounded idle connections.
+    /// `connect_timeout` is shared among the addresses of a name; TLS has as long again.
     ///
     /// # Errors
-    /// An unusable proxy URL or CA file, or no TLS roots.
+    /// A proxy URL, a CA file or a client certificate that cannot be used, or no TLS roots.
     pub fn new(settings: &config::Genesys, connect_timeout: Duration) -> Result<Self, String> {
-        let tls = client::tls(settings)?;
-        Ok(Self(Arc::new(Shared { client: Client::new(settings, &tls, connect_timeout)?, bodies: BodyReader::new() })))
+        Self::with_resolver(settings, connect_timeout, connector::system_resolver())
+    }
+
+    /// As [`Wire::new`], with names looked up by `resolver` (through a proxy, by the proxy).
+    ///
+    /// # Errors
+    /// As [`Wire::new`].
+    pub fn with_resolver(
+        settings: &config::Genesys,
+        connect_timeout: Duration,
+        resolver: Resolver,
+    ) -> Result<Self, String> {
+        let client = Client::new(settings, &tls::config(settings)?, connect_timeout, resolver)?;
+        Ok(Self(Arc::new(Shared { client, bodies: BodyReader::new() })))
     }
 }
 
 impl Shared {
     async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, CallError> {
-        let Wanted { body: limit, connection } = request.extensions_mut().remove().unwrap_or_default();
+        let Wanted { body: limit, connection, context } = request.extensions_mut().remove().unwrap_or_default();
         let fresh = connection == Connection::Fresh;
         match &self.client {
             Client::Direct(pool) => {
                 request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::AGENT));
-                let sent = pool.send(request.map(Full::new), fresh).await;
-                let (response, lease) = sent.map_err(|e| classify(&e, matches!(e, Failure::Connect(_)), false))?;
+                let (response, lease) = send(pool, request.map(Full::new), fresh, context.as_deref()).await?;
                 let response = self.bodies.take(response, limit).await;
                 lease.give_back();
                 Ok(response)
             }
-            Client::Proxied { pooled, fresh: unpooled } => {
+            Client::Proxied(proxied) => {
                 let classify = |e: reqwest::Error| {
                     let e = e.without_url();
                     classify(&e, e.is_connect(), e.is_timeout())
                 };
                 let request = reqwest::Request::try_from(request).map_err(classify)?;
-                let sent = if fresh { unpooled } else { pooled }.execute(request).await;
-                Ok(self.bodies.take(sent.map_err(classify)?.into(), limit).await)
+                let answer = proxied.send(request, fresh).await.map_err(classify)?;
+                Ok(self.bodies.take(answer.into(), limit).await)
             }
+        }
+    }
+}
+
+/// Sends a request over the pool. The lease is to be given back when the answer's body has been read.
+async fn send(
+    pool: &Pool,
+    mut request: Request<Full<Bytes>>,
+    fresh: bool,
+    context: Option<&Context>,
+) -> Result<(Response<Incoming>, Lease), CallError> {
+    let origin = pool.origin(request.uri());
+    loop {
+        let unsent = Unsent(context);
+        let leased = if fresh { origin.fresh().await } else { origin.lease().await };
+        let mut lease = leased.map_err(|e| no_connection(&*e))?;
+        unsent.sent();
+        match lease.send(request).await {
+            Ok(response) => return Ok((response, lease)),
+            // Closed meanwhile, and nothing of the request has gone out: the next one.
+            Err(Failure::Unsent(back, _)) if lease.is_reused() => request = *back,
+            Err(Failure::Unsent(_, error)) => return Err(no_connection(&error)),
+            Err(Failure::Broken(error)) => return Err(classify(&error, false, false)),
+        }
+    }
+}
+
+/// Notes that a request was not sent if it is given up while this lasts.
+struct Unsent<'a>(Option<&'a Context>);
+
+impl Unsent<'_> {
+    fn sent(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if let Some(context) = self.0 {
+            context.count_unsent();
         }
     }
 }
@@ -100,7 +157,7 @@ impl tower::Service<Request<Bytes>> for Wire {
     type Error = CallError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, CallError>> + Send>>;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), CallError>> {
         Poll::Ready(Ok(()))
     }
 
@@ -110,29 +167,36 @@ impl tower::Service<Request<Bytes>> for Wire {
     }
 }
 
+/// Nothing was sent.
+fn no_connection(error: &(dyn StdError + 'static)) -> CallError {
+    let cause = Cause::of(error);
+    let text = cause.to_string();
+    CallError::Connect(tls::remedy(&text).map_or(cause, |remedy| Cause::text(&format!("{text} ({remedy})"))))
+}
+
 /// What became of a request that has no answer.
 fn classify(error: &(dyn StdError + 'static), is_connect: bool, is_timeout: bool) -> CallError {
     if is_connect {
         // A time-out while connecting sent nothing.
-        return CallError::Connect(Cause::of(error));
+        return no_connection(error);
     }
     if is_timeout {
         return CallError::Timeout;
     }
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(hyper) = inner.downcast_ref::<hyper::Error>()
+    let mut inner = Some(error);
+    while let Some(cause) = inner {
+        if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
             && (hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed())
         {
             return CallError::ConnectionLost(Cause::of(error));
         }
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
             use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
             if matches!(io.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected | UnexpectedEof) {
                 return CallError::ConnectionLost(Cause::of(error));
             }
         }
-        source = inner.source();
+        inner = cause.source();
     }
     CallError::BrokenAnswer(Cause::of(error))
 }

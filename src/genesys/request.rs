@@ -76,7 +76,7 @@ pub struct Call {
     pub(crate) traceparent: Option<Arc<str>>,
     /// The body of the answer is to be handed on as it is, whatever its length.
     pub(crate) whole_body: bool,
-    /// Sent on a connection of its own: one that was kept open has just been lost in the hand.
+    /// Sent on a connection of its own: one that was kept open was closed as we reused it, or is silent.
     pub(crate) fresh_connection: bool,
 }
 

@@ -158,8 +158,8 @@ impl Policy<Call, Answer, CallError> for RetryPolicy {
 
     fn retry(&mut self, call: &mut Call, outcome: &mut Result<Answer, CallError>) -> Option<Self::Future> {
         let pause = self.pause(call, outcome)?;
-        // Where one idle connection was dead, the next one often is, too.
-        call.fresh_connection = matches!(outcome, Err(CallError::ConnectionLost(_)));
+        // Where one idle connection was dead or silent, the next one often is, too.
+        call.fresh_connection = matches!(outcome, Err(CallError::ConnectionLost(_) | CallError::Timeout));
         let until = Instant::now() + pause;
         let stopping = self.shared.stopping.clone();
         Some(Box::pin(async move {

@@ -80,10 +80,8 @@ impl Transport {
             _ => BodyLimit::default(),
         };
         let connection = if call.fresh_connection { Connection::Fresh } else { Connection::Pooled };
-        let wanted = Wanted { body, connection };
-        if wanted != Wanted::default() {
-            request.extensions_mut().insert(wanted);
-        }
+        let context = Some(Arc::clone(&call.context));
+        request.extensions_mut().insert(Wanted { body, connection, context });
         Ok(request)
     }
 }

@@ -1,13 +1,12 @@
 //! The HTTP clients under the wire: a pool over hyper on the straight way, reqwest through a proxy.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::ConfigVerifierExt as _;
+use arc_swap::ArcSwap;
+use rustls::ClientConfig;
 
-use super::connector::{Connector, KEEPALIVE};
+use super::connector::{Connector, KEEPALIVE, Resolver};
 use super::pool::Pool;
 use crate::config;
 use crate::genesys::error::Cause;
@@ -23,13 +22,8 @@ const IDLE_CONNECTIONS: usize = 256;
 pub(super) enum Client {
     /// Straight to the upstream.
     Direct(Pool),
-    /// reqwest, which knows how to ask a proxy.
-    Proxied {
-        /// Keeps connections open.
-        pooled: reqwest::Client,
-        /// Keeps none.
-        fresh: reqwest::Client,
-    },
+    /// Through a proxy.
+    Proxied(Box<Proxied>),
 }
 
 impl Client {
@@ -41,23 +35,77 @@ impl Client {
         settings: &config::Genesys,
         tls: &ClientConfig,
         connect_timeout: Duration,
+        resolver: Resolver,
     ) -> Result<Self, String> {
-        let Some(proxy) = &settings.proxy else {
-            let connector = Connector::new(tls, connect_timeout);
-            return Ok(Self::Direct(Pool::new(connector, settings.idle_timeout, IDLE_CONNECTIONS)));
-        };
-        let client = |idle| proxied(settings, proxy.expose(), tls, connect_timeout, idle);
-        Ok(Self::Proxied { pooled: client(IDLE_CONNECTIONS)?, fresh: client(0)? })
+        if settings.proxy.is_some() {
+            return Ok(Self::Proxied(Box::new(Proxied::new(settings.clone(), tls.clone(), connect_timeout)?)));
+        }
+        let connector = Connector::new(tls, connect_timeout, resolver);
+        Ok(Self::Direct(Pool::new(connector, settings.idle_timeout, IDLE_CONNECTIONS)))
     }
 }
 
-fn proxied(
+/// reqwest, which knows how to ask a proxy.
+#[derive(Debug)]
+pub(super) struct Proxied {
+    settings: config::Genesys,
+    tls: ClientConfig,
+    connect_timeout: Duration,
+    /// Keeps connections open.
+    pooled: ArcSwap<reqwest::Client>,
+    /// Keeps none.
+    fresh: reqwest::Client,
+}
+
+impl Proxied {
+    fn new(settings: config::Genesys, tls: ClientConfig, connect_timeout: Duration) -> Result<Self, String> {
+        let client = |idle| client(&settings, &tls, connect_timeout, idle);
+        let (pooled, fresh) = (ArcSwap::from_pointee(client(IDLE_CONNECTIONS)?), client(0)?);
+        Ok(Self { settings, tls, connect_timeout, pooled, fresh })
+    }
+
+    /// Sends a request. One that is given up, or whose connection is lost, closes the idle connections: reqwest does not say
+    /// which one it took.
+    pub(super) async fn send(&self, request: reqwest::Request, fresh: bool) -> reqwest::Result<reqwest::Response> {
+        if fresh {
+            return self.fresh.execute(request).await;
+        }
+        let mut suspicion = Suspicion { proxied: self, used: self.pooled.load_full(), cleared: false };
+        let answer = suspicion.used.execute(request).await?;
+        suspicion.cleared = true;
+        Ok(answer)
+    }
+}
+
+/// Unless it is cleared, replaces the client that was used when this is dropped, and with it all idle connections.
+struct Suspicion<'a> {
+    proxied: &'a Proxied,
+    used: Arc<reqwest::Client>,
+    cleared: bool,
+}
+
+impl Drop for Suspicion<'_> {
+    fn drop(&mut self) {
+        if self.cleared {
+            return;
+        }
+        let Proxied { settings, tls, connect_timeout, pooled, .. } = self.proxied;
+        // Once, however many requests were on it. It could be made before, so it can be made again.
+        if Arc::ptr_eq(&self.used, &pooled.load())
+            && let Ok(client) = client(settings, tls, *connect_timeout, IDLE_CONNECTIONS)
+        {
+            pooled.store(Arc::new(client));
+        }
+    }
+}
+
+fn client(
     settings: &config::Genesys,
-    proxy: &str,
     tls: &ClientConfig,
     connect_timeout: Duration,
     idle: usize,
 ) -> Result<reqwest::Client, String> {
+    let proxy = settings.proxy.as_ref().map_or("", |proxy| proxy.expose());
     let proxy = reqwest::Proxy::all(proxy).map_err(|e| {
         format!("genesys.proxy: no usable proxy URL ({}); write it as \"http://host:port\"", e.without_url())
     })?;
@@ -77,22 +125,4 @@ fn proxied(
         .tcp_keepalive(KEEPALIVE)
         .build()
         .map_err(|e| format!("no HTTP client: {}", Cause::of(&e)))
-}
-
-/// The certificates that are trusted: those of `genesys.ca_file`, else the system's.
-///
-/// # Errors
-/// A CA file that cannot be used, or no TLS roots.
-pub(super) fn tls(settings: &config::Genesys) -> Result<ClientConfig, String> {
-    let Some(path) = &settings.ca_file else {
-        return ClientConfig::with_platform_verifier().map_err(|e| format!("no TLS roots: {e}"));
-    };
-    let unusable = |what: String, remedy: &str| format!("genesys.ca_file = \"{}\": {what}; {remedy}", path.display());
-    let pem = std::fs::read(path).map_err(|e| unusable(format!("cannot be read ({e})"), "check the path"))?;
-    let mut roots = RootCertStore::empty();
-    let all_taken = CertificateDer::pem_slice_iter(&pem).all(|root| root.is_ok_and(|root| roots.add(root).is_ok()));
-    if roots.is_empty() || !all_taken {
-        return Err(unusable("holds no PEM certificate".to_owned(), "give the CA's certificate"));
-    }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }

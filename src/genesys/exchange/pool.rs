@@ -1,10 +1,13 @@
 //! Connections to the upstream over hyper, kept open between requests.
 //!
-//! hyper-util's client does the same for any number of hosts; its look-ups by host and its URLs cost every disconnect as
-//! much as sending it. We talk to one or two origins.
+//! Why not a library's pool: hyper-util's client cannot drop the idle connections that are as old as one that has gone silent,
+//! and does not say whether a request that was given up had been sent; its look-ups cost every disconnect as much as sending
+//! it. Its composable `client::pool::cache` has no nameable type and no way to close a connection that is given up midway.
+//! What is left for us is small: one or two origins, a list of idle connections each, and a queue of those who wait for one.
 
+use std::collections::VecDeque;
 use std::error::Error as StdError;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +16,8 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::connector::Connector;
@@ -21,22 +26,28 @@ use super::connector::Connector;
 /// reads: a crowd of long answers must not fill our memory.
 const READ_BUFFER: usize = 32 * 1024;
 
-/// Connections that nobody needs now, by origin.
+type BoxError = Box<dyn StdError + Send + Sync>;
+type Connection = SendRequest<Full<Bytes>>;
+/// A connection, and whether it has carried a request before.
+type Given = (Connection, bool);
+
+/// Connections to the origins that we talk to.
 #[derive(Debug)]
 pub(super) struct Pool {
     connector: Connector,
     idle_timeout: Duration,
-    /// Connections kept for one origin.
+    /// Idle connections kept for one origin.
     max_idle: usize,
-    /// Those who are talked to are few: they are looked through one by one.
+    /// One or two: a linear scan is enough.
     origins: Mutex<Vec<Arc<Origin>>>,
 }
 
+/// Scheme, host and port, and the connections there.
 #[derive(Debug)]
-struct Origin {
-    scheme: Scheme,
-    authority: Authority,
+pub(super) struct Origin {
+    url: Uri,
     host: HeaderValue,
+    connector: Connector,
     idle_timeout: Duration,
     max_idle: usize,
     kept: Mutex<Kept>,
@@ -46,33 +57,19 @@ struct Origin {
 struct Kept {
     /// The one that was used last is at the end.
     idle: Vec<Idle>,
-    /// Somebody will close the idle ones when their time is over.
+    /// Those who wait for a connection, the longest first. Whatever comes first, a new connection or one that is given back,
+    /// goes to the first of them.
+    waiting: VecDeque<oneshot::Sender<Result<Given, BoxError>>>,
+    /// Connections that are being made.
+    connecting: usize,
+    /// A task closes the idle ones when their time is over.
     watched: bool,
 }
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Full<Bytes>>,
+    connection: Connection,
     since: Instant,
-}
-
-/// A connection in use. Dropped, it is closed.
-#[derive(Debug)]
-pub(super) struct Lease {
-    sender: SendRequest<Full<Bytes>>,
-    /// Where it is kept, unless it is not to be.
-    home: Option<Weak<Origin>>,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// No connection could be made; nothing was sent.
-    #[error(transparent)]
-    Connect(Box<dyn StdError + Send + Sync>),
-    /// The connection broke, or what came over it was no HTTP.
-    #[error("{0}")]
-    Exchange(#[source] hyper::Error),
 }
 
 impl Pool {
@@ -81,51 +78,22 @@ impl Pool {
         Self { connector, idle_timeout, max_idle, origins: Mutex::default() }
     }
 
-    /// Sends a request to the origin of its URL, on a connection that was kept open if there is one, else (or when it is to
-    /// be `fresh`) on a new one. The lease is to be given back once the answer's body has been read.
-    pub(super) async fn send(
-        &self,
-        mut request: Request<Full<Bytes>>,
-        fresh: bool,
-    ) -> Result<(Response<Incoming>, Lease), Failure> {
-        let url = std::mem::take(request.uri_mut());
-        let origin = self.origin(&url);
-        request.headers_mut().insert(header::HOST, origin.host.clone());
-        *request.uri_mut() = path_of(&url);
-        loop {
-            let kept = if fresh { None } else { origin.take() };
-            let was_kept = kept.is_some();
-            let sender = match kept {
-                Some(sender) => sender,
-                // Boxed, for it is large and rare.
-                None => Box::pin(self.connect(&url)).await?,
-            };
-            let mut lease = Lease { sender, home: (!fresh).then(|| Arc::downgrade(&origin)) };
-            let mut refused = match lease.sender.try_send_request(request).await {
-                Ok(response) => return Ok((response, lease)),
-                Err(refused) => refused,
-            };
-            match refused.take_message() {
-                // It was closed in the meantime, and nothing of the request has gone out: the next one.
-                Some(unsent) if was_kept => request = unsent,
-                _ => return Err(Failure::Exchange(refused.into_error())),
-            }
-        }
-    }
-
     /// The origin of a URL.
-    fn origin(&self, url: &Uri) -> Arc<Origin> {
-        let scheme = url.scheme().unwrap_or(&Scheme::HTTP);
-        let mut origins = lock(&self.origins);
-        let known = origins.iter().find(|o| o.scheme == *scheme && url.authority() == Some(&o.authority));
+    pub(super) fn origin(&self, url: &Uri) -> Arc<Origin> {
+        let (scheme, authority) = (url.scheme(), url.authority());
+        let mut origins = self.origins.lock();
+        let known = origins.iter().find(|o| o.url.scheme() == scheme && o.url.authority() == authority);
         if let Some(known) = known {
             return Arc::clone(known);
         }
-        let authority = url.authority().cloned().unwrap_or_else(|| Authority::from_static("localhost"));
+        let mut base = Uri::builder().path_and_query("/");
+        if let (Some(scheme), Some(authority)) = (scheme, authority) {
+            base = base.scheme(scheme.clone()).authority(authority.clone());
+        }
         let origin = Arc::new(Origin {
-            scheme: scheme.clone(),
-            host: host_of(scheme, &authority),
-            authority,
+            url: base.build().unwrap_or_default(),
+            host: host_of(url),
+            connector: self.connector.clone(),
             idle_timeout: self.idle_timeout,
             max_idle: self.max_idle,
             kept: Mutex::default(),
@@ -133,66 +101,129 @@ impl Pool {
         origins.push(Arc::clone(&origin));
         origin
     }
-
-    async fn connect(&self, url: &Uri) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        let stream = self.connector.connect(url.clone()).await.map_err(Failure::Connect)?;
-        let handshake = http1::Builder::new().max_buf_size(READ_BUFFER).handshake(stream);
-        let (sender, connection) = handshake.await.map_err(|e| Failure::Connect(e.into()))?;
-        // Whoever has sent a request is told how the connection ended.
-        tokio::spawn(async { drop(connection.await) });
-        Ok(sender)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What goes into the first line of a request.
-fn path_of(url: &Uri) -> Uri {
-    url.path_and_query().cloned().map(Uri::from).unwrap_or_default()
 }
 
 /// The origin's `Host`: without a port that goes without saying.
-fn host_of(scheme: &Scheme, authority: &Authority) -> HeaderValue {
-    let usual = if *scheme == Scheme::HTTPS { 443 } else { 80 };
-    let host = match authority.port_u16() {
-        Some(port) if port != usual => format!("{}:{port}", authority.host()),
-        _ => authority.host().to_owned(),
+fn host_of(url: &Uri) -> HeaderValue {
+    let usual = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let authority = url.authority();
+    let name = authority.map_or("localhost", Authority::host);
+    let host = match authority.and_then(Authority::port_u16) {
+        Some(port) if port != usual => format!("{name}:{port}"),
+        _ => name.to_owned(),
     };
     // Whatever is a host in a URL is a header's value.
     HeaderValue::from_str(&host).unwrap_or(HeaderValue::from_static(""))
 }
 
 impl Origin {
+    /// A connection: an idle one, or whichever comes first of a new one and one that another request gives back.
+    ///
+    /// # Errors
+    /// No connection can be made.
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, BoxError> {
+        let given = {
+            let mut kept = self.kept.lock();
+            if let Some(connection) = self.take_idle(&mut kept) {
+                return Ok(self.lend(connection, true, true));
+            }
+            let (give, given) = oneshot::channel();
+            kept.waiting.push_back(give);
+            kept.connecting += 1;
+            given
+        };
+        // In a task of its own: it serves another request if this one finds a connection first, or is given up.
+        let origin = Arc::clone(self);
+        tokio::spawn(async move {
+            let made = origin.connect().await;
+            origin.take_in(made);
+        });
+        let (connection, reused) = given.await??;
+        Ok(self.lend(connection, reused, true))
+    }
+
+    /// A new connection for one request, whatever is idle.
+    ///
+    /// # Errors
+    /// No connection can be made.
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Lease, BoxError> {
+        // Boxed, for it is large and rare.
+        let connection = Box::pin(self.connect()).await?;
+        Ok(self.lend(connection, false, false))
+    }
+
+    fn lend(self: &Arc<Self>, connection: Connection, reused: bool, pooled: bool) -> Lease {
+        let suspicion = Suspicion { origin: Arc::clone(self), since: Instant::now(), cleared: !reused };
+        Lease { connection, reused, pooled, suspicion }
+    }
+
+    async fn connect(&self) -> Result<Connection, BoxError> {
+        let stream = self.connector.connect(self.url.clone()).await?;
+        let (sender, connection) = http1::Builder::new().max_buf_size(READ_BUFFER).handshake(stream).await?;
+        // How it ended is told to the request on it.
+        tokio::spawn(async { drop(connection.await) });
+        Ok(sender)
+    }
+
     /// The idle connection that was used last: one that rests for long is more likely to be closed by the other side.
-    fn take(&self) -> Option<SendRequest<Full<Bytes>>> {
-        let idle = &mut lock(&self.kept).idle;
-        while let Some(last) = idle.pop() {
+    fn take_idle(&self, kept: &mut Kept) -> Option<Connection> {
+        while let Some(last) = kept.idle.pop() {
             if last.since.elapsed() >= self.idle_timeout {
                 // And so are all others.
-                idle.clear();
-            } else if last.sender.is_ready() {
-                return Some(last.sender);
+                kept.idle.clear();
+            } else if last.connection.is_ready() {
+                return Some(last.connection);
             }
         }
         None
     }
 
-    fn keep(self: &Arc<Self>, sender: SendRequest<Full<Bytes>>) {
-        let mut kept = lock(&self.kept);
+    /// How the making of a connection ended. A failure is told only if more wait than connections are being made.
+    fn take_in(self: &Arc<Self>, made: Result<Connection, BoxError>) {
+        self.kept.lock().connecting -= 1;
+        match made {
+            Ok(connection) => self.put(connection, false),
+            Err(error) => {
+                let mut kept = self.kept.lock();
+                kept.waiting.retain(|waiting| !waiting.is_closed());
+                if kept.waiting.len() > kept.connecting
+                    && let Some(first) = kept.waiting.pop_front()
+                {
+                    // Gone in this very moment: nobody needs to know.
+                    let _ = first.send(Err(error));
+                }
+            }
+        }
+    }
+
+    /// Gives a connection to the request that has waited longest, or keeps it.
+    fn put(self: &Arc<Self>, mut connection: Connection, reused: bool) {
+        let mut kept = self.kept.lock();
+        while let Some(first) = kept.waiting.pop_front() {
+            match first.send(Ok((connection, reused))) {
+                Ok(()) => return,
+                Err(Ok((back, _))) => connection = back,
+                Err(Err(_)) => return,
+            }
+        }
         if kept.idle.len() < self.max_idle {
-            kept.idle.push(Idle { sender, since: Instant::now() });
+            kept.idle.push(Idle { connection, since: Instant::now() });
         }
         if !std::mem::replace(&mut kept.watched, true) {
             tokio::spawn(close_in_time(Arc::downgrade(self), self.idle_timeout));
         }
     }
 
+    /// Closes the idle connections over which nothing has come since `silent`, the moment at which a request was sent over one
+    /// of them that has had no answer. Those are likely to be as dead as that one.
+    fn drop_idle_since_before(&self, silent: Instant) {
+        self.kept.lock().idle.retain(|idle| idle.since > silent);
+    }
+
     /// Closes what has been idle for too long. Says when to come again; `None` when nothing is left.
     fn close_old(&self) -> Option<Instant> {
-        let mut kept = lock(&self.kept);
-        kept.idle.retain(|idle| idle.since.elapsed() < self.idle_timeout && !idle.sender.is_closed());
+        let mut kept = self.kept.lock();
+        kept.idle.retain(|idle| idle.since.elapsed() < self.idle_timeout && !idle.connection.is_closed());
         let next = kept.idle.first().map(|oldest| oldest.since + self.idle_timeout);
         kept.watched = next.is_some();
         next
@@ -208,25 +239,82 @@ async fn close_in_time(origin: Weak<Origin>, idle_timeout: Duration) {
     }
 }
 
+/// A connection in use. Dropped before it is given back, it is closed.
+#[derive(Debug)]
+pub(super) struct Lease {
+    connection: Connection,
+    reused: bool,
+    /// It goes back to the pool.
+    pooled: bool,
+    suspicion: Suspicion,
+}
+
+/// A connection that was kept open and gives no answer speaks against all that have been idle since before: unless it is cleared,
+/// they are closed when this is dropped.
+#[derive(Debug)]
+struct Suspicion {
+    origin: Arc<Origin>,
+    since: Instant,
+    cleared: bool,
+}
+
+impl Drop for Suspicion {
+    fn drop(&mut self) {
+        if !self.cleared {
+            self.origin.drop_idle_since_before(self.since);
+        }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing of it has gone out: the connection was closed before.
+    Unsent(Box<Request<Full<Bytes>>>, hyper::Error),
+    /// The connection broke, or what came over it is not HTTP.
+    Broken(hyper::Error),
+}
+
 impl Lease {
+    /// Whether it has carried a request before, so that it may have been closed meanwhile.
+    pub(super) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends a request.
+    pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        request.headers_mut().insert(header::HOST, self.suspicion.origin.host.clone());
+        let path = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
+        let url = std::mem::replace(request.uri_mut(), path);
+        self.connection.try_send_request(request).await.map_err(|mut refused| match refused.take_message() {
+            Some(mut request) => {
+                *request.uri_mut() = url;
+                Failure::Unsent(Box::new(request), refused.into_error())
+            }
+            None => Failure::Broken(refused.into_error()),
+        })
+    }
+
     /// Keeps the connection for the next request, if it can take one.
     pub(super) fn give_back(self) {
-        let Self { mut sender, home: Some(origin) } = self else { return };
-        let keep = move |sender| {
-            if let Some(origin) = origin.upgrade() {
-                origin.keep(sender);
-            }
-        };
-        if sender.is_ready() {
-            keep(sender);
-        } else if !sender.is_closed() {
-            // It has something left to do, such as to see the end of the body.
-            tokio::spawn(async move {
-                if sender.ready().await.is_ok() {
-                    keep(sender);
-                }
-            });
+        let Self { mut connection, pooled, mut suspicion, .. } = self;
+        suspicion.cleared = true;
+        if !pooled || connection.is_closed() {
+            return;
         }
+        let origin = Arc::clone(&suspicion.origin);
+        if connection.is_ready() {
+            return origin.put(connection, true);
+        }
+        // It has something left to do, such as to see the end of the body.
+        let origin = Arc::downgrade(&origin);
+        tokio::spawn(async move {
+            if connection.ready().await.is_ok()
+                && let Some(origin) = origin.upgrade()
+            {
+                origin.put(connection, true);
+            }
+        });
     }
 }
 

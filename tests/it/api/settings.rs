@@ -156,6 +156,25 @@ fn serving_needs_an_upstream_credentials_and_trusted_callers() {
 }
 
 #[test]
+fn what_the_upstream_connection_cannot_use_is_refused_at_start() {
+    for (key, value, told) in [
+        ("GENESYS__PROXY", "socks5://proxy.internal:1080", "SOCKS proxies are not supported"),
+        ("GENESYS__PROXY", "SOCKS5H://me:canary@proxy.internal:1080", "SOCKS proxies are not supported"),
+        ("GENESYS__PROXY", "proxy.internal", "http://proxy.internal:3128"),
+        ("GENESYS__CLIENT_CERT", "/etc/hangup/client.crt", "give both or none"),
+        ("GENESYS__CLIENT_KEY", "/etc/hangup/client.key", "give both or none"),
+        ("DISCONNECT__CONNECT_TIMEOUT", "0s", "longer than nothing"),
+        ("DISCONNECT__CONNECT_TIMEOUT", "2m", "at most \"1m\""),
+    ] {
+        let error = load(&[(&format!("HANGUP__{key}"), value)]).unwrap_err();
+        assert!(error.contains(told), "{key}: no \"{told}\" in: {error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+    assert_eq!(Config::defaults().disconnect.connect_timeout, std::time::Duration::from_secs(1));
+    assert!(load(&[("HANGUP__GENESYS__PROXY", "http://me:word@proxy.internal:3128")]).is_ok());
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let config =
         load(&[("HANGUP__GENESYS__CLIENT_SECRET", "canary"), ("HANGUP__SANDBOX__CLIENT_SECRET", "canary")]).unwrap();

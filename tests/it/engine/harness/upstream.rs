@@ -195,7 +195,7 @@ impl Upstream {
     }
 
     async fn serve(&self, request: Request<Bytes>) -> Result<Response<Body>, CallError> {
-        let limit = request.extensions().get::<Wanted>().copied().unwrap_or_default().body;
+        let limit = request.extensions().get::<Wanted>().cloned().unwrap_or_default().body;
         let response = self.sandbox.router().oneshot(request.map(HttpBody::from)).await;
         let response = response.unwrap_or_else(|never: Infallible| match never {});
         if Broken::of(&response).is_some() {
