@@ -33,7 +33,7 @@ def main(file, url, given, key):
     names = {"input": given, "credentials": {"apiKey": key}}
     path = urlsplit(render(request["requestUrlTemplate"], **names)).path
     call = urllib.request.Request(
-        url + path, method=request["requestType"], data=render(request["requestTemplate"], **names).encode(),
+        url.rstrip("/") + path, method=request["requestType"], data=render(request["requestTemplate"], **names).encode(),
         headers={name: render(value, **names) for name, value in request["headers"].items()},
     )
     try:
@@ -51,4 +51,6 @@ def main(file, url, given, key):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

@@ -1,3 +1,4 @@
+import java.io.IOException;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
@@ -5,6 +6,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.Map;
+import java.util.regex.Pattern;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
@@ -14,11 +16,13 @@ import static java.nio.charset.StandardCharsets.UTF_8;
  * the participant is seen gone. Exit: 0 gone or going, 1 nobody was hung up, 2 still there when last seen.
  */
 public class Hangup {
+    static final Pattern PAUSE = Pattern.compile("\"retryAfterSeconds\":([0-9]{1,6})");
+
     static HttpResponse<String> hangUp(String url, String key, String conversation, String participant, String reason, String wait)
             throws Exception {
         var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(5)).build();
         var request = HttpRequest.newBuilder(URI.create("%s/conversations/%s/participants/%s/disconnect".formatted(
-                        url, escape(conversation), escape(participant))))
+                        url.replaceAll("/+$", ""), escape(conversation), escape(participant))))
                 .timeout(Duration.ofSeconds(90))
                 .header("X-API-Key", key)
                 .header("Accept", "application/json")
@@ -28,11 +32,13 @@ public class Hangup {
                 .build();
         for (int attempt = 1; ; attempt++) {
             var response = client.send(request, HttpResponse.BodyHandlers.ofString());
-            var pause = response.headers().firstValueAsLong("Retry-After").orElse(99);
-            var busy = (response.statusCode() == 429 || response.statusCode() == 503) && has(response, "\"retryable\":true");
+            if (!has(response, "\"ok\":"))
+                throw new IOException("HTTP " + response.statusCode() + " of something else than hangup: check the address");
             // Busy, and worth repeating: once, when it says so and not for long.
-            if (attempt > 1 || !busy || pause > 30) return response;
-            Thread.sleep(Duration.ofSeconds(pause).toMillis());
+            var pause = PAUSE.matcher(response.body());
+            var soon = pause.find() && Integer.parseInt(pause.group(1)) <= 30;
+            if (attempt > 1 || !has(response, "\"retryable\":true") || !soon) return response;
+            Thread.sleep(Duration.ofSeconds(Integer.parseInt(pause.group(1))).toMillis());
         }
     }
 
@@ -47,22 +53,27 @@ public class Hangup {
 
     public static void main(String[] args) {
         Map<String, String> env = System.getenv();
+        if (args.length < 2 || env.getOrDefault("HANGUP_URL", "").isEmpty() || env.getOrDefault("HANGUP_KEY", "").isEmpty()) {
+            System.err.println("usage: Hangup.java CONVERSATION_ID PARTICIPANT_ID [REASON], with HANGUP_URL and HANGUP_KEY set");
+            System.exit(1);
+        }
         try {
-            var response = hangUp(env.get("HANGUP_URL"), env.get("HANGUP_KEY"), args[0], args[1],
+            var answer = hangUp(env.get("HANGUP_URL"), env.get("HANGUP_KEY"), args[0], args[1],
                     args.length > 2 ? args[2] : "user_request", env.getOrDefault("HANGUP_WAIT", "5"));
-            System.out.println(response.body());
-            var observed = has(response, "\"outcome\":\"would_disconnect\"");
-            // 200: disconnected, accepted, already_disconnected, conversation_ended
-            if (response.statusCode() == 200 && !observed) System.exit(0);
-            System.err.println(switch (response.statusCode()) {
-                case 200 -> "observe mode: nobody was hung up";
-                case 202 -> "taken over, but still there when last seen";
-                case 404 -> "no such participant or conversation: are the ids fresh, and Genesys Cloud's?";
-                case 409 -> "Genesys Cloud refuses, and the participant is still there";
-                default -> has(response, "\"effect\":\"unknown\"")
-                        ? "the participant may be gone all the same: look before you repeat" : "failed: see detail";
-            });
-            System.exit(response.statusCode() == 202 ? 2 : 1);
+            System.out.println(answer.body());
+            // `gone`, then `outcome` or `code`, say how it went; the HTTP status says less.
+            var observed = has(answer, "\"outcome\":\"would_disconnect\"");
+            var ok = has(answer, "\"ok\":true") && !observed;
+            var stillThere = ok && has(answer, "\"gone\":false");
+            if (ok && !stillThere) System.exit(0); // disconnected, accepted, already_disconnected, conversation_ended
+            System.err.println(observed ? "observe mode: nobody was hung up"
+                    : stillThere ? "taken over, but still there when last seen"
+                    : has(answer, "\"effect\":\"unknown\"") ? "the participant may be gone all the same: look before you repeat"
+                    : has(answer, "\"code\":\"participant_not_found\"") || has(answer, "\"code\":\"conversation_not_found\"")
+                            ? "no such participant or conversation: are the ids fresh, and Genesys Cloud's?"
+                    : has(answer, "\"code\":\"upstream_conflict\"") ? "Genesys Cloud refuses, and the participant is still there"
+                    : "failed: see detail");
+            System.exit(stillThere ? 2 : 1);
         } catch (Exception error) {
             System.err.println("no answer: " + error);
             System.exit(1);

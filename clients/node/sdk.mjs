@@ -10,8 +10,12 @@ import genesys from 'purecloud-platform-client-v2';
 
 const { HANGUP_URL, HANGUP_KEY, HANGUP_KEY_NAME, CALL } = process.env;
 const [conversation, participant] = process.argv.slice(2);
+if (!conversation || !participant || !HANGUP_URL || !HANGUP_KEY) {
+  console.error('usage: sdk.mjs CONVERSATION_ID PARTICIPANT_ID, with HANGUP_URL and HANGUP_KEY set');
+  process.exit(1);
+}
 const gateway = new URL(HANGUP_URL);
-const path = gateway.pathname === '/' ? '' : gateway.pathname;
+const path = gateway.pathname.replace(/\/+$/, '');
 
 const client = genesys.ApiClient.instance;
 client.setGateway({

@@ -17,23 +17,25 @@ class HangUp
     public function participant(string $conversation, string $participant, string $reason = 'user_request'): string
     {
         for ($try = 1; ; $try++) {
-            $response = Http::baseUrl(config('services.hangup.url'))
+            $response = Http::baseUrl(rtrim(config('services.hangup.url'), '/'))
                 ->withHeaders(['X-API-Key' => config('services.hangup.key'), 'Prefer' => 'wait=5'])
                 ->acceptJson()->timeout(90)
                 ->withUrlParameters(['conversation' => $conversation, 'participant' => $participant])
                 ->post('/conversations/{conversation}/participants/{participant}/disconnect', ['reason' => $reason]);
-            $pause = (int) ($response->header('Retry-After') ?: 99);
-            $busy = in_array($response->status(), [429, 503], true) && $response->json('retryable') && $pause <= 30;
+            $pause = $response->json('retryAfterSeconds') ?? 99;
+            $busy = $response->json('retryable') && $pause <= 30;
             // Busy, and worth repeating: once, when it says so and not for long.
             if ($try > 1 || ! $busy) {
                 break;
             }
             sleep($pause);
         }
-        if ($response->status() === 200) {
-            return $response->json('outcome');
+        // `gone`, then `outcome` or `code`, say how it went; the HTTP status says less.
+        $outcome = $response->json('outcome');
+        if ($response->json('ok') === true && ($response->json('gone') !== false || $outcome === 'would_disconnect')) {
+            return $outcome;
         }
-        $detail = $response->json('detail') ?? 'taken over, but still there when last seen';
+        $detail = $response->json('detail') ?? ($outcome ? 'taken over, but still there when last seen' : 'something else than hangup answered');
         throw new RuntimeException($detail, $response->status());
     }
 }

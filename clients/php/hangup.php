@@ -12,46 +12,57 @@ use GuzzleHttp\Exception\TransferException;
 
 require getenv('AUTOLOAD') ?: 'vendor/autoload.php';
 
-/** @return array{int, array<string, mixed>} the HTTP status and the JSON members */
+/** @return array<string, mixed> the JSON members */
 function hangUp(Client $client, string $conversation, string $participant, string $reason, int $wait): array
 {
     $path = sprintf('conversations/%s/participants/%s/disconnect', rawurlencode($conversation), rawurlencode($participant));
     for ($try = 1; ; $try++) {
         $response = $client->post($path, ['json' => ['reason' => $reason], 'headers' => ['Prefer' => "wait=$wait"]]);
-        $answer = json_decode((string) $response->getBody(), true, 512, JSON_THROW_ON_ERROR);
-        $status = $response->getStatusCode();
-        $pause = (int) ($response->getHeaderLine('Retry-After') ?: 99);
+        $answer = json_decode((string) $response->getBody(), true);
+        if (!isset($answer['ok'])) {
+            throw new UnexpectedValueException("HTTP {$response->getStatusCode()} of something else than hangup: check the address");
+        }
         // Busy, and worth repeating: once, when it says so and not for long.
-        if ($try > 1 || !in_array($status, [429, 503], true) || !$answer['retryable'] || $pause > 30) {
-            return [$status, $answer];
+        $pause = $answer['retryAfterSeconds'] ?? 99;
+        if ($try > 1 || !($answer['retryable'] ?? false) || $pause > 30) {
+            return $answer;
         }
         sleep($pause);
     }
 }
 
+$url = (string) getenv('HANGUP_URL');
+$key = (string) getenv('HANGUP_KEY');
+if ($argc < 3 || $url === '' || $key === '') {
+    fwrite(STDERR, "usage: hangup.php CONVERSATION_ID PARTICIPANT_ID [REASON], with HANGUP_URL and HANGUP_KEY set\n");
+    exit(1);
+}
 $client = new Client([
-    'base_uri' => rtrim((string) getenv('HANGUP_URL'), '/') . '/',
-    'headers' => ['X-API-Key' => (string) getenv('HANGUP_KEY')],
-    'http_errors' => false, // every answer is JSON, and its status is looked at
+    'base_uri' => rtrim($url, '/') . '/',
+    'headers' => ['X-API-Key' => $key],
+    'http_errors' => false, // every answer is JSON, and says how it went
     'timeout' => 90,
 ]);
 $wait = getenv('HANGUP_WAIT');
 try {
-    [$status, $answer] = hangUp($client, $argv[1], $argv[2], $argv[3] ?? 'user_request', $wait === false ? 5 : (int) $wait);
-} catch (TransferException | JsonException $error) {
+    $answer = hangUp($client, $argv[1], $argv[2], $argv[3] ?? 'user_request', $wait === false ? 5 : (int) $wait);
+} catch (TransferException | UnexpectedValueException $error) {
     fwrite(STDERR, "no answer: {$error->getMessage()}\n");
     exit(1);
 }
 echo json_encode($answer), "\n";
-if ($status === 200 && $answer['outcome'] !== 'would_disconnect') {
+// `gone`, then `outcome` or `code`, say how it went; the HTTP status says less.
+$observed = ($answer['outcome'] ?? null) === 'would_disconnect';
+if ($answer['ok'] && !$observed && $answer['gone'] !== false) {
     exit(0); // disconnected, accepted, already_disconnected, conversation_ended
 }
 fwrite(STDERR, match (true) {
-    $status === 200 => 'observe mode: nobody was hung up',
-    $status === 202 => 'taken over, but still there when last seen',
-    $status === 404 => "no such participant or conversation: are the ids fresh, and Genesys Cloud's?",
-    $status === 409 => 'Genesys Cloud refuses, and the participant is still there',
+    $observed => 'observe mode: nobody was hung up',
+    $answer['ok'] => 'taken over, but still there when last seen',
     $answer['effect'] === 'unknown' => 'the participant may be gone all the same: look before you repeat',
+    in_array($answer['code'], ['participant_not_found', 'conversation_not_found'], true)
+        => "no such participant or conversation: are the ids fresh, and Genesys Cloud's?",
+    $answer['code'] === 'upstream_conflict' => 'Genesys Cloud refuses, and the participant is still there',
     default => $answer['detail'],
 } . "\n");
-exit($status === 202 ? 2 : 1);
+exit($answer['ok'] && !$observed ? 2 : 1);

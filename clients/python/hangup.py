@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 
 def hang_up(url, key, conversation, participant, reason="user_request", wait=5):
-    """Answers the HTTP status and the JSON members. Raises OSError when the service does not answer."""
+    """Answers the JSON members. Raises OSError or ValueError when the service does not answer."""
     request = urllib.request.Request(
-        f"{url}/conversations/{quote(conversation, safe='')}/participants/{quote(participant, safe='')}/disconnect",
+        f"{url.rstrip('/')}/conversations/{quote(conversation, safe='')}/participants/{quote(participant, safe='')}/disconnect",
         method="POST",
         data=json.dumps({"reason": reason}).encode(),
         headers={"X-API-Key": key, "Content-Type": "application/json", "Prefer": f"wait={wait}"},
@@ -26,42 +26,63 @@ def hang_up(url, key, conversation, participant, reason="user_request", wait=5):
     for last in (False, True):
         try:
             with urllib.request.urlopen(request, timeout=90) as response:
-                return response.status, json.load(response)
+                return members(response.status, response.read())
         except urllib.error.HTTPError as error:
-            problem = json.load(error)
-            pause = int(error.headers.get("Retry-After", 99))
-            # Busy, and worth repeating: once, when it says so and not for long.
-            if last or error.code not in (429, 503) or not problem["retryable"] or pause > 30:
-                return error.code, problem
-            time.sleep(pause)
+            problem = members(error.code, error.read())
+        # Busy, and worth repeating: once, when it says so and not for long.
+        pause = problem.get("retryAfterSeconds")
+        if last or not problem["retryable"] or pause is None or pause > 30:
+            return problem
+        time.sleep(pause)
 
 
-def main(conversation, participant, reason="user_request"):
+def members(status, body):
     try:
-        status, answer = hang_up(
-            os.environ["HANGUP_URL"], os.environ["HANGUP_KEY"], conversation, participant, reason,
-            int(os.environ.get("HANGUP_WAIT", 5)),
-        )
+        answer = json.loads(body)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict) or "ok" not in answer:
+        raise ValueError(f"HTTP {status} of something else than hangup: check the address")
+    return answer
+
+
+UNKNOWN = "no such participant or conversation: are the ids fresh, and Genesys Cloud's?"
+REMARKS = {
+    "participant_not_found": UNKNOWN,
+    "conversation_not_found": UNKNOWN,
+    "upstream_conflict": "Genesys Cloud refuses, and the participant is still there",
+}
+
+
+def verdict(answer):
+    """The exit code, and what to tell a person. `gone`, then `outcome` or `code`, say it; the HTTP status says less."""
+    if answer.get("outcome") == "would_disconnect":
+        return 1, "observe mode: nobody was hung up"
+    if answer["ok"] and answer["gone"] is False:
+        return 2, "taken over, but still there when last seen"
+    if answer["ok"]:
+        return 0, None  # disconnected, accepted, already_disconnected, conversation_ended
+    if answer["effect"] == "unknown":
+        return 1, "the participant may be gone all the same: look before you repeat"
+    return 1, REMARKS.get(answer["code"], answer["detail"])
+
+
+def main(arguments):
+    url, key, wait = os.environ.get("HANGUP_URL"), os.environ.get("HANGUP_KEY"), os.environ.get("HANGUP_WAIT", "5")
+    if not 2 <= len(arguments) <= 3 or not url or not key:
+        print(__doc__, file=sys.stderr)
+        return 1
+    try:
+        answer = hang_up(url, key, *arguments, wait=int(wait))
     except (OSError, ValueError) as error:
-        sys.exit(f"no answer: {error}")
+        print(f"no answer: {error}", file=sys.stderr)
+        return 1
     print(json.dumps(answer))
-    if status == 200 and answer["outcome"] != "would_disconnect":
-        return 0  # disconnected, accepted, already_disconnected, conversation_ended
-    if status == 202:
-        print("taken over, but still there when last seen", file=sys.stderr)
-        return 2
-    if status == 200:
-        remark = "observe mode: nobody was hung up"
-    elif status == 404:
-        remark = "no such participant or conversation: are the ids fresh, and Genesys Cloud's?"
-    elif status == 409:
-        remark = "Genesys Cloud refuses, and the participant is still there"
-    elif answer["effect"] == "unknown":
-        remark = "the participant may be gone all the same: look before you repeat"
-    else:
-        remark = answer["detail"]
-    sys.exit(remark)
+    code, remark = verdict(answer)
+    if remark:
+        print(remark, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

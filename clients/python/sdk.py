@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 import PureCloudPlatformClientV2 as genesys
 from PureCloudPlatformClientV2.rest import ApiException
 
-gateway = urlsplit(os.environ["HANGUP_URL"])
+if len(sys.argv) != 3 or not os.environ.get("HANGUP_URL") or not os.environ.get("HANGUP_KEY"):
+    sys.exit(__doc__)
+gateway = urlsplit(os.environ["HANGUP_URL"].rstrip("/"))
 client = genesys.api_client.ApiClient()
 client.set_gateway(gateway.hostname, gateway.scheme, gateway.port or -1, gateway.path, gateway.path)
 

@@ -86,8 +86,8 @@ def studio(house):
         _, success = send(house, mission(c, c.customer), '{ "reason": "user_request" }', **key)
         _, failure = send(house, mission(c, str(uuid.uuid4())), "", **key)
         members = {word.split(".")[1].split()[0] for word in text.split("hangupAnswer")[1:] if word.startswith(".")}
-        check(members == {"outcome", "code"}, f"{members}")
-        check("outcome" in success and "code" in failure, f"{success} {failure}")
+        check(members == {"outcome", "code", "retryAfterSeconds"}, f"{members}")
+        check("outcome" in success and "code" in failure and "retryAfterSeconds" in failure, f"{success} {failure}")
         code = "\n".join(line.split("//")[0] if "https" not in line else line for line in text.splitlines())
         check(code.count("{") - code.count(r"\{") == code.count("}") - code.count(' }"'), "braces do not match")
         c.gone(c.customer)

@@ -97,8 +97,40 @@ def plain(house, client):
         client.ends(client(c.id, c.customer, url=f"http://127.0.0.1:{free_port()}"), 1, "no answer")
         c.gone()
 
+    def takes_an_address_with_a_slash_at_its_end():
+        c = house.conference()
+        client.ends(client(c.id, c.customer, url=f"{house.url}/"), 0, '"disconnected"')
+        c.gone(c.customer)
+
+    def does_not_take_a_wrong_address_for_a_wrong_id():
+        c = house.conference()
+        done = client(c.id, c.customer, url=f"{house.url}/elsewhere")
+        client.ends(done, 1, "no_such_route")
+        check("no such participant" not in done.stdout + done.stderr, done.stderr)
+        client.ends(client(c.id, c.customer, url=f"{house.sandbox}/x"), 1, "something else than hangup")
+        c.gone()
+
+    def says_how_it_is_used():
+        for command, env in [([], {}), (["one"], {}), (["one", "two"], {"HANGUP_URL": ""}), (["one", "two"], {"HANGUP_KEY": ""})]:
+            env = {"HANGUP_URL": house.url, "HANGUP_KEY": "hk_x", **env}
+            done = run(*client.command(), *command, env={**os.environ, **env}, timeout=60)
+            client.ends(done, 1, "CONVERSATION_ID PARTICIPANT_ID", "HANGUP_URL")
+            check("Traceback" not in done.stderr and "Exception" not in done.stderr, done.stderr)
+
+    def does_nothing_when_it_is_imported():
+        piece = client.command()[-1]
+        if piece.suffix == ".mjs":
+            done = run(client.command()[0], "-e", f"import({str(piece)!r}).then(m => console.log(typeof m.hangUp))", timeout=60)
+        elif piece.suffix == ".py":
+            done = run(client.command()[0], "-c", "import hangup; print(callable(hangup.hang_up))", cwd=piece.parent, timeout=60,
+                       env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+        else:
+            return
+        check((done.returncode, done.stdout.strip(), done.stderr) in [(0, "function", ""), (0, "True", "")], f"{done}")
+
     return [
-        hangs_up_exactly_that_participant, does_not_wait_when_told_so, says_who_is_unknown, says_that_a_key_is_refused,
+        takes_an_address_with_a_slash_at_its_end, does_not_take_a_wrong_address_for_a_wrong_id, says_how_it_is_used,
+        does_nothing_when_it_is_imported, hangs_up_exactly_that_participant, does_not_wait_when_told_so, says_who_is_unknown, says_that_a_key_is_refused,
         is_no_success_in_observe_mode, says_when_somebody_is_still_there, reports_a_conflict, repeats_once_when_busy,
         waits_when_its_rate_is_used_up, does_not_repeat_for_ever, says_that_nobody_answers,
     ]
