@@ -1,5 +1,6 @@
 //! The commands, from arguments to exit codes: 0 done, 1 failed, 2 unusable arguments or configuration.
 
+mod ask;
 mod audit;
 mod check;
 mod config;
@@ -12,6 +13,7 @@ mod live;
 mod sandbox;
 mod serve;
 mod service;
+mod status;
 mod table;
 mod text;
 mod words;
@@ -52,18 +54,13 @@ enum Command {
     },
     /// The stand-in for Genesys Cloud alone
     Sandbox,
-    /// Validate and print the configuration, secrets redacted; try hosts, login and permissions, changing nothing
-    Check {
-        /// Read this live conversation and show who could be dropped
-        #[arg(long, value_name = "ID")]
-        conversation: Option<ConversationId>,
-        /// For scripts: one JSON document
-        #[arg(long)]
-        json: bool,
-    },
+    /// Try the configuration, hosts, login and permissions, changing nothing; or prove what this org does
+    Check(check::Arguments),
     /// Disconnect one participant: show who is there, ask whom, wait, and say what became of it
     #[command(after_help = disconnect::EXIT_CODES)]
     Disconnect(disconnect::Arguments),
+    /// The running service at a glance: token, rate limit, operation, mode, last errors
+    Status(status::Arguments),
     /// Print every key with its default and its explanation, as a file to start from
     Config {
         /// Print every value that is in force, and where it was set; secrets are not shown
@@ -172,7 +169,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             let _guard = telemetry::install(&config.telemetry).map_err(Failure::unusable)?;
             block_on(sandbox::run(config))
         }
-        Command::Check { conversation, json } => block_on(check::run(load()?, conversation, json)),
+        Command::Check(arguments) => block_on(check::run(load()?, arguments)),
+        Command::Status(which) => block_on(status::run(which, load)),
         Command::Disconnect(of) => block_on(disconnect::run(of, load)),
         Command::Config { effective: false } => {
             config::defaults();

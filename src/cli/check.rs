@@ -1,33 +1,54 @@
-//! `hangup check`: is everything right before it has to be? Changes nothing anywhere.
+//! `hangup check`: is everything right before it has to be? Changes nothing anywhere, unless it is asked to prove what it says.
 
+mod between;
 mod files;
 mod network;
 mod permissions;
+mod prove;
+mod redact;
 mod report;
 
 use serde_json::json;
 
-use super::Failure;
 use super::config::redacted;
 use super::live::{Upstream, participants};
+use super::text::printable_lines;
+use super::{Failure, ask};
 use crate::config::Config;
 use crate::disconnect::look::Read;
 use crate::genesys::error::CallError;
 use crate::ids::ConversationId;
 use crate::server::tls::install_crypto_provider;
+use prove::Proof;
 use report::{Item, Report};
 
-/// Checks configuration, files, hosts, login and permissions, and reads a conversation if one is named.
-pub(super) async fn run(config: Config, conversation: Option<ConversationId>, json: bool) -> Result<(), Failure> {
-    let shown = redacted(&config);
-    if !json {
-        println!("{}", as_toml(&shown)?);
-        println!(
-            "# genesys.client_secret: {}",
-            if config.genesys.client_secret.is_some() { "set, not shown" } else { "not set" }
-        );
-        println!("# sandbox.client_secret: set, not shown\n");
+/// What is asked of a check.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Read this live conversation and show who could be disconnected
+    #[arg(long, value_name = "ID")]
+    conversation: Option<ConversationId>,
+    /// Disconnect people in this conversation, made for it, and report what this org really does
+    #[arg(long, value_name = "ID", conflicts_with = "conversation")]
+    prove: Option<ConversationId>,
+    /// Do not ask before --prove disconnects anybody
+    #[arg(long, requires = "prove")]
+    yes: bool,
+    /// For scripts: one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks configuration, files, hosts, login and permissions, and reads a conversation or proves in it if one is named.
+pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Failure> {
+    if let Some(cid) = arguments.prove
+        && !arguments.yes
+        && !arguments.json
+        && ask::is_possible()
+    {
+        ask::confirm(&format!("This disconnects people in conversation {cid}. Was it made for this?"))?;
     }
+    let shown = redacted(&config);
     let mut report = Report::default();
     install_crypto_provider();
     let usable = config.check_serve();
@@ -36,25 +57,33 @@ pub(super) async fn run(config: Config, conversation: Option<ConversationId>, js
         Err(error) => report.add(Item::fail(
             "configuration",
             error.to_string(),
-            "set what is named; config/default.toml lists all",
+            "set what is named; `hangup config` explains every key",
         )),
     }
     files::check(&config, &mut report);
-    let mut shown_conversation = None;
+    let mut named = Named::default();
     if usable.is_ok() {
-        shown_conversation = upstream(&config, conversation, &mut report).await;
+        named = upstream(&config, &arguments, &mut report).await;
     }
-    if json {
+    if arguments.json {
         let document = json!({
             "ok": !report.failed(), "version": env!("CARGO_PKG_VERSION"), "checks": report.items(),
-            "configuration": shown, "conversation": shown_conversation.as_ref().map(|shown| &shown.json),
+            "configuration": shown, "conversation": named.conversation.as_ref().map(|shown| &shown.json),
+            "proof": named.proof,
         });
         println!("{document}");
     } else {
-        println!("{}", report.table());
-        if let Some(shown) = shown_conversation {
-            println!("{}", shown.text);
+        println!("{}\n\n{}", report.verdict(), report.table());
+        if let Some(conversation) = named.conversation {
+            println!("{}", conversation.text);
         }
+        if let Some(proof) = named.proof {
+            println!("{}", proof.text());
+        }
+        println!("# The configuration in force (`hangup config --effective` tells where each value comes from)\n");
+        println!("{}", printable_lines(&as_toml(&shown)?));
+        let secret = if config.genesys.client_secret.is_some() { "set, not shown" } else { "not set" };
+        println!("# genesys.client_secret: {secret}\n# sandbox.client_secret: set, not shown");
     }
     match usable {
         Err(error) => Err(Failure::unusable(error)),
@@ -63,19 +92,26 @@ pub(super) async fn run(config: Config, conversation: Option<ConversationId>, js
     }
 }
 
+/// What was found out about the conversation that was named.
+#[derive(Default)]
+struct Named {
+    conversation: Option<Shown>,
+    proof: Option<Proof>,
+}
+
 /// All about the upstream, in the order in which one thing needs the other.
-async fn upstream(config: &Config, conversation: Option<ConversationId>, report: &mut Report) -> Option<Shown> {
+async fn upstream(config: &Config, arguments: &Arguments, report: &mut Report) -> Named {
     if !network::check(config, report).await {
         for name in ["login", "permission to view", "permission to disconnect"] {
             report.add(Item::skipped(name, "its host does not answer"));
         }
-        return None;
+        return Named::default();
     }
     let upstream = match Upstream::start(config) {
         Ok(upstream) => upstream,
         Err(error) => {
             report.add(Item::fail("login", error, "correct the setting that is named"));
-            return None;
+            return Named::default();
         }
     };
     if let Err(error) = upstream.log_in().await {
@@ -83,13 +119,34 @@ async fn upstream(config: &Config, conversation: Option<ConversationId>, report:
         for name in ["permission to view", "permission to disconnect"] {
             report.add(Item::skipped(name, "there is no token"));
         }
-        return None;
+        return Named::default();
     }
     report.add(Item::ok("login", "a token was granted"));
     permissions::check(config, &upstream, report).await;
-    match conversation {
-        Some(cid) => show(&upstream, cid, report).await,
-        None => None,
+    match (arguments.conversation, arguments.prove) {
+        (Some(cid), _) => Named { conversation: show(&upstream, cid, report).await, proof: None },
+        (None, Some(cid)) => Named { conversation: None, proof: proven(&upstream, cid, report).await },
+        (None, None) => Named::default(),
+    }
+}
+
+/// What a proof came to.
+async fn proven(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> Option<Proof> {
+    const NAME: &str = "proof";
+    match prove::run(upstream, cid).await {
+        Ok(proof) => {
+            let remedy = "look at what was answered, and at the permissions and divisions of the OAuth client's role";
+            report.add(if proof.worked() {
+                Item::ok(NAME, proof.verdict())
+            } else {
+                Item::fail(NAME, proof.verdict(), remedy)
+            });
+            Some(proof)
+        }
+        Err(why) => {
+            report.add(Item::fail(NAME, why, "name a live conversation that was made for this, with few participants"));
+            None
+        }
     }
 }
 
@@ -98,9 +155,10 @@ fn login_remedy(error: &CallError) -> &'static str {
     match error {
         CallError::NoToken { failure, .. } => match failure {
             Rejected(_) => {
-                "check client id, secret and region; the client must be of the kind Client Credentials, and active"
+                "check client id, secret and region; the client must be of the kind Client Credentials, and active; if it has an IP \
+                 allow-list, this machine's public address must be on it"
             }
-            Throttled(_) => "wait; somebody logs in too often with this client",
+            Throttled(_) => "wait; other programs log in too often with this client",
             Unavailable(_) => {
                 "check the network, genesys.region and genesys.proxy, and the status page of Genesys Cloud"
             }

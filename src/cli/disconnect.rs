@@ -1,7 +1,5 @@
 //! `hangup disconnect CONVERSATION [PARTICIPANT]`: shows who is there, asks whom, disconnects, waits, and says what became of it.
 
-use std::io::{self, BufRead, IsTerminal as _, Write};
-
 use clap::Args;
 use http::Method;
 use serde::Deserialize;
@@ -10,7 +8,7 @@ use serde_json::{Value, json};
 use super::service::{Reply, Service, Which};
 use super::text::{Tone, printable, toned};
 use super::words::meaning;
-use super::{Failure, table};
+use super::{Failure, ask, table};
 use crate::config::Config;
 use crate::disconnect::outcome::Outcome;
 use crate::ids::{ConversationId, ParticipantId};
@@ -150,44 +148,26 @@ fn asked(people: &[Person], json: bool) -> Result<ParticipantId, Failure> {
     if !people.iter().any(Person::is_live) {
         return Err(Failure::failed("there is nobody left to disconnect"));
     }
-    if json || !io::stdin().is_terminal() {
+    if json || !ask::is_possible() {
         return Err(Failure::unusable("name the PARTICIPANT: there is no terminal to ask whom"));
     }
-    print!("Whom? Number, or nothing to leave: ");
-    let _ = io::stdout().flush();
-    chosen(people, &mut io::stdin().lock())
+    chosen(people, &ask::ask("Whom? Number, or nothing to leave: ")?)
 }
 
-/// The participant of the number that is typed.
-fn chosen(people: &[Person], input: &mut impl BufRead) -> Result<ParticipantId, Failure> {
-    let typed = typed(input)?;
+/// The participant of the number that was typed.
+fn chosen(people: &[Person], typed: &str) -> Result<ParticipantId, Failure> {
     let number = typed.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     let person = number.and_then(|number| people.get(number)).filter(|person| person.is_live());
     let chosen = person.and_then(|person| ParticipantId::parse(&person.id));
-    chosen.ok_or_else(|| Failure::failed("nobody was disconnected: that is not the number of somebody who is there"))
+    chosen.ok_or_else(|| Failure::failed("nobody was disconnected: this is not the number of a live participant"))
 }
 
 /// Asks whether the user is sure, at a terminal.
 fn confirmed(who: &str, json: bool) -> Result<(), Failure> {
-    if json || !io::stdin().is_terminal() {
+    if json || !ask::is_possible() {
         return Err(Failure::unusable("add --yes: there is no terminal to ask whether you are sure"));
     }
-    print!("Disconnect {who}? [y/N] ");
-    let _ = io::stdout().flush();
-    agreed(&mut io::stdin().lock())
-}
-
-fn agreed(input: &mut impl BufRead) -> Result<(), Failure> {
-    match typed(input)?.to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Failure::failed("nobody was disconnected")),
-    }
-}
-
-fn typed(input: &mut impl BufRead) -> Result<String, Failure> {
-    let mut line = String::new();
-    input.read_line(&mut line).map_err(|e| Failure::failed(format!("nobody was disconnected: {e}")))?;
-    Ok(line.trim().to_owned())
+    ask::confirm(&format!("Disconnect {who}?"))
 }
 
 /// The outcome in words, the verdict first.
@@ -258,18 +238,10 @@ mod tests {
     #[test]
     fn a_number_chooses_somebody_who_is_there_and_nothing_else_does() {
         let people = people();
-        let chosen = |typed: &str| chosen(&people, &mut typed.as_bytes()).map(|id| id.to_string()).ok();
-        assert_eq!(chosen("1\n").as_deref(), Some(people[0].id.as_str()));
-        for typed in ["", "\n", "0\n", "2\n", "3\n", "-1\n", "y\n"] {
+        let chosen = |typed: &str| chosen(&people, typed).map(|id| id.to_string()).ok();
+        assert_eq!(chosen("1").as_deref(), Some(people[0].id.as_str()));
+        for typed in ["", "0", "2", "3", "-1", "y"] {
             assert_eq!(chosen(typed), None, "{typed:?}");
-        }
-    }
-
-    #[test]
-    fn only_a_yes_is_one() {
-        for (typed, yes) in [("y\n", true), ("YES\n", true), ("\n", false), ("", false), ("n\n", false), ("1\n", false)]
-        {
-            assert_eq!(agreed(&mut typed.as_bytes()).is_ok(), yes, "{typed:?}");
         }
     }
 

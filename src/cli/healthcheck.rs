@@ -22,8 +22,8 @@ pub(super) enum Question {
     Sandbox,
 }
 
-/// Asks a running process on this machine.
-pub(super) async fn run(config: Config, question: Question) -> Result<(), Failure> {
+/// Where a running process on this machine answers this question: its base URL, and the path.
+pub(super) fn url(config: &Config, question: Question) -> Result<(String, &'static str), Failure> {
     let (bind, path) = match question {
         Question::Lives => (config.admin.bind.unwrap_or(config.server.bind), "/livez"),
         Question::Ready => (config.admin.bind.unwrap_or(config.server.bind), "/readyz"),
@@ -35,8 +35,13 @@ pub(super) async fn run(config: Config, question: Question) -> Result<(), Failur
             "with server.tls.client_ca the main port wants a client certificate; set admin.bind for the health check",
         ));
     }
-    let addr = reachable(bind);
-    let url = format!("{}://{addr}{path}", if tls { "https" } else { "http" });
+    Ok((format!("{}://{}", if tls { "https" } else { "http" }, reachable(bind)), path))
+}
+
+/// Asks a running process on this machine.
+pub(super) async fn run(config: Config, question: Question) -> Result<(), Failure> {
+    let (base, path) = url(&config, question)?;
+    let (tls, url) = (base.starts_with("https"), format!("{base}{path}"));
     install_crypto_provider();
     let client = reqwest::Client::builder()
         .no_proxy()

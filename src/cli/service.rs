@@ -79,7 +79,6 @@ impl Service {
     /// # Errors
     /// A key file that cannot be read, or a configuration without an upstream.
     pub(super) fn open(which: &Which, config: impl FnOnce() -> Result<Config, Failure>) -> Result<Self, Failure> {
-        install_crypto_provider();
         match &which.server {
             Some(base) => Self::remote(base, which.key_file.as_deref()),
             None => config().and_then(Self::own).map_err(|Failure { code, text }| {
@@ -89,13 +88,18 @@ impl Service {
         }
     }
 
-    fn remote(base: &str, key_file: Option<&Path>) -> Result<Self, Failure> {
+    /// A service that runs elsewhere.
+    ///
+    /// # Errors
+    /// A URL or a key file that cannot be used.
+    pub(super) fn remote(base: &str, key_file: Option<&Path>) -> Result<Self, Failure> {
         if !(base.starts_with("http://") || base.starts_with("https://")) {
             return Err(Failure::unusable(format!(
                 "--server \"{base}\": write it as \"http://127.0.0.1:8080\" or \"https://hangup.example.com\""
             )));
         }
         let key = key_file.map(read_key).transpose()?;
+        install_crypto_provider();
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(PATIENCE)
@@ -112,6 +116,7 @@ impl Service {
         config.auth.anonymous_permissions = List(vec!["disconnect".to_owned(), "read".to_owned()]);
         config.admin.bind = None;
         config.server.bind = ([127, 0, 0, 1], 0).into();
+        install_crypto_provider();
         let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout).map_err(Failure::unusable)?;
         let (app, routes) =
             in_process(&config, BoxCloneSyncService::new(wire), Door::Callers).map_err(Failure::unusable)?;

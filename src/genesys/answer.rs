@@ -62,6 +62,8 @@ pub struct Answer {
     pub rate_limit: Option<RateLimit>,
     /// `Retry-After`.
     pub retry_after: Option<Duration>,
+    /// Whether the headers call the body HTML.
+    html: bool,
     /// The body, up to a cap.
     pub body: Body,
     /// What was read of a long body while it came; nothing of it is in `body`.
@@ -84,6 +86,9 @@ pub(crate) const ALLOWED: HeaderName = HeaderName::from_static("inin-ratelimit-a
 pub(crate) const COUNT: HeaderName = HeaderName::from_static("inin-ratelimit-count");
 pub(crate) const RESET: HeaderName = HeaderName::from_static("inin-ratelimit-reset");
 
+/// Some write it at the start of a body; it means nothing.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// Longest code and message that are kept, in characters.
 const CODE_LIMIT: usize = 128;
 const MESSAGE_LIMIT: usize = 512;
@@ -100,6 +105,8 @@ impl Answer {
             correlation_id: text(&head.headers, &CORRELATION_ID).map(|id| clip(id, CODE_LIMIT).into()),
             rate_limit,
             retry_after: asked,
+            html: text(&head.headers, &header::CONTENT_TYPE)
+                .is_some_and(|kind| kind.to_ascii_lowercase().contains("html")),
             body,
             streamed: head.extensions.remove(),
         }
@@ -133,6 +140,26 @@ impl Answer {
         }
     }
 
+    /// Whether this refusal is Genesys Cloud's own: it has the correlation id that Genesys Cloud puts on every answer, or an error
+    /// body in its form, with a word as `code` and the status repeated. Gateways and proxies in between answer otherwise, and
+    /// what they say tells nothing about a conversation, a permission or a credential.
+    #[must_use]
+    pub fn is_own_refusal(&self) -> bool {
+        let in_form = || {
+            UpstreamError::status(&self.body.bytes) == Some(self.status.as_u16().into())
+                && self.error().code.as_deref().is_some_and(is_word)
+        };
+        self.correlation_id.is_some() || in_form()
+    }
+
+    /// Whether the body is a page for people. The API has none.
+    #[must_use]
+    pub fn is_html(&self) -> bool {
+        let body = self.body.bytes.strip_prefix(BOM).unwrap_or(&self.body.bytes);
+        let unread = body.is_empty() && self.body.end != BodyEnd::Complete;
+        body.trim_ascii_start().starts_with(b"<") || self.html && unread
+    }
+
     /// The upstream's error code and message; empty where the body is not such a document.
     #[must_use]
     pub fn error(&self) -> UpstreamError {
@@ -152,6 +179,12 @@ impl UpstreamError {
             Some(clip(text, limit))
         };
         Self { code: word("code", CODE_LIMIT), message: word("message", MESSAGE_LIMIT) }
+    }
+
+    /// The status that an error body repeats.
+    fn status(body: &[u8]) -> Option<u64> {
+        let body = serde_json::from_slice::<serde_json::Value>(&cleaned(body)).ok()?;
+        [body.get("status"), body.pointer("/errors/0/status")].into_iter().flatten().find_map(serde_json::Value::as_u64)
     }
 
     /// Whether the code is this one.
@@ -176,6 +209,11 @@ impl UpstreamError {
             || code.starts_with("missing.") && code.contains("permission")
             || message.contains("missing") && message.contains("permission")
     }
+}
+
+/// Such as `not.found`; numbers and sentences are others' codes.
+fn is_word(code: &str) -> bool {
+    code.starts_with(|c: char| c.is_ascii_alphabetic()) && code.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
@@ -213,6 +251,49 @@ mod tests {
         assert_eq!(UpstreamError::parse(marked), read, "a byte order mark and Latin-1");
         assert_eq!(UpstreamError::parse(b"<html>"), UpstreamError::default());
         assert_eq!(UpstreamError::parse(br#"{"code":7,"message":null}"#), UpstreamError::default());
+    }
+
+    fn refusal(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in headers {
+            response = response.header(*name, *value);
+        }
+        Answer::from_http(response.body(Body::complete(body.to_owned().into())).unwrap())
+    }
+
+    #[test]
+    fn a_refusal_is_genesys_clouds_own_by_its_correlation_id_or_by_the_form_of_its_body() {
+        let own = |status, body: &str| refusal(status, &[], body).is_own_refusal();
+        assert!(refusal(404, &[("inin-correlation-id", "c")], "").is_own_refusal());
+        assert!(own(404, r#"{"code":"not.found","status":404,"message":"x"}"#));
+        assert!(own(400, r#"{"errors":[{"code":"bad.request","status":400}]}"#));
+        for (status, others) in [
+            (404, ""),
+            (404, "<html><h1>404 Not Found</h1><hr>nginx</html>"),
+            (404, "404 page not found"),
+            (404, r#"{"detail":"Not Found"}"#),
+            (404, r#"{"message":"no Route matched with those values"}"#),
+            (403, r#"{"message":"Forbidden"}"#),
+            (404, r#"{"statusCode":404,"message":"Resource not found"}"#),
+            (404, r#"{"code":404,"status":404}"#),
+            (404, r#"{"code":"404","status":404}"#),
+            (404, r#"{"code":"Not Found","status":404}"#),
+            (404, r#"{"code":"not.found"}"#),
+            (403, r#"{"code":"not.found","status":404}"#),
+        ] {
+            assert!(!own(status, others), "{others}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_body_and_by_its_headers_where_the_body_was_not_read() {
+        let html = [("content-type", "text/html; charset=utf-8")];
+        assert!(refusal(200, &[], "\u{feff}\n<!doctype html>").is_html());
+        assert!(!refusal(204, &html, "").is_html(), "some frameworks write the type without a page");
+        assert!(!refusal(200, &html, "ok").is_html());
+        let unread = http::Response::builder().header("content-type", "text/html");
+        let unread = unread.body(Body { bytes: Bytes::new(), end: BodyEnd::TooLarge }).unwrap();
+        assert!(Answer::from_http(unread).is_html());
     }
 
     #[test]

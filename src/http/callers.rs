@@ -31,7 +31,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         trace: exchange.trace.clone(),
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
-        scope: exchange.scope.clone(),
+        trail: exchange.trail.clone(),
         deadline: None,
     };
     Ok(Authenticated { caller, origin })

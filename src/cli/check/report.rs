@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::super::table;
+use super::super::text::{Tone, toned};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,10 +57,26 @@ impl Report {
         self.0.iter().any(|item| item.result == Verdict::Fail)
     }
 
+    /// What it comes to, in one line.
+    pub(super) fn verdict(&self) -> String {
+        if self.failed() {
+            return format!("{}: {}", toned(Tone::Bad, "Not ready"), self.names(Verdict::Fail));
+        }
+        let warnings = self.names(Verdict::Warn);
+        match warnings.as_str() {
+            "" => format!("{}: hangup can work with this configuration", toned(Tone::Good, "Ready")),
+            _ => format!("{}, with warnings: {warnings}", toned(Tone::Doubtful, "Ready")),
+        }
+    }
+
     /// Names what failed, for the last line.
     pub(super) fn summary(&self) -> String {
-        let failed: Vec<_> = self.0.iter().filter(|item| item.result == Verdict::Fail).map(|item| item.check).collect();
-        format!("not right: {}", failed.join(", "))
+        format!("not right: {}", self.names(Verdict::Fail))
+    }
+
+    fn names(&self, result: Verdict) -> String {
+        let named: Vec<_> = self.0.iter().filter(|item| item.result == result).map(|item| item.check).collect();
+        named.join(", ")
     }
 
     pub(super) fn table(&self) -> String {

@@ -90,3 +90,63 @@ async fn credentials_of_a_proxy_are_not_shown() {
         assert!(shown.contains("127.0.0.1:1") && !shown.contains("proxy-canary"), "{shown}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verdict_comes_first_and_all_fits_a_hundred_columns() {
+    let stand = Stand::new().await;
+    stand
+        .fault(r#"{"on":"disconnect","action":{"forbidden":{"permission":"conversation:communication:disconnect"}}}"#)
+        .await;
+    let output = stand.run(&["check"], &[]).await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.starts_with("Not ready: permission to disconnect\n"), "{shown}");
+    assert!(shown.contains("conversation:communication:disconnect is missing"), "{shown}");
+    let table = shown.split("# The configuration in force").next().unwrap();
+    for line in table.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_permissions() {
+    for (by, name) in [("nginx", "nginx/"), ("kong", "kong/"), ("api_gateway", "AWS API gateway")] {
+        let stand = Stand::new().await;
+        stand.fault(&format!(r#"{{"on":"api","action":{{"foreign":{{"by":"{by}"}}}}}}"#)).await;
+        assert_eq!(check(&stand, &[]).await, (Some(1), vec!["whose answers".to_owned()]), "{by}");
+        let output = stand.run(&["check"], &[]).await;
+        let shown = String::from_utf8(output.stdout).unwrap();
+        let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.starts_with("Not ready: whose answers CHECK") && words.contains(name), "{by}: {shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_tells_what_the_org_does_and_names_nobody() {
+    for (surface, operation) in [("published", "participant_state"), ("unpublished", "participant_disconnect")] {
+        let stand = Stand::new().await;
+        stand.settings(&format!(r#"{{"surface":"{surface}"}}"#)).await;
+        let cid = stand.conference.id.to_string();
+        let output = stand.run(&["check", "--prove", &cid, "--json"], &[]).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(output.status.success(), "{report}");
+        assert_eq!(report["proof"]["operation"], operation, "{report}");
+        let steps = report["proof"]["steps"].as_array().unwrap();
+        let answered = |tried: &str| {
+            let step = steps.iter().find(|step| step["tried"].as_str().unwrap().starts_with(tried));
+            step.unwrap_or_else(|| panic!("{tried} in {report}"))["answered"].as_str().unwrap().to_owned()
+        };
+        assert!(answered("PATCH in a conversation that does not exist").starts_with("404"), "{report}");
+        assert!(answered("read until the participant is gone").starts_with("gone after"), "{report}");
+        assert!(answered("read the conversation afterwards").contains("others are still there"), "{report}");
+        let proof = report["proof"].to_string();
+        assert!(!stand.sandbox.is_live(stand.conference.id, stand.who("customer")));
+        for participant in &stand.conference.participants {
+            assert!(!proof.contains(&participant.id.to_string()) && !proof.contains(&participant.name), "{proof}");
+        }
+        assert!(!proof.contains(&cid), "{proof}");
+
+        let again = stand.run(&["check", "--prove", "00000000-0000-4000-8000-000000000000"], &[]).await;
+        assert_eq!(again.status.code(), Some(1));
+        assert!(String::from_utf8_lossy(&again.stdout).starts_with("Not ready: proof\n"));
+    }
+}

@@ -190,3 +190,23 @@ async fn what_comes_from_outside_does_not_steer_the_terminal() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_shows_the_running_service_at_a_glance() {
+    let stand = Stand::new().await;
+    let service = stand.serve(&[], &[]).await;
+    let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
+    let path = format!("/conversations/{cid}/participants/{customer}/disconnect");
+    assert_eq!(service.post(&path, &[], "").await.0, 200);
+    let output = stand.run(&["status", "--server", &service.url], &[]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
+    for word in ["Ready: ", "usable for", " of 300 left", "participant_state", "enforce"] {
+        assert!(shown(&output).contains(word), "{word} is missing in\n{}", shown(&output));
+    }
+    let bind = service.url.trim_start_matches("http://").to_owned();
+    let output = stand.run(&["status", "--json"], &[("HANGUP__SERVER__BIND", &bind)]).await;
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &answer["ready"]), (Some(0), &Value::from(true)));
+    let output = stand.run(&["status", "--server", "http://127.0.0.1:1"], &[]).await;
+    assert!(output.status.code() == Some(1) && shown(&output).contains("onnection refused"), "{}", shown(&output));
+}

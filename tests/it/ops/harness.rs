@@ -75,6 +75,13 @@ impl Stand {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
+    /// Changes the sandbox's settings.
+    pub(crate) async fn settings(&self, change: &str) {
+        let url = format!("http://{}/sandbox/settings", self.addr);
+        let answer = self.client.patch(url).body(change.to_owned()).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
     pub(crate) async fn serve(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Service {
         let mut all = vec!["serve"];
         all.extend(arguments);
