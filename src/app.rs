@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, Event};
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::claims::Claims;
@@ -168,11 +168,16 @@ impl Parts {
         let metrics = Arc::new(Metrics::new());
         let client = Client::start(config, exchange, &metrics, &background, &shutdown.ended, &shutdown.stopping)
             .map_err(ConfigError)?;
-        let callers = Callers::open(&config.auth)?;
+        let fleet = Fleet::new(store.clone(), &config.store);
+        let audit = Audit::open(&config.audit, fleet.instance()).map_err(ConfigError)?;
+        let (records, ended) = (audit.clone(), shutdown.ended.clone());
+        background.spawn(async move { records.watch(ended).await });
+        let changed = audit.clone();
+        let callers = Callers::open(&config.auth)?
+            .reporting(move |changes| changed.event(Event::KeysChanged, "changed", changes.to_owned()));
         let (watched, ended) = (callers.clone(), shutdown.ended.clone());
         background.spawn(async move { watched.watch(ended).await });
         let bind = config.server.bind;
-        let fleet = Fleet::new(store.clone(), &config.store);
         let shared = Shared {
             disconnector: Disconnector::new(
                 config,
@@ -181,7 +186,6 @@ impl Parts {
                 tasks.clone(),
                 shutdown.stopping.clone(),
             ),
-            instance: Arc::clone(fleet.instance()),
             fleet,
             started: http::Started::default(),
             recent_errors: http::RecentErrors::default(),
@@ -193,7 +197,7 @@ impl Parts {
             claims: Claims::new(store.clone()),
             store,
             metrics,
-            audit: Audit::open(&config.audit).map_err(ConfigError)?,
+            audit,
             traces: Traces::open(config.telemetry.otlp_endpoint.as_ref().map(SensitiveUrl::expose))
                 .map_err(ConfigError)?,
             connections: Arc::default(),

@@ -1,35 +1,41 @@
-//! The audit: one JSON line for each disconnect that a caller asked for, whatever became of it.
+//! The audit: one record for each disconnect that a caller asked for, whatever became of it, and for what operators change.
 //!
-//! Records go through a bounded queue to a thread of their own, so that neither a slow disk nor a full one holds up a
-//! disconnect. What cannot be written is counted, and said once per episode.
+//! Records go to one or more sinks ([`Sink`]), each with a bounded queue and a thread of its own, so that neither a slow
+//! disk nor a full one holds up a disconnect or another sink. What cannot be written is counted, and logged once per episode.
 
+mod denials;
 mod file;
+mod health;
 pub mod query;
 mod record;
-mod trail;
+mod scope;
+mod sink;
 mod writer;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::config;
-pub use record::{Record, now};
-pub use trail::{Asked, Door, Pending, Trail};
+use denials::Denials;
+use health::Health;
+pub use record::{Event, Record, now};
+pub use scope::{Asked, AuditScope, EntryPoint, Pending, Source};
+pub use sink::Sink;
 use writer::{Message, Writer};
 
-/// Records that may wait to be written; more are dropped and counted.
+/// Records that may wait for a sink; more are dropped and counted.
 const QUEUE: usize = 8 * 1024;
-/// An episode of failures is over once nothing has failed for so long.
+/// An episode of failures is over once nothing has failed for this long.
 const QUIET: Duration = Duration::from_secs(10);
 /// Longest wait at the end of the process for what is still queued.
 const LAST_WAIT: Duration = Duration::from_secs(3);
-/// Refusals of callers that nobody knows, recorded per second: they must not push the real records out of the files.
-const STRANGERS_PER_SECOND: u32 = 20;
+/// How often denials that were only counted are looked at.
+const DENIALS_DUE: Duration = Duration::from_secs(1);
 
 /// Where records go. Cheap to clone; [`Audit::default`] is off.
 #[derive(Debug, Clone, Default)]
@@ -37,79 +43,112 @@ pub struct Audit(Option<Arc<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
+    instance: Arc<str>,
+    lanes: Vec<Lane>,
+    denials: Mutex<Denials>,
+}
+
+/// The way to one sink.
+#[derive(Debug)]
+struct Lane {
     queue: SyncSender<Message>,
     health: Arc<Health>,
-    strangers: Mutex<Strangers>,
 }
 
 /// What has been counted so far, for `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AuditStats {
-    /// Records that could not be written.
+    /// Records that could not be written; each sink counts.
     pub failures: u64,
-    /// Refusals of unknown callers that were left out because there were too many.
+    /// Denials that another record counts instead of a record of their own.
     pub suppressed: u64,
-    /// Records written.
+    /// Records written, by the sink that has written most.
     pub written: u64,
     /// Whether records are being lost now.
     pub failing: bool,
 }
 
 impl Audit {
-    /// Starts the writer. A target that cannot be written does not stop the service: it is tried again with each record.
+    /// Starts a writer for each target. A target that cannot be written does not stop the service: it is tried again with
+    /// each record. `instance` names this process in its records.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn open(settings: &config::Audit) -> Result<Self, String> {
-        Self::open_with(settings, QUEUE, QUIET)
+    pub fn open(settings: &config::Audit, instance: &Arc<str>) -> Result<Self, String> {
+        Self::start(sink::of(settings), settings.fsync, instance, QUEUE, QUIET)
     }
 
-    fn open_with(settings: &config::Audit, queue: usize, quiet: Duration) -> Result<Self, String> {
-        if settings.target == "off" {
+    fn start(
+        sinks: Vec<Box<dyn Sink>>,
+        fsync: config::Fsync,
+        instance: &Arc<str>,
+        queue: usize,
+        quiet: Duration,
+    ) -> Result<Self, String> {
+        if sinks.is_empty() {
             return Ok(Self(None));
         }
-        let (sender, receiver) = sync_channel(queue);
-        let health = Arc::new(Health::new(quiet));
-        let writer = Writer::new(settings, Arc::clone(&health));
-        std::thread::Builder::new()
-            .name("audit".to_owned())
-            .spawn(move || writer.run(receiver))
-            .map_err(|e| format!("audit: no thread to write with ({e})"))?;
-        Ok(Self(Some(Arc::new(Inner { queue: sender, health, strangers: Mutex::default() }))))
+        let lane = |sink| {
+            let (sender, receiver) = sync_channel(queue);
+            let health = Arc::new(Health::new(quiet));
+            let writer = Writer::new(sink, fsync, Arc::clone(&health));
+            std::thread::Builder::new()
+                .name("audit".to_owned())
+                .spawn(move || writer.run(receiver))
+                .map_err(|e| format!("audit: no thread to write with ({e})"))?;
+            Ok(Lane { queue: sender, health })
+        };
+        let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
+        Ok(Self(Some(Arc::new(Inner { instance: Arc::clone(instance), lanes, denials: Mutex::default() }))))
     }
 
-    /// Hands a record to the writer. Never waits.
-    pub fn write(&self, record: Box<Record>) {
+    /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` tells more.
+    pub fn event(&self, event: Event, outcome: &'static str, reason: String) {
+        if self.0.is_some() {
+            let mut record = Record::begin(event, &Source::default());
+            record.outcome = outcome.into();
+            record.reason = Some(reason);
+            self.write(record);
+        }
+    }
+
+    /// Hands a record to the writers. Never waits.
+    fn write(&self, mut record: Record) {
         let Some(inner) = &self.0 else { return };
-        if record.caller.is_none() && !inner.admits_stranger() {
-            inner.health.suppressed.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        match inner.queue.try_send(Message::Record(record)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => inner.health.failed("the writer cannot keep up and its queue is full"),
-            Err(TrySendError::Disconnected(_)) => inner.health.failed("the writer has ended already"),
+        record.time = now();
+        record.instance = Arc::clone(&inner.instance);
+        if record.is_denial() {
+            let admitted = inner.denials.lock().admit(record);
+            admitted.into_iter().for_each(|record| inner.send(record));
+        } else {
+            inner.send(record);
         }
     }
 
-    /// Opens the file anew, for those who rotate it from outside. Says whether there was anything to open.
+    /// Writes denials that were only counted, once their second is over, until `stop`.
+    pub async fn watch(&self, stop: CancellationToken) {
+        let Some(inner) = &self.0 else { return };
+        let each_second = async {
+            loop {
+                tokio::time::sleep(DENIALS_DUE).await;
+                inner.send_due(false);
+            }
+        };
+        stop.run_until_cancelled(each_second).await;
+    }
+
+    /// Opens files anew, for those who rotate them from outside. Says whether there was anything to open.
     pub fn reopen(&self) -> bool {
-        self.0.as_ref().is_some_and(|inner| inner.queue.try_send(Message::Reopen).is_ok())
+        let Some(inner) = &self.0 else { return false };
+        inner.lanes.iter().filter(|lane| lane.queue.try_send(Message::Reopen).is_ok()).count() > 0
     }
 
     /// Writes what is queued and forces it to the disk, for a bounded time. Call last; later records are lost.
     pub async fn close(&self) {
         let Some(inner) = &self.0 else { return };
-        let (done, written) = oneshot::channel();
-        let mut message = Message::Close(done);
-        let close = async {
-            while let Err(TrySendError::Full(again)) = inner.queue.try_send(message) {
-                message = again;
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            written.await
-        };
-        if tokio::time::timeout(LAST_WAIT, close).await.is_err() {
+        inner.send_due(true);
+        let closing = futures_util::future::join_all(inner.lanes.iter().map(Lane::close));
+        if tokio::time::timeout(LAST_WAIT, closing).await.is_err() {
             tracing::error!(event = "audit_incomplete", "the audit's last records were not written in time");
         }
     }
@@ -118,90 +157,44 @@ impl Audit {
     #[must_use]
     pub fn stats(&self) -> AuditStats {
         let Some(inner) = &self.0 else { return AuditStats::default() };
-        let health = &inner.health;
-        AuditStats {
-            failures: health.failures.load(Ordering::Relaxed),
-            suppressed: health.suppressed.load(Ordering::Relaxed),
-            written: health.written.load(Ordering::Relaxed),
-            failing: health.failing.load(Ordering::Relaxed),
+        let mut stats = AuditStats { suppressed: inner.denials.lock().suppressed(), ..AuditStats::default() };
+        for lane in &inner.lanes {
+            stats.failures += lane.health.failures();
+            stats.written = stats.written.max(lane.health.written());
+            stats.failing |= lane.health.is_failing();
         }
+        stats
     }
-}
-
-/// Refusals of unknown callers within the current second.
-#[derive(Debug, Default)]
-struct Strangers {
-    since: Option<Instant>,
-    count: u32,
 }
 
 impl Inner {
-    fn admits_stranger(&self) -> bool {
-        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
-        if strangers.since.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
-            *strangers = Strangers { since: Some(Instant::now()), count: 0 };
+    fn send(&self, record: Record) {
+        let record = Arc::new(record);
+        for lane in &self.lanes {
+            match lane.queue.try_send(Message::Record(Arc::clone(&record))) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => lane.health.failed("the writer cannot keep up and its queue is full"),
+                Err(TrySendError::Disconnected(_)) => lane.health.failed("the writer has ended already"),
+            }
         }
-        strangers.count += 1;
-        strangers.count <= STRANGERS_PER_SECOND
+    }
+
+    fn send_due(&self, all: bool) {
+        let due = self.denials.lock().due(all);
+        due.into_iter().for_each(|record| self.send(record));
     }
 }
 
-/// Counts, and says once per episode what is wrong.
-#[derive(Debug)]
-struct Health {
-    origin: Instant,
-    quiet: Duration,
-    failures: AtomicU64,
-    suppressed: AtomicU64,
-    written: AtomicU64,
-    failing: AtomicBool,
-    /// When the last failure was, in ms since `origin`.
-    last_failure_ms: AtomicI64,
-}
-
-impl Health {
-    fn new(quiet: Duration) -> Self {
-        Self {
-            origin: Instant::now(),
-            quiet,
-            failures: AtomicU64::new(0),
-            suppressed: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            failing: AtomicBool::new(false),
-            last_failure_ms: AtomicI64::new(0),
+impl Lane {
+    async fn close(&self) {
+        let (done, written) = oneshot::channel();
+        let mut message = Message::Close(done);
+        while let Err(TrySendError::Full(again)) = self.queue.try_send(message) {
+            message = again;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-    }
-
-    fn now_ms(&self) -> i64 {
-        i64::try_from(self.origin.elapsed().as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// A record is lost.
-    fn failed(&self, cause: &str) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        self.trouble(cause);
-    }
-
-    /// Something is wrong, whether or not a record is lost by it.
-    fn trouble(&self, cause: &str) {
-        self.last_failure_ms.store(self.now_ms(), Ordering::Relaxed);
-        if !self.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                event = "audit_failing",
-                cause,
-                "audit records are being lost; disconnects go on. Check audit.target, its permissions and the disk"
-            );
-        }
-    }
-
-    /// Ends the episode when nothing has failed for a while.
-    fn recovered(&self) {
-        let quiet = i64::try_from(self.quiet.as_millis()).unwrap_or(i64::MAX);
-        let over = self.now_ms() - self.last_failure_ms.load(Ordering::Relaxed) >= quiet;
-        if over && self.failing.swap(false, Ordering::Relaxed) {
-            let lost = self.failures.load(Ordering::Relaxed);
-            tracing::warn!(event = "audit_recovered", lost_total = lost, "audit records are written again");
-        }
+        // Closed by an earlier call, the writer does not answer.
+        let _ = written.await;
     }
 }
 

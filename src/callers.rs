@@ -104,6 +104,15 @@ impl Callers {
         })))
     }
 
+    /// Tells `report` when keys are added, removed or changed, by name and without secrets.
+    #[must_use]
+    pub fn reporting(self, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        if let Some(keys) = &self.0.keys {
+            keys.set_report(report);
+        }
+        self
+    }
+
     /// Whether neither keys nor an issuer are configured, so that everybody is anonymous.
     #[must_use]
     pub fn is_keyless(&self) -> bool {

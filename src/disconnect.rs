@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::Trail;
+use crate::audit::AuditScope;
 use crate::callers::Guards;
 use crate::config::{self, Mode, UnknownConversation};
 use crate::genesys::Client;
@@ -75,7 +75,7 @@ pub struct Origin {
     /// The caller's key only observes.
     pub observe: bool,
     /// What the request leaves in the audit.
-    pub trail: Trail,
+    pub scope: AuditScope,
     /// The end of all that one request of several missions asks for; each mission has its own where there is none.
     pub deadline: Option<Instant>,
 }

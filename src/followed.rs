@@ -64,6 +64,11 @@ impl<S: Source> Followed<S> {
         })
     }
 
+    /// Where the value comes from.
+    pub(crate) fn source(&self) -> &S {
+        &self.source
+    }
+
     /// The value in force.
     pub(crate) fn get(&self) -> arc_swap::Guard<Arc<S::Value>> {
         self.value.load()

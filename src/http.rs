@@ -96,8 +96,6 @@ pub struct Shared {
     pub shutdown: Shutdown,
     /// Work that outlives its caller.
     pub tasks: TaskTracker,
-    /// What this process is called among several.
-    pub instance: Arc<str>,
     /// When the process started.
     pub started: Started,
     /// The last errors, for the status.
@@ -152,7 +150,7 @@ impl App {
             reason: mission.reason.as_deref().unwrap_or(disconnector.default_reason()),
             dry_run: mission.dry_run || origin.observe || disconnector.observing(),
         };
-        let (pending, who) = (origin.trail.begin(&asked), Abandoned::of(&asked, &origin.request_id));
+        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, &origin.request_id));
         // Boxed: it is large, and would be moved several times until it runs.
         let work = Box::pin(async move { disconnector.disconnect(&mission).await });
         self.in_its_own_task(who, pending, work).await
@@ -169,7 +167,7 @@ impl App {
             reason: disconnector.default_reason(),
             dry_run: teardown.dry_run || origin.observe || disconnector.observing(),
         };
-        let (pending, who) = (origin.trail.begin(&asked), Abandoned::of(&asked, &origin.request_id));
+        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, &origin.request_id));
         self.in_its_own_task(who, pending, async move { disconnector.tear_down(&teardown).await }).await
     }
 

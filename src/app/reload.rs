@@ -1,11 +1,13 @@
 //! SIGHUP: takes over what can be taken over while callers are served, and says what needs a restart.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::App;
+use crate::audit::Event;
 use crate::config::Config;
 use crate::http;
 use crate::server::TlsSource;
@@ -23,6 +25,18 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// Files that cannot be used; the last good content stays in force.
     pub kept: Vec<String>,
+}
+
+impl fmt::Display for Reloaded {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("taken over", &self.taken_over), ("needs a restart", &self.needs_restart), ("kept", &self.kept)];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, what)| !what.is_empty())
+            .map(|(name, what)| format!("{name}: {}", what.join(", ")))
+            .collect();
+        out.write_str(&parts.join("; "))
+    }
 }
 
 /// Takes over a configuration that was read again.
@@ -53,6 +67,9 @@ impl Reloader {
             match self.http.fleet.set_mode(fresh.disconnect.mode).await {
                 Ok(()) => {
                     self.http.disconnector.set_mode(fresh.disconnect.mode);
+                    let mode = if self.http.disconnector.observing() { "observe" } else { "enforce" };
+                    let reason = "disconnect.mode was changed in the configuration";
+                    self.http.audit.event(Event::ModeChanged, mode, reason.to_owned());
                     done.taken_over.push(MODE.to_owned());
                 }
                 Err(error) => done.kept.push(format!("{MODE}: {error}")),
@@ -84,6 +101,7 @@ impl Reloader {
         if self.http.audit.reopen() {
             done.taken_over.push("audit.target (opened anew)".to_owned());
         }
+        self.http.audit.event(Event::Reloaded, "reloaded", done.to_string());
         // What needs a restart is named again with the next SIGHUP.
         self.loaded.disconnect.mode = fresh.disconnect.mode;
         self.loaded.telemetry.log_level = fresh.telemetry.log_level;

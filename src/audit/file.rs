@@ -5,10 +5,15 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// For the group that collects logs, and for nobody else.
-const MODE: u32 = 0o640;
+use super::record::Record;
+use super::sink::{Sink, lines};
 
+/// Who disconnected whom is for the owner alone.
+const MODE: u32 = 0o600;
+
+/// A file at a path. Symbolic links are not followed: who may write to the folder must not choose what is written to.
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
@@ -34,14 +39,8 @@ impl File {
         Self { path, max_size, keep, open: None, rotation_trouble: None }
     }
 
-    /// Opens the path anew, whatever is there now.
-    pub(super) fn reopen(&mut self) -> io::Result<()> {
-        self.open = None;
-        self.open().map(|_| ())
-    }
-
     /// Appends whole lines, all or none. After a failure the path is opened anew with the next line.
-    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let (max_size, size) = (self.max_size, lines.len() as u64);
         let open = self.open()?;
         if open.regular && open.len > 0 && open.len.saturating_add(size) > max_size {
@@ -62,24 +61,11 @@ impl File {
         Ok(())
     }
 
-    /// Forces what was written to the disk.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        match &self.open {
-            Some(open) if open.regular => open.file.sync_data(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Why the last rotation did not go well; records are not lost by that.
-    pub(super) fn rotation_trouble(&mut self) -> Option<String> {
-        self.rotation_trouble.take()
-    }
-
     fn open(&mut self) -> io::Result<&mut Open> {
         let open = match self.open.take() {
             Some(open) => open,
             None => {
-                let file = OpenOptions::new().create(true).append(true).mode(MODE).open(&self.path)?;
+                let file = open(&self.path)?;
                 let metadata = file.metadata()?;
                 Open { file, len: metadata.len(), regular: metadata.is_file(), torn: false }
             }
@@ -89,7 +75,7 @@ impl File {
 
     /// `audit` → `audit.1` → … → `audit.keep`; the oldest goes. On failure the same file goes on growing.
     fn rotate(&mut self) {
-        let synced = self.sync();
+        let synced = Sink::sync(self);
         for age in (1..self.keep).rev() {
             let moved = fs::rename(aged(&self.path, age), aged(&self.path, age + 1));
             if let Err(error) = moved
@@ -109,6 +95,38 @@ impl File {
             }
         }
     }
+}
+
+impl Sink for File {
+    fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
+        self.append(lines(records).as_bytes())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        match &self.open {
+            Some(open) if open.regular => open.file.sync_data(),
+            _ => Ok(()),
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.open = None;
+        self.open().map(|_| ())
+    }
+
+    fn trouble(&mut self) -> Option<String> {
+        self.rotation_trouble.take()
+    }
+}
+
+fn open(path: &Path) -> io::Result<fs::File> {
+    let opened = OpenOptions::new().create(true).append(true).mode(MODE).custom_flags(libc::O_NOFOLLOW).open(path);
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => {
+            io::Error::other(format!("{} is a symbolic link; name the file itself, or \"stdout\"", path.display()))
+        }
+        _ => error,
+    })
 }
 
 /// The name of the file that is `age` rotations old.
@@ -133,7 +151,7 @@ mod tests {
         let mut file = File::new(path.clone(), 25, 2);
         for n in 0..9 {
             file.append(&line(n)).unwrap();
-            assert_eq!(file.rotation_trouble(), None);
+            assert_eq!(file.trouble(), None);
         }
         let read = |path: &Path| fs::read_to_string(path).unwrap();
         assert_eq!(read(&path), "000000008\n");
@@ -161,6 +179,23 @@ mod tests {
             let error = file.append(&line(n)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         }
+    }
+
+    #[test]
+    fn no_symbolic_link_is_followed_and_a_new_file_is_for_its_owner_alone() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("audit.jsonl"), dir.path().join("link"));
+        File::new(path.clone(), 1 << 20, 1).append(&line(1)).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        for target in ["audit.jsonl", "nowhere"] {
+            symlink(target, &link).unwrap();
+            let error = File::new(link.clone(), 1 << 20, 1).append(&line(2)).unwrap_err();
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "000000001\n");
+        assert!(!dir.path().join("nowhere").exists());
     }
 
     #[test]

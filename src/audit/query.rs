@@ -96,7 +96,7 @@ pub fn read_lines(mut lines: impl BufRead, filter: &Filter, found: &mut Found) -
             return Ok(());
         }
         let record = (line.len() <= LONGEST_LINE).then(|| serde_json::from_slice::<Record>(&line).ok()).flatten();
-        match record.filter(|record| record.event == "audit") {
+        match record {
             Some(record) if filter.picks(&record) => found.records.push(record),
             Some(_) => {}
             None if line.trim_ascii().is_empty() => {}

@@ -1,121 +1,220 @@
-//! One record of the audit. Names are those of the log lines, so that both can be searched alike.
+//! One record of the audit.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::ids::{self, ConversationId, ParticipantId};
-use crate::json::Object;
+use super::scope::Source;
+use crate::disconnect::outcome::Settled;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Code, Effect, Problem};
+use crate::text::escape_unprintable;
 
 /// A word of ours: written from where it stands in the program, read into memory of its own.
 pub(super) type Word = Cow<'static, str>;
 
-/// Who asked to disconnect whom, and what became of it. Every member is always there, `null` where it does not apply.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// What a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A disconnect was asked for. Records of the first version call it `audit`.
+    #[serde(alias = "audit")]
+    Disconnect,
+    /// The service was told to enforce or to observe.
+    ModeChanged,
+    /// The configuration was read again.
+    Reloaded,
+    /// Caller keys were added, removed or changed.
+    KeysChanged,
+    /// The audit was read by a caller.
+    Exported,
+}
+
+impl Event {
+    /// The word in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::ModeChanged => "mode_changed",
+            Self::Reloaded => "reloaded",
+            Self::KeysChanged => "keys_changed",
+            Self::Exported => "exported",
+        }
+    }
+}
+
+/// Who asked to disconnect whom, and what became of it. Every member is always written, `null` where it does not apply.
+/// Records of the first version have other names, and fewer members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// Always `audit`: tells records from log lines where both go to stdout.
-    pub event: Word,
     /// When it was settled: RFC 3339, UTC, milliseconds.
     pub time: String,
-    /// Name of the caller's key; `null` for a caller that nobody knows.
+    /// What the record is about.
+    pub event: Event,
+    /// The process that wrote it.
+    #[serde(default)]
+    pub instance: Arc<str>,
+    /// `key:ivr`, `jwt:alice` or `anonymous`; `null` for an unknown caller and for what the service did by itself.
     pub caller: Option<Arc<str>>,
-    /// Where the caller called from, behind the proxies that are trusted.
-    pub caller_addr: IpAddr,
-    /// `mission`, `selector`, `teardown` or `drop-in`.
-    pub door: Word,
+    /// On whose behalf: the caller, or `unverified:NAME` where the caller asserted one by `X-Actor`.
+    #[serde(default)]
+    pub actor: Option<Arc<str>>,
+    /// The job that it belongs to.
+    #[serde(default)]
+    pub job: Option<Arc<str>>,
     /// The conversation, unless its id was unreadable.
+    #[serde(alias = "conversation_id")]
     pub conversation_id: Option<ConversationId>,
-    /// The participant; `null` for a teardown, and for a selector that reached nobody.
+    /// The participant; `null` for a teardown, and for a selector that reached no participant.
+    #[serde(alias = "participant_id")]
     pub participant_id: Option<ParticipantId>,
-    /// The caller's reason, or the default one.
+    /// The caller's reason or the default one; for other events, what was changed.
     pub reason: Option<String>,
-    /// An outcome of the contract, or `denied`, `failed`, `abandoned`, `unconfirmed`.
+    /// The last operation sent upstream.
+    pub operation: Option<Word>,
+    /// An outcome of the contract, or `denied`, `failed`, `abandoned`, `unconfirmed`; for a mode, the new one.
     pub outcome: Word,
     /// The problem's code, for those that did not go well.
     pub code: Option<Word>,
-    /// `none`, or `unknown` when somebody may have been hung up although it failed.
-    pub effect: Option<Word>,
-    /// Whether somebody has looked.
+    /// Whether it was observed.
     pub verified: bool,
+    /// `none`, or `unknown` when a participant may have been disconnected although it failed.
+    pub effect: Option<Word>,
+    /// The request id that was answered.
+    #[serde(alias = "request_id")]
+    pub request_id: Option<Arc<str>>,
+    /// `ININ-Correlation-Id` of the upstream's last answer; quote it to Genesys' support.
+    #[serde(alias = "correlation_id")]
+    pub correlation_id: Option<Arc<str>>,
+    /// Denials of the same caller that this record counts instead of a record of their own.
+    #[serde(default)]
+    pub suppressed: u64,
+    /// Where the caller called from, behind the proxies that are trusted.
+    #[serde(alias = "caller_addr")]
+    pub caller_address: Option<IpAddr>,
+    /// `disconnect`, `selector`, `teardown`, `drop-in`, `mode` or `audit`.
+    #[serde(alias = "door")]
+    pub endpoint: Option<Word>,
     /// Nothing was to be written upstream: a dry run, or observe mode.
+    #[serde(alias = "dry_run")]
     pub dry_run: bool,
     /// Disconnect requests sent upstream.
     pub attempts: Option<u32>,
-    /// The last operation sent upstream.
-    pub operation: Option<Word>,
     /// Status of the upstream's last answer.
+    #[serde(alias = "upstream_status")]
     pub upstream_status: Option<u16>,
     /// The upstream's error code.
+    #[serde(alias = "upstream_code")]
     pub upstream_code: Option<String>,
-    /// `ININ-Correlation-Id` of the upstream's last answer; quote it to Genesys' support.
-    pub correlation_id: Option<Arc<str>>,
-    /// The request id that was answered.
-    pub request_id: Arc<str>,
     /// Trace id of the request, when it had one.
-    pub trace_id: Option<String>,
+    #[serde(alias = "trace_id")]
+    pub trace_id: Option<Arc<str>>,
     /// From acceptance to the end, in milliseconds.
+    #[serde(alias = "duration_ms")]
     pub duration_ms: u64,
 }
 
 impl Record {
     /// With what is known from the start.
-    pub(super) fn begin(door: Word, caller_addr: IpAddr, request_id: Arc<str>, trace_id: Option<String>) -> Self {
+    pub(super) fn begin(event: Event, source: &Source) -> Self {
         Self {
-            event: "audit".into(),
             time: String::new(),
+            event,
+            instance: Arc::default(),
             caller: None,
-            caller_addr,
-            door,
+            actor: source.actor.clone(),
+            job: source.job.clone(),
             conversation_id: None,
             participant_id: None,
             reason: None,
+            operation: None,
             outcome: Word::default(),
             code: None,
-            effect: None,
             verified: false,
+            effect: None,
+            request_id: source.request_id.clone(),
+            correlation_id: None,
+            suppressed: 0,
+            caller_address: source.addr,
+            endpoint: None,
             dry_run: false,
             attempts: None,
-            operation: None,
             upstream_status: None,
             upstream_code: None,
-            correlation_id: None,
-            request_id,
-            trace_id,
+            trace_id: source.trace_id.clone(),
             duration_ms: 0,
         }
     }
 
-    /// Appends the record as a line of JSON.
-    pub fn write(&self, lines: &mut String) {
-        let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
-        let mut line = Object::begin(lines);
-        line.text("event", &self.event)
-            .text("time", &self.time)
-            .text_or_null("caller", self.caller.as_deref())
-            .address("caller_addr", self.caller_addr)
-            .text("door", &self.door)
-            .text_or_null("conversation_id", self.conversation_id.map(|id| id.text(&mut conversation)))
-            .text_or_null("participant_id", self.participant_id.map(|id| id.text(&mut participant)))
-            .text_or_null("reason", self.reason.as_deref())
-            .text("outcome", &self.outcome)
-            .text_or_null("code", self.code.as_deref())
-            .text_or_null("effect", self.effect.as_deref())
-            .truth("verified", self.verified)
-            .truth("dry_run", self.dry_run)
-            .integer_or_null("attempts", self.attempts)
-            .text_or_null("operation", self.operation.as_deref())
-            .integer_or_null("upstream_status", self.upstream_status)
-            .text_or_null("upstream_code", self.upstream_code.as_deref())
-            .text_or_null("correlation_id", self.correlation_id.as_deref())
-            .text("request_id", &self.request_id)
-            .text_or_null("trace_id", self.trace_id.as_deref())
-            .integer("duration_ms", self.duration_ms);
-        line.end_line();
+    /// Names the caller, who acts for itself unless it asserted somebody else.
+    pub fn set_caller(&mut self, caller: Option<Arc<str>>) {
+        self.actor = self.actor.take().or_else(|| caller.clone());
+        self.caller = caller;
     }
+
+    /// Adds a problem: `denied` when it was ours to refuse, else `failed`.
+    pub fn problem(&mut self, problem: &Problem) {
+        self.outcome = if denies(problem.code) { "denied" } else { "failed" }.into();
+        self.code = Some(problem.code.name().into());
+        self.effect = Some(if problem.effect == Effect::Unknown { "unknown" } else { "none" }.into());
+        if let Some(upstream) = &problem.upstream {
+            self.upstream_status = Some(upstream.status);
+            self.upstream_code.clone_from(&upstream.code);
+            self.correlation_id.clone_from(&upstream.correlation_id);
+        }
+    }
+
+    pub(super) fn settled(&mut self, settled: &Settled) {
+        self.outcome = settled.outcome.name().into();
+        self.verified = settled.verified;
+        self.attempts = Some(settled.attempts);
+        self.operation = settled.operation.map(|operation| operation.name().into());
+        self.upstream_status = settled.upstream_status;
+        self.correlation_id.clone_from(&settled.correlation_id);
+    }
+
+    /// Whether we refused what was asked. Observe mode does so after it has looked, and a trial of it wants every record.
+    pub(super) fn is_denial(&self) -> bool {
+        self.outcome == "denied" && self.code.as_deref() != Some(Code::ObserveMode.name())
+    }
+
+    /// The record as one line of JSON, in which nothing controls a terminal or reorders text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // String keys and no failing members.
+        let mut json = serde_json::to_string(self).unwrap_or_default();
+        escape_unprintable(&mut json);
+        json
+    }
+}
+
+/// Whether we refused the request ourselves.
+fn denies(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidConversationId
+            | Code::InvalidParticipantId
+            | Code::InvalidBody
+            | Code::InvalidQuery
+            | Code::InvalidSelector
+            | Code::Unauthenticated
+            | Code::ForbiddenCaller
+            | Code::ForbiddenOrigin
+            | Code::ForbiddenParticipant
+            | Code::ObserveMode
+            | Code::Changed
+            | Code::IdempotencyKeyReused
+            | Code::JobsNeedStore
+            | Code::BodyTooLarge
+            | Code::SelectorAmbiguous
+            | Code::CallerRateLimited
+    )
 }
 
 /// Now, as records write it.
@@ -133,37 +232,74 @@ fn rfc3339(at: OffsetDateTime) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_record_is_read_as_it_was_written() {
-        let id = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
-        let nothing = Record::begin("mission".into(), [127, 0, 0, 1].into(), "r".into(), None);
-        let all = Record {
+    const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
+
+    fn full() -> Record {
+        Record {
             time: now(),
-            caller: Some("ivr".into()),
-            caller_addr: "2001:db8::1".parse().unwrap(),
-            conversation_id: ConversationId::parse(id),
-            participant_id: ParticipantId::parse(id),
-            outcome: "failed".into(),
+            instance: "host-1".into(),
+            caller: Some("key:ivr".into()),
+            actor: Some("unverified:alice".into()),
+            job: Some(ID.into()),
+            conversation_id: ConversationId::parse(ID),
+            participant_id: ParticipantId::parse(ID),
             reason: Some("because \"he\"\nsaid so".into()),
+            operation: Some("participant_state".into()),
+            outcome: "failed".into(),
             code: Some("internal".into()),
-            effect: Some("unknown".into()),
             verified: true,
+            effect: Some("unknown".into()),
+            request_id: Some("r".into()),
+            correlation_id: Some("c".into()),
+            suppressed: 3,
+            caller_address: "2001:db8::1".parse().ok(),
+            endpoint: Some("disconnect".into()),
             dry_run: true,
             attempts: Some(2),
-            operation: Some("participant_state".into()),
             upstream_status: Some(202),
             upstream_code: Some("bad.request".into()),
-            correlation_id: Some("c".into()),
             trace_id: Some("t".into()),
             duration_ms: 7,
-            ..nothing.clone()
-        };
-        for record in [nothing, all] {
-            let mut line = String::new();
-            record.write(&mut line);
-            assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record, "{line}");
-            // Every member is there, whatever it is.
-            assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap().as_object().unwrap().len(), 21);
+            ..Record::begin(Event::Disconnect, &Source::default())
         }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_and_has_every_member_of_the_contract() {
+        let nothing = Record { time: now(), ..Record::begin(Event::ModeChanged, &Source::default()) };
+        for record in [nothing, full()] {
+            let line = record.to_json();
+            assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record, "{line}");
+            let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
+            assert_eq!(members.len(), 25);
+            for name in
+                "time event instance caller actor job conversationId participantId reason operation outcome code \
+                         verified effect requestId correlationId suppressed"
+                    .split_whitespace()
+            {
+                assert!(members.contains_key(name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_record_controls_a_terminal_or_reorders_text() {
+        let odd = "a\u{202e}b\u{9b}31mc\nd\u{2028}e\u{7f}";
+        let record = Record { reason: Some(odd.to_owned()), caller: Some(odd.into()), ..full() };
+        let line = record.to_json();
+        assert!(!line.chars().any(crate::text::is_unprintable), "{line}");
+        assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
+    }
+
+    #[test]
+    fn records_of_the_first_version_are_still_read() {
+        let line = format!(
+            r#"{{"event":"audit","time":"2026-01-01T00:00:00Z","caller":"ivr","caller_addr":"::1","door":"mission","conversation_id":"{ID}","participant_id":null,"reason":null,"outcome":"accepted","code":null,"effect":null,"verified":false,"dry_run":false,"attempts":1,"operation":null,"upstream_status":202,"upstream_code":null,"correlation_id":null,"request_id":"r","trace_id":null,"duration_ms":1}}"#
+        );
+        let record: Record = serde_json::from_str(&line).unwrap();
+        assert_eq!((record.event, record.upstream_status), (Event::Disconnect, Some(202)));
+        assert_eq!(record.conversation_id, ConversationId::parse(ID));
+        let log_line = r#"{"event":"mode_changed","time":"2026-01-01T00:00:00Z","observing":true}"#;
+        assert!(serde_json::from_str::<Record>(log_line).is_err(), "a log line is not a record");
     }
 }

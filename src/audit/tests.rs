@@ -13,16 +13,37 @@ use crate::problem::{Code, Problem};
 
 const CID: &str = "11111111-1111-4111-8111-111111111111";
 const PID: &str = "22222222-2222-4222-8222-222222222222";
-static IVR: LazyLock<Arc<str>> = LazyLock::new(|| "ivr".into());
+static IVR: LazyLock<Arc<str>> = LazyLock::new(|| "key:ivr".into());
 
 fn settings(target: &Path) -> config::Audit {
     let mut settings = Config::defaults().audit;
-    settings.target = target.to_str().unwrap().to_owned();
+    settings.target.0 = vec![target.to_str().unwrap().to_owned()];
     settings
 }
 
-fn trail(audit: &Audit) -> Trail {
-    Trail::new(audit, Door::Mission, [127, 0, 0, 1].into(), &Arc::from("request-1"), None)
+fn open(settings: &config::Audit) -> Audit {
+    Audit::open(settings, &"host-1".into()).unwrap()
+}
+
+fn open_with(settings: &config::Audit, queue: usize, quiet: Duration) -> Audit {
+    Audit::start(sink::of(settings), settings.fsync, &"host-1".into(), queue, quiet).unwrap()
+}
+
+fn scope(audit: &Audit) -> AuditScope {
+    scope_from(audit, [127, 0, 0, 1])
+}
+
+fn scope_from(audit: &Audit, addr: [u8; 4]) -> AuditScope {
+    let source = Source { addr: Some(addr.into()), request_id: Some("request-1".into()), ..Source::default() };
+    AuditScope::new(audit, EntryPoint::Disconnect, source)
+}
+
+/// A denial of a caller, or of a stranger at this address.
+fn deny(audit: &Audit, caller: Option<&str>, addr: [u8; 4]) {
+    scope_from(audit, addr).answered(|record| {
+        record.set_caller(caller.map(Arc::from));
+        record.problem(&Problem::new(Code::ForbiddenCaller, ""));
+    });
 }
 
 fn asked() -> Asked<'static> {
@@ -71,16 +92,16 @@ async fn until(what: impl Fn() -> bool) {
 async fn each_end_of_a_mission_leaves_exactly_one_record() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
-    let audit = Audit::open(&settings(&path)).unwrap();
-    trail(&audit).begin(&asked()).close(&Ok(settled()));
-    trail(&audit).begin(&asked()).close(&Err(Problem::new(Code::UpstreamTimeout, "").effect(true)));
-    trail(&audit).begin(&asked()).close(&Err(Problem::new(Code::ForbiddenParticipant, "")));
-    trail(&audit).begin(&asked()).abandon(&Problem::new(Code::ShuttingDown, "").effect(true));
-    drop(trail(&audit).begin(&asked()));
-    let denied = trail(&audit);
+    let audit = open(&settings(&path));
+    scope(&audit).begin(&asked()).close(&Ok(settled()));
+    scope(&audit).begin(&asked()).close(&Err(Problem::new(Code::UpstreamTimeout, "").effect(true)));
+    scope(&audit).begin(&asked()).close(&Err(Problem::new(Code::ForbiddenParticipant, "")));
+    scope(&audit).begin(&asked()).abandon(&Problem::new(Code::ShuttingDown, "").effect(true));
+    drop(scope(&audit).begin(&asked()));
+    let denied = scope(&audit);
     denied.answered(|record| record.problem(&Problem::new(Code::Unauthenticated, "")));
     denied.answered(|record| record.problem(&Problem::new(Code::Internal, "")));
-    let carried_out = trail(&audit);
+    let carried_out = scope(&audit);
     let pending = carried_out.begin(&asked());
     carried_out.answered(|record| record.problem(&Problem::new(Code::Internal, "")));
     pending.close(&Ok(settled()));
@@ -101,7 +122,7 @@ async fn each_end_of_a_mission_leaves_exactly_one_record() {
         ]
     );
     let first = &records[0];
-    assert_eq!(first.caller.as_deref(), Some("ivr"));
+    assert_eq!(first.caller.as_deref(), Some("key:ivr"));
     assert_eq!(first.conversation_id, ConversationId::parse(CID));
     assert_eq!(first.participant_id, ParticipantId::parse(PID));
     assert_eq!(first.correlation_id.as_deref(), Some("corr"));
@@ -114,21 +135,21 @@ async fn what_is_queued_is_written_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
     let settings = config::Audit { fsync: Fsync::Always, ..settings(&path) };
-    let audit = Audit::open(&settings).unwrap();
+    let audit = open(&settings);
     for _ in 0..2000 {
-        trail(&audit).begin(&asked()).close(&Ok(settled()));
+        scope(&audit).begin(&asked()).close(&Ok(settled()));
     }
     audit.close().await;
     assert_eq!(records(&path, &Filter::default()).len(), 2000);
-    trail(&audit).begin(&asked()).close(&Ok(settled()));
+    scope(&audit).begin(&asked()).close(&Ok(settled()));
     assert_eq!(audit.stats().failures, 1, "a record after the end is counted as lost");
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_records_counts_them_and_blocks_nobody() {
-    let audit = Audit::open(&settings(Path::new("/dev/full"))).unwrap();
+    let audit = open(&settings(Path::new("/dev/full")));
     for _ in 0..50 {
-        trail(&audit).begin(&asked()).close(&Ok(settled()));
+        scope(&audit).begin(&asked()).close(&Ok(settled()));
     }
     audit.close().await;
     let stats = audit.stats();
@@ -139,12 +160,12 @@ async fn a_full_disk_loses_records_counts_them_and_blocks_nobody() {
 async fn an_unwritable_path_is_tried_again_and_the_episode_ends() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("later").join("audit.jsonl");
-    let audit = Audit::open_with(&settings(&path), QUEUE, Duration::ZERO).unwrap();
+    let audit = open_with(&settings(&path), QUEUE, Duration::ZERO);
     until(|| audit.stats().failing).await;
-    trail(&audit).begin(&asked()).close(&Ok(settled()));
+    scope(&audit).begin(&asked()).close(&Ok(settled()));
     until(|| audit.stats().failures == 1).await;
     std::fs::create_dir(path.parent().unwrap()).unwrap();
-    trail(&audit).begin(&asked()).close(&Ok(settled()));
+    scope(&audit).begin(&asked()).close(&Ok(settled()));
     until(|| !audit.stats().failing).await;
     audit.close().await;
     assert_eq!(records(&path, &Filter::default()).len(), 1);
@@ -157,9 +178,9 @@ async fn a_writer_that_cannot_keep_up_loses_records_and_blocks_nobody() {
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
     // Nobody reads: opening the pipe blocks the writer's thread.
-    let audit = Audit::open_with(&settings(&fifo), 10, QUIET).unwrap();
+    let audit = open_with(&settings(&fifo), 10, QUIET);
     for _ in 0..100 {
-        trail(&audit).begin(&asked()).close(&Ok(settled()));
+        scope(&audit).begin(&asked()).close(&Ok(settled()));
     }
     assert_eq!(audit.stats().failures, 90);
     let reader = std::thread::spawn(move || std::fs::read_to_string(fifo).unwrap());
@@ -172,30 +193,99 @@ async fn a_writer_that_cannot_keep_up_loses_records_and_blocks_nobody() {
 async fn a_file_that_was_moved_away_is_opened_anew_on_request() {
     let dir = tempfile::tempdir().unwrap();
     let (path, moved) = (dir.path().join("audit.jsonl"), dir.path().join("moved"));
-    let audit = Audit::open(&settings(&path)).unwrap();
-    trail(&audit).begin(&asked()).close(&Ok(settled()));
+    let audit = open(&settings(&path));
+    scope(&audit).begin(&asked()).close(&Ok(settled()));
     until(|| audit.stats().written == 1).await;
     std::fs::rename(&path, &moved).unwrap();
     assert!(audit.reopen());
-    trail(&audit).begin(&asked()).close(&Ok(settled()));
+    scope(&audit).begin(&asked()).close(&Ok(settled()));
     audit.close().await;
     assert_eq!(records(&path, &Filter::default()).len(), 1);
     assert_eq!(records(&moved, &Filter::default()).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn strangers_cannot_flood_the_audit_and_known_callers_are_never_left_out() {
+async fn a_caller_that_is_refused_in_a_loop_has_one_record_a_second_with_the_count_of_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
-    let audit = Audit::open(&settings(&path)).unwrap();
-    for _ in 0..50 {
-        trail(&audit).answered(|record| record.problem(&Problem::new(Code::Unauthenticated, "")));
-        trail(&audit).begin(&asked()).close(&Ok(settled()));
+    let audit = open(&settings(&path));
+    let stop = CancellationToken::new();
+    let (watched, end) = (audit.clone(), stop.clone());
+    let watch = tokio::spawn(async move { watched.watch(end).await });
+    for _ in 0..100 {
+        for _ in 0..10 {
+            deny(&audit, Some("key:reader"), [127, 0, 0, 1]);
+        }
+        deny(&audit, None, [192, 0, 2, 1]);
+        scope(&audit).begin(&asked()).close(&Ok(settled()));
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!(audit.stats().suppressed, 30);
-    tokio::time::advance(Duration::from_secs(1)).await;
-    trail(&audit).answered(|record| record.problem(&Problem::new(Code::Unauthenticated, "")));
-    assert_eq!(audit.stats().suppressed, 30);
+    stop.cancel();
+    watch.await.unwrap();
+    // The writer's thread takes real time.
+    tokio::time::resume();
+    audit.close().await;
+    let records = records(&path, &Filter::default());
+    let of = |caller: Option<&'static str>| records.iter().filter(move |r| r.caller.as_deref() == caller);
+    assert_eq!(of(Some("key:ivr")).count(), 100, "no record of a real disconnect is left out");
+    for (caller, denials) in [(Some("key:reader"), 1000), (None, 100)] {
+        let written = of(caller).count();
+        assert!((10..=12).contains(&written), "{written} records in 10 s");
+        assert_eq!(of(caller).map(|record| record.suppressed + 1).sum::<u64>(), denials, "each denial is counted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strangers_at_many_addresses_cannot_flood_the_audit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let audit = open(&settings(&path));
+    for n in 0..5000_u16 {
+        let [high, low] = n.to_be_bytes();
+        deny(&audit, None, [10, 0, high, low]);
+    }
+    tokio::time::resume();
+    audit.close().await;
+    let records = records(&path, &Filter::default());
+    assert!(records.len() <= 22, "{}", records.len());
+    assert_eq!(records.iter().map(|record| record.suppressed + 1).sum::<u64>(), 5000);
+    assert_eq!(audit.stats().suppressed + records.len() as u64, 5000);
+}
+
+#[tokio::test]
+async fn every_target_has_every_record_and_one_that_fails_harms_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [dir.path().join("a.jsonl"), dir.path().join("b.jsonl")];
+    let mut settings = settings(&paths[0]);
+    settings.target.0.extend([paths[1].to_str().unwrap().to_owned(), "/dev/full".to_owned()]);
+    let audit = open(&settings);
+    for _ in 0..20 {
+        scope(&audit).begin(&asked()).close(&Ok(settled()));
+    }
+    audit.close().await;
+    assert!(paths.iter().all(|path| records(path, &Filter::default()).len() == 20));
+    let stats = audit.stats();
+    assert_eq!((stats.written, stats.failures, stats.failing), (20, 20, true));
+}
+
+#[tokio::test]
+async fn what_operators_change_is_a_record_that_says_who_and_what() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let audit = open(&settings(&path));
+    let source = Source { actor: Some("unverified:alice".into()), ..Source::default() };
+    AuditScope::new(&audit, EntryPoint::Mode, source).answered(|record| {
+        record.set_caller(Some("key:chief".into()));
+        record.outcome = "observe".into();
+    });
+    audit.event(Event::KeysChanged, "changed", "added: crm".to_owned());
+    audit.close().await;
+    let records = records(&path, &Filter::default());
+    let mode = (records[0].event, records[0].caller.as_deref(), records[0].actor.as_deref(), &*records[0].outcome);
+    assert_eq!(mode, (Event::ModeChanged, Some("key:chief"), Some("unverified:alice"), "observe"));
+    let keys = (records[1].event, records[1].caller.as_deref(), records[1].reason.as_deref());
+    assert_eq!(keys, (Event::KeysChanged, None, Some("added: crm")));
+    assert!(records.iter().all(|record| &*record.instance == "host-1"));
 }
 
 #[test]
@@ -209,7 +299,7 @@ fn filters_pick_by_every_member_and_foreign_lines_are_counted() {
     };
     let lines = [
         line("ivr", "disconnected", "null", &format!("\"{PID}\""), "2026-01-01T00:00:00Z"),
-        line("crm", "failed", "\"upstream_timeout\"", "null", "2026-01-02T00:00:00Z"),
+        line("key:crm", "failed", "\"upstream_timeout\"", "null", "2026-01-02T00:00:00Z"),
         r#"{"event":"request","time":"2026-01-01T00:00:00Z"}"#.to_owned(),
         line("ivr", "accepted", "null", "null", "2026")[..40].to_owned(),
     ];
@@ -223,6 +313,8 @@ fn filters_pick_by_every_member_and_foreign_lines_are_counted() {
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(count(Filter::default()), 2);
     assert_eq!(count(Filter { caller: some("ivr"), ..Filter::default() }), 1);
+    assert_eq!(count(Filter { caller: some("key:crm"), ..Filter::default() }), 1);
+    assert_eq!(count(Filter { caller: some("crm"), ..Filter::default() }), 1);
     assert_eq!(count(Filter { conversation: ConversationId::parse(&CID.to_uppercase()), ..Filter::default() }), 2);
     assert_eq!(count(Filter { conversation: ConversationId::parse(PID), ..Filter::default() }), 0);
     assert_eq!(

@@ -1,20 +1,17 @@
-//! The writer: a thread that takes records from the queue and puts them into the target.
+//! The writer: a thread that takes records from the queue and puts them into a sink.
 
-use std::io::{self, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Health;
-use super::file::File;
+use super::health::Health;
 use super::record::Record;
-use crate::config::{self, Fsync};
+use super::sink::Sink;
+use crate::config::Fsync;
 use crate::pause::Pause;
-use crate::text::escape_unprintable;
 
 /// How often the disk is forced with `fsync = "interval"`, and how often an episode of failures is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -23,7 +20,7 @@ const BATCH: usize = 256;
 
 #[derive(Debug)]
 pub(super) enum Message {
-    Record(Box<Record>),
+    Record(Arc<Record>),
     Reopen,
     Close(oneshot::Sender<()>),
 }
@@ -39,43 +36,23 @@ enum Batch {
 }
 
 #[derive(Debug)]
-enum Target {
-    Stdout,
-    File(File),
-}
-
-#[derive(Debug)]
 pub(super) struct Writer {
-    target: Target,
+    sink: Box<dyn Sink>,
     fsync: Fsync,
     health: Arc<Health>,
-    /// Records on their way, a line each.
-    lines: String,
-    /// How many.
-    records: u64,
+    /// Records on their way.
+    records: Vec<Arc<Record>>,
     pause: Pause,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
 
 impl Writer {
-    pub(super) fn new(settings: &config::Audit, health: Arc<Health>) -> Self {
-        let target = match settings.target.as_str() {
-            "stdout" => Target::Stdout,
-            path => Target::File(File::new(path.into(), settings.max_size.as_u64(), settings.keep)),
-        };
-        Self {
-            target,
-            fsync: settings.fsync,
-            health,
-            lines: String::new(),
-            records: 0,
-            pause: Pause::default(),
-            unsynced: None,
-        }
+    pub(super) fn new(sink: Box<dyn Sink>, fsync: Fsync, health: Arc<Health>) -> Self {
+        Self { sink, fsync, health, records: Vec::new(), pause: Pause::default(), unsynced: None }
     }
 
-    /// Writes until it is told to close, or everybody who could send has gone.
+    /// Writes until it is told to close, or all who could send have gone.
     pub(super) fn run(mut self, queue: Receiver<Message>) {
         self.reopen();
         loop {
@@ -87,7 +64,7 @@ impl Writer {
                 Ok(message) => {
                     let batch = self.take_batch(message, &queue);
                     if let Batch::Last(done) = batch {
-                        // From here on, who still sends is told that nobody listens.
+                        // From here on, later records are counted as lost.
                         drop(queue);
                         let _ = done.send(());
                         return;
@@ -115,7 +92,7 @@ impl Writer {
     fn wait(&self) -> Option<Duration> {
         let sync = self.unsynced.filter(|_| self.fsync == Fsync::Interval);
         let sync = sync.map(|since| INTERVAL.saturating_sub(since.elapsed()));
-        sync.or_else(|| self.health.failing.load(Ordering::Relaxed).then_some(INTERVAL))
+        sync.or_else(|| self.health.is_failing().then_some(INTERVAL))
     }
 
     /// Takes this message and what else has come.
@@ -124,10 +101,7 @@ impl Writer {
         let mut taken = 0;
         while let Some(message) = next {
             match message {
-                Message::Record(record) => {
-                    record.write(&mut self.lines);
-                    self.records += 1;
-                }
+                Message::Record(record) => self.records.push(record),
                 Message::Reopen => {
                     self.write();
                     self.reopen();
@@ -147,53 +121,39 @@ impl Writer {
         if taken < BATCH { Batch::All } else { Batch::More }
     }
 
-    /// Writes the lines at once; where that fails, one by one, so that as many as can be are kept.
+    /// Writes the records at once; where that fails, one by one, so that as many as can be are kept.
     fn write(&mut self) {
-        let mut lines = std::mem::take(&mut self.lines);
-        escape_unprintable(&mut lines);
         let records = std::mem::take(&mut self.records);
-        if records > 0 {
-            match self.append(lines.as_bytes()) {
-                Ok(()) => self.written(records),
-                Err(cause) if records == 1 => self.health.failed(&cause.to_string()),
-                Err(_) => {
-                    for line in lines.split_inclusive('\n') {
-                        match self.append(line.as_bytes()) {
-                            Ok(()) => self.written(1),
-                            Err(cause) => self.health.failed(&cause.to_string()),
-                        }
+        match (self.try_write(&records), records.len()) {
+            (Ok(()), _) => {}
+            (Err(cause), 1) => self.health.failed(&cause),
+            (Err(_), _) => {
+                for record in records.chunks(1) {
+                    if let Err(cause) = self.try_write(record) {
+                        self.health.failed(&cause);
                     }
                 }
             }
         }
-        self.lines = lines;
-        self.lines.clear();
     }
 
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let file = match &mut self.target {
-            Target::File(file) => file,
-            Target::Stdout => {
-                let mut out = io::stdout().lock();
-                return out.write_all(lines).and_then(|()| out.flush());
-            }
-        };
-        let appended = file.append(lines);
-        if let Some(cause) = file.rotation_trouble() {
+    fn try_write(&mut self, records: &[Arc<Record>]) -> Result<(), String> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let written = self.sink.write(records);
+        if let Some(cause) = self.sink.trouble() {
             self.health.trouble(&cause);
         }
-        appended
-    }
-
-    fn written(&mut self, records: u64) {
-        self.health.written.fetch_add(records, Ordering::Relaxed);
+        written.map_err(|cause| cause.to_string())?;
+        self.health.wrote(records.len() as u64);
         self.unsynced.get_or_insert_with(Instant::now);
+        Ok(())
     }
 
     fn sync(&mut self) {
         if self.unsynced.take().is_some()
-            && let Target::File(file) = &self.target
-            && let Err(cause) = file.sync()
+            && let Err(cause) = self.sink.sync()
         {
             self.health.trouble(&format!("forcing the records to the disk: {cause}"));
         }
@@ -201,9 +161,7 @@ impl Writer {
 
     fn reopen(&mut self) {
         self.sync();
-        if let Target::File(file) = &mut self.target
-            && let Err(cause) = file.reopen()
-        {
+        if let Err(cause) = self.sink.reopen() {
             self.health.trouble(&cause.to_string());
         }
     }

@@ -1,6 +1,8 @@
 //! The keys file as a source of keys that follow it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use tracing::info;
 
@@ -13,8 +15,19 @@ use crate::followed::{Content, Followed, Source, read};
 
 const KEY: &str = "auth.keys_file";
 
-#[derive(Debug)]
-pub(super) struct KeysFile(PathBuf);
+/// Told what has changed, by name.
+type Report = dyn Fn(&str) + Send + Sync;
+
+pub(super) struct KeysFile {
+    path: PathBuf,
+    report: OnceLock<Box<Report>>,
+}
+
+impl fmt::Debug for KeysFile {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("KeysFile").field("path", &self.path).finish_non_exhaustive()
+    }
+}
 
 impl Source for KeysFile {
     type Value = KeySet;
@@ -22,16 +35,19 @@ impl Source for KeysFile {
     const NAME: &'static str = "the caller keys";
 
     fn read(&self) -> Content {
-        Ok(vec![read(KEY, &self.0)?])
+        Ok(vec![read(KEY, &self.path)?])
     }
 
     fn make(&self, content: &[Vec<u8>], previous: Option<&KeySet>) -> Result<KeySet, String> {
-        let explain = |problem: String| format!("{KEY} {}: {problem}", self.0.display());
+        let explain = |problem: String| format!("{KEY} {}: {problem}", self.path.display());
         let text = std::str::from_utf8(content.first().map(Vec::as_slice).unwrap_or_default())
             .map_err(|error| explain(format!("is not UTF-8 text ({error}); check that it is the right file")))?;
         let keys = KeySet::parse(text, previous.unwrap_or(&KeySet::default())).map_err(explain)?;
         if let Some(changes) = previous.and_then(|previous| keys.changes_since(previous)) {
             info!(event = "keys_changed", %changes, "caller keys changed");
+            if let Some(report) = self.report.get() {
+                report(&changes);
+            }
         }
         Ok(keys)
     }
@@ -47,7 +63,7 @@ impl KeyRing {
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub(super) fn open(path: &Path) -> Result<Self, ConfigError> {
-        Followed::open(KeysFile(path.to_owned())).map(Self)
+        Followed::open(KeysFile { path: path.to_owned(), report: OnceLock::new() }).map(Self)
     }
 
     /// The caller of this key, whose use is noted.
@@ -56,6 +72,11 @@ impl KeyRing {
         let found = keys.get(Digest::of(key.as_bytes()))?;
         found.used();
         Some(found.caller.clone())
+    }
+
+    /// Tells `report` of later changes. Only the first one is told.
+    pub(super) fn set_report(&self, report: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.0.source().report.set(Box::new(report));
     }
 
     /// What is known of each key, in the order of names.

@@ -53,9 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let found = read(&arguments.file, &filter)?;
     if arguments.json {
         for record in &found.records {
-            let mut line = String::new();
-            record.write(&mut line);
-            print!("{line}");
+            println!("{}", record.to_json());
         }
     } else {
         print!("{}", shown(&found.records, Reasons::Shown));
@@ -106,7 +104,8 @@ pub(super) fn shown(records: &[Record], reasons: Reasons) -> String {
         let seen = if record.verified { ", seen" } else { "" };
         let head = printable(&format!("{}{seen}", outcome(record))).into_owned();
         let who = record.caller.as_deref().unwrap_or("a stranger");
-        let from = format!("{} · {} · {} from {}", record.time, record.door, who, record.caller_addr);
+        let (entry, address) = (word(record.endpoint.as_ref()), word(record.caller_address));
+        let from = format!("{} · {entry} · {who} from {address}", record.time);
         let from = clipped(&printable(&from), COLUMNS.saturating_sub(head.chars().count() + 2).max(30));
         text.push_str(&format!("{}  {from}\n", toned(tone, &clipped(&head, 66))));
         for part in details(record, reasons) {
@@ -119,7 +118,7 @@ pub(super) fn shown(records: &[Record], reasons: Reasons) -> String {
 
 /// The rest of a record, each line short enough for its ids.
 fn details(record: &Record, reasons: Reasons) -> Vec<String> {
-    let whom = match (record.participant_id, record.door.as_ref()) {
+    let whom = match (record.participant_id, record.endpoint.as_deref().unwrap_or_default()) {
         (Some(id), _) => id.to_string(),
         (None, "teardown") => "everybody".to_owned(),
         (None, _) => "-".to_owned(),
@@ -136,7 +135,7 @@ fn details(record: &Record, reasons: Reasons) -> Vec<String> {
     let mut lines = vec![
         format!("conversation {} · {sent}", word(record.conversation_id)),
         format!("participant  {whom}{answer} · {} ms", record.duration_ms),
-        format!("request      {}", record.request_id),
+        format!("request      {}", word(record.request_id.as_ref())),
     ];
     if let Some(id) = &record.correlation_id {
         lines.push(format!("correlation  {id}"));

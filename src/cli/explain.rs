@@ -52,10 +52,7 @@ fn recorded(
     pid: Option<ParticipantId>,
     file: Option<PathBuf>,
 ) -> Result<Option<Vec<Record>>, Failure> {
-    let configured = || match config.audit.target.as_str() {
-        "off" | "stdout" => None,
-        path => Some(Path::new(path).to_owned()),
-    };
+    let configured = || config.audit.files().next().map(Path::to_owned);
     let Some(file) = file.or_else(configured) else {
         println!("No audit file is configured, and none is named with --audit.\n");
         return Ok(None);

@@ -147,6 +147,14 @@ pub(super) fn target(value: &str) -> Checked {
     ensure(!value.trim().is_empty(), || "must not be empty; use \"stdout\" or a file path".to_owned())
 }
 
+/// Where records are written to: several at once, or "off" alone.
+pub(super) fn targets(value: &List) -> Checked {
+    value.0.iter().try_for_each(|one| target(one))?;
+    ensure(!value.0.is_empty() && (value.0.len() == 1 || !value.0.iter().any(|one| one == "off")), || {
+        "must be \"stdout\", a file path, a list of such, or \"off\" alone".to_owned()
+    })
+}
+
 pub(super) fn log_level(value: &str) -> Checked {
     ensure(value.parse::<tracing_subscriber::filter::Targets>().is_ok(), || {
         "is not a level; use error, warn, info, debug, trace, or \"info,hangup=debug\"".to_owned()

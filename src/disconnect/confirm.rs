@@ -157,7 +157,7 @@ impl Disconnector {
             if this.watch(&request, this.inner.settings.confirm_wait).await == Shown::There {
                 this.inner.metrics.unconfirmed();
                 let origin = &request.origin;
-                origin.trail.unconfirmed(&origin.caller, request.conversation, request.participant);
+                origin.scope.unconfirmed(&origin.caller, request.conversation, request.participant);
                 tracing::warn!(
                     event = "unconfirmed", conversation_id = %request.conversation, participant_id = %request.participant,
                     request_id = &*request.origin.request_id, caller = &*request.origin.caller,

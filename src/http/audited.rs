@@ -1,38 +1,47 @@
-//! Which requests are audited, and what is recorded of those that never became a mission.
+//! Which requests are audited, and what is recorded of those that never became a disconnect.
 
-use http::Method;
+use std::sync::Arc;
 
-use super::exchange::Exchange;
+use http::{HeaderMap, HeaderName, Method};
+
 use super::routes;
-use crate::audit::{Audit, Door, Trail};
+use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::ids::{ConversationId, ParticipantId};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
+use crate::text::is_unprintable;
 
-/// The door that a request knocks at, when it asks to disconnect somebody.
-fn door(route: &str, method: &Method) -> Option<Door> {
+/// On whose behalf a caller asks. We cannot check it.
+const X_ACTOR: HeaderName = HeaderName::from_static("x-actor");
+/// Longer names are cut.
+const LONGEST_ACTOR: usize = 128;
+
+/// The entry point of a request that is recorded.
+fn entry_point(route: &str, method: &Method) -> Option<EntryPoint> {
     match (route, method) {
-        (routes::DISCONNECT, &Method::POST) => Some(Door::Mission),
-        (routes::SELECTOR, &Method::POST) => Some(Door::Selector),
-        (routes::TEARDOWN, &Method::POST) => Some(Door::Teardown),
-        (routes::API_DISCONNECT, &Method::POST) => Some(Door::DropIn),
-        (routes::API_PARTICIPANT | routes::API_MEDIUM_PARTICIPANT, &Method::PATCH) => Some(Door::DropIn),
+        (routes::DISCONNECT, &Method::POST) => Some(EntryPoint::Disconnect),
+        (routes::SELECTOR, &Method::POST) => Some(EntryPoint::Selector),
+        (routes::TEARDOWN, &Method::POST) => Some(EntryPoint::Teardown),
+        (routes::API_DISCONNECT, &Method::POST) => Some(EntryPoint::DropIn),
+        (routes::API_PARTICIPANT | routes::API_MEDIUM_PARTICIPANT, &Method::PATCH) => Some(EntryPoint::DropIn),
+        (routes::MODE, &Method::PUT) => Some(EntryPoint::Mode),
         _ => None,
     }
 }
 
-/// Begins the trail, and notes the ids in the path: a denied request is recorded with whom it was about.
-pub(super) fn begin(audit: &Audit, exchange: &mut Exchange, route: &str, method: &Method, path: &str) {
-    let Some(door) = door(route, method) else { return };
-    exchange.trail = Trail::new(audit, door, exchange.addr, &exchange.request_id, exchange.trace_id());
-    let (conversation, participant) = ids(path);
-    exchange.note(|note| {
-        note.conversation = conversation;
-        note.participant = participant;
-    });
+/// The scope of a request, if such requests are recorded.
+pub(super) fn scope(audit: &Audit, route: &str, method: &Method, source: impl FnOnce() -> Source) -> AuditScope {
+    entry_point(route, method).map_or_else(AuditScope::default, |entry| AuditScope::new(audit, entry, source()))
 }
 
-/// The ids of a path that ends in `{cid}/participants/{pid}`, with or without more, or in `{cid}/disconnect`.
-fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
+/// The actor that a request asserts, marked as unverified.
+pub(super) fn actor(headers: &HeaderMap) -> Option<Arc<str>> {
+    let text = String::from_utf8_lossy(headers.get(X_ACTOR)?.as_bytes());
+    let name: String = text.trim().chars().filter(|c| !is_unprintable(*c)).take(LONGEST_ACTOR).collect();
+    (!name.is_empty()).then(|| format!("unverified:{name}").into())
+}
+
+/// The ids of a path, for records of requests that are refused before they are read: one that ends in `{cid}/participants/{pid}`, with or without more, or in `{cid}/disconnect`.
+pub(super) fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
     let mut segments = path.as_bytes().rsplit(|byte| *byte == b'/');
     let (mut after, mut torn_down): (&[u8], _) = (b"", None);
     while let Some(segment) = segments.next() {
@@ -47,21 +56,24 @@ fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
     (torn_down, None)
 }
 
-/// Ends the trail of a request that never became a mission.
-pub(super) fn end(exchange: &Exchange, problem: Option<&Problem>) {
-    let throttled = problem.is_some_and(|problem| problem.code == Code::CallerRateLimited);
-    if throttled && exchange.noted().caller.is_none() {
-        // An address that guesses keys is counted, and must not push the real records out.
-        return;
-    }
-    exchange.trail.answered(|record| {
-        let note = exchange.noted();
-        record.caller = note.caller;
-        record.conversation_id = note.conversation;
-        record.participant_id = note.participant;
+/// What is known of a request when it is answered.
+pub(super) struct Known {
+    pub(super) caller: Option<Arc<str>>,
+    pub(super) conversation: Option<ConversationId>,
+    pub(super) participant: Option<ParticipantId>,
+    pub(super) outcome: Option<&'static str>,
+}
+
+/// Ends the scope of a request that never became a disconnect: a denied one is recorded with whom it was about.
+pub(super) fn end(scope: &AuditScope, known: impl FnOnce() -> Known, problem: Option<&Problem>) {
+    scope.answered(|record| {
+        let known = known();
+        record.set_caller(known.caller);
+        record.conversation_id = known.conversation;
+        record.participant_id = known.participant;
         match problem {
             Some(problem) => record.problem(problem),
-            None => record.outcome = note.outcome.unwrap_or("failed").into(),
+            None => record.outcome = known.outcome.unwrap_or("failed").into(),
         }
     });
 }
@@ -71,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_found_in_the_paths_of_all_doors() {
+    fn ids_are_found_in_the_paths_of_all_entry_points() {
         let (cid, pid) = ("11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222");
         let found = |path: &str| {
             let (conversation, participant) = ids(path);

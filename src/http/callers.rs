@@ -31,7 +31,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         trace: exchange.trace.clone(),
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
-        trail: exchange.trail.clone(),
+        scope: exchange.scope.clone(),
         deadline: None,
     };
     Ok(Authenticated { caller, origin })

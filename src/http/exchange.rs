@@ -15,7 +15,7 @@ use super::answer::{Outgoing, render};
 use super::audited;
 use super::routes::label;
 use super::upstream_form;
-use crate::audit::Trail;
+use crate::audit::{AuditScope, Source};
 use crate::disconnect::outcome::Settled;
 use crate::genesys::answer::{ALLOWED, CORRELATION_ID, COUNT, RESET};
 use crate::genesys::whole_seconds;
@@ -49,7 +49,7 @@ pub(super) struct Exchange {
     /// Whether a trusted proxy handed the request on.
     pub(super) behind_proxy: bool,
     /// What the request leaves in the audit.
-    pub(super) trail: Trail,
+    pub(super) scope: AuditScope,
     note: Arc<Mutex<Note>>,
 }
 
@@ -79,7 +79,7 @@ impl Exchange {
             addr: IpAddr::from([127, 0, 0, 1]),
             on_loopback: true,
             behind_proxy: false,
-            trail: Trail::default(),
+            scope: AuditScope::default(),
             note: Arc::default(),
         }
     }
@@ -103,6 +103,24 @@ impl Exchange {
     /// The trace this request belongs to.
     pub(super) fn trace_id(&self) -> Option<&str> {
         self.trace.traceparent.as_deref().and_then(|t| t.get(3..35))
+    }
+
+    /// Where the request came from, for the audit.
+    fn source(&self, headers: &HeaderMap) -> Source {
+        Source {
+            addr: Some(self.addr),
+            request_id: Some(Arc::clone(&self.request_id)),
+            trace_id: self.trace_id().map(Arc::from),
+            actor: audited::actor(headers),
+            job: None,
+        }
+    }
+
+    /// What the audit records of a request that never became a disconnect.
+    fn known(&self) -> audited::Known {
+        let note = self.noted();
+        let (caller, outcome) = (note.caller, note.outcome);
+        audited::Known { caller, conversation: note.conversation, participant: note.participant, outcome }
     }
 
     /// Adds to the line about this request.
@@ -138,13 +156,15 @@ pub(super) async fn layer(State((app, on_loopback)): State<(App, bool)>, mut req
         addr: app.proxies.caller_addr(headers, peer),
         on_loopback,
         behind_proxy: app.proxies.trusts(peer),
-        trail: Trail::default(),
+        scope: AuditScope::default(),
         note: Arc::default(),
     };
     let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let span = span(&exchange, request.method(), request.uri(), route);
     exchange.trace.traceparent = span.traceparent().or(exchange.trace.traceparent.take());
-    audited::begin(&app.audit, &mut exchange, route, request.method(), request.uri().path());
+    exchange.scope = audited::scope(&app.audit, route, request.method(), || exchange.source(request.headers()));
+    let (conversation, participant) = audited::ids(request.uri().path());
+    exchange.note(|note| (note.conversation, note.participant) = (conversation, participant));
     let mut line = Line {
         app: app.clone(),
         exchange,
@@ -159,7 +179,7 @@ pub(super) async fn layer(State((app, on_loopback)): State<(App, bool)>, mut req
     request.extensions_mut().insert(line.exchange.clone());
     let mut response = next.run(request).await;
     let outgoing = response.extensions_mut().remove::<Outgoing>().map(|Outgoing(problem)| problem);
-    audited::end(&line.exchange, outgoing.as_ref());
+    audited::end(&line.exchange.scope, || line.exchange.known(), outgoing.as_ref());
     if let Some(problem) = outgoing {
         app.recent_errors.note(&problem, route, &line.exchange.request_id);
         if drop_in {

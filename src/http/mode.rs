@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::App;
 use super::answer::json as answer;
-use super::callers::{Refused, authenticate_operator};
+use super::callers::{Refused, authenticate_operator, exchange};
 use super::input;
 use crate::config::Mode;
 use crate::problem::{Code, Problem};
@@ -23,6 +23,7 @@ pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Resp
 pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
     authenticate_operator(&app, &parts).await?;
+    let exchange = exchange(&parts);
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let members = input::members(&parts.headers, &body)?;
     let mode = match members.get("mode").and_then(|mode| mode.as_str()) {
@@ -38,6 +39,7 @@ pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Resp
         return Err(Problem::new(Code::StoreUnavailable, detail).into());
     }
     app.disconnector.set_mode(mode);
+    exchange.note(|note| note.outcome = Some(word(&app)));
     Ok(say(&app))
 }
 

@@ -86,7 +86,7 @@ fn status(app: &App) -> Status {
     Status {
         ok: true,
         version: env!("CARGO_PKG_VERSION"),
-        instance: app.instance.to_string(),
+        instance: app.fleet.instance().to_string(),
         started: app.started.text.clone(),
         uptime_seconds: app.started.at.elapsed().as_secs(),
         mode: mode::word(app),

@@ -25,16 +25,19 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         Ok(Some(_)) => Item::ok("TLS files", "certificate and key belong together"),
         Ok(None) => Item::skipped("TLS files", "server.tls is not set: callers are served without TLS"),
     });
-    report.add(match config.audit.target.as_str() {
-        target @ ("off" | "stdout") => Item::skipped("audit file", format!("audit.target is \"{target}\"")),
-        path => match writable(Path::new(path)) {
-            Ok(()) => Item::ok("audit file", format!("{path} can be written")),
+    let mut files = config.audit.files().peekable();
+    if files.peek().is_none() {
+        report.add(Item::skipped("audit file", format!("audit.target is \"{}\"", config.audit.target.0.join(", "))));
+    }
+    for path in files {
+        report.add(match writable(path) {
+            Ok(()) => Item::ok("audit file", format!("{} can be written", path.display())),
             Err(cause) => {
-                let text = format!("{path} cannot be written ({cause})");
+                let text = format!("{} cannot be written ({cause})", path.display());
                 Item::fail("audit file", text, "give its directory to the user that runs the service")
             }
-        },
-    });
+        });
+    }
 }
 
 /// Whether a file can be appended to, or could be made, without making it.

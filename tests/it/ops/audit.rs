@@ -32,29 +32,34 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     let found = records(&stand.path("audit.jsonl"));
     let seen: Vec<_> = found
         .iter()
-        .map(|r| format!("{} {} {} {}", r["caller"], r["door"], r["outcome"], r["code"]).replace('"', ""))
+        .map(|r| format!("{} {} {} {}", r["caller"], r["endpoint"], r["outcome"], r["code"]).replace('"', ""))
         .collect();
     assert_eq!(
         seen,
         [
-            "key:ivr mission disconnected null",
-            "key:ivr mission would_disconnect null",
-            "null mission denied unauthenticated",
-            "key:ivr mission denied invalid_conversation_id",
-            "key:ivr mission failed participant_not_found",
+            "key:ivr disconnect disconnected null",
+            "key:ivr disconnect would_disconnect null",
+            "null disconnect denied unauthenticated",
+            "key:ivr disconnect denied invalid_conversation_id",
+            "key:ivr disconnect failed participant_not_found",
             "key:ivr teardown denied forbidden_caller",
         ]
     );
     let first = &found[0];
-    assert_eq!(first["conversation_id"], stand.conference.id.to_string());
-    assert_eq!(first["participant_id"], customer.to_string());
+    assert_eq!(first["conversationId"], stand.conference.id.to_string());
+    assert_eq!(first["participantId"], customer.to_string());
     // The first mission of a process finds out which operation the org has.
     assert_eq!((&first["reason"], &first["verified"], &first["attempts"]), (&json!("fraud"), &json!(true), &json!(2)));
-    assert_eq!((&first["request_id"], &first["caller_addr"]), (&json!("req-1"), &json!("127.0.0.1")));
-    assert_eq!((&first["operation"], &first["upstream_status"]), (&json!("participant_state"), &json!(202)));
-    assert!(first["correlation_id"].is_string());
-    assert_eq!(found[1]["dry_run"], true);
-    assert_eq!(found[2]["participant_id"], agent.to_string(), "also who was to be hung up by a stranger");
+    assert_eq!((&first["requestId"], &first["callerAddress"]), (&json!("req-1"), &json!("127.0.0.1")));
+    assert_eq!((&first["operation"], &first["upstreamStatus"]), (&json!("participant_state"), &json!(202)));
+    assert!(first["correlationId"].is_string());
+    assert_eq!(
+        (&first["event"], &first["actor"], &first["job"]),
+        (&json!("disconnect"), &json!("key:ivr"), &json!(null))
+    );
+    assert!(first["instance"].as_str().is_some_and(|name| !name.is_empty()));
+    assert_eq!(found[1]["dryRun"], true);
+    assert_eq!(found[2]["participantId"], agent.to_string(), "also who was to be hung up by a stranger");
     let whole = std::fs::read_to_string(stand.path("audit.jsonl")).unwrap();
     assert!(!whole.contains(&made.text), "the key itself is never recorded");
 
@@ -70,7 +75,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
         assert!(!explained.contains(word));
     }
     for word in
-        ["ivr", "the participant was seen gone", "already_disconnected", first["correlation_id"].as_str().unwrap()]
+        ["ivr", "the participant was seen gone", "already_disconnected", first["correlationId"].as_str().unwrap()]
     {
         assert!(explained.contains(word), "{word} is missing in\n{explained}");
     }

@@ -35,6 +35,14 @@ async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
     let (status, body) = service.post(&mission, &key, "").await;
     assert!(status == 200 && body.contains("would_disconnect"), "{status} {body}");
     until(|| async { audit.exists() && std::fs::read_to_string(&audit).unwrap().contains("would_disconnect") }).await;
+    let record = |event: &str| {
+        let records = std::fs::read_to_string(&audit).unwrap() + &std::fs::read_to_string(&moved).unwrap();
+        let found = records.lines().find(|line| line.contains(&format!("\"event\":\"{event}\""))).map(str::to_owned);
+        found.unwrap_or_else(|| panic!("no {event} in\n{records}"))
+    };
+    assert!(record("mode_changed").contains("\"outcome\":\"observe\""));
+    assert!(record("reloaded").contains("retry.max_attempts"));
+    assert!(record("keys_changed").contains("added: ivr"));
     assert_eq!(service.line("upstream_attempt").await["level"], "DEBUG", "the new level is in force");
 }
 

@@ -1,0 +1,194 @@
+//! What one request leaves in the audit, from its first line to its end.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use super::Audit;
+use super::record::{Event, Record};
+use crate::disconnect::outcome::Settled;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Code, Problem};
+
+/// The endpoints whose requests are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum EntryPoint {
+    Disconnect,
+    Selector,
+    Teardown,
+    DropIn,
+    Mode,
+}
+
+impl EntryPoint {
+    /// The word in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disconnect => "disconnect",
+            Self::Selector => "selector",
+            Self::Teardown => "teardown",
+            Self::DropIn => "drop-in",
+            Self::Mode => "mode",
+        }
+    }
+
+    fn event(self) -> Event {
+        match self {
+            Self::Mode => Event::ModeChanged,
+            Self::Disconnect | Self::Selector | Self::Teardown | Self::DropIn => Event::Disconnect,
+        }
+    }
+}
+
+/// Where a request came from. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// The caller's address, behind the proxies that are trusted.
+    pub addr: Option<IpAddr>,
+    /// The request id that is answered.
+    pub request_id: Option<Arc<str>>,
+    /// Trace id of the request, when it has one.
+    pub trace_id: Option<Arc<str>>,
+    /// On whose behalf, as the caller asserts it: `unverified:NAME`.
+    pub actor: Option<Arc<str>>,
+    /// The job that the request belongs to.
+    pub job: Option<Arc<str>>,
+}
+
+/// One request that is recorded. Cheap to clone; [`AuditScope::default`] leaves nothing.
+#[derive(Debug, Clone, Default)]
+pub struct AuditScope(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    audit: Audit,
+    entry: EntryPoint,
+    source: Source,
+    started: Instant,
+    recorded: AtomicBool,
+}
+
+/// What a disconnect was asked to do.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    /// Who asks: `key:ivr`.
+    pub caller: &'a Arc<str>,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The participant, unless all are meant.
+    pub participant: Option<ParticipantId>,
+    /// Why.
+    pub reason: &'a str,
+    /// Nothing is to be written upstream.
+    pub dry_run: bool,
+}
+
+impl AuditScope {
+    /// The scope of a request that came in just now.
+    #[must_use]
+    pub fn new(audit: &Audit, entry: EntryPoint, source: Source) -> Self {
+        if audit.0.is_none() {
+            return Self(None);
+        }
+        let (started, recorded) = (Instant::now(), AtomicBool::new(false));
+        Self(Some(Arc::new(Inner { audit: audit.clone(), entry, source, started, recorded })))
+    }
+
+    /// A disconnect begins: from here on there is a record, also when the caller has left.
+    #[must_use]
+    pub fn begin(&self, asked: &Asked<'_>) -> Pending {
+        let record = self.0.as_ref().map(|inner| {
+            inner.recorded.store(true, Ordering::Relaxed);
+            let mut record = inner.record();
+            record.set_caller(Some(Arc::clone(asked.caller)));
+            record.conversation_id = Some(asked.conversation);
+            record.participant_id = asked.participant;
+            record.reason = Some(asked.reason.to_owned());
+            record.dry_run = asked.dry_run;
+            Box::new(record)
+        });
+        Pending { scope: self.clone(), record }
+    }
+
+    /// The request was answered and no disconnect had begun: it was denied, reached no participant, or was about
+    /// something else.
+    pub fn answered(&self, fill: impl FnOnce(&mut Record)) {
+        let Some(inner) = &self.0 else { return };
+        if inner.recorded.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut record = inner.record();
+        fill(&mut record);
+        inner.send(record);
+    }
+
+    /// A read after an accepted disconnect found the participant still there.
+    pub fn unconfirmed(&self, caller: &Arc<str>, conversation: ConversationId, participant: ParticipantId) {
+        let Some(inner) = &self.0 else { return };
+        let mut record = inner.record();
+        record.set_caller(Some(Arc::clone(caller)));
+        record.conversation_id = Some(conversation);
+        record.participant_id = Some(participant);
+        record.outcome = "unconfirmed".into();
+        record.verified = true;
+        inner.send(record);
+    }
+}
+
+impl Inner {
+    fn record(&self) -> Record {
+        let mut record = Record::begin(self.entry.event(), &self.source);
+        record.endpoint = Some(self.entry.name().into());
+        record
+    }
+
+    fn send(&self, mut record: Record) {
+        record.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.audit.write(record);
+    }
+}
+
+/// A disconnect under way. Dropped before it was closed, as by a panic, it is recorded as failed with unknown effect.
+#[derive(Debug)]
+pub struct Pending {
+    scope: AuditScope,
+    record: Option<Box<Record>>,
+}
+
+impl Pending {
+    /// The disconnect ended.
+    pub fn close(mut self, result: &Result<Settled, Problem>) {
+        self.send(|record| match result {
+            Ok(settled) => record.settled(settled),
+            Err(problem) => record.problem(problem),
+        });
+    }
+
+    /// The disconnect had to be given up at the end of the drain time.
+    pub fn abandon(mut self, problem: &Problem) {
+        self.send(|record| {
+            record.problem(problem);
+            record.outcome = "abandoned".into();
+        });
+    }
+
+    fn send(&mut self, fill: impl FnOnce(&mut Record)) {
+        let (Some(inner), Some(mut record)) = (&self.scope.0, self.record.take()) else { return };
+        fill(&mut record);
+        inner.send(*record);
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.send(|record| {
+            record.outcome = "failed".into();
+            record.code = Some(Code::Internal.name().into());
+            record.effect = Some("unknown".into());
+        });
+    }
+}

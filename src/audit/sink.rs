@@ -1,0 +1,71 @@
+//! Where records end: standard output, a file, or whatever else implements [`Sink`].
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use super::file::File;
+use super::record::Record;
+use crate::config;
+
+/// One place for records. Lives on a thread of its own, where it may block.
+pub trait Sink: fmt::Debug + Send {
+    /// Writes all of these, or none.
+    ///
+    /// # Errors
+    /// Nothing was written; the next call tries anew.
+    fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()>;
+
+    /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// It may not be.
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Opens what it writes to, again if it was open.
+    ///
+    /// # Errors
+    /// It cannot be opened now; writing tries again.
+    fn reopen(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// What went wrong since the last call without losing a record.
+    fn trouble(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// The sinks of `audit.target`; none where it is "off".
+pub(super) fn of(settings: &config::Audit) -> Vec<Box<dyn Sink>> {
+    let sink = |target: &String| -> Option<Box<dyn Sink>> {
+        match target.as_str() {
+            "off" => None,
+            "stdout" => Some(Box::new(Stdout)),
+            path => Some(Box::new(File::new(path.into(), settings.max_size.as_u64(), settings.keep))),
+        }
+    };
+    settings.target.0.iter().filter_map(sink).collect()
+}
+
+#[derive(Debug)]
+struct Stdout;
+
+impl Sink for Stdout {
+    fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(lines(records).as_bytes()).and_then(|()| out.flush())
+    }
+}
+
+/// The records, a line of JSON each.
+pub(super) fn lines(records: &[Arc<Record>]) -> String {
+    let mut lines = String::with_capacity(records.len() * 640);
+    for record in records {
+        lines.push_str(&record.to_json());
+        lines.push('\n');
+    }
+    lines
+}
