@@ -23,6 +23,7 @@ use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
 use crate::http::{self, Door, Shared};
 use crate::metrics::Metrics;
+use crate::search::Search;
 use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
@@ -179,6 +180,7 @@ impl Parts {
         background.spawn(async move { watched.watch(ended).await });
         let bind = config.server.bind;
         let shared = Shared {
+            search: Search::new(client.clone()),
             disconnector: Disconnector::new(
                 config,
                 client,

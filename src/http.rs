@@ -17,6 +17,7 @@ mod path;
 mod prefix;
 mod recent_errors;
 pub mod routes;
+mod search;
 mod selector;
 mod status;
 mod teardown;
@@ -52,6 +53,7 @@ use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
+use crate::search::Search;
 use crate::selector::TargetSets;
 use crate::server::ServeStats;
 use crate::shutdown::Shutdown;
@@ -70,6 +72,8 @@ pub struct App(Arc<Shared>);
 pub struct Shared {
     /// The use case.
     pub disconnector: Disconnector,
+    /// Finding live conversations.
+    pub search: Search,
     /// Who may call.
     pub callers: Callers,
     /// Whose `X-Forwarded-For` is believed.
@@ -260,6 +264,7 @@ pub fn router(app: &App, door: Door) -> Routes {
     if door != Door::Admin {
         router = router
             .route(routes::DISCONNECT, post(mission::disconnect))
+            .route(routes::CONVERSATIONS, get(search::find))
             .route(routes::CONVERSATION, get(conversations::short))
             .route(routes::PARTICIPANTS, get(conversations::participants))
             .route(routes::SELECTOR, post(selector::disconnect))

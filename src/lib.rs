@@ -23,6 +23,7 @@ pub mod metrics;
 mod pause;
 pub mod problem;
 pub mod sandbox;
+pub mod search;
 pub mod selector;
 pub mod server;
 pub mod shutdown;

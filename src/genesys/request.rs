@@ -22,12 +22,22 @@ pub enum Operation {
     ConversationDisconnect,
     /// `GET …/conversations/{cid}`.
     ConversationRead,
+    /// `POST /api/v2/analytics/conversations/details/query`.
+    AnalyticsQuery,
+    /// `GET` of the names of queues or users.
+    NamesRead,
 }
 
 impl Operation {
     /// All kinds.
-    pub const ALL: [Self; 4] =
-        [Self::ParticipantDisconnect, Self::ParticipantState, Self::ConversationDisconnect, Self::ConversationRead];
+    pub const ALL: [Self; 6] = [
+        Self::ParticipantDisconnect,
+        Self::ParticipantState,
+        Self::ConversationDisconnect,
+        Self::ConversationRead,
+        Self::AnalyticsQuery,
+        Self::NamesRead,
+    ];
 
     /// The name in answers, logs and metrics.
     #[must_use]
@@ -37,13 +47,15 @@ impl Operation {
             Self::ParticipantState => "participant_state",
             Self::ConversationDisconnect => "conversation_disconnect",
             Self::ConversationRead => "conversation_read",
+            Self::AnalyticsQuery => "analytics_query",
+            Self::NamesRead => "names_read",
         }
     }
 
     /// Whether the call hangs somebody up.
     #[must_use]
     pub fn disconnects(self) -> bool {
-        self != Self::ConversationRead
+        matches!(self, Self::ParticipantDisconnect | Self::ParticipantState | Self::ConversationDisconnect)
     }
 }
 
@@ -149,6 +161,19 @@ impl Call {
             Some(medium) => format!("/api/v2/conversations/{}/{cid}", medium.segment()),
         };
         Self::new(context, Operation::ConversationRead, rank, Method::GET, path, Bytes::new())
+    }
+
+    /// Asks analytics for conversations.
+    #[must_use]
+    pub fn analytics_query(context: &Arc<Context>, query: Bytes) -> Self {
+        let path = "/api/v2/analytics/conversations/details/query".to_owned();
+        Self::new(context, Operation::AnalyticsQuery, Rank::Lookup, Method::POST, path, query)
+    }
+
+    /// Asks for names; the path is from `/api/v2` on, with its query.
+    #[must_use]
+    pub fn names(context: &Arc<Context>, path: String) -> Self {
+        Self::new(context, Operation::NamesRead, Rank::Lookup, Method::GET, path, Bytes::new())
     }
 
     /// A read whose body is kept as it is, to be handed on.

@@ -77,6 +77,7 @@ impl Transport {
         let body = match call.operation {
             Operation::ConversationRead if call.whole_body => BodyLimit::WHOLE,
             Operation::ConversationRead => BodyLimit::CONVERSATION,
+            Operation::AnalyticsQuery | Operation::NamesRead => BodyLimit::WHOLE,
             _ => BodyLimit::default(),
         };
         let connection = if call.fresh_connection { Connection::Fresh } else { Connection::Pooled };

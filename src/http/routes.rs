@@ -3,6 +3,8 @@
 
 /// Disconnects one participant: the mission.
 pub const DISCONNECT: &str = "/conversations/{conversationId}/participants/{participantId}/disconnect";
+/// Searches live conversations.
+pub const CONVERSATIONS: &str = "/conversations";
 /// Reads a conversation in short.
 pub const CONVERSATION: &str = "/conversations/{conversationId}";
 /// Lists participants.
@@ -47,6 +49,7 @@ pub const DOCS_CONTRACT_SCRIPT: &str = "/docs/contract.js";
 /// All templates, with the methods that callers use.
 pub const ALL: &[(&str, &[&str])] = &[
     (DISCONNECT, &["POST"]),
+    (CONVERSATIONS, &["GET"]),
     (CONVERSATION, &["GET"]),
     (PARTICIPANTS, &["GET"]),
     (SELECTOR, &["POST"]),

@@ -9,5 +9,6 @@ mod lookups;
 mod mission;
 mod operations;
 mod operators;
+mod search;
 mod selectors;
 mod settings;

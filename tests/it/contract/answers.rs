@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use hangup::disconnect::outcome::Outcome;
 use hangup::genesys::request::Medium;
 use hangup::http::routes;
+use hangup::sandbox::StuckSpec;
 use http::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -74,6 +75,23 @@ async fn lookups_selectors_and_teardowns_are_answered_as_the_file_says() {
     assert_eq!(end("").await.word("outcome"), "disconnected");
     service.sandbox.end_conversation(other.parse().expect("an id"));
     assert_eq!(end("").await.word("outcome"), "conversation_ended");
+}
+
+#[tokio::test]
+async fn searches_are_answered_as_the_file_says() {
+    let service = Service::start(|config| config.auth.anonymous_permissions.0.push("search".to_owned())).await;
+    service.conference();
+    service.sandbox.create_stuck(StuckSpec { agent: true, ..StuckSpec::default() }).expect("a stuck one");
+    let find = async |query: &str| service.ask(Method::GET, routes::CONVERSATIONS, &[], query, &[], "").await;
+    assert_eq!(find("").await.body["conversations"].as_array().map(Vec::len), Some(2));
+    let first = find("?limit=1&agent=any&state=any&olderThan=30s&newerThan=10d").await;
+    assert!(first.body["cursor"].is_string());
+    assert_eq!(find("?queue=nonsense").await.word("code"), "invalid_query");
+    service
+        .sandbox
+        .change_settings(&json!({"missing_permissions": ["analytics:conversationDetail:view"]}))
+        .expect("set");
+    assert_eq!(find("").await.word("code"), "upstream_forbidden");
 }
 
 #[tokio::test]

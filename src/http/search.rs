@@ -1,0 +1,219 @@
+//! `GET /conversations?…`: live conversations.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Serialize;
+use time::{OffsetDateTime, UtcOffset};
+
+use super::App;
+use super::answer::{fitting, json};
+use super::callers::{Refused, authenticate};
+use super::input;
+use crate::callers::Permission;
+use crate::ids::ConversationId;
+use crate::problem::{Code, Problem};
+use crate::search::{Cursor, Filter, Found, Hit, State as Wanted};
+
+/// What can be asked.
+const NAMES: &[&str] = &[
+    "media",
+    "queue",
+    "queueId",
+    "divisionId",
+    "userId",
+    "direction",
+    "addressFrom",
+    "addressTo",
+    "olderThan",
+    "newerThan",
+    "agent",
+    "state",
+    "includeScheduled",
+    "limit",
+    "cursor",
+];
+/// Most conversations of one answer.
+const MOST: usize = 1_000;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    ok: bool,
+    conversations: Vec<Item<'a>>,
+    cursor: Option<String>,
+    searched_from: String,
+    searched_to: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Item<'a> {
+    id: ConversationId,
+    media: Option<&'a str>,
+    direction: Option<&'a str>,
+    start_time: String,
+    age_seconds: i64,
+    queue_id: Option<&'a str>,
+    queue_name: Option<&'a str>,
+    division_id: Option<&'a str>,
+    address_from: Option<&'a str>,
+    address_to: Option<&'a str>,
+    participants: usize,
+    agent: bool,
+    agent_name: Option<&'a str>,
+}
+
+impl<'a> Item<'a> {
+    fn of(hit: &'a Hit, now: OffsetDateTime) -> Self {
+        Self {
+            id: hit.id,
+            media: hit.media.as_deref(),
+            direction: hit.direction.as_deref(),
+            start_time: text(hit.start),
+            age_seconds: (now - hit.start).whole_seconds().max(0),
+            queue_id: hit.queue_id.as_deref(),
+            queue_name: hit.queue_name.as_deref(),
+            division_id: hit.division_id.as_deref(),
+            address_from: hit.address_from.as_deref(),
+            address_to: hit.address_to.as_deref(),
+            participants: hit.participants,
+            agent: hit.agent,
+            agent_name: hit.agent_name.as_deref(),
+        }
+    }
+}
+
+/// `GET /conversations`.
+pub(super) async fn find(State(app): State<App>, request: Request) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let who = authenticate(&app, &parts, Permission::Search).await?;
+    let mut filter = Filter::default();
+    let mut limited = false;
+    input::query(&parts, NAMES, |name, value| {
+        limited |= name == "limit" && !value.is_empty();
+        // An unset variable of a script is no filter.
+        if value.is_empty() { Ok(()) } else { take(&mut filter, name, value) }
+    })?;
+    if filter.older_than >= filter.newer_than {
+        return Err(invalid("olderThan must be shorter than newerThan").into());
+    }
+    let admission = app.disconnector.admit(&who.origin)?;
+    let found = app.search.find(&admission.context, &filter, who.origin.guards.as_deref()).await?;
+    Ok(json(StatusCode::OK, &answer(&found, limited)))
+}
+
+/// All that was found, or without a limit of the caller's own as much as fits into a small answer.
+fn answer(found: &Found, limited: bool) -> Answer<'_> {
+    let now = OffsetDateTime::now_utc();
+    let items = found.hits.iter().map(|hit| Item::of(hit, now));
+    let conversations = if limited { items.collect() } else { fitting(items) };
+    let last = found.hits.get(..conversations.len()).and_then(<[Hit]>::last);
+    let cut = last.filter(|_| conversations.len() < found.hits.len());
+    let cursor = cut.map(|hit| Cursor::after(hit.start, hit.id)).or(found.cursor);
+    Answer {
+        ok: true,
+        conversations,
+        cursor: cursor.map(|cursor| cursor.text()),
+        searched_from: text(cut.map_or(found.from, |hit| hit.start)),
+        searched_to: text(found.to),
+    }
+}
+
+/// With milliseconds, always: such texts sort as their times do.
+fn text(time: OffsetDateTime) -> String {
+    let time = time.to_offset(UtcOffset::UTC);
+    let (date, (hour, minute, second, milli)) = (time.date(), time.to_hms_milli());
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+fn take(filter: &mut Filter, name: &str, value: &str) -> Result<(), Problem> {
+    match name {
+        "media" => filter.media = Some(media(value)?),
+        "queue" => filter.queue = Some(value.to_owned()),
+        "queueId" => filter.queue_id = Some(id(name, value)?),
+        "divisionId" => filter.division_id = Some(id(name, value)?),
+        "userId" => filter.user_id = Some(id(name, value)?),
+        "direction" => {
+            filter.direction = Some(match value {
+                "inbound" => "inbound",
+                "outbound" => "outbound",
+                _ => return Err(invalid("direction is inbound or outbound")),
+            });
+        }
+        "addressFrom" => filter.address_from = Some(value.to_owned()),
+        "addressTo" => filter.address_to = Some(value.to_owned()),
+        "olderThan" => filter.older_than = duration(name, value)?,
+        "newerThan" => filter.newer_than = duration(name, value)?,
+        "agent" => match value {
+            "none" => filter.no_agent = true,
+            "any" => {}
+            _ => return Err(invalid("agent is none or any")),
+        },
+        "state" => {
+            filter.state = match value {
+                "any" => Wanted::Any,
+                "waiting" => Wanted::Waiting,
+                "connected" => Wanted::Connected,
+                _ => return Err(invalid("state is any, waiting or connected")),
+            }
+        }
+        "includeScheduled" => {
+            filter.include_scheduled = match value {
+                "true" => true,
+                "false" => false,
+                _ => return Err(invalid("includeScheduled is true or false")),
+            }
+        }
+        "limit" => {
+            let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+            filter.limit = limit.ok_or_else(|| invalid("limit is a number from 1 to 1000"))?;
+        }
+        _ => {
+            let cursor = Cursor::read(value);
+            filter.cursor =
+                Some(cursor.ok_or_else(|| invalid("cursor is not one of an answer; leave it out to begin"))?);
+        }
+    }
+    Ok(())
+}
+
+/// One word as in lists of participants, or the upstream's own.
+fn media(word: &str) -> Result<&'static str, Problem> {
+    Ok(match word.to_ascii_lowercase().as_str() {
+        "call" | "voice" => "voice",
+        "callback" => "callback",
+        "chat" => "chat",
+        "email" => "email",
+        "message" => "message",
+        "cobrowsesession" | "cobrowse" => "cobrowse",
+        "screenshare" => "screenshare",
+        "video" => "video",
+        "internalmessage" => "internalmessage",
+        _ => {
+            return Err(invalid(
+                "media is one of call, callback, chat, email, message, cobrowsesession, screenshare, video, internalMessage",
+            ));
+        }
+    })
+}
+
+fn id(name: &str, value: &str) -> Result<String, Problem> {
+    // Any hyphenated UUID; the type is that of conversations because they all look alike.
+    ConversationId::parse(value)
+        .map(|id| id.to_string())
+        .ok_or_else(|| invalid(&format!("{name} must be a hyphenated UUID")))
+}
+
+fn duration(name: &str, value: &str) -> Result<Duration, Problem> {
+    // Twenty years: more than any org has.
+    let longest = Duration::from_secs(20 * 366 * 24 * 3600);
+    let parsed = humantime::parse_duration(value).ok().filter(|time| *time <= longest);
+    parsed.ok_or_else(|| invalid(&format!("{name} must be a duration with its unit, such as 24h or 180d")))
+}
+
+fn invalid(detail: &str) -> Problem {
+    Problem::new(Code::InvalidQuery, detail)
+}

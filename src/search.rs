@@ -1,0 +1,78 @@
+//! Search: live conversations by the upstream's analytics, oldest intervals last.
+//!
+//! Analytics is late and sometimes wrong about who is there: it finds conversations, and decides nothing about them.
+
+mod analytics;
+mod cursor;
+mod filter;
+mod hit;
+mod names;
+mod walk;
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use crate::callers::Guards;
+use crate::genesys::Client;
+use crate::genesys::context::Context;
+use crate::problem::{Code, Problem};
+pub use cursor::Cursor;
+pub use filter::{Filter, State};
+pub use hit::Hit;
+use names::Names;
+
+/// The use case. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Search {
+    client: Client,
+    names: Arc<Names>,
+}
+
+/// What a search found.
+#[derive(Debug)]
+pub struct Found {
+    /// Newest first.
+    pub hits: Vec<Hit>,
+    /// Where the next search goes on; none when everything was searched.
+    pub cursor: Option<Cursor>,
+    /// The oldest start that was searched.
+    pub from: OffsetDateTime,
+    /// The newest start that was searched.
+    pub to: OffsetDateTime,
+}
+
+impl Search {
+    /// Searches through `client`.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, names: Arc::default() }
+    }
+
+    /// Finds live conversations that fit, newest first, and of those as many as `filter.limit`.
+    ///
+    /// # Errors
+    /// A missing permission, by its name; a queue name that several queues have, or none; an interval that cannot be
+    /// searched: it is never left out.
+    pub async fn find(
+        &self,
+        context: &Arc<Context>,
+        filter: &Filter,
+        guards: Option<&Guards>,
+    ) -> Result<Found, Problem> {
+        let queue_id = match &filter.queue {
+            Some(name) => Some(self.names.queue_named(&self.client, context, name).await?),
+            None => filter.queue_id.clone(),
+        };
+        if let (Some(asked), Some(own)) = (&filter.queue_id, &queue_id)
+            && !asked.eq_ignore_ascii_case(own)
+        {
+            let detail = "queue and queueId name different queues; give one of them";
+            return Err(Problem::new(Code::InvalidQuery, detail));
+        }
+        let walk = walk::Walk { client: &self.client, context, filter, queue_id: queue_id.as_deref(), guards };
+        let mut found = walk.run(OffsetDateTime::now_utc()).await?;
+        self.names.complete(&self.client, context, &mut found.hits).await?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,163 @@
+//! The upstream's details query: what it is asked, and what it answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::filter::Filter;
+use crate::genesys::Client;
+use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::context::Context;
+use crate::genesys::request::Call;
+use crate::lenient::cleaned;
+use crate::problem::{Code, Problem, Upstream};
+
+/// Conversations per page, the upstream's most.
+pub(super) const PAGE: usize = 100;
+/// The permission that the query needs.
+const PERMISSION: &str = "analytics:conversationDetail:view";
+
+/// One page of hits.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Page {
+    pub(super) conversations: Vec<Conversation>,
+    pub(super) total_hits: usize,
+}
+
+/// A conversation as analytics tells it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Conversation {
+    pub(super) conversation_id: String,
+    pub(super) conversation_start: Option<String>,
+    pub(super) originating_direction: Option<String>,
+    pub(super) division_ids: Vec<String>,
+    pub(super) participants: Vec<Participant>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Participant {
+    pub(super) purpose: Option<String>,
+    pub(super) user_id: Option<String>,
+    pub(super) sessions: Vec<Session>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Session {
+    pub(super) media_type: Option<String>,
+    pub(super) ani: Option<String>,
+    pub(super) dnis: Option<String>,
+    pub(super) address_from: Option<String>,
+    pub(super) address_to: Option<String>,
+    pub(super) callback_scheduled_time: Option<String>,
+    pub(super) segments: Vec<Segment>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Segment {
+    pub(super) segment_end: Option<String>,
+    pub(super) queue_id: Option<String>,
+}
+
+impl Session {
+    /// Whether it goes on, as far as analytics knows.
+    pub(super) fn is_open(&self) -> bool {
+        self.segments.last().is_some_and(|segment| segment.segment_end.is_none())
+    }
+
+    pub(super) fn queue_id(&self) -> Option<&str> {
+        self.segments.iter().rev().find_map(|segment| segment.queue_id.as_deref())
+    }
+}
+
+/// Why a page cannot be had.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The query has more hits than the upstream serves: narrow the interval.
+    TooMuch(Problem),
+    Problem(Problem),
+}
+
+/// Asks for one page of the live conversations that began in an interval, newest first.
+pub(super) async fn page(
+    client: &Client,
+    context: &Arc<Context>,
+    filter: &Filter,
+    queue_id: Option<&str>,
+    (start, end): (OffsetDateTime, OffsetDateTime),
+    number: usize,
+) -> Result<Page, Refused> {
+    let query = query(filter, queue_id, (start, end), number);
+    let answer = client.call(Call::analytics_query(context, Bytes::from(query.to_string()))).await;
+    let answer = answer.map_err(|error| Refused::Problem(error.into()))?;
+    match answer.status {
+        StatusCode::OK => read(&answer).map_err(Refused::Problem),
+        StatusCode::BAD_GATEWAY => Err(Refused::TooMuch(Problem::transient(&answer))),
+        StatusCode::TOO_MANY_REQUESTS => Err(Refused::Problem(Problem::transient(&answer))),
+        StatusCode::FORBIDDEN => Err(Refused::Problem(Problem::forbidden(&answer, PERMISSION))),
+        status if status.is_server_error() => Err(Refused::Problem(Problem::transient(&answer))),
+        _ => {
+            let detail = "Genesys Cloud rejects the search; see upstream for its reason";
+            let problem = Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(&answer));
+            Err(Refused::Problem(problem))
+        }
+    }
+}
+
+fn read(answer: &Answer) -> Result<Page, Problem> {
+    let whole = answer.body.end == BodyEnd::Complete;
+    let page = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();
+    page.ok_or_else(|| {
+        Problem::invalid_response(answer, "the search gave something that is not a page of conversations")
+    })
+}
+
+fn query(
+    filter: &Filter,
+    queue_id: Option<&str>,
+    (start, end): (OffsetDateTime, OffsetDateTime),
+    number: usize,
+) -> Value {
+    let matches = |dimension: &str, value: &str| json!({ "type": "dimension", "dimension": dimension, "operator": "matches", "value": value });
+    let mut conversations =
+        vec![json!({ "type": "dimension", "dimension": "conversationEnd", "operator": "notExists" })];
+    conversations.extend(filter.division_id.as_deref().map(|id| matches("divisionId", id)));
+    conversations.extend(filter.direction.map(|direction| matches("originatingDirection", direction)));
+    // One filter each: they need not hold for the same segment.
+    let mut segments: Vec<Value> =
+        [("mediaType", filter.media), ("queueId", queue_id), ("userId", filter.user_id.as_deref())]
+            .into_iter()
+            .filter_map(|(dimension, value)| Some(json!({ "type": "and", "predicates": [matches(dimension, value?)] })))
+            .collect();
+    // A call's addresses are told by other names.
+    for (dimensions, value) in
+        [(["addressFrom", "ani"], &filter.address_from), (["addressTo", "dnis"], &filter.address_to)]
+    {
+        segments.extend(
+            value.as_deref().map(
+                |value| json!({ "type": "or", "predicates": dimensions.map(|dimension| matches(dimension, value)) }),
+            ),
+        );
+    }
+    json!({
+        "interval": format!("{}/{}", text(start), text(end)),
+        "order": "desc",
+        "orderBy": "conversationStart",
+        "paging": { "pageSize": PAGE, "pageNumber": number },
+        "conversationFilters": [{ "type": "and", "predicates": conversations }],
+        "segmentFilters": segments,
+    })
+}
+
+pub(super) fn text(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,124 @@
+//! One conversation that was found.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::analytics::{Conversation, Participant, Session};
+use super::filter::{Filter, State};
+use crate::callers::Guards;
+use crate::ids::ConversationId;
+
+/// A live conversation, as analytics tells it.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// Its id.
+    pub id: ConversationId,
+    /// Its medium, as in lists of participants; none where analytics does not tell.
+    pub media: Option<String>,
+    /// `inbound` or `outbound`.
+    pub direction: Option<String>,
+    /// When it began.
+    pub start: OffsetDateTime,
+    /// Id of its queue.
+    pub queue_id: Option<String>,
+    /// Name of its queue, or its id where names are refused.
+    pub queue_name: Option<String>,
+    /// Id of its first division.
+    pub division_id: Option<String>,
+    /// Where it comes from.
+    pub address_from: Option<String>,
+    /// Where it leads.
+    pub address_to: Option<String>,
+    /// How many take part, as far as analytics knows.
+    pub participants: usize,
+    /// Id of the user who is in it, if one is.
+    pub user_id: Option<String>,
+    /// Whether an agent or user is in it.
+    pub agent: bool,
+    /// The user's name, or its id where names are refused.
+    pub agent_name: Option<String>,
+}
+
+impl Hit {
+    /// What analytics tells, if it fits what is searched for and the caller's key may see it.
+    pub(super) fn of(
+        told: &Conversation,
+        filter: &Filter,
+        guards: Option<&Guards>,
+        now: OffsetDateTime,
+    ) -> Option<Self> {
+        let id = ConversationId::parse(&told.conversation_id)?;
+        let start = time(told.conversation_start.as_deref()?)?;
+        let sessions = || told.participants.iter().flat_map(|p| p.sessions.iter().map(move |session| (p, session)));
+        let open = || sessions().filter(|(_, session)| session.is_open());
+        let agent = open().find(|(participant, _)| is_agent(participant));
+        let waiting = open().any(|(participant, _)| purpose(participant) == "acd");
+        let scheduled =
+            sessions().filter_map(|(_, session)| time(session.callback_scheduled_time.as_deref()?)).any(|at| at > now);
+        let wanted = match filter.state {
+            State::Any => true,
+            State::Waiting => waiting,
+            State::Connected => agent.is_some(),
+        };
+        if !wanted || (filter.no_agent && agent.is_some()) || (scheduled && !filter.include_scheduled) {
+            return None;
+        }
+        // A customer's sessions have no queue: a guard for queues asks the others.
+        let queue_id = queue_id(open()).or_else(|| queue_id(sessions()));
+        let permitted = |guards: &Guards| {
+            open().any(|(p, session)| guards.permits(p.purpose.as_deref(), session.queue_id().or(queue_id)))
+        };
+        if !guards.is_none_or(permitted) {
+            return None;
+        }
+        let of_customer = |look: fn(&Session) -> Option<&str>| {
+            let customer = sessions().filter(|(p, _)| matches!(purpose(p), "customer" | "external"));
+            customer.chain(sessions()).find_map(|(_, session)| look(session)).map(str::to_owned)
+        };
+        let media = open().chain(sessions()).find_map(|(_, session)| session.media_type.as_deref());
+        Some(Self {
+            id,
+            media: media.map(singular),
+            direction: told.originating_direction.clone(),
+            start,
+            queue_id: queue_id.map(str::to_owned),
+            queue_name: None,
+            division_id: told.division_ids.first().cloned(),
+            address_from: of_customer(|session| session.address_from.as_deref().or(session.ani.as_deref())),
+            address_to: of_customer(|session| session.address_to.as_deref().or(session.dnis.as_deref())),
+            participants: told.participants.iter().filter(|p| p.sessions.iter().any(Session::is_open)).count(),
+            user_id: agent.and_then(|(participant, _)| participant.user_id.clone()),
+            agent: agent.is_some(),
+            agent_name: None,
+        })
+    }
+}
+
+fn purpose(participant: &Participant) -> &str {
+    participant.purpose.as_deref().unwrap_or_default()
+}
+
+fn is_agent(participant: &Participant) -> bool {
+    matches!(purpose(participant), "agent" | "user")
+}
+
+fn queue_id<'a>(sessions: impl Iterator<Item = (&'a Participant, &'a Session)>) -> Option<&'a str> {
+    sessions.filter_map(|(_, session)| session.queue_id()).last()
+}
+
+/// The word of our lists for a `mediaType` of analytics.
+fn singular(analytics: &str) -> String {
+    match analytics {
+        "voice" => "call",
+        "cobrowse" => "cobrowsesession",
+        "internalmessage" => "internalMessage",
+        "screenmonitoring" => "screenMonitoring",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// A time of the upstream.
+pub(super) fn time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok()
+}

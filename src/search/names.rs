@@ -1,0 +1,180 @@
+//! Names of queues and users, kept for ten minutes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::hit::Hit;
+use crate::genesys::Client;
+use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::context::Context;
+use crate::genesys::request::Call;
+use crate::lenient::cleaned;
+use crate::problem::{Code, Problem, Upstream};
+
+const KEPT: Duration = Duration::from_secs(600);
+/// Names kept of each kind; when there are more, all are forgotten.
+const MOST: usize = 10_000;
+/// Ids asked for at once: they stand in a URL.
+const AT_ONCE: usize = 50;
+
+const QUEUES: &str = "/api/v2/routing/queues/divisionviews";
+const USERS: &str = "/api/v2/users";
+
+/// Names by id. A refusal counts as the id itself.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    queues: Mutex<BTreeMap<String, (String, Instant)>>,
+    users: Mutex<BTreeMap<String, (String, Instant)>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Listing {
+    entities: Vec<Entity>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Entity {
+    id: String,
+    name: Option<String>,
+    division: Option<Division>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Division {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+type Kept = Mutex<BTreeMap<String, (String, Instant)>>;
+
+impl Names {
+    /// The id of the one queue of that name, whatever its case.
+    pub(super) async fn queue_named(
+        &self,
+        client: &Client,
+        context: &Arc<Context>,
+        name: &str,
+    ) -> Result<String, Problem> {
+        let answer = ask(client, context, QUEUES, &[("name", name), ("pageSize", "100")]).await?;
+        let found = match answer.status {
+            StatusCode::FORBIDDEN => return Err(Problem::forbidden(&answer, "routing:queue:search")),
+            _ => listing(&answer)?,
+        };
+        let same =
+            |entity: &Entity| entity.name.as_deref().is_some_and(|own| own.to_lowercase() == name.to_lowercase());
+        let mut queues: Vec<Entity> = found.entities.into_iter().filter(same).collect();
+        match (queues.pop(), queues.is_empty()) {
+            (Some(only), true) => Ok(only.id),
+            (None, _) => {
+                let detail = "there is no queue of that name, or the OAuth client's role does not reach its division; \
+                              check the name, or give queueId";
+                Err(Problem::new(Code::InvalidQuery, detail))
+            }
+            (Some(one), false) => {
+                let all = queues.into_iter().chain([one]).map(|queue| {
+                    let division = queue.division.unwrap_or_default();
+                    json!({
+                        "id": queue.id, "name": queue.name, "divisionId": division.id, "divisionName": division.name,
+                    })
+                });
+                let detail = "several queues have that name; give queueId instead: see candidates";
+                let mut problem = Problem::new(Code::SelectorAmbiguous, detail);
+                problem.candidates = Some(Box::new(all.collect()));
+                Err(problem)
+            }
+        }
+    }
+
+    /// Fills in the names of the hits' queues and agents.
+    pub(super) async fn complete(
+        &self,
+        client: &Client,
+        context: &Arc<Context>,
+        hits: &mut [Hit],
+    ) -> Result<(), Problem> {
+        let queues = hits.iter().filter_map(|hit| hit.queue_id.clone()).collect();
+        let queues = names(&self.queues, client, context, QUEUES, queues).await?;
+        let users = hits.iter().filter_map(|hit| hit.user_id.clone()).collect();
+        let users = names(&self.users, client, context, USERS, users).await?;
+        for hit in hits {
+            hit.queue_name = hit.queue_id.as_ref().and_then(|id| queues.get(id).cloned());
+            hit.agent_name = hit.user_id.as_ref().and_then(|id| users.get(id).cloned());
+        }
+        Ok(())
+    }
+}
+
+fn locked(kept: &Kept) -> MutexGuard<'_, BTreeMap<String, (String, Instant)>> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Names by id: those that are kept, and for the others one call each fifty.
+async fn names(
+    kept: &Kept,
+    client: &Client,
+    context: &Arc<Context>,
+    path: &str,
+    ids: BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, Problem> {
+    let now = Instant::now();
+    let mut known = BTreeMap::new();
+    let mut missing = Vec::new();
+    {
+        let kept = locked(kept);
+        for id in ids {
+            match kept.get(&id) {
+                Some((name, at)) if now.duration_since(*at) < KEPT => {
+                    known.insert(id, name.clone());
+                }
+                _ => missing.push(id),
+            }
+        }
+    }
+    for some in missing.chunks(AT_ONCE) {
+        let query: Vec<(&str, &str)> = some.iter().map(|id| ("id", id.as_str())).chain([("pageSize", "100")]).collect();
+        let answer = ask(client, context, path, &query).await?;
+        let mut found: BTreeMap<String, String> = match answer.status {
+            StatusCode::FORBIDDEN => BTreeMap::new(),
+            _ => listing(&answer)?.entities.into_iter().filter_map(|one| Some((one.id, one.name?))).collect(),
+        };
+        let mut kept = locked(kept);
+        if kept.len() > MOST {
+            kept.clear();
+        }
+        for id in some {
+            let name = found.remove(id).unwrap_or_else(|| id.clone());
+            kept.insert(id.clone(), (name.clone(), now));
+            known.insert(id.clone(), name);
+        }
+    }
+    Ok(known)
+}
+
+async fn ask(client: &Client, context: &Arc<Context>, path: &str, query: &[(&str, &str)]) -> Result<Answer, Problem> {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    Ok(client.call(Call::names(context, format!("{path}?{query}"))).await?)
+}
+
+fn listing(answer: &Answer) -> Result<Listing, Problem> {
+    match answer.status {
+        StatusCode::OK => {}
+        StatusCode::TOO_MANY_REQUESTS => return Err(Problem::transient(answer)),
+        status if status.is_server_error() => return Err(Problem::transient(answer)),
+        _ => {
+            let detail = "Genesys Cloud rejects the search for names; see upstream for its reason";
+            return Err(Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(answer)));
+        }
+    }
+    let whole = answer.body.end == BodyEnd::Complete;
+    let read = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();
+    read.ok_or_else(|| Problem::invalid_response(answer, "the search for names gave something else"))
+}

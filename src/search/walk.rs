@@ -1,0 +1,115 @@
+//! The walk back through time, interval by interval, until there are enough hits or nothing is left.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use time::{Duration, OffsetDateTime};
+
+use super::Found;
+use super::analytics::{self, PAGE, Refused};
+use super::cursor::Cursor;
+use super::filter::Filter;
+use super::hit::Hit;
+use crate::callers::Guards;
+use crate::genesys::Client;
+use crate::genesys::context::Context;
+use crate::ids::ConversationId;
+use crate::problem::Problem;
+
+/// The longest interval that the upstream takes.
+const LONGEST: Duration = Duration::days(31);
+/// An interval that is not split any further.
+const SHORTEST: Duration = Duration::seconds(1);
+/// Pages of one query: beyond some 8,000 hits the upstream fails.
+const PAGES: usize = 79;
+
+pub(super) struct Walk<'a> {
+    pub(super) client: &'a Client,
+    pub(super) context: &'a Arc<Context>,
+    pub(super) filter: &'a Filter,
+    pub(super) queue_id: Option<&'a str>,
+    pub(super) guards: Option<&'a Guards>,
+}
+
+impl Walk<'_> {
+    /// Searches from the youngest to the oldest, at most back to `filter.newer_than`.
+    pub(super) async fn run(&self, now: OffsetDateTime) -> Result<Found, Problem> {
+        let ago = |time: std::time::Duration| Duration::try_from(time).ok().and_then(|time| now.checked_sub(time));
+        let oldest = ago(self.filter.newer_than).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let youngest = ago(self.filter.older_than).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let mut end = self.filter.cursor.map_or(youngest, |cursor| cursor.end().min(youngest));
+        let mut found = Found { hits: Vec::new(), cursor: None, from: oldest, to: end };
+        let mut seen = HashSet::new();
+        let mut length = LONGEST;
+        while end > oldest && found.hits.len() <= self.filter.limit {
+            let start = (end - length).max(oldest);
+            match self.interval((start, end), now, &mut seen, &mut found.hits).await {
+                Ok(Reached::Start) => (end, length) = (start, LONGEST),
+                // Conversations of that same moment may be among those that are left.
+                Ok(Reached::Until(last)) => end = last + Duration::milliseconds(1),
+                Err(Refused::TooMuch(problem)) if end - start <= SHORTEST => return Err(problem),
+                Err(Refused::TooMuch(_)) => length = (end - start) / 2,
+                Err(Refused::Problem(problem)) => return Err(problem),
+            }
+        }
+        found.hits.sort_by_key(|hit| std::cmp::Reverse((hit.start, hit.id.to_string())));
+        if found.hits.len() > self.filter.limit {
+            found.hits.truncate(self.filter.limit);
+            if let Some(last) = found.hits.last() {
+                (found.cursor, found.from) = (Some(Cursor::after(last.start, last.id)), last.start);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes the hits of one interval, until there are enough: then those that began in the same moment as the last.
+    async fn interval(
+        &self,
+        (start, end): (OffsetDateTime, OffsetDateTime),
+        now: OffsetDateTime,
+        seen: &mut HashSet<ConversationId>,
+        hits: &mut Vec<Hit>,
+    ) -> Result<Reached, Refused> {
+        let mut last = None;
+        for number in 1..=PAGES {
+            let asked =
+                analytics::page(self.client, self.context, self.filter, self.queue_id, (start, end), number).await;
+            let page = match (asked, last) {
+                (Ok(page), _) => page,
+                // What was told so far stands; the rest is asked for anew, from there on.
+                (Err(Refused::TooMuch(_)), Some(last)) if last < end - Duration::milliseconds(1) => {
+                    return Ok(Reached::Until(last));
+                }
+                (Err(refused), _) => return Err(refused),
+            };
+            let full = page.conversations.len() == PAGE && number * PAGE < page.total_hits;
+            let enough = hits.len() > self.filter.limit;
+            let before = last;
+            for told in &page.conversations {
+                let began = told.conversation_start.as_deref().and_then(super::hit::time);
+                last = began.or(last);
+                let Some(hit) = Hit::of(told, self.filter, self.guards, now) else { continue };
+                // The upstream also tells what began earlier on the interval's first day.
+                let within = (start..end).contains(&hit.start);
+                if within && self.filter.cursor.is_none_or(|c| c.precedes(hit.start, hit.id)) && seen.insert(hit.id) {
+                    hits.push(hit);
+                }
+            }
+            if !full || (enough && last < before) || last.is_some_and(|last| last < start) {
+                return Ok(Reached::Start);
+            }
+        }
+        match last {
+            Some(last) if last < end - Duration::milliseconds(1) => Ok(Reached::Until(last)),
+            _ => Ok(Reached::Start),
+        }
+    }
+}
+
+/// How far an interval was searched.
+enum Reached {
+    /// All of it, or as much as is needed.
+    Start,
+    /// Back to the moment when this one began; older ones are left.
+    Until(OffsetDateTime),
+}
