@@ -2,7 +2,11 @@
 #   docker build -t hangup:dev .
 #   docker build --build-arg PROFILE_GUIDED=yes -t hangup:1.0 .     # for a release: cheaper to run, ten minutes longer to build
 #   docker run --rm -p 127.0.0.1:8080:8080 -e HANGUP__AUTH__ANONYMOUS=true hangup:dev demo
-FROM rust:1-bookworm AS build
+# A release pins both by digest: --build-arg BUILD_IMAGE=rust:1-bookworm@sha256:… --build-arg RUNTIME_IMAGE=…@sha256:…
+ARG BUILD_IMAGE=rust:1-bookworm
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 # Panics keep their message without symbols; the image is half as large.
 ENV CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_TERM_COLOR=never
@@ -21,7 +25,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
        else cargo build --release --locked --bin hangup && install -D -m 0755 target/release/hangup /out/hangup; fi \
     && mkdir -p /out/state
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM ${RUNTIME_IMAGE}
+ARG RUNTIME_IMAGE
 COPY --from=build /out/hangup /usr/local/bin/hangup
 # The store's folder; a named volume takes over its owner.
 COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/hangup
@@ -43,7 +48,7 @@ ARG CREATED=1970-01-01T00:00:00Z
 LABEL org.opencontainers.image.title="hangup" \
       org.opencontainers.image.description="One local endpoint that disconnects one participant from a Genesys Cloud conversation, and tells the truth about it" \
       org.opencontainers.image.licenses="Apache-2.0 OR MIT" \
-      org.opencontainers.image.base.name="gcr.io/distroless/cc-debian12:nonroot" \
+      org.opencontainers.image.base.name="${RUNTIME_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"

@@ -78,6 +78,8 @@ pub struct Origin {
     pub scope: AuditScope,
     /// The end of all that one request of several missions asks for; each mission has its own where there is none.
     pub deadline: Option<Instant>,
+    /// Whether a disconnect request may have gone upstream for this; what is abandoned before has no effect.
+    pub sent: Arc<AtomicBool>,
 }
 
 /// One mission as a caller asks for it.
@@ -291,7 +293,8 @@ impl Disconnector {
         let reserve = settings.attempt_timeout.min(settings.deadline / 4);
         let left = origin.deadline.map_or(settings.deadline, |end| end.saturating_duration_since(Instant::now()));
         let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), left, reserve)
-            .with_trace(origin.trace.clone());
+            .with_trace(origin.trace.clone())
+            .with_sent(Arc::clone(&origin.sent));
         Ok(Admission { context: Arc::new(context), _permit: permit, _counted: self.inner.metrics.in_flight() })
     }
 
@@ -325,6 +328,8 @@ impl Disconnector {
         let settled = match self.inner.flights.board(&key) {
             Role::Passenger(passenger) => {
                 self.inner.metrics.join();
+                // What the other request has sent is not known here.
+                request.origin.sent.store(true, Ordering::Relaxed);
                 passenger.result().await.unwrap_or_else(|| {
                     let detail = "an error of our own ended the mission; repeat the request";
                     Err(Problem::new(Code::Internal, detail).effect(true))

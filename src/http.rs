@@ -25,6 +25,7 @@ mod unheard;
 mod upstream_form;
 
 use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::claims::Claims;
 use crate::disconnect::outcome::Settled;
-use crate::disconnect::{Disconnector, Request as Mission, Teardown};
+use crate::disconnect::{Disconnector, Origin, Request as Mission, Teardown};
 use crate::fleet::Fleet;
 use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
@@ -144,8 +145,10 @@ impl App {
     }
 
     /// Carries a mission out in a task of its own: a caller that hangs up does not stop it.
-    async fn carry_out(&self, mission: Mission) -> Result<Settled, Problem> {
+    async fn carry_out(&self, mut mission: Mission) -> Result<Settled, Problem> {
         let disconnector = self.disconnector.clone();
+        // Its own: the other members of a selector's set say nothing about this one.
+        mission.origin.sent = Arc::default();
         let origin = &mission.origin;
         let asked = Asked {
             caller: &origin.caller,
@@ -154,7 +157,7 @@ impl App {
             reason: mission.reason.as_deref().unwrap_or(disconnector.default_reason()),
             dry_run: mission.dry_run || origin.observe || disconnector.observing(),
         };
-        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, &origin.request_id));
+        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, origin));
         // Boxed: it is large, and would be moved several times until it runs.
         let work = Box::pin(async move { disconnector.disconnect(&mission).await });
         self.in_its_own_task(who, pending, work).await
@@ -171,7 +174,7 @@ impl App {
             reason: disconnector.default_reason(),
             dry_run: teardown.dry_run || origin.observe || disconnector.observing(),
         };
-        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, &origin.request_id));
+        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, origin));
         self.in_its_own_task(who, pending, async move { disconnector.tear_down(&teardown).await }).await
     }
 
@@ -212,28 +215,32 @@ struct Abandoned {
     participant: Option<ParticipantId>,
     caller: Arc<str>,
     request_id: Arc<str>,
+    sent: Arc<AtomicBool>,
 }
 
 impl Abandoned {
-    fn of(asked: &Asked<'_>, request_id: &Arc<str>) -> Self {
+    fn of(asked: &Asked<'_>, origin: &Origin) -> Self {
         Self {
             conversation: asked.conversation,
             participant: asked.participant,
             caller: Arc::clone(asked.caller),
-            request_id: Arc::clone(request_id),
+            request_id: Arc::clone(&origin.request_id),
+            sent: Arc::clone(&origin.sent),
         }
     }
 
     /// Logs it by its ids, and says what the caller should do.
     fn say(&self) -> Problem {
         let participant = self.participant.map(|id| id.to_string());
+        let sent = self.sent.load(Ordering::Relaxed);
+        let effect = if sent { "unknown" } else { "none" };
         tracing::error!(
             event = "abandoned", conversation_id = %self.conversation, participant_id = participant,
-            caller = &*self.caller, request_id = &*self.request_id,
-            "given up at the end of the drain time; the effect is unknown"
+            caller = &*self.caller, request_id = &*self.request_id, effect,
+            "given up at the end of the drain time"
         );
-        let detail = "this instance had to stop before the mission was done; repeat the request";
-        Problem::new(Code::ShuttingDown, detail).effect(true)
+        let detail = "this instance had to stop before the request was done; repeat it";
+        Problem::new(Code::ShuttingDown, detail).effect(sent)
     }
 }
 

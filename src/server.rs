@@ -101,6 +101,19 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX)
 }
 
+/// Keeps the memory of this process, and with it keys, tokens and the client secret, out of core dumps and away from debuggers of
+/// the same user. Call once, at start.
+///
+/// # Errors
+/// The system refuses.
+pub fn forbid_core_dumps() -> io::Result<()> {
+    rlimit::setrlimit(rlimit::Resource::CORE, 0, 0)?;
+    // The limit does not hold where dumps are piped to a program.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
 /// Listens on `addr`, with `SO_REUSEADDR` and a backlog of 4,096. Port 0 takes a free one.
 ///
 /// # Errors

@@ -2,9 +2,9 @@
 
 mod gather;
 mod json;
+mod log_file;
 pub mod traces;
 
-use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Write};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tracing_subscriber::{Layer as _, Registry, reload};
 use crate::config::{LogFormat, Telemetry};
 use gather::Gather;
 use json::Json;
+use log_file::{LogFile, Reopen};
 
 /// Lines that may wait to be written; more are dropped and counted. Their places take memory from the start.
 const QUEUE: usize = 8 * 1024;
@@ -32,7 +33,7 @@ const OTHERS: LevelFilter = LevelFilter::WARN;
 pub struct Guard {
     writer: Option<WorkerGuard>,
     dropped: ErrorCounter,
-    levels: Levels,
+    control: LogControl,
 }
 
 impl Guard {
@@ -42,10 +43,10 @@ impl Guard {
         self.dropped.clone()
     }
 
-    /// For changing the level of what is logged.
+    /// For changing what is logged, and where.
     #[must_use]
-    pub fn levels(&self) -> Levels {
-        self.levels.clone()
+    pub fn control(&self) -> LogControl {
+        self.control.clone()
     }
 }
 
@@ -64,17 +65,28 @@ impl Drop for Guard {
     }
 }
 
-/// Changes the level of what is logged while the process runs. Cheap to clone.
+/// Changes the logs while the process runs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Levels(reload::Handle<Targets, Registry>);
+pub struct LogControl {
+    levels: reload::Handle<Targets, Registry>,
+    file: Option<Reopen>,
+}
 
-impl Levels {
+impl LogControl {
     /// Takes over another `telemetry.log_level`.
     ///
     /// # Errors
     /// It is none.
-    pub fn set(&self, log_level: &str) -> Result<(), String> {
-        self.0.reload(levels(log_level)?).map_err(|e| e.to_string())
+    pub fn set_level(&self, log_level: &str) -> Result<(), String> {
+        self.levels.reload(levels(log_level)?).map_err(|e| e.to_string())
+    }
+
+    /// Opens `telemetry.log_target` anew, after its file was moved away. Says whether it is a file.
+    ///
+    /// # Errors
+    /// It cannot be opened; the old one is written to.
+    pub fn reopen(&self) -> Result<bool, String> {
+        self.file.as_ref().map_or(Ok(false), |file| file.reopen().map(|()| true))
     }
 }
 
@@ -83,12 +95,15 @@ impl Levels {
 /// # Errors
 /// A log file that cannot be opened, or a subscriber that is there already.
 pub fn install(settings: &Telemetry) -> Result<Guard, String> {
+    let mut file = None;
     let target: Box<dyn Write + Send> = match settings.log_target.as_str() {
         "stdout" => Box::new(std::io::stdout()),
         "stderr" => Box::new(std::io::stderr()),
-        path => Box::new(OpenOptions::new().create(true).append(true).open(path).map_err(|e| {
-            format!("telemetry.log_target = \"{path}\": cannot be opened ({e}); name a file that can be written, or \"stdout\"")
-        })?),
+        path => {
+            let opened = LogFile::open(path)?;
+            file = Some(opened.reopen_handle());
+            Box::new(opened)
+        }
     };
     let (writer, guard) =
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).finish(Gather::new(target));
@@ -103,7 +118,7 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
         }
     };
     tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(|e| format!("no logs: {e}"))?;
-    Ok(Guard { writer: Some(guard), dropped, levels: Levels(handle) })
+    Ok(Guard { writer: Some(guard), dropped, control: LogControl { levels: handle, file } })
 }
 
 /// The levels of a configured text: as it says for ourselves, and at most warnings of everybody else.

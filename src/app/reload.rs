@@ -11,6 +11,7 @@ use crate::audit::Event;
 use crate::config::Config;
 use crate::http;
 use crate::server::TlsSource;
+use crate::telemetry::LogControl;
 
 /// The keys whose changes are taken over.
 const MODE: &str = "disconnect.mode";
@@ -56,11 +57,11 @@ impl App {
 }
 
 impl Reloader {
-    /// Takes over what can be taken over of `fresh`. `set_level` changes the level of the logs.
+    /// Takes over what can be taken over of `fresh`, and opens the files of logs and audit anew.
     ///
     /// A mode that was switched by hand since stays as it is, unless the configured one has changed: SIGHUP also comes from
     /// whoever rotates files at night.
-    pub async fn reload(&mut self, fresh: Config, set_level: impl FnOnce(&str) -> Result<(), String>) -> Reloaded {
+    pub async fn reload(&mut self, fresh: Config, logs: &LogControl) -> Reloaded {
         let mut done = Reloaded::default();
         let changed = changed(&self.loaded, &fresh);
         if changed.iter().any(|key| key == MODE) {
@@ -76,7 +77,7 @@ impl Reloader {
             }
         }
         if changed.iter().any(|key| key == LEVEL) {
-            match set_level(&fresh.telemetry.log_level) {
+            match logs.set_level(&fresh.telemetry.log_level) {
                 Ok(()) => done.taken_over.push(LEVEL.to_owned()),
                 Err(cause) => done.kept.push(format!("{LEVEL}: {cause}")),
             }
@@ -98,14 +99,30 @@ impl Reloader {
             self.http.disconnector.client().tokens().renew_now();
             done.taken_over.push("genesys.client_secret_file (logging in again)".to_owned());
         }
-        if self.http.audit.reopen() {
-            done.taken_over.push("audit.target (opened anew)".to_owned());
-        }
+        self.reopen(logs, &mut done);
         self.http.audit.event(Event::Reloaded, "reloaded", done.to_string());
         // What needs a restart is named again with the next SIGHUP.
         self.loaded.disconnect.mode = fresh.disconnect.mode;
         self.loaded.telemetry.log_level = fresh.telemetry.log_level;
         done
+    }
+
+    /// Opens the files of logs and audit anew, and nothing else: for SIGUSR1, which log rotations send.
+    pub fn reopen_files(&self, logs: &LogControl) -> Reloaded {
+        let mut done = Reloaded::default();
+        self.reopen(logs, &mut done);
+        done
+    }
+
+    fn reopen(&self, logs: &LogControl, done: &mut Reloaded) {
+        if self.http.audit.reopen() {
+            done.taken_over.push("audit.target (opened anew)".to_owned());
+        }
+        match logs.reopen() {
+            Ok(true) => done.taken_over.push("telemetry.log_target (opened anew)".to_owned()),
+            Ok(false) => {}
+            Err(cause) => done.kept.push(cause),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::health::Health;
 use super::record::Record;
 use super::sink::Sink;
 use crate::config::Fsync;
-use crate::pause::Pause;
+use crate::flush_pacer::FlushPacer;
 
 /// How often the disk is forced with `fsync = "interval"`, and how often an episode of failures is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -42,14 +42,14 @@ pub(super) struct Writer {
     health: Arc<Health>,
     /// Records on their way.
     records: Vec<Arc<Record>>,
-    pause: Pause,
+    pause: FlushPacer,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
 
 impl Writer {
     pub(super) fn new(sink: Box<dyn Sink>, fsync: Fsync, health: Arc<Health>) -> Self {
-        Self { sink, fsync, health, records: Vec::new(), pause: Pause::default(), unsynced: None }
+        Self { sink, fsync, health, records: Vec::new(), pause: FlushPacer::default(), unsynced: None }
     }
 
     /// Writes until it is told to close, or all who could send have gone.

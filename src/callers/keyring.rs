@@ -11,7 +11,8 @@ use super::digest::Digest;
 use super::key_status::KeyStatus;
 use super::keys::KeySet;
 use crate::config::ConfigError;
-use crate::followed::{Content, Followed, Source, read};
+use crate::files::read;
+use crate::watched_file::{Content, Source, WatchedFile};
 
 const KEY: &str = "auth.keys_file";
 
@@ -55,7 +56,7 @@ impl Source for KeysFile {
 
 /// The keys in force.
 #[derive(Debug)]
-pub(super) struct KeyRing(pub(super) Followed<KeysFile>);
+pub(super) struct KeyRing(pub(super) WatchedFile<KeysFile>);
 
 impl KeyRing {
     /// Reads the file for the first time.
@@ -63,7 +64,7 @@ impl KeyRing {
     /// # Errors
     /// It cannot be read, or something in it is wrong.
     pub(super) fn open(path: &Path) -> Result<Self, ConfigError> {
-        Followed::open(KeysFile { path: path.to_owned(), report: OnceLock::new() }).map(Self)
+        WatchedFile::open(KeysFile { path: path.to_owned(), report: OnceLock::new() }).map(Self)
     }
 
     /// The caller of this key, whose use is noted.

@@ -7,15 +7,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Failure;
 use crate::app::{App, Reloader, StartError, stop_signals};
 use crate::config::Config;
+use crate::files;
 use crate::server;
-use crate::telemetry::{Guard, Levels};
+use crate::telemetry::{Guard, LogControl};
 
 /// Serves until SIGTERM. SIGHUP takes over what can be taken over of `file` and the environment.
 pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> Result<(), Failure> {
     // Before the first login: a signal that comes early must not kill us.
     let (asked, hurry) = stop_signals();
-    let hangup =
-        signal(SignalKind::hangup()).map_err(|e| Failure::failed(format!("SIGHUP cannot be listened to: {e}")))?;
+    let listen = |kind, name| signal(kind).map_err(|e| Failure::failed(format!("{name} cannot be listened to: {e}")));
+    let signals = Signals {
+        reload: listen(SignalKind::hangup(), "SIGHUP")?,
+        reopen: listen(SignalKind::user_defined1(), "SIGUSR1")?,
+    };
+    if let Err(cause) = server::forbid_core_dumps() {
+        tracing::warn!(event = "core_dumps", cause = %cause, "a crash may leave a core dump with secrets in it");
+    }
     if let Err(cause) = server::raise_descriptor_limit() {
         tracing::warn!(event = "descriptor_limit", cause = %cause, "the limit of open files stays as it is");
     }
@@ -25,6 +32,13 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> 
             "the upstream is reached without TLS: the client secret goes in the clear"
         );
     }
+    for finding in files::writable_by_others(&config) {
+        tracing::warn!(
+            event = "writable_file",
+            cause = finding,
+            "a file with keys or secrets can be changed by others"
+        );
+    }
     let app = App::build(config).await.map_err(start_failed)?;
     // Nobody else has set it: the app is new.
     let _ = app.http().log_dropped.set(logs.dropped());
@@ -32,18 +46,40 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> 
         let admin = app.admin_addr().map(|a| a.to_string());
         tracing::info!(event = "listening", addr = %addr, admin_addr = admin, version = env!("CARGO_PKG_VERSION"), "listening");
     }
-    let (reloader, levels) = (app.reloader(), logs.levels());
+    let (reloader, control) = (app.reloader(), logs.control());
     tokio::select! {
         () = app.run_until(asked.cancelled(), hurry.cancelled()) => {}
-        () = reload_on(hangup, reloader, file.as_deref(), &levels) => {}
+        () = reload_on(signals, reloader, file.as_deref(), &control) => {}
     }
     Ok(())
 }
 
-/// Reads the configuration again at each SIGHUP, for ever.
-async fn reload_on(mut hangup: Signal, mut reloader: Reloader, file: Option<&Path>, levels: &Levels) {
+/// What is listened to while serving.
+struct Signals {
+    /// SIGHUP: reads the configuration again.
+    reload: Signal,
+    /// SIGUSR1: opens the files of logs and audit anew.
+    reopen: Signal,
+}
+
+/// Follows the signals for ever.
+async fn reload_on(mut signals: Signals, mut reloader: Reloader, file: Option<&Path>, logs: &LogControl) {
     loop {
-        if hangup.recv().await.is_none() {
+        let received = tokio::select! {
+            received = signals.reload.recv() => received,
+            received = signals.reopen.recv() => {
+                if received.is_some() {
+                    let done = reloader.reopen_files(logs);
+                    tracing::info!(
+                        event = "reopened", taken_over = done.taken_over.join(", "), kept = done.kept.join("; "),
+                        "SIGUSR1: opened the files of logs and audit anew"
+                    );
+                    continue;
+                }
+                received
+            }
+        };
+        if received.is_none() {
             return std::future::pending().await;
         }
         let fresh = Config::load(file).and_then(|fresh| fresh.check_serve().map(|()| fresh));
@@ -53,7 +89,7 @@ async fn reload_on(mut hangup: Signal, mut reloader: Reloader, file: Option<&Pat
                 "SIGHUP: the configuration cannot be used; nothing has changed"
             ),
             Ok(fresh) => {
-                let done = reloader.reload(fresh, |level| levels.set(level)).await;
+                let done = reloader.reload(fresh, logs).await;
                 tracing::info!(
                     event = "reloaded",
                     taken_over = done.taken_over.join(", "),

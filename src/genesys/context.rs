@@ -1,7 +1,7 @@
 //! What all upstream calls of one mission or lookup share: its end, its caller, its place in line, its counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,6 +29,7 @@ pub struct Context {
     attempts: AtomicU32,
     unknown_attempts: AtomicU32,
     unsent_attempts: AtomicU32,
+    sent: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -45,6 +46,7 @@ impl Context {
             attempts: AtomicU32::new(0),
             unknown_attempts: AtomicU32::new(0),
             unsent_attempts: AtomicU32::new(0),
+            sent: Arc::default(),
         }
     }
 
@@ -52,6 +54,13 @@ impl Context {
     #[must_use]
     pub fn with_trace(mut self, trace: Parent) -> Self {
         self.trace = trace;
+        self
+    }
+
+    /// Notes in `sent` when the first disconnect request goes upstream.
+    #[must_use]
+    pub(crate) fn with_sent(mut self, sent: Arc<AtomicBool>) -> Self {
+        self.sent = sent;
         self
     }
 
@@ -72,6 +81,7 @@ impl Context {
 
     pub(crate) fn count_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
+        self.sent.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn count_unknown_attempt(&self) {

@@ -1,6 +1,8 @@
 //! Who calls, and may it do this? In this order, so that a refusal costs its caller as much as an answer:
 //! recognise the caller (wrong credentials are slowed down there), charge its rate, then its permission.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
 use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
@@ -33,6 +35,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         observe: caller.mode() == Some(Mode::Observe),
         scope: exchange.scope.clone(),
         deadline: None,
+        sent: Arc::default(),
     };
     Ok(Authenticated { caller, origin })
 }

@@ -335,7 +335,8 @@ impl Drop for Line {
             correlation_id = note.correlation_id.as_deref(),
             cause = note.cause.as_deref(),
             trace_id = self.exchange.trace_id(),
-            duration_ms = duration.as_secs_f64() * 1000.0,
+            // Microseconds as a fraction, exactly: seconds times a thousand would show the rounding.
+            duration_ms = duration.as_micros() as f64 / 1000.0,
             "request"
         );
     }

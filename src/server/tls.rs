@@ -11,7 +11,8 @@ use rustls::{RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, ConfigError};
-use crate::followed::{Content, Followed, Source, read};
+use crate::files::read;
+use crate::watched_file::{Content, Source, WatchedFile};
 
 const CERT: &str = "server.tls.cert";
 const KEY: &str = "server.tls.key";
@@ -27,7 +28,7 @@ pub fn install_crypto_provider() {
 
 /// What TLS connections are accepted with. Follows its files: a half-written or mismatching pair keeps the last one.
 #[derive(Debug, Clone)]
-pub struct TlsSource(Arc<Followed<PemFiles>>);
+pub struct TlsSource(Arc<WatchedFile<PemFiles>>);
 
 impl TlsSource {
     /// Reads and checks the files of `[server.tls]`; `None` when none are configured.
@@ -41,7 +42,7 @@ impl TlsSource {
         if tls.cert.is_none() || tls.key.is_none() {
             return Err(ConfigError(format!("{CERT} and {KEY} belong together; set both, or none and no {CLIENT_CA}")));
         }
-        Followed::open(PemFiles(tls.clone())).map(|followed| Some(Self(Arc::new(followed))))
+        WatchedFile::open(PemFiles(tls.clone())).map(|files| Some(Self(Arc::new(files))))
     }
 
     /// Looks for changed files until `stop`. Run it once, in a task of its own.

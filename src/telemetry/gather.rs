@@ -2,19 +2,19 @@
 
 use std::io::{self, BufWriter, Write};
 
-use crate::pause::Pause;
+use crate::flush_pacer::FlushPacer;
 
 /// Lines go out in pieces of at most this, and are never split below it.
 const PIECE: usize = 64 * 1024;
 
 pub(super) struct Gather<W: Write> {
     inner: BufWriter<W>,
-    pause: Pause,
+    pause: FlushPacer,
 }
 
 impl<W: Write> Gather<W> {
     pub(super) fn new(inner: W) -> Self {
-        Self { inner: BufWriter::with_capacity(PIECE, inner), pause: Pause::default() }
+        Self { inner: BufWriter::with_capacity(PIECE, inner), pause: FlushPacer::default() }
     }
 }
 

@@ -147,6 +147,13 @@ mod tests {
     }
 
     #[test]
+    fn a_duration_in_milliseconds_is_written_without_the_rounding_of_its_computation() {
+        let duration = std::time::Duration::from_micros(501_877);
+        let (ours, _) = both(|| tracing::info!(duration_ms = duration.as_micros() as f64 / 1000.0, "x"));
+        assert_eq!(ours["duration_ms"].to_string(), "501.877");
+    }
+
+    #[test]
     fn numbers_that_json_has_not_are_null() {
         let (ours, _) = both(|| tracing::info!(infinite = f64::INFINITY, none = f64::NAN, "x"));
         assert_eq!(ours["infinite"], Value::Null);

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::report::{Item, Report};
 use crate::callers::Callers;
 use crate::config::Config;
+use crate::files;
 use crate::server::TlsSource;
 
 pub(super) fn check(config: &Config, report: &mut Report) {
@@ -20,6 +21,12 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         }
         (Ok(_), None) => Item::skipped("keys file", "auth.keys_file is not set"),
     });
+    let (what, remedy) = ("file permissions", "take the right to write from group and others");
+    let findings = files::writable_by_others(config);
+    match findings.is_empty() {
+        true => report.add(Item::ok(what, "only their owners can change keys and secrets")),
+        false => findings.into_iter().for_each(|finding| report.add(Item::warn(what, finding, remedy))),
+    }
     report.add(match TlsSource::open(&config.server.tls) {
         Err(error) => Item::fail("TLS files", error.to_string(), correct),
         Ok(Some(_)) => Item::ok("TLS files", "certificate and key belong together"),

@@ -113,11 +113,17 @@ impl Login {
     pub(crate) async fn secret(&self) -> Result<SecretString, LoginFailure> {
         match &self.secret {
             SecretSource::Value(secret) => Ok(secret.clone()),
-            SecretSource::File(path) => match tokio::fs::read_to_string(path).await {
-                Ok(text) if trimmed(&text).is_empty() => Err(LoginFailure::Secret("it is empty".to_owned())),
-                Ok(text) => Ok(trimmed(&text).into()),
-                Err(e) => Err(LoginFailure::Secret(e.kind().to_string())),
-            },
+            SecretSource::File(path) => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || crate::files::read_regular(&path)).await;
+                let bytes = read.map_err(|e| LoginFailure::Secret(e.to_string()))?;
+                match bytes.map(String::from_utf8) {
+                    Ok(Ok(text)) if trimmed(&text).is_empty() => Err(LoginFailure::Secret("it is empty".to_owned())),
+                    Ok(Ok(text)) => Ok(trimmed(&text).into()),
+                    Ok(Err(_)) => Err(LoginFailure::Secret("it is not UTF-8 text".to_owned())),
+                    Err(e) => Err(LoginFailure::Secret(e.to_string())),
+                }
+            }
         }
     }
 

@@ -105,6 +105,20 @@ async fn what_is_under_way_is_carried_through_with_its_look() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_abandoned_before_anything_was_sent_has_no_effect() {
+    // A dry run reads, and sends nothing.
+    let stand = Stand::patch().script(|asked| (asked.kind == Kind::Read).then_some(Reply::Hang)).ready().await;
+    let kill = stand.app.shutdown.kill.clone();
+    tokio::spawn(async move {
+        sleep(s(2)).await;
+        kill.cancel();
+    });
+    let answer = stand.disconnect(0).query("dryRun=true").send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("503 shutting_down", "none"));
+    assert_eq!(stand.disconnects(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_to_be_abandoned_says_so() {
     let stand = Stand::patch().script(|asked| (asked.kind == Kind::Patch).then_some(Reply::Hang)).ready().await;
     let kill = stand.app.shutdown.kill.clone();

@@ -69,6 +69,31 @@ async fn a_bad_file_changes_nothing_and_is_said_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_log_file_is_opened_anew_at_sighup_and_at_sigusr1_which_does_not_kill() {
+    let stand = Stand::new().await;
+    let (log, audit) = (stand.path("hangup.log"), stand.path("audit.jsonl"));
+    let (log_text, audit_text) = (text(&log), text(&audit));
+    let environment = [("HANGUP__TELEMETRY__LOG_TARGET", &*log_text), ("HANGUP__AUDIT__TARGET", &*audit_text)];
+    let mut command = stand.command(&["serve"], &environment);
+    let mut child = command.spawn().unwrap();
+    let holds = |word: &'static str| {
+        let log = log.clone();
+        async move { std::fs::read_to_string(&log).unwrap_or_default().contains(word) }
+    };
+    until(|| holds("\"listening\"")).await;
+    for (signal, event, moved) in [("HUP", "\"reloaded\"", "first.log"), ("USR1", "\"reopened\"", "second.log")] {
+        std::fs::rename(&log, stand.path(moved)).unwrap();
+        let sent = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        until(|| holds(event)).await;
+        assert!(holds("telemetry.log_target (opened anew)").await, "{signal}");
+    }
+    assert!(child.try_wait().unwrap().is_none(), "it lives");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_without_changes_disturbs_nothing() {
     let stand = Stand::new().await;
     let mut service = stand.serve(&[], &[]).await;

@@ -23,6 +23,12 @@ impl Ask {
         self
     }
 
+    pub(crate) fn query(mut self, query: &str) -> Self {
+        let uri = format!("{}?{query}", self.request.uri());
+        *self.request.uri_mut() = uri.parse().unwrap();
+        self
+    }
+
     pub(crate) fn body(mut self, body: &Value) -> Self {
         *self.request.body_mut() = body.to_string().into();
         self

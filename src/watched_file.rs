@@ -3,12 +3,12 @@
 //! Content is polled: notification misses the symbolic links that Kubernetes swaps. What cannot be read or is wrong
 //! leaves the last good value in force, and is logged once per change.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tracing::{error, info};
 
 use crate::callers::digest::Digest;
@@ -18,8 +18,6 @@ use crate::config::ConfigError;
 const POLL: Duration = Duration::from_secs(2);
 /// Changed files count once they have stayed the same for this long: writers do not always replace files at once.
 const SETTLE: Duration = Duration::from_millis(200);
-/// A file larger than this is not read.
-const MAX_SIZE: u64 = 32 << 20;
 
 /// The content of one or more files, or what is wrong and what to do.
 pub(crate) type Content = Result<Vec<Vec<u8>>, String>;
@@ -40,7 +38,7 @@ pub(crate) trait Source: Send + Sync + 'static {
 
 /// A value that follows its files.
 #[derive(Debug)]
-pub(crate) struct Followed<S: Source> {
+pub(crate) struct WatchedFile<S: Source> {
     source: Arc<S>,
     value: ArcSwap<S::Value>,
     /// What was last judged, good or bad. Held while judging, so that reloads do not overtake each other.
@@ -49,7 +47,7 @@ pub(crate) struct Followed<S: Source> {
     failures: AtomicU64,
 }
 
-impl<S: Source> Followed<S> {
+impl<S: Source> WatchedFile<S> {
     /// Reads the files for the first time.
     pub(crate) fn open(source: S) -> Result<Self, ConfigError> {
         let (content, print) = look(&source);
@@ -118,12 +116,12 @@ impl<S: Source> Followed<S> {
     }
 
     fn is_judged(&self, print: Digest) -> bool {
-        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) == print
+        *self.judged.lock() == print
     }
 
     /// Takes the content over, or keeps the last value and says why.
     fn judge(&self, content: &Content, print: Digest) -> Result<(), ConfigError> {
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut judged = self.judged.lock();
         *judged = print;
         let made = match content {
             Ok(content) => self.source.make(content, Some(&self.value.load())),
@@ -143,17 +141,6 @@ impl<S: Source> Followed<S> {
             }
         }
     }
-}
-
-/// Reads one file of the configuration key `key`.
-pub(crate) fn read(key: &str, path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| {
-        format!("{key} {}: cannot be read ({error}); check the path and its permissions", path.display())
-    };
-    if std::fs::metadata(path).map_err(unreadable)?.len() > MAX_SIZE {
-        return Err(format!("{key} {}: is larger than 32 MiB; check that it is the right file", path.display()));
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 /// Reads, and takes the fingerprint: a large file takes some milliseconds of a processor.

@@ -11,19 +11,19 @@ const ENOUGH: usize = 256;
 
 /// Grows shorter where many lines come.
 #[derive(Debug)]
-pub(crate) struct Pause {
+pub(crate) struct FlushPacer {
     length: Duration,
     /// Taken from the queue since the last pause.
     lines: usize,
 }
 
-impl Default for Pause {
+impl Default for FlushPacer {
     fn default() -> Self {
         Self { length: LONGEST, lines: 0 }
     }
 }
 
-impl Pause {
+impl FlushPacer {
     /// So many lines were taken.
     pub(crate) fn count(&mut self, lines: usize) {
         self.lines += lines;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     /// The pause after a while at so many lines a second, and the lines that gather in it.
-    fn settled(pause: &mut Pause, rate: u32) -> (Duration, u32) {
+    fn settled(pause: &mut FlushPacer, rate: u32) -> (Duration, u32) {
         let mut length = pause.length;
         for _ in 0..100 {
             pause.count((length * rate).as_secs() as usize);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn few_lines_are_gathered_for_long_and_many_until_they_are_enough() {
-        let mut pause = Pause::default();
+        let mut pause = FlushPacer::default();
         for (rate, least, most) in
             [(5, 0, 1), (200, 20, 20), (2_000, 64, 256), (20_000, 64, 256), (50_000, 64, 256), (90, 9, 9)]
         {

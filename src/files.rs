@@ -1,0 +1,106 @@
+//! Files that the configuration names: read within bounds, and looked at for who else could change them.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+
+/// A file larger than this is not read.
+const MAX_SIZE: u64 = 4 << 20;
+
+/// Reads one file of the configuration key `key`: a regular file, and no more than 4 MiB of it. A FIFO would have us wait for
+/// ever, and `/dev/zero` has no end.
+pub(crate) fn read(key: &str, path: &Path) -> Result<Vec<u8>, String> {
+    read_regular(path).map_err(|error| {
+        format!("{key} {}: cannot be read ({error}); check the path and its permissions", path.display())
+    })
+}
+
+/// Reads a regular file of at most 4 MiB.
+pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let other = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    // Without this flag, opening a FIFO waits for a writer.
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return other("it is not a regular file");
+    }
+    let mut content = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_SIZE { other("it is larger than 4 MiB") } else { Ok(content) }
+}
+
+/// Says for each file with keys or secrets that the configuration names when its group, or everybody, could change it. Told at
+/// start and by `check`.
+#[must_use]
+pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {
+    let files: [(&str, Option<&PathBuf>); 4] = [
+        ("auth.keys_file", config.auth.keys_file.as_ref()),
+        ("genesys.client_secret_file", config.genesys.client_secret_file.as_ref()),
+        ("server.tls.key", config.server.tls.key.as_ref()),
+        ("server.tls.client_ca", config.server.tls.client_ca.as_ref()),
+    ];
+    let finding = |(key, path): (&str, Option<&PathBuf>)| {
+        let path = path?;
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        (mode & 0o022 != 0).then(|| {
+            format!(
+                "{key} {}: others than its owner can change it (mode {:o}); run `chmod go-w` on it",
+                path.display(),
+                mode & 0o777
+            )
+        })
+    };
+    files.into_iter().filter_map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read_and_nothing_else_hangs() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("good"), "keys").unwrap();
+        assert_eq!(read("auth.keys_file", &path("good")).unwrap(), b"keys");
+        std::fs::write(path("large"), vec![b'x'; 4 << 20]).unwrap();
+        assert_eq!(read_regular(&path("large")).unwrap().len(), 4 << 20);
+        std::fs::write(path("larger"), vec![b'x'; (4 << 20) + 1]).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap();
+        assert!(made.success());
+        for (file, told) in [
+            (path("larger"), "larger than 4 MiB"),
+            (path("fifo"), "not a regular file"),
+            (PathBuf::from("/dev/zero"), "not a regular file"),
+            (dir.path().to_owned(), "not a regular file"),
+            (path("missing"), "No such file"),
+        ] {
+            let error = read("auth.keys_file", &file).unwrap_err();
+            assert!(error.starts_with("auth.keys_file ") && error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn files_that_others_can_change_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::defaults();
+        let path = |name: &str| Some(dir.path().join(name));
+        (config.auth.keys_file, config.genesys.client_secret_file) = (path("keys.toml"), path("secret"));
+        let set = |name: &str, mode: u32| {
+            std::fs::write(path(name).unwrap(), "x").unwrap();
+            std::fs::set_permissions(path(name).unwrap(), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set("keys.toml", 0o640);
+        set("secret", 0o644);
+        assert!(writable_by_others(&config).is_empty());
+        set("keys.toml", 0o660);
+        set("secret", 0o602);
+        let found = writable_by_others(&config);
+        assert_eq!(found.len(), 2);
+        assert!(found[0].contains("auth.keys_file") && found[0].contains("mode 660"), "{found:?}");
+        assert!(found[1].contains("genesys.client_secret_file") && found[1].contains("chmod go-w"), "{found:?}");
+    }
+}
