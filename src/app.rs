@@ -24,7 +24,6 @@ use crate::genesys::exchange::{Exchange, Wire};
 use crate::http::{self, Door, Shared};
 use crate::metrics::Metrics;
 use crate::search::Search;
-use crate::selector::TargetSets;
 use crate::server::{self, ServeSettings, TlsSource};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
@@ -181,13 +180,7 @@ impl Parts {
         let bind = config.server.bind;
         let shared = Shared {
             search: Search::new(client.clone()),
-            disconnector: Disconnector::new(
-                config,
-                client,
-                Arc::clone(&metrics),
-                tasks.clone(),
-                shutdown.stopping.clone(),
-            ),
+            disconnector: Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone(), &shutdown),
             fleet,
             started: http::Started::default(),
             recent_errors: http::RecentErrors::default(),
@@ -195,7 +188,6 @@ impl Parts {
             admin_on_loopback: config.admin.bind.is_none_or(on_loopback),
             callers,
             proxies: TrustedProxies::new(&config.server)?,
-            targets: TargetSets::default(),
             claims: Claims::new(store.clone()),
             store,
             metrics,

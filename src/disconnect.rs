@@ -1,49 +1,59 @@
 //! The use case: disconnect one participant, and tell the truth about it. Free of HTTP types.
 //!
-//! [`Disconnector::disconnect`] is the way of every mission: join repeats, take a permit and a deadline, send, judge,
-//! look when in doubt.
+//! [`Disconnector::disconnect`] is the way of every disconnect: join repeats, take a permit and a deadline, send, judge, look
+//! when in doubt.
 
+mod abandoned;
 mod confirm;
 mod guard;
-pub(crate) mod join;
 pub mod judge;
+mod last;
 pub(crate) mod look;
-mod mission;
 mod operation;
 pub mod outcome;
+mod refusals;
 mod reply;
+mod request;
+mod run;
 pub mod seen;
+mod selection;
+mod service;
+mod singleflight;
 mod teardown;
+mod unknown;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::AuditScope;
-use crate::callers::Guards;
-use crate::config::{self, Mode, UnknownConversation};
+use crate::config::{self, Mode};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Medium, Operation};
-use crate::ids::{ConversationId, ParticipantId};
+use crate::genesys::request::Operation;
+use crate::ids::ConversationId;
 use crate::metrics::{InFlight, Metrics};
 use crate::problem::{Code, Problem};
-use crate::telemetry::traces::Parent;
+use crate::selector::{KEYED_MEMORY, TargetSets};
+use crate::shutdown::Shutdown;
 use confirm::Confirmer;
-use join::{Flights, Pilot, Role};
-use mission::{Last, Mission};
-use operation::Discovery;
+use operation::Operations;
 use outcome::{Outcome, Settled};
-use seen::AsSeen;
+use request::Effect;
+use run::Run;
+use singleflight::{Leader, Role, Singleflight};
+use unknown::UnknownConversations;
 
-pub(crate) use mission::conversation_not_found;
+pub(crate) use last::conversation_not_found;
+pub use request::{Origin, Request, Wrapup};
+pub use selection::{Selected, Selection};
+pub(crate) use service::internal;
 pub use teardown::Teardown;
+pub use unknown::Witness;
 
 /// A key's guard keeps its caller from this participant.
 pub(crate) fn forbidden_participant() -> Problem {
@@ -51,120 +61,20 @@ pub(crate) fn forbidden_participant() -> Problem {
     Problem::new(Code::ForbiddenParticipant, detail)
 }
 
-/// How long after acceptance a repeat looks before it sends.
+/// How long after acceptance a repeat reads before it sends.
 const REPEAT_MEMORY: Duration = Duration::from_secs(10);
 /// How long after acceptance a repeated teardown sends nothing.
 const TEARDOWN_MEMORY: Duration = Duration::from_secs(60);
-/// The same, with an `Idempotency-Key`.
-pub(crate) const KEYED_MEMORY: Duration = Duration::from_secs(3600);
 
 /// Teardowns by caller, conversation and `Idempotency-Key`.
-type Teardowns = Flights<(Arc<str>, ConversationId, Option<Arc<str>>), Result<Settled, Problem>>;
+type Teardowns = Singleflight<(Arc<str>, ConversationId, Option<Arc<str>>), Result<Settled, Problem>>;
 
-/// Who asks, and under which request id.
+/// What a leader shares with those who joined.
 #[derive(Debug, Clone)]
-pub struct Origin {
-    /// Name of the caller's key.
-    pub caller: Arc<str>,
-    /// The request id that is answered.
-    pub request_id: Arc<str>,
-    /// The trace that upstream attempts belong to.
-    pub trace: Parent,
-    /// Participants the caller's key is limited to.
-    pub guards: Option<Arc<Guards>>,
-    /// The caller's key only observes.
-    pub observe: bool,
-    /// What the request leaves in the audit.
-    pub scope: AuditScope,
-    /// The end of all that one request of several missions asks for; each mission has its own where there is none.
-    pub deadline: Option<Instant>,
-    /// Whether a disconnect request may have gone upstream for this; what is abandoned before has no effect.
-    pub sent: Arc<AtomicBool>,
-}
-
-/// One mission as a caller asks for it.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// Who asks.
-    pub origin: Origin,
-    /// The conversation.
-    pub conversation: ConversationId,
-    /// The participant to disconnect.
-    pub participant: ParticipantId,
-    /// End only communications of this medium, and judge by it; all of them where there is none.
-    pub media: Option<Medium>,
-    /// The wrap-up to set with the disconnect.
-    pub wrapup: Option<Wrapup>,
-    /// Whether the wrap-up is skipped.
-    pub wrapup_skipped: Option<bool>,
-    /// Reason, where the caller names one.
-    pub reason: Option<String>,
-    /// Cause, where the caller names one.
-    pub cause: Option<String>,
-    /// Disconnect only if the participant is still as it was seen.
-    pub as_seen: Option<AsSeen>,
-    /// Look until the participant is gone, for at most so long.
-    pub wait: Option<Duration>,
-    /// Take the word of an upstream that disconnects at once, and wait only after it has merely accepted.
-    pub trust_stated: bool,
-    /// Read only, and report what would have been done.
-    pub dry_run: bool,
-}
-
-/// A wrap-up as the published PATCH takes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct Wrapup {
-    /// Id of the wrap-up code.
-    pub code: String,
-    /// The agent's notes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub notes: Option<String>,
-}
-
-/// What a disconnect changes. Requests with the same effect share one disconnect; whatever else they say is not in it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Effect {
-    conversation: ConversationId,
-    participant: ParticipantId,
-    media: Option<Medium>,
-    wrapup: Option<Wrapup>,
-    wrapup_skipped: Option<bool>,
-}
-
-impl Request {
-    fn effect(&self) -> Effect {
-        Effect {
-            conversation: self.conversation,
-            participant: self.participant,
-            media: self.media,
-            wrapup: self.wrapup.clone(),
-            wrapup_skipped: self.wrapup_skipped,
-        }
-    }
-
-    /// Whether the participant must be read before anything is sent.
-    fn is_conditional(&self) -> bool {
-        self.origin.guards.is_some() || self.as_seen.is_some()
-    }
-
-    /// Ends the whole participant, for the default reason, and answers at once; change members to ask for more.
-    #[must_use]
-    pub fn new(origin: Origin, conversation: ConversationId, participant: ParticipantId) -> Self {
-        Self {
-            origin,
-            conversation,
-            participant,
-            media: None,
-            wrapup: None,
-            wrapup_skipped: None,
-            reason: None,
-            cause: None,
-            as_seen: None,
-            wait: None,
-            trust_stated: false,
-            dry_run: false,
-        }
-    }
+struct Shared {
+    result: Result<Settled, Problem>,
+    /// Reason and cause, where they were sent: a request with others need not share the refusal of these.
+    sent: Option<(Option<String>, Option<String>)>,
 }
 
 /// A place among those under way, and the deadline that goes with it.
@@ -188,25 +98,30 @@ struct Inner {
     metrics: Arc<Metrics>,
     permits: Arc<Semaphore>,
     in_flight_limit: usize,
-    discovery: Discovery,
-    flights: Flights<Effect, Result<Settled, Problem>>,
+    operations: Operations,
+    unknown: UnknownConversations,
+    flights: Singleflight<Effect, Shared>,
     teardowns: Teardowns,
     keyed_teardowns: Teardowns,
+    targets: TargetSets,
     confirmer: Confirmer,
     observing: AtomicBool,
+    /// Work that outlives its caller.
     tasks: TaskTracker,
+    /// Cancelled when work under way must be given up.
+    kill: CancellationToken,
 }
 
 impl Disconnector {
-    /// Disconnects through `client`. Work goes on in `tasks` when a caller hangs up; looking again ends when `stopping` is
-    /// cancelled.
+    /// Disconnects through `client`. Work goes on in `tasks` when a caller leaves, until `shutdown` gives it up; looking again
+    /// ends when it begins to stop.
     #[must_use]
     pub fn new(
         config: &config::Config,
         client: Client,
         metrics: Arc<Metrics>,
         tasks: TaskTracker,
-        stopping: CancellationToken,
+        shutdown: &Shutdown,
     ) -> Self {
         let observing = config.disconnect.mode == Mode::Observe;
         metrics.set_observing(observing);
@@ -217,27 +132,29 @@ impl Disconnector {
                 metrics,
                 permits: Arc::new(Semaphore::new(config.limits.max_in_flight.min(Semaphore::MAX_PERMITS))),
                 in_flight_limit: config.limits.max_in_flight,
-                discovery: Discovery::new(config.genesys.operation),
-                flights: Flights::remembering(REPEAT_MEMORY),
-                teardowns: Flights::remembering(TEARDOWN_MEMORY),
-                keyed_teardowns: Flights::remembering(KEYED_MEMORY),
-                confirmer: Confirmer::new(stopping),
+                operations: Operations::new(config.genesys.operation),
+                unknown: UnknownConversations::new(config.disconnect.unknown_conversation),
+                flights: Singleflight::with_memory(REPEAT_MEMORY),
+                teardowns: Singleflight::with_memory(TEARDOWN_MEMORY),
+                keyed_teardowns: Singleflight::with_memory(KEYED_MEMORY),
+                targets: TargetSets::default(),
+                confirmer: Confirmer::new(shutdown.stopping.clone()),
                 observing: AtomicBool::new(observing),
                 tasks,
+                kill: shutdown.kill.clone(),
             }),
         }
+    }
+
+    /// Asks this witness about conversations that Genesys Cloud does not know. The first one stays.
+    pub fn set_witness(&self, witness: Arc<dyn Witness>) {
+        self.inner.unknown.set_witness(witness);
     }
 
     /// The upstream client.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.inner.client
-    }
-
-    /// Whether a conversation that the upstream does not know counts as ended.
-    #[must_use]
-    pub fn unknown_is_ended(&self) -> bool {
-        self.inner.settings.unknown_conversation == UnknownConversation::Ended
     }
 
     /// The end of a request that is accepted now.
@@ -254,7 +171,7 @@ impl Disconnector {
     /// The operation by which this org disconnects, once it is known.
     #[must_use]
     pub fn operation_found(&self) -> Option<Operation> {
-        self.inner.discovery.operation()
+        self.inner.operations.found()
     }
 
     /// Requests under way, and how many there may be.
@@ -298,21 +215,8 @@ impl Disconnector {
         Ok(Admission { context: Arc::new(context), _permit: permit, _counted: self.inner.metrics.in_flight() })
     }
 
-    /// Disconnects one participant.
-    ///
-    /// # Errors
-    /// The problem to show the caller.
-    pub async fn disconnect(&self, request: &Request) -> Result<Settled, Problem> {
-        let outcome = self.carry_through(request).await;
-        self.inner.metrics.mission(match &outcome {
-            Ok(settled) => settled.outcome.name(),
-            Err(problem) => problem.code.name(),
-        });
-        outcome
-    }
-
-    /// The ways that few missions go are boxed, so that the others need no memory for them.
-    async fn carry_through(&self, request: &Request) -> Result<Settled, Problem> {
+    /// The ways that few disconnects go are boxed, so that the others need no memory for them.
+    async fn carry_out(&self, request: &Request) -> Result<Settled, Problem> {
         if request.dry_run || request.origin.observe || self.observing() {
             return Box::pin(self.observe(request)).await;
         }
@@ -324,18 +228,24 @@ impl Disconnector {
             }
             admission = Some(admitted);
         }
-        let key = request.effect();
-        let settled = match self.inner.flights.board(&key) {
-            Role::Passenger(passenger) => {
+        let settled = match self.inner.flights.join(&request.effect()) {
+            Role::Leader(leader) => self.lead(request, Some(leader), &mut admission).await,
+            Role::Follower(follower) => {
                 self.inner.metrics.join();
                 // What the other request has sent is not known here.
                 request.origin.sent.store(true, Ordering::Relaxed);
-                passenger.result().await.unwrap_or_else(|| {
-                    let detail = "an error of our own ended the mission; repeat the request";
-                    Err(Problem::new(Code::Internal, detail).effect(true))
-                })
+                match follower.result().await {
+                    // Others' words were refused; these have not been tried.
+                    Some(shared) if shared.refuses_other_words_than(request) => {
+                        Box::pin(self.lead(request, None, &mut admission)).await
+                    }
+                    Some(shared) => shared.result,
+                    None => {
+                        let detail = "an error of our own ended the disconnect; repeat the request";
+                        Err(Problem::new(Code::Internal, detail).effect(true))
+                    }
+                }
             }
-            Role::Pilot(pilot) => self.pilot(request, pilot, &mut admission).await,
         }?;
         if matches!(settled.outcome, Outcome::Disconnected | Outcome::Accepted) {
             return self.confirm_as_asked(request, settled, admission).await;
@@ -343,43 +253,50 @@ impl Disconnector {
         Ok(settled)
     }
 
-    /// Carries the flight through, and lands it whatever happens.
-    async fn pilot(
+    /// Does the work, and shares its result whatever happens.
+    async fn lead(
         &self,
         request: &Request,
-        pilot: Pilot<Effect, Result<Settled, Problem>>,
+        leader: Option<Leader<Effect, Shared>>,
         admission: &mut Option<Admission>,
     ) -> Result<Settled, Problem> {
         let context = match admission {
             Some(admitted) => Ok(Arc::clone(&admitted.context)),
             None => self.admit(&request.origin).map(|admitted| Arc::clone(&admission.insert(admitted).context)),
         };
-        let (result, sent) = match context {
-            Err(problem) => (Err(problem), false),
-            Ok(context) if pilot.accepted_recently => (Box::pin(self.repeat(request, &context)).await, false),
+        let (result, accepted, posted) = match context {
+            Err(problem) => (Err(problem), false, false),
+            Ok(context) if leader.as_ref().is_some_and(|leader| leader.accepted_recently) => {
+                (Box::pin(self.repeat(request, &context)).await, false, false)
+            }
             Ok(context) => {
                 self.inner.client.deposit();
-                let mut mission = Mission {
-                    client: &self.inner.client,
-                    discovery: &self.inner.discovery,
-                    unknown: self.inner.settings.unknown_conversation,
-                    context,
-                    cid: request.conversation,
-                    pid: request.participant,
-                    media: request.media,
-                    wrapup: request.wrapup.as_ref(),
-                    wrapup_skipped: request.wrapup_skipped,
-                    reason: request.reason.as_deref().unwrap_or(&self.inner.settings.default_reason),
-                    cause: request.cause.as_deref(),
-                    last: Last::default(),
-                };
-                let result = mission.run().await.map_err(|problem| problem.attempts(mission.context.attempts()));
-                let taken =
+                let Inner { client, operations, unknown, settings, .. } = &*self.inner;
+                let reason = request.reason.as_deref().unwrap_or(&settings.default_reason);
+                let mut run = Run::new((client, operations, unknown), context, request, reason);
+                let result = run.run().await.map_err(|problem| problem.attempts(run.context.attempts()));
+                let accepted =
                     result.as_ref().is_ok_and(|s| matches!(s.outcome, Outcome::Disconnected | Outcome::Accepted));
-                (result, taken)
+                (result, accepted, run.posted)
             }
         };
-        pilot.land(&result, sent);
+        if let Some(leader) = leader {
+            leader.complete(accepted, || Shared {
+                result: result.clone(),
+                sent: posted.then(|| (request.reason.clone(), request.cause.clone())),
+            });
+        }
         result
+    }
+}
+
+impl Shared {
+    /// Whether this is the refusal of a reason or cause that `request` does not give.
+    fn refuses_other_words_than(&self, request: &Request) -> bool {
+        let refused =
+            self.result.as_ref().is_err_and(|p| matches!(p.code, Code::UpstreamRejected | Code::UpstreamConflict));
+        let other =
+            |(reason, cause): &(Option<String>, Option<String>)| *reason != request.reason || *cause != request.cause;
+        refused && self.sent.as_ref().is_some_and(other)
     }
 }

@@ -94,7 +94,6 @@ pub struct Client {
     tokens: TokenCache,
     gate: Arc<Gate>,
     budget: Arc<TpsBudget>,
-    stopping: CancellationToken,
 }
 
 impl Client {
@@ -131,7 +130,7 @@ impl Client {
             stopping: stopping.clone(),
         };
         let stack = build_stack(config, &parts, transport);
-        Ok(Self { stack, tokens, gate, budget, stopping: stopping.clone() })
+        Ok(Self { stack, tokens, gate, budget })
     }
 
     /// Sends one call through the stack.
@@ -151,11 +150,6 @@ impl Client {
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
         &self.tokens
-    }
-
-    /// Cancelled when nothing more is to be sent.
-    pub(crate) fn stopping(&self) -> &CancellationToken {
-        &self.stopping
     }
 
     /// The gate, for metrics and for deciding whether there is room to look.

@@ -21,11 +21,9 @@ mod search;
 mod selector;
 mod status;
 mod teardown;
-mod unheard;
 mod upstream_form;
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -43,19 +41,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::audit::{Asked, Audit, Pending};
+use crate::audit::Audit;
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::claims::Claims;
-use crate::disconnect::outcome::Settled;
-use crate::disconnect::{Disconnector, Origin, Request as Mission, Teardown};
+use crate::disconnect::{Disconnector, internal};
 use crate::fleet::Fleet;
 use crate::genesys::request::Medium;
-use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::Metrics;
-use crate::problem::{Code, Problem};
 use crate::search::Search;
-use crate::selector::TargetSets;
 use crate::server::ServeStats;
 use crate::shutdown::Shutdown;
 use crate::store::Store;
@@ -79,8 +73,6 @@ pub struct Shared {
     pub callers: Callers,
     /// Whose `X-Forwarded-For` is believed.
     pub proxies: TrustedProxies,
-    /// Whom selectors of the last minute went to.
-    pub targets: TargetSets,
     /// Whom requests may reach.
     pub claims: Claims,
     /// The other replicas.
@@ -143,109 +135,6 @@ impl App {
     pub fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
     }
-
-    /// Carries a mission out in a task of its own: a caller that hangs up does not stop it.
-    async fn carry_out(&self, mut mission: Mission) -> Result<Settled, Problem> {
-        let disconnector = self.disconnector.clone();
-        // Its own: the other members of a selector's set say nothing about this one.
-        mission.origin.sent = Arc::default();
-        let origin = &mission.origin;
-        let asked = Asked {
-            caller: &origin.caller,
-            conversation: mission.conversation,
-            participant: Some(mission.participant),
-            reason: mission.reason.as_deref().unwrap_or(disconnector.default_reason()),
-            dry_run: mission.dry_run || origin.observe || disconnector.observing(),
-        };
-        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, origin));
-        // Boxed: it is large, and would be moved several times until it runs.
-        let work = Box::pin(async move { disconnector.disconnect(&mission).await });
-        self.in_its_own_task(who, pending, work).await
-    }
-
-    /// Carries a teardown out in a task of its own.
-    async fn tear_down(&self, teardown: Teardown) -> Result<Settled, Problem> {
-        let disconnector = self.disconnector.clone();
-        let origin = &teardown.origin;
-        let asked = Asked {
-            caller: &origin.caller,
-            conversation: teardown.conversation,
-            participant: None,
-            reason: disconnector.default_reason(),
-            dry_run: teardown.dry_run || origin.observe || disconnector.observing(),
-        };
-        let (pending, who) = (origin.scope.begin(&asked), Abandoned::of(&asked, origin));
-        self.in_its_own_task(who, pending, async move { disconnector.tear_down(&teardown).await }).await
-    }
-
-    /// Works on when the caller hangs up, and writes the audit's record when the work ends, however it does.
-    async fn in_its_own_task(
-        &self,
-        who: Abandoned,
-        pending: Pending,
-        work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
-    ) -> Result<Settled, Problem> {
-        let kill = self.shutdown.kill.clone();
-        let listening = unheard::Listening::default();
-        let unheard = listening.watch();
-        let task = self.tasks.spawn(async move {
-            match kill.run_until_cancelled(work).await {
-                Some(result) => {
-                    pending.close(&result);
-                    unheard.settled(&who, &result);
-                    result
-                }
-                None => {
-                    let problem = who.say();
-                    pending.abandon(&problem);
-                    Err(problem)
-                }
-            }
-        });
-        let result = task.await.unwrap_or_else(|_| Err(internal()));
-        drop(listening);
-        result
-    }
-}
-
-/// What had to be given up when the drain time ended.
-#[derive(Debug)]
-struct Abandoned {
-    conversation: ConversationId,
-    participant: Option<ParticipantId>,
-    caller: Arc<str>,
-    request_id: Arc<str>,
-    sent: Arc<AtomicBool>,
-}
-
-impl Abandoned {
-    fn of(asked: &Asked<'_>, origin: &Origin) -> Self {
-        Self {
-            conversation: asked.conversation,
-            participant: asked.participant,
-            caller: Arc::clone(asked.caller),
-            request_id: Arc::clone(&origin.request_id),
-            sent: Arc::clone(&origin.sent),
-        }
-    }
-
-    /// Logs it by its ids, and says what the caller should do.
-    fn say(&self) -> Problem {
-        let participant = self.participant.map(|id| id.to_string());
-        let sent = self.sent.load(Ordering::Relaxed);
-        let effect = if sent { "unknown" } else { "none" };
-        tracing::error!(
-            event = "abandoned", conversation_id = %self.conversation, participant_id = participant,
-            caller = &*self.caller, request_id = &*self.request_id, effect,
-            "given up at the end of the drain time"
-        );
-        let detail = "this instance had to stop before the request was done; repeat it";
-        Problem::new(Code::ShuttingDown, detail).effect(sent)
-    }
-}
-
-fn internal() -> Problem {
-    Problem::new(Code::Internal, "an error of our own, which is logged; repeat the request").effect(true)
 }
 
 /// Which routes a listener serves.

@@ -13,11 +13,15 @@ use crate::conversation::{Conversation, Participant};
 use crate::ids::ParticipantId;
 use crate::problem::{Code, Problem};
 
+pub(crate) use targets::KEYED_MEMORY;
 pub use targets::{Target, TargetKey, TargetSets};
 
-/// Purposes of participants that are no people: matched only when a selector names them.
-const SYSTEM: [&str; 9] = ["acd", "api", "botflow", "campaign", "dialer", "fax", "ivr", "voicemail", "workflow"];
+/// Purposes of participants that are not people: matched only when a selector names them. So is every other flow, such as
+/// `voicesurveyflow`.
+const SYSTEM: [&str; 9] = ["acd", "api", "bot", "campaign", "dialer", "fax", "ivr", "voicemail", "workflow"];
 
+/// Largest `max` that goes without the permission `teardown`.
+const MOST_WITHOUT_TEARDOWN: usize = 8;
 /// Most members of a list in a selector.
 const LONGEST_LIST: usize = 50;
 
@@ -26,6 +30,7 @@ const LONGEST_LIST: usize = 50;
 pub struct Selector {
     purposes: BTreeSet<String>,
     user_id: Option<String>,
+    queue_id: Option<String>,
     address: Option<String>,
     except: BTreeSet<ParticipantId>,
     all: bool,
@@ -80,6 +85,7 @@ impl Selector {
                     selector.purposes = strings(name, value)?.into_iter().map(|p| p.to_ascii_lowercase()).collect();
                 }
                 "userId" => selector.user_id = Some(string(name, value)?.to_ascii_lowercase()),
+                "queueId" => selector.queue_id = Some(string(name, value)?.to_ascii_lowercase()),
                 "address" => selector.address = Some(bare_address(&string(name, value)?)),
                 "except" => {
                     let ids = strings(name, value)?;
@@ -93,7 +99,7 @@ impl Selector {
                 other => {
                     let name: String = other.chars().filter(|c| !c.is_control()).take(64).collect();
                     return Err(invalid(format!(
-                        "unknown member \"{name}\"; known: purpose, userId, address, except, all, max"
+                        "unknown member \"{name}\"; known: purpose, userId, queueId, address, except, all, max"
                     )));
                 }
             }
@@ -101,24 +107,32 @@ impl Selector {
         if selector.address.as_deref() == Some("") {
             return Err(invalid("address must name somebody, such as tel:+15551234567"));
         }
-        let selects = !selector.purposes.is_empty() || selector.user_id.is_some() || selector.address.is_some();
+        let selects = !selector.purposes.is_empty()
+            || selector.user_id.is_some()
+            || selector.queue_id.is_some()
+            || selector.address.is_some();
         if !selects && selector.except.is_empty() && !selector.all {
-            return Err(invalid("a selector must select: give purpose, userId, address, except or all"));
+            return Err(invalid("a selector must select: give purpose, userId, queueId, address, except or all"));
         }
         Ok(selector)
     }
 
-    /// Whether it needs the permission `teardown`.
-    #[must_use]
-    pub fn tears_down(&self) -> bool {
+    /// Whether it may mean everybody who is there.
+    fn means_everybody(&self) -> bool {
         self.all || !self.except.is_empty()
+    }
+
+    /// Whether it needs the permission `teardown`: it may mean everybody, or more than a caller who names people would.
+    #[must_use]
+    pub fn needs_teardown(&self) -> bool {
+        self.means_everybody() || self.max.is_some_and(|max| max > MOST_WITHOUT_TEARDOWN)
     }
 
     /// The same selector always gives the same text, whatever the order and case in which it was written.
     #[must_use]
     pub fn canonical(&self) -> String {
         let except: Vec<_> = self.except.iter().map(ToString::to_string).collect();
-        json!([self.purposes, self.user_id, self.address, except, self.all, self.max]).to_string()
+        json!([self.purposes, self.user_id, self.queue_id, self.address, except, self.all, self.max]).to_string()
     }
 
     /// Those whom it matches, live ones only.
@@ -146,7 +160,7 @@ impl Selector {
             let live = conversation.participants.iter().filter(|p| p.is_live() && self.matches(p, &kept_users));
             matched.extend(live.filter(|p| ParticipantId::parse(&p.id).is_some_and(|id| seen.insert(id))));
         }
-        let max = self.max.unwrap_or(if self.tears_down() { usize::MAX } else { 1 });
+        let max = self.max.unwrap_or(if self.means_everybody() { usize::MAX } else { 1 });
         if matched.len() > max {
             let detail = format!(
                 "{} live participants match and at most {max} may; nobody was touched: name one of the candidates, or raise max",
@@ -167,11 +181,15 @@ impl Selector {
         if !self.purposes.is_empty() && !self.purposes.contains(&purpose) {
             return false;
         }
-        if self.purposes.is_empty() && SYSTEM.contains(&purpose.as_str()) {
+        if self.purposes.is_empty() && (SYSTEM.contains(&purpose.as_str()) || purpose.ends_with("flow")) {
             return false;
         }
         let user = participant.user_id.as_deref().map(str::to_ascii_lowercase);
         if self.user_id.is_some() && self.user_id != user {
+            return false;
+        }
+        let queue = participant.queue_id.as_deref().map(str::to_ascii_lowercase);
+        if self.queue_id.is_some() && self.queue_id != queue {
             return false;
         }
         let address = participant.address.as_deref().map(bare_address);

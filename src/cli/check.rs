@@ -192,7 +192,7 @@ async fn show(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> 
             report.add(Item::fail(NAME, text, "it ended some time ago, or belongs to another region or org"));
             return None;
         }
-        Read::Hidden(problem) => {
+        Read::Hidden(problem) | Read::Foreign(problem) => {
             report.add(Item::fail(NAME, problem.code.title(), &problem.detail));
             return None;
         }

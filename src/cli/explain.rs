@@ -10,7 +10,7 @@ use super::{Failure, table};
 use crate::audit::Record;
 use crate::audit::query::Filter;
 use crate::config::Config;
-use crate::disconnect::judge::Sight;
+use crate::disconnect::judge::Observation;
 use crate::disconnect::look::Read;
 use crate::ids::{ConversationId, ParticipantId};
 
@@ -97,8 +97,8 @@ fn show(config: &Config, seen: &Seen, cid: ConversationId, pid: Option<Participa
             let state = if conversation.ended() { "ended" } else { "active" };
             let absent = match pid {
                 Some(pid) if conversation.participant(pid).is_none() => {
-                    let sight = Sight::of(conversation, pid);
-                    format!("  {pid} is not in it; a disconnect would {}\n", verdict(sight, unknown))
+                    let observation = Observation::of(conversation, pid, None);
+                    format!("  {pid} is not in it; a disconnect would {}\n", verdict(observation, unknown))
                 }
                 _ => String::new(),
             };
@@ -107,10 +107,12 @@ fn show(config: &Config, seen: &Seen, cid: ConversationId, pid: Option<Participa
         Read::NotFound => {
             format!(
                 "  the upstream does not know it; a disconnect would {}\n",
-                verdict(Sight::UnknownConversation, unknown)
+                verdict(Observation::UnknownConversation, unknown)
             )
         }
-        Read::Hidden(problem) => format!("  it may not be read: {}\n", printable(&problem.detail)),
+        Read::Hidden(problem) | Read::Foreign(problem) => {
+            format!("  it cannot be read: {}\n", printable(&problem.detail))
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tower::util::BoxCloneSyncService;
 use super::table;
 use crate::config::{Config, UnknownConversation};
 use crate::conversation::{Conversation, Participant};
-use crate::disconnect::judge::{Doubt, Sight, Verdict, judge};
+use crate::disconnect::judge::{Observation, Verdict, judge};
 use crate::disconnect::look::{Read, read};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
@@ -79,27 +79,28 @@ pub(super) fn participants(conversation: &Conversation, only: Option<Participant
 fn row(conversation: &Conversation, p: &Participant) -> Vec<String> {
     let media: Vec<_> = p.live_media().into_iter().map(Medium::singular).collect();
     let word = |text: Option<&str>| text.unwrap_or("-").to_owned();
-    let sight = ParticipantId::parse(&p.id).map_or(Sight::Absent, |id| Sight::of(conversation, id));
+    let observation =
+        ParticipantId::parse(&p.id).map_or(Observation::Absent, |id| Observation::of(conversation, id, None));
     vec![
         p.id.clone(),
         word(p.state()),
         word(p.purpose.as_deref()),
         word(p.name.as_deref()),
         media.join(","),
-        verdict(sight, UnknownConversation::Ended),
+        verdict(observation, UnknownConversation::Ended),
     ]
 }
 
-/// What the judge says of a sight, when nothing has been sent.
-pub(super) fn verdict(sight: Sight, unknown: UnknownConversation) -> String {
-    match judge(Doubt::NothingSent, sight, unknown) {
+/// What the judge says of an observation, when nothing has been sent.
+pub(super) fn verdict(observation: Observation, unknown: UnknownConversation) -> String {
+    match judge(observation, unknown) {
         Verdict::StillThere(_) => "be sent, and hang up".to_owned(),
         Verdict::Settled { outcome, verified } => {
             let seen = if verified { "" } else { ", unverified" };
             format!("be answered 200 {}{seen}", outcome.name())
         }
-        Verdict::ParticipantNotFound => "be answered 404 participant_not_found".to_owned(),
+        Verdict::ParticipantNotFound | Verdict::WithoutMedium(_) => "be answered 404 participant_not_found".to_owned(),
         Verdict::ConversationNotFound => "be answered 404 conversation_not_found".to_owned(),
-        Verdict::Unseen => "be sent, though nobody can look afterwards".to_owned(),
+        Verdict::Unread => "be sent, though its effect cannot be read afterwards".to_owned(),
     }
 }

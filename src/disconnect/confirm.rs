@@ -10,14 +10,14 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::judge::Sight;
-use super::look::look;
+use super::judge::Observation;
+use super::look::{Read, look, read};
 use super::outcome::{Outcome, Settled};
-use super::{Admission, Disconnector, Request};
+use super::{Admission, Disconnector, Origin, Request};
 use crate::config::Confirm;
 use crate::genesys::Client;
 use crate::genesys::context::Context;
-use crate::genesys::request::Rank;
+use crate::genesys::request::{Medium, Rank};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::Problem;
 
@@ -26,12 +26,19 @@ const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// The last look starts so much before the wait ends, that it can be answered in time.
 const LAST_LOOK_LEAD: Duration = Duration::from_millis(200);
 
-type Key = (ConversationId, ParticipantId);
+/// Whose end is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Awaited {
+    /// A participant's, or that of its communications of one medium.
+    Participant(ConversationId, ParticipantId, Option<Medium>),
+    /// The whole conversation's.
+    Conversation(ConversationId),
+}
 
 /// What the looks have shown so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// Nobody could look.
+    /// Nothing could be read.
     Nothing,
     /// Still there.
     There,
@@ -42,7 +49,7 @@ pub(super) enum Shown {
 /// The looks under way.
 #[derive(Debug)]
 pub(super) struct Confirmer {
-    watches: Arc<Mutex<HashMap<Key, Arc<Watched>>>>,
+    watches: Arc<Mutex<HashMap<Awaited, Arc<Watched>>>>,
     stopping: CancellationToken,
 }
 
@@ -59,6 +66,19 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Shown {
+    /// What became of a disconnect that was accepted.
+    pub(super) fn after(self, settled: Settled) -> Settled {
+        match self {
+            Self::Gone => Settled { outcome: Outcome::Disconnected, verified: true, gone: Some(true), ..settled },
+            Self::There => {
+                Settled { outcome: Outcome::Accepted, verified: false, gone: Some(false), still_there: true, ..settled }
+            }
+            Self::Nothing => settled,
+        }
+    }
+}
+
 impl Confirmer {
     /// Looks until `stopping`.
     pub(super) fn new(stopping: CancellationToken) -> Self {
@@ -70,7 +90,7 @@ impl Confirmer {
         &self,
         client: &Client,
         origin: &Context,
-        key: Key,
+        key: Awaited,
         wait: Duration,
         tasks: &TaskTracker,
     ) -> Shown {
@@ -128,23 +148,15 @@ impl Disconnector {
             }
             (None, Confirm::Never) => return Ok(settled),
         };
-        let shown = Box::pin(self.watch(request, wait)).await;
+        let shown = Box::pin(self.watch(&request.origin, awaited(request), wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
-        Ok(match shown {
-            Shown::Gone => Settled { outcome: Outcome::Disconnected, verified: true, gone: Some(true), ..settled },
-            Shown::There => {
-                Settled { outcome: Outcome::Accepted, verified: false, gone: Some(false), still_there: true, ..settled }
-            }
-            Shown::Nothing => settled,
-        })
+        Ok(shown.after(settled))
     }
 
-    async fn watch(&self, request: &Request, wait: Duration) -> Shown {
-        let origin = &request.origin;
+    pub(super) async fn watch(&self, origin: &Origin, awaited: Awaited, wait: Duration) -> Shown {
         let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), wait, Duration::ZERO);
-        let key = (request.conversation, request.participant);
-        self.inner.confirmer.gone(&self.inner.client, &context, key, wait, &self.inner.tasks).await
+        self.inner.confirmer.gone(&self.inner.client, &context, awaited, wait, &self.inner.tasks).await
     }
 
     /// After the answer, while the rate window has room.
@@ -154,7 +166,8 @@ impl Disconnector {
         }
         let (this, request) = (self.clone(), request.clone());
         self.inner.tasks.clone().spawn(async move {
-            if this.watch(&request, this.inner.settings.confirm_wait).await == Shown::There {
+            let wait = this.inner.settings.confirm_wait;
+            if this.watch(&request.origin, awaited(&request), wait).await == Shown::There {
                 this.inner.metrics.unconfirmed();
                 let origin = &request.origin;
                 origin.scope.unconfirmed(&origin.caller, request.conversation, request.participant);
@@ -173,10 +186,10 @@ struct Looks {
     client: Client,
     caller: Arc<str>,
     request_id: Arc<str>,
-    key: Key,
+    key: Awaited,
     accepted: Instant,
     watched: Arc<Watched>,
-    watches: Arc<Mutex<HashMap<Key, Arc<Watched>>>>,
+    watches: Arc<Mutex<HashMap<Awaited, Arc<Watched>>>>,
 }
 
 impl Drop for Looks {
@@ -229,12 +242,26 @@ impl Looks {
         let wait = Duration::from_secs(3);
         let context =
             Arc::new(Context::new(Arc::clone(&self.caller), Arc::clone(&self.request_id), wait, Duration::ZERO));
-        let (cid, pid) = self.key;
-        match look(&self.client, &context, Rank::Lookup, cid, pid).await {
-            Ok((Sight::Gone | Sight::Ended, _)) => Shown::Gone,
-            Ok((Sight::Live(_), _)) => Shown::There,
-            // Not seen is not gone.
-            Ok((Sight::Absent | Sight::UnknownConversation | Sight::Hidden, _)) | Err(_) => Shown::Nothing,
+        let observation = match self.key {
+            Awaited::Participant(cid, pid, medium) => {
+                look(&self.client, &context, Rank::Lookup, (cid, pid, medium)).await.map(|(observation, _)| observation)
+            }
+            Awaited::Conversation(cid) => match read(&self.client, &context, Rank::Lookup, cid).await {
+                Ok((Read::Found(conversation), _)) if conversation.ended() => Ok(Observation::Ended { verified: true }),
+                Ok((Read::Found(_), _)) => Ok(Observation::Live(Vec::new())),
+                Ok(_) => Ok(Observation::UnknownConversation),
+                Err(problem) => Err(problem),
+            },
+        };
+        match observation {
+            Ok(Observation::Gone | Observation::Ended { .. }) => Shown::Gone,
+            Ok(Observation::Live(_)) => Shown::There,
+            // What cannot be seen is not gone.
+            _ => Shown::Nothing,
         }
     }
+}
+
+fn awaited(request: &Request) -> Awaited {
+    Awaited::Participant(request.conversation, request.participant, request.media)
 }

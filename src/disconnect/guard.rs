@@ -2,15 +2,91 @@
 
 use std::sync::Arc;
 
-use super::judge::{Doubt, Sight, Verdict, judge};
+use super::judge::{Observation, Verdict};
+use super::last::{Last, Open};
 use super::look::{Read, look, read};
-use super::mission::{Last, conversation_not_found, participant_not_found};
 use super::outcome::{Outcome, Settled};
 use super::{Disconnector, Request, forbidden_participant};
-use crate::conversation::Participant;
+use crate::conversation::{Conversation, Participant};
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
 use crate::problem::{Code, Problem};
+
+impl Disconnector {
+    /// A repeat soon after an accepted disconnect: one look, and nothing is sent.
+    pub(super) async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Result<Settled, Problem> {
+        let (observation, answer) = look(&self.inner.client, context, Rank::Mission, request.target()).await?;
+        let last = Last::of(&answer);
+        let verdict = self.judge(observation, context, request).await;
+        let accepted = |gone| Ok(Settled { gone, ..last.settled(context, Outcome::Accepted, false) });
+        match last.result(verdict, context, None) {
+            Ok(result) => result,
+            // The upstream took it a moment ago, and it takes effect shortly.
+            Err(Open::StillThere(_)) => accepted(Some(false)),
+            Err(Open::Unread) => accepted(None),
+        }
+    }
+
+    /// Observe mode and dry runs: real reads, no writes.
+    pub(super) async fn observe(&self, request: &Request) -> Result<Settled, Problem> {
+        let admission = self.admit(&request.origin)?;
+        let context = &admission.context;
+        let (conversation, last) = self.read_for(request, context).await?;
+        check(request, conversation.as_ref())?;
+        let verdict = self.judge(observation(request, conversation.as_ref()), context, request).await;
+        last.result(verdict, context, None)
+            .unwrap_or_else(|_| Ok(last.settled(context, Outcome::WouldDisconnect, true)))
+    }
+
+    /// For keys that are limited to some participants, and for `If-Match`: one read, before anything else. `Some` when that
+    /// settles it.
+    pub(super) async fn guard(&self, request: &Request, context: &Arc<Context>) -> Result<Option<Settled>, Problem> {
+        let (conversation, last) = self.read_for(request, context).await?;
+        check(request, conversation.as_ref())?;
+        if conversation.as_ref().is_some_and(|c| c.participant(request.participant).is_some()) {
+            return Ok(None);
+        }
+        let verdict = self.judge(observation(request, conversation.as_ref()), context, request).await;
+        last.result(verdict, context, None).map_or(Ok(None), |result| result.map(Some))
+    }
+
+    /// Reads the conversation where it must be read before anything is sent; `None` where Genesys Cloud does not know it.
+    async fn read_for(
+        &self,
+        request: &Request,
+        context: &Arc<Context>,
+    ) -> Result<(Option<Conversation>, Last), Problem> {
+        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
+        match read {
+            Read::Found(conversation) => Ok((Some(conversation), Last::of(&answer))),
+            Read::NotFound => Ok((None, Last::of(&answer))),
+            Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
+        }
+    }
+
+    async fn judge(&self, observation: Observation, context: &Arc<Context>, request: &Request) -> Verdict {
+        self.inner.unknown.judge(observation, &self.inner.client, context, request.conversation).await
+    }
+}
+
+fn observation(request: &Request, conversation: Option<&Conversation>) -> Observation {
+    conversation.map_or(Observation::UnknownConversation, |conversation| {
+        Observation::of(conversation, request.participant, request.media)
+    })
+}
+
+/// Whether the key may touch this participant, and it is still as the caller has seen it, as far as it is there.
+fn check(request: &Request, conversation: Option<&Conversation>) -> Result<(), Problem> {
+    let Some(participant) = conversation.and_then(|c| c.participant(request.participant)) else { return Ok(()) };
+    let (purpose, queue) = (participant.purpose.as_deref(), participant.queue_id.as_deref());
+    if request.origin.guards.as_ref().is_some_and(|guards| !guards.permits(purpose, queue)) {
+        return Err(forbidden_participant());
+    }
+    if request.as_seen.as_ref().is_some_and(|seen| !seen.holds(participant)) {
+        return Err(changed(participant));
+    }
+    Ok(())
+}
 
 /// `If-Match` was sent, and the participant is not as it was seen.
 fn changed(participant: &Participant) -> Problem {
@@ -20,78 +96,4 @@ fn changed(participant: &Participant) -> Problem {
         "the participant has {now} since it was listed, and nobody was disconnected; list the participants again"
     );
     Problem { gone: Some(!live), ..Problem::new(Code::Changed, detail) }
-}
-
-impl Disconnector {
-    /// A repeat soon after an accepted disconnect: one look, and nothing is sent.
-    pub(super) async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Result<Settled, Problem> {
-        let (sight, last) = self.look(request, context).await?;
-        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
-            Verdict::Settled { outcome, verified } => Ok(last.settled(context, outcome, verified)),
-            Verdict::ParticipantNotFound => Err(participant_not_found(None)),
-            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
-            // The upstream took it a moment ago, and it takes effect shortly.
-            Verdict::StillThere(_) | Verdict::Unseen => Ok(last.settled(context, Outcome::Accepted, false)),
-        }
-    }
-
-    /// Observe mode and dry runs: real reads, no writes.
-    pub(super) async fn observe(&self, request: &Request) -> Result<Settled, Problem> {
-        let admission = self.admit(&request.origin)?;
-        let context = &admission.context;
-        if request.is_conditional()
-            && let Some(settled) = self.guard(request, context).await?
-        {
-            return Ok(settled);
-        }
-        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
-        let sight = match read {
-            Read::Found(conversation) => Sight::of(&conversation, request.participant),
-            Read::NotFound => Sight::UnknownConversation,
-            Read::Hidden(problem) => return Err(problem),
-        };
-        let last = Last::of(&answer);
-        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
-            Verdict::Settled { outcome, verified } => Ok(last.settled(context, outcome, verified)),
-            Verdict::ParticipantNotFound => Err(participant_not_found(None)),
-            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
-            Verdict::StillThere(_) | Verdict::Unseen => Ok(last.settled(context, Outcome::WouldDisconnect, true)),
-        }
-    }
-
-    async fn look(&self, request: &Request, context: &Arc<Context>) -> Result<(Sight, Last), Problem> {
-        let (sight, answer) =
-            look(&self.inner.client, context, Rank::Mission, request.conversation, request.participant).await?;
-        Ok((sight, Last::of(&answer)))
-    }
-
-    /// For keys that are limited to some participants, and for `If-Match`: one read, before anything else. `Some` when that
-    /// settles it.
-    pub(super) async fn guard(&self, request: &Request, context: &Arc<Context>) -> Result<Option<Settled>, Problem> {
-        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
-        let conversation = match read {
-            Read::Found(conversation) => Some(conversation),
-            Read::NotFound => None,
-            Read::Hidden(problem) => return Err(problem),
-        };
-        if let Some(participant) = conversation.as_ref().and_then(|c| c.participant(request.participant)) {
-            let (purpose, queue) = (participant.purpose.as_deref(), participant.queue_id.as_deref());
-            if request.origin.guards.as_ref().is_some_and(|guards| !guards.permits(purpose, queue)) {
-                return Err(forbidden_participant());
-            }
-            if request.as_seen.as_ref().is_some_and(|seen| !seen.holds(participant)) {
-                return Err(changed(participant));
-            }
-            return Ok(None);
-        }
-        let sight = match &conversation {
-            Some(conversation) => Sight::of(conversation, request.participant),
-            None => Sight::UnknownConversation,
-        };
-        match judge(Doubt::NothingSent, sight, self.inner.settings.unknown_conversation) {
-            Verdict::Settled { outcome, verified } => Ok(Some(Last::of(&answer).settled(context, outcome, verified))),
-            Verdict::ConversationNotFound => Err(conversation_not_found(None)),
-            Verdict::ParticipantNotFound | Verdict::StillThere(_) | Verdict::Unseen => Err(participant_not_found(None)),
-        }
-    }
 }

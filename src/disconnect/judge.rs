@@ -1,4 +1,4 @@
-//! The judge: a pure function from what was seen to what is true. Its table is the test below.
+//! The judge: a pure function from what was observed to what is true. Its table is the test below.
 
 use super::outcome::Outcome;
 use crate::config::UnknownConversation;
@@ -6,86 +6,91 @@ use crate::conversation::Conversation;
 use crate::genesys::request::Medium;
 use crate::ids::ParticipantId;
 
-/// What a look at the conversation showed.
+/// What a read of the conversation shows of one participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sight {
-    /// The conversation is over.
-    Ended,
-    /// 404 for the conversation itself.
+pub enum Observation {
+    /// The conversation is over; `verified` when that was read, and not concluded from its being unknown.
+    Ended {
+        /// See above.
+        verified: bool,
+    },
+    /// Genesys Cloud says that it does not know the conversation.
     UnknownConversation,
-    /// The participant has left.
+    /// The participant has left, or what was asked about is over.
     Gone,
     /// The conversation goes on, and has no such participant.
     Absent,
+    /// The participant has never had a communication of the medium that was asked about.
+    WithoutMedium(Medium),
     /// The participant is there, with live communications of these media.
     Live(Vec<Medium>),
-    /// We lack the permission to look.
+    /// We lack the permission to read.
     Hidden,
+    /// Something else than Genesys Cloud answered the read.
+    Foreign,
 }
 
-impl Sight {
-    /// What a conversation shows of one participant.
+impl Observation {
+    /// What a conversation shows of one participant: of all its communications, or of those of one medium.
     #[must_use]
-    pub fn of(conversation: &Conversation, pid: ParticipantId) -> Self {
-        match conversation.participant(pid) {
-            // Wins when both hold.
-            _ if conversation.ended() => Self::Ended,
-            None => Self::Absent,
-            Some(participant) if participant.is_live() => Self::Live(participant.live_media()),
-            Some(_) => Self::Gone,
+    pub fn of(conversation: &Conversation, pid: ParticipantId, medium: Option<Medium>) -> Self {
+        // Wins over whatever the participant's own members say.
+        if conversation.ended() {
+            return Self::Ended { verified: true };
+        }
+        let Some(participant) = conversation.participant(pid) else { return Self::Absent };
+        let Some(medium) = medium else {
+            return if participant.is_live() { Self::Live(participant.live_media()) } else { Self::Gone };
+        };
+        // The same id can be listed twice: once for a leg that is over, once for a live one.
+        let listed = || conversation.participants.iter().filter(|p| ParticipantId::parse(&p.id) == Some(pid));
+        if listed().any(|p| p.is_live() && p.live_media().contains(&medium)) {
+            Self::Live(vec![medium])
+        } else if listed().any(|p| p.media().contains(&medium)) {
+            Self::Gone
+        } else {
+            Self::WithoutMedium(medium)
         }
     }
-}
-
-/// Why somebody looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Doubt {
-    /// The upstream refused in a way that, after the seeds, means "already gone": 404, 409, certain 400 codes.
-    SaidGone,
-    /// The upstream refused in another doubtful way.
-    Refused,
-    /// An attempt ended without an answer.
-    EffectUnknown,
-    /// Nothing was sent: a repeat after an accepted disconnect, a dry run, or a guard.
-    NothingSent,
 }
 
 /// What is true.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Settled, and whether it was seen.
+    /// Settled, and whether that was observed.
     Settled {
         /// The outcome.
         outcome: Outcome,
-        /// Whether it was seen.
+        /// Whether it was observed.
         verified: bool,
     },
     /// The conversation has no such participant.
     ParticipantNotFound,
-    /// The upstream does not know the conversation, and we are told to call that an error.
+    /// The participant has no communication of this medium.
+    WithoutMedium(Medium),
+    /// Genesys Cloud does not know the conversation, and nothing shows that it has ended.
     ConversationNotFound,
     /// Still there.
     StillThere(Vec<Medium>),
-    /// Nobody can tell.
-    Unseen,
+    /// The conversation could not be read; what was answered to the disconnect must do.
+    Unread,
 }
 
-/// Judges what was seen.
+/// Judges an observation.
 #[must_use]
-pub fn judge(doubt: Doubt, sight: Sight, unknown: UnknownConversation) -> Verdict {
+pub fn judge(observation: Observation, unknown: UnknownConversation) -> Verdict {
     let settled = |outcome, verified| Verdict::Settled { outcome, verified };
-    match sight {
-        Sight::Ended => settled(Outcome::ConversationEnded, true),
-        Sight::UnknownConversation => match unknown {
+    match observation {
+        Observation::Ended { verified } => settled(Outcome::ConversationEnded, verified),
+        Observation::UnknownConversation => match unknown {
             UnknownConversation::Ended => settled(Outcome::ConversationEnded, false),
             UnknownConversation::Error => Verdict::ConversationNotFound,
         },
-        Sight::Gone => settled(Outcome::AlreadyDisconnected, true),
-        Sight::Absent => Verdict::ParticipantNotFound,
-        Sight::Live(media) => Verdict::StillThere(media),
-        // Where nobody can look, the seeds' rule holds for the answers it was made for, and for no others.
-        Sight::Hidden if doubt == Doubt::SaidGone => settled(Outcome::AlreadyDisconnected, false),
-        Sight::Hidden => Verdict::Unseen,
+        Observation::Gone => settled(Outcome::AlreadyDisconnected, true),
+        Observation::Absent => Verdict::ParticipantNotFound,
+        Observation::WithoutMedium(medium) => Verdict::WithoutMedium(medium),
+        Observation::Live(media) => Verdict::StillThere(media),
+        Observation::Hidden | Observation::Foreign => Verdict::Unread,
     }
 }
 
@@ -93,50 +98,63 @@ pub fn judge(doubt: Doubt, sight: Sight, unknown: UnknownConversation) -> Verdic
 mod tests {
     use super::*;
 
-    fn verdict(doubt: Doubt, sight: Sight) -> String {
-        match judge(doubt, sight, UnknownConversation::Ended) {
-            Verdict::Settled { outcome, verified: true } => format!("{}, seen", outcome.name()),
-            Verdict::Settled { outcome, verified: false } => format!("{}, unseen", outcome.name()),
-            other => format!("{other:?}"),
-        }
-    }
-
     #[test]
     fn the_table_of_verdicts() {
-        use Doubt::{EffectUnknown, NothingSent, Refused, SaidGone};
-        for doubt in [SaidGone, Refused, EffectUnknown, NothingSent] {
-            assert_eq!(verdict(doubt, Sight::Ended), "conversation_ended, seen");
-            assert_eq!(verdict(doubt, Sight::UnknownConversation), "conversation_ended, unseen");
-            assert_eq!(verdict(doubt, Sight::Gone), "already_disconnected, seen");
-            assert_eq!(verdict(doubt, Sight::Absent), "ParticipantNotFound");
-            assert_eq!(verdict(doubt, Sight::Live(vec![Medium::Chats])), "StillThere([Chats])");
-            let strict = judge(doubt, Sight::UnknownConversation, UnknownConversation::Error);
-            assert_eq!(strict, Verdict::ConversationNotFound);
+        use UnknownConversation::{Ended, Error};
+        let settled = |outcome, verified| Verdict::Settled { outcome, verified };
+        for unknown in [Ended, Error] {
+            let verdict = |observation| judge(observation, unknown);
+            for verified in [true, false] {
+                let ended = Observation::Ended { verified };
+                assert_eq!(verdict(ended), settled(Outcome::ConversationEnded, verified));
+            }
+            assert_eq!(verdict(Observation::Gone), settled(Outcome::AlreadyDisconnected, true));
+            assert_eq!(verdict(Observation::Absent), Verdict::ParticipantNotFound);
+            assert_eq!(verdict(Observation::WithoutMedium(Medium::Calls)), Verdict::WithoutMedium(Medium::Calls));
+            assert_eq!(verdict(Observation::Live(vec![Medium::Chats])), Verdict::StillThere(vec![Medium::Chats]));
+            for unread in [Observation::Hidden, Observation::Foreign] {
+                assert_eq!(verdict(unread), Verdict::Unread, "what cannot be read is not gone");
+            }
         }
-        assert_eq!(verdict(SaidGone, Sight::Hidden), "already_disconnected, unseen");
-        for doubt in [Refused, EffectUnknown, NothingSent] {
-            assert_eq!(verdict(doubt, Sight::Hidden), "Unseen", "{doubt:?}: not to be seen is not gone");
-        }
+        assert_eq!(judge(Observation::UnknownConversation, Error), Verdict::ConversationNotFound);
+        let ended = settled(Outcome::ConversationEnded, false);
+        assert_eq!(judge(Observation::UnknownConversation, Ended), ended);
     }
+
+    fn observe(participants: &str, end: &str, medium: Option<Medium>) -> Observation {
+        let cid = "11111111-1111-4111-8111-111111111111";
+        let body = format!(r#"{{"id":"{cid}","participants":{participants}{end}}}"#);
+        let read = Conversation::parse(body.as_bytes(), crate::ids::ConversationId::parse(cid).unwrap()).unwrap();
+        Observation::of(&read, ParticipantId::parse(PID).unwrap(), medium)
+    }
+
+    const PID: &str = "22222222-2222-4222-8222-222222222222";
 
     #[test]
     fn an_ended_conversation_outweighs_a_gone_or_absent_participant() {
-        let cid = "11111111-1111-4111-8111-111111111111";
-        let pid = "22222222-2222-4222-8222-222222222222";
-        let sight = |participants: &str, end: &str| {
-            let body = format!(r#"{{"id":"{cid}","participants":{participants}{end}}}"#);
-            let cid = crate::ids::ConversationId::parse(cid).unwrap();
-            let seen = Conversation::parse(body.as_bytes(), cid).unwrap();
-            Sight::of(&seen, ParticipantId::parse(pid).unwrap())
-        };
         let end = r#","endTime":"2026-01-01T00:00:00Z""#;
-        let gone = format!(r#"[{{"id":"{pid}","calls":[{{"state":"terminated"}}]}}]"#);
-        assert_eq!(sight(&gone, end), Sight::Ended);
-        assert_eq!(sight("[]", end), Sight::Ended);
-        assert_eq!(sight(&gone, ""), Sight::Gone);
-        assert_eq!(sight("[]", ""), Sight::Absent);
+        let gone = format!(r#"[{{"id":"{PID}","calls":[{{"state":"terminated"}}]}}]"#);
+        assert_eq!(observe(&gone, end, None), Observation::Ended { verified: true });
+        assert_eq!(observe("[]", end, Some(Medium::Calls)), Observation::Ended { verified: true });
+        assert_eq!(observe(&gone, "", None), Observation::Gone);
+        assert_eq!(observe("[]", "", None), Observation::Absent);
         let live =
-            format!(r#"[{{"id":"{pid}","messages":[{{"state":"connected"}}],"calls":[{{"state":"alerting"}}]}}]"#);
-        assert_eq!(sight(&live, ""), Sight::Live(vec![Medium::Calls, Medium::Messages]));
+            format!(r#"[{{"id":"{PID}","messages":[{{"state":"connected"}}],"calls":[{{"state":"alerting"}}]}}]"#);
+        assert_eq!(observe(&live, "", None), Observation::Live(vec![Medium::Calls, Medium::Messages]));
+    }
+
+    #[test]
+    fn one_medium_is_observed_by_itself() {
+        let both =
+            format!(r#"[{{"id":"{PID}","calls":[{{"state":"terminated"}}],"callbacks":[{{"state":"connected"}}]}}]"#);
+        assert_eq!(observe(&both, "", Some(Medium::Calls)), Observation::Gone);
+        assert_eq!(observe(&both, "", Some(Medium::Callbacks)), Observation::Live(vec![Medium::Callbacks]));
+        assert_eq!(observe(&both, "", Some(Medium::Emails)), Observation::WithoutMedium(Medium::Emails));
+        let twice = format!(
+            r#"[{{"id":"{PID}","calls":[{{"state":"terminated"}}]}},{{"id":"{PID}","emails":[{{"state":"connected"}}]}}]"#
+        );
+        assert_eq!(observe(&twice, "", Some(Medium::Calls)), Observation::Gone, "listed twice, the call is over");
+        let left = format!(r#"[{{"id":"{PID}","calls":[{{"state":"connected"}}],"endTime":"2026-01-01T00:00:00Z"}}]"#);
+        assert_eq!(observe(&left, "", Some(Medium::Calls)), Observation::Gone);
     }
 }

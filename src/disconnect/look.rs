@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::judge::Sight;
+use super::judge::Observation;
+use super::reply;
 use crate::conversation::{Conversation, NoConversation};
 use crate::genesys::Client;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Call, Rank};
+use crate::genesys::request::{Call, Medium, Rank};
 use crate::ids::{ConversationId, ParticipantId};
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::Problem;
 
 /// The permission that reading needs.
 pub(crate) const VIEW: &str = "conversation:communication:view";
@@ -21,16 +22,18 @@ pub(crate) const VIEW: &str = "conversation:communication:view";
 pub(crate) enum Read {
     /// The conversation.
     Found(Conversation),
-    /// 404 for the conversation itself.
+    /// Genesys Cloud says that it does not know the conversation.
     NotFound,
-    /// We lack the permission to look.
+    /// We lack the permission to read it.
     Hidden(Problem),
+    /// There is no such path, or something else than Genesys Cloud refused: that tells nothing about the conversation.
+    Foreign(Problem),
 }
 
 /// Reads a conversation.
 ///
 /// # Errors
-/// No answer, a transient one, or a body that is no conversation.
+/// No answer, a transient one, or a body that is not a conversation.
 pub(crate) async fn read(
     client: &Client,
     context: &Arc<Context>,
@@ -45,25 +48,29 @@ pub(crate) async fn read(
                 return Err(Problem::invalid_response(&answer, "the read of the conversation gave something else"));
             }
         },
-        StatusCode::NOT_FOUND => Read::NotFound,
-        StatusCode::FORBIDDEN => Read::Hidden(Problem::forbidden(&answer, VIEW)),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => return Err(Problem::transient(&answer)),
-        status if status.is_server_error() => return Err(Problem::transient(&answer)),
-        status if status.is_client_error() => {
-            let detail = "Genesys Cloud rejects the read; see upstream for its reason";
-            return Err(Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(&answer)));
-        }
-        _ => {
-            return Err(Problem::invalid_response(
-                &answer,
-                "the read was answered with a redirect, which is not followed",
-            ));
-        }
+        _ => refused(&answer)?,
     };
     Ok((read, answer))
 }
 
-/// Looks for one participant.
+/// What the refusal of a read means.
+///
+/// # Errors
+/// A refusal that leaves open whether the conversation can be read.
+pub(crate) fn refused(answer: &Answer) -> Result<Read, Problem> {
+    let own = answer.is_own_refusal();
+    match answer.status {
+        StatusCode::NOT_FOUND if own => Ok(Read::NotFound),
+        StatusCode::FORBIDDEN if own => Ok(Read::Hidden(Problem::forbidden(answer, VIEW))),
+        StatusCode::NOT_FOUND
+        | StatusCode::FORBIDDEN
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::NOT_IMPLEMENTED => Ok(Read::Foreign(Problem::not_genesys(answer, "read"))),
+        _ => Err(reply::problem(answer, "read", VIEW)),
+    }
+}
+
+/// Looks for one participant, or for its communications of one medium.
 ///
 /// # Errors
 /// As [`read`].
@@ -71,14 +78,14 @@ pub(super) async fn look(
     client: &Client,
     context: &Arc<Context>,
     rank: Rank,
-    cid: ConversationId,
-    pid: ParticipantId,
-) -> Result<(Sight, Answer), Problem> {
+    (cid, pid, medium): (ConversationId, ParticipantId, Option<Medium>),
+) -> Result<(Observation, Answer), Problem> {
     let (read, answer) = read(client, context, rank, cid).await?;
-    let sight = match read {
-        Read::Found(conversation) => Sight::of(&conversation, pid),
-        Read::NotFound => Sight::UnknownConversation,
-        Read::Hidden(_) => Sight::Hidden,
+    let observation = match read {
+        Read::Found(conversation) => Observation::of(&conversation, pid, medium),
+        Read::NotFound => Observation::UnknownConversation,
+        Read::Hidden(_) => Observation::Hidden,
+        Read::Foreign(_) => Observation::Foreign,
     };
-    Ok((sight, answer))
+    Ok((observation, answer))
 }

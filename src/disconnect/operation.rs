@@ -1,115 +1,88 @@
-//! Which way to disconnect this org has. Found out once in a process's life, by the first mission; the others wait for it.
+//! Which operations this upstream has shown to work. No lock: an org that has the published PATCH never needs another call.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{Duration, Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::OperationChoice;
-use crate::genesys::error::CallError;
 use crate::genesys::request::Operation;
 
 /// A way to disconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// The seeds' POST.
+    /// The unpublished POST.
     Post,
     /// The published PATCH.
     Patch,
 }
 
-/// After a probe that an outage ended, waiting missions go ahead side by side for this long.
-const OUTAGE: Duration = Duration::from_secs(1);
-
-const UNKNOWN: u8 = 0;
-const POST: u8 = 1;
-const PATCH: u8 = 2;
-
-/// What the process has found out.
+/// What the process knows of one `api_url`.
 #[derive(Debug)]
-pub(super) struct Discovery {
+pub(super) struct Operations {
     choice: OperationChoice,
-    found: AtomicU8,
-    /// Held by the mission that probes; the others wait here, first come, first served.
-    probe: Mutex<Option<Instant>>,
+    /// A PATCH was accepted, or refused in words about the conversation.
+    patch_exists: AtomicBool,
+    /// A POST was accepted.
+    post_worked: AtomicBool,
 }
 
-/// How a mission goes about it.
-#[derive(Debug)]
-pub(super) enum Turn<'a> {
-    /// This way. In `auto`, the other one is still open when it fails.
-    Known(Way),
-    /// Find out. The guard lets the next one go when it is dropped.
-    Probe(Option<ProbeGuard<'a>>),
-}
-
-/// Held while probing.
-#[derive(Debug)]
-pub(super) struct ProbeGuard<'a>(MutexGuard<'a, Option<Instant>>);
-
-impl ProbeGuard<'_> {
-    /// The probe ended without a result because the upstream fails: those who wait need not queue behind each other.
-    pub(super) fn outage(mut self) {
-        *self.0 = Some(Instant::now() + OUTAGE);
-    }
-}
-
-impl Discovery {
+impl Operations {
     pub(super) fn new(choice: OperationChoice) -> Self {
-        Self { choice, found: AtomicU8::new(UNKNOWN), probe: Mutex::new(None) }
+        Self { choice, patch_exists: AtomicBool::new(false), post_worked: AtomicBool::new(false) }
     }
 
-    /// Whether both ways are open.
-    pub(super) fn is_auto(&self) -> bool {
-        self.choice == OperationChoice::Auto
-    }
-
-    fn known(&self) -> Option<Way> {
-        match (self.choice, self.found.load(Ordering::Relaxed)) {
-            (OperationChoice::Post, _) | (OperationChoice::Auto, POST) => Some(Way::Post),
-            (OperationChoice::Patch, _) | (OperationChoice::Auto, PATCH) => Some(Way::Patch),
-            (OperationChoice::Auto, _) => None,
+    /// The operation to begin with: the published one, unless the POST is all that has ever worked here.
+    pub(super) fn first(&self) -> Way {
+        match self.choice {
+            OperationChoice::Post => Way::Post,
+            OperationChoice::Patch => Way::Patch,
+            OperationChoice::Auto if self.post_worked() && self.post_is_open() => Way::Post,
+            OperationChoice::Auto => Way::Patch,
         }
     }
 
     /// The operation that this org accepts, once it is known.
-    pub(super) fn operation(&self) -> Option<Operation> {
-        self.known().map(|way| match way {
+    pub(super) fn found(&self) -> Option<Operation> {
+        let known = self.patch_exists.load(Ordering::Relaxed) || self.post_worked();
+        let way = self.first();
+        (!self.is_auto() || known).then_some(match way {
             Way::Post => Operation::ParticipantDisconnect,
             Way::Patch => Operation::ParticipantState,
         })
     }
 
-    /// The way to go; waits while another mission is finding out.
-    ///
-    /// # Errors
-    /// The deadline, or the end of the service, came first.
-    pub(super) async fn turn(&self, deadline: Instant, stopping: &CancellationToken) -> Result<Turn<'_>, CallError> {
-        if let Some(way) = self.known() {
-            return Ok(Turn::Known(way));
-        }
-        let guard = tokio::select! {
-            guard = timeout_at(deadline, self.probe.lock()) => guard.map_err(|_| CallError::Timeout)?,
-            () = stopping.cancelled() => return Err(CallError::ShuttingDown),
-        };
-        if let Some(way) = self.known() {
-            return Ok(Turn::Known(way));
-        }
-        if guard.is_some_and(|until| Instant::now() < until) {
-            return Ok(Turn::Probe(None));
-        }
-        Ok(Turn::Probe(Some(ProbeGuard(guard))))
+    /// Whether both operations may be used.
+    pub(super) fn is_auto(&self) -> bool {
+        self.choice == OperationChoice::Auto
     }
 
-    /// The org has accepted this way.
-    pub(super) fn found(&self, way: Way) {
-        let value = match way {
-            Way::Post => POST,
-            Way::Patch => PATCH,
+    /// Whether the POST may be the last resort. Its one official description is "hard disconnect conversation": where the PATCH
+    /// exists, it is never sent.
+    pub(super) fn post_is_open(&self) -> bool {
+        self.is_auto() && !self.patch_exists.load(Ordering::Relaxed)
+    }
+
+    /// Whether a POST has worked here before, or is the only operation that we are told to use.
+    pub(super) fn post_is_known(&self) -> bool {
+        self.choice == OperationChoice::Post || self.post_worked()
+    }
+
+    fn post_worked(&self) -> bool {
+        self.post_worked.load(Ordering::Relaxed)
+    }
+
+    /// The upstream has accepted this operation.
+    pub(super) fn worked(&self, way: Way) {
+        let known = match way {
+            Way::Post => &self.post_worked,
+            Way::Patch => &self.patch_exists,
         };
-        if self.is_auto() && self.found.swap(value, Ordering::Relaxed) != value {
+        // Read first: a store by every disconnect would send the line from core to core.
+        if !known.load(Ordering::Relaxed) && !known.swap(true, Ordering::Relaxed) && self.is_auto() {
             tracing::info!(event = "operation_found", operation = ?way, "found out how this org disconnects");
         }
+    }
+
+    /// The PATCH was refused in words that show that it exists.
+    pub(super) fn patch_exists(&self) {
+        self.patch_exists.store(true, Ordering::Relaxed);
     }
 }

@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use super::judge::Doubt;
 use crate::genesys::answer::Answer;
+use crate::problem::{Code, Problem, Upstream};
 
 /// 400 codes that mean "already gone". Source: public field reports, 2026-11.
 const GONE_CODES: [&str; 3] = [
@@ -11,58 +11,108 @@ const GONE_CODES: [&str; 3] = [
     "conversation.error.participant.no.active.conversations",
     "conversation.error.cannot.disconnect.call",
 ];
-/// 400 codes about a wrap-up that is pending: the communication may be over, or not.
+/// 400 codes about a wrap-up that is owed: the communication may be over, or not.
 const WRAPUP_CODES: [&str; 2] = ["conversation.error.wrapup.code.required", "conversation.error.wrapup.cannot.skip"];
 
 /// The meaning of an answer to a disconnect request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// Any 2xx, whatever its body.
+    /// A 2xx.
     Done,
-    /// To be looked into.
-    Doubtful(Doubt),
-    /// The role lacks a permission.
+    /// A 2xx with a page for people: something else may have answered.
+    Unclear,
+    /// Refused in a way that must be looked into: the participant may be gone, or the operation may not exist.
+    Doubtful,
+    /// The role lacks a permission, which the answer names.
     Forbidden,
     /// Refused for good: the request itself is at fault.
     Rejected,
+    /// Refused by something else than Genesys Cloud, in a way that tells nothing.
+    Foreign,
     /// 429 or 5xx, after all retries.
     Transient,
-    /// A redirect, or a status that is none.
+    /// A redirect, or a status that HTTP does not have.
     Invalid,
 }
 
 impl Reply {
     pub(super) fn of(answer: &Answer) -> Self {
-        let error = || answer.error();
+        let own = || answer.is_own_refusal();
         match answer.status {
-            s if s.is_success() => Self::Done,
-            StatusCode::NOT_FOUND | StatusCode::CONFLICT => Self::Doubtful(Doubt::SaidGone),
-            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Self::Doubtful(Doubt::Refused),
-            StatusCode::BAD_REQUEST => {
-                let error = error();
-                let code = error.code.as_deref().unwrap_or_default();
-                if GONE_CODES.contains(&code) {
-                    Self::Doubtful(Doubt::SaidGone)
-                } else if WRAPUP_CODES.contains(&code) || error.needs_user_context() {
-                    Self::Doubtful(Doubt::Refused)
+            s if s.is_success() => {
+                if answer.is_html() {
+                    Self::Unclear
                 } else {
-                    Self::Rejected
+                    Self::Done
                 }
             }
-            StatusCode::FORBIDDEN if !error().needs_user_context() && error().misses_permission() => Self::Forbidden,
-            StatusCode::FORBIDDEN => Self::Doubtful(Doubt::Refused),
+            StatusCode::NOT_FOUND
+            | StatusCode::CONFLICT
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_IMPLEMENTED => Self::Doubtful,
+            StatusCode::BAD_REQUEST => {
+                let error = answer.error();
+                let code = error.code.as_deref().unwrap_or_default();
+                if GONE_CODES.contains(&code) || WRAPUP_CODES.contains(&code) || error.needs_user_context() {
+                    Self::Doubtful
+                } else {
+                    Self::rejected(own())
+                }
+            }
+            StatusCode::FORBIDDEN => {
+                let error = answer.error();
+                let names_it = error.misses_permission() && !error.needs_user_context();
+                if names_it && own() { Self::Forbidden } else { Self::Doubtful }
+            }
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Self::Transient,
             s if s.is_server_error() => Self::Transient,
-            s if s.is_client_error() => Self::Rejected,
+            s if s.is_client_error() => Self::rejected(own()),
             _ => Self::Invalid,
         }
     }
 
-    /// Whether the seeds' POST, answered like this, may not exist in this org, so that the published PATCH goes next.
-    /// The POST being unpublished, its refusal proves nothing, not even a missing permission.
-    pub(super) fn leads_to_patch(answer: &Answer) -> bool {
-        matches!(answer.status.as_u16(), 403 | 404 | 405 | 501)
+    fn rejected(own: bool) -> Self {
+        if own { Self::Rejected } else { Self::Foreign }
     }
+}
+
+/// The problem of an answer that settles nothing. `what` was asked for, and needs this permission.
+pub(super) fn problem(answer: &Answer, what: &str, permission: &str) -> Problem {
+    match Reply::of(answer) {
+        Reply::Forbidden => Problem::forbidden(answer, permission),
+        Reply::Transient => Problem::transient(answer),
+        Reply::Foreign => Problem::not_genesys(answer, what),
+        Reply::Rejected | Reply::Doubtful if answer.is_own_refusal() => {
+            let detail = format!("Genesys Cloud rejects the {what}; see upstream for its reason");
+            Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(answer))
+        }
+        Reply::Rejected | Reply::Doubtful => Problem::not_genesys(answer, what),
+        Reply::Unclear => Problem::invalid_response(answer, &format!("the {what} was answered with an HTML page")),
+        Reply::Done | Reply::Invalid => {
+            let what = format!("the {what} was answered with a redirect, which is not followed");
+            Problem::invalid_response(answer, &what)
+        }
+    }
+}
+
+/// Whether Genesys Cloud says that a wrap-up is owed first.
+pub(super) fn owes_wrapup(answer: &Answer) -> bool {
+    answer.error().code.is_some_and(|code| WRAPUP_CODES.contains(&code.as_str()))
+}
+
+/// Whether the upstream, having answered the PATCH like this, may have the unpublished POST only: the path does not exist, or
+/// something in between keeps it shut.
+pub(super) fn leads_to_post(answer: &Answer) -> bool {
+    match answer.status.as_u16() {
+        404 | 405 | 501 => true,
+        403 => !answer.is_own_refusal(),
+        _ => false,
+    }
+}
+
+/// Whether this refusal of the PATCH shows that the operation exists: it speaks of the conversation.
+pub(super) fn shows_the_patch(answer: &Answer) -> bool {
+    answer.is_own_refusal() && answer.error().code.is_some_and(|code| code.starts_with("conversation."))
 }
 
 #[cfg(test)]
@@ -70,17 +120,21 @@ mod tests {
     use super::*;
     use crate::genesys::answer::Body;
 
+    fn answer(status: u16, body: &str) -> Answer {
+        let response = http::Response::builder().status(status);
+        Answer::from_http(response.body(Body::complete(body.to_owned().into())).unwrap())
+    }
+
     fn reply(status: u16, code: &str) -> Reply {
         let body = serde_json::json!({"code": code, "message": "m", "status": status}).to_string();
-        Reply::of(&Answer::from_http(
-            http::Response::builder().status(status).body(Body::complete(body.into())).unwrap(),
-        ))
+        Reply::of(&answer(status, &body))
     }
 
     #[test]
     fn the_table_of_replies() {
         for status in [200, 202, 204, 299] {
             assert_eq!(reply(status, "whatever"), Reply::Done);
+            assert_eq!(Reply::of(&answer(status, "<html>")), Reply::Unclear);
         }
         for (status, code) in [
             (404, "not.found"),
@@ -88,10 +142,6 @@ mod tests {
             (400, "conversation.error.call.disconnected"),
             (400, "conversation.error.participant.no.active.conversations"),
             (400, "conversation.error.cannot.disconnect.call"),
-        ] {
-            assert_eq!(reply(status, code), Reply::Doubtful(Doubt::SaidGone), "{status} {code}");
-        }
-        for (status, code) in [
             (405, ""),
             (501, ""),
             (400, "not.a.user"),
@@ -99,13 +149,14 @@ mod tests {
             (400, "conversation.error.wrapup.cannot.skip"),
             (403, "something.else"),
         ] {
-            assert_eq!(reply(status, code), Reply::Doubtful(Doubt::Refused), "{status} {code}");
+            assert_eq!(reply(status, code), Reply::Doubtful, "{status} {code}");
         }
         for code in ["missing.permissions", "missing.any.permissions", "not.authorized"] {
             assert_eq!(reply(403, code), Reply::Forbidden, "{code}");
         }
-        for status in [400, 402, 413, 415, 422] {
+        for status in [400, 401, 402, 413, 415, 422] {
             assert_eq!(reply(status, "bad.request"), Reply::Rejected, "{status}");
+            assert_eq!(Reply::of(&answer(status, "<html>")), Reply::Foreign, "{status}");
         }
         for status in [408, 429, 500, 502, 503, 504, 599] {
             assert_eq!(reply(status, ""), Reply::Transient, "{status}");
@@ -113,5 +164,27 @@ mod tests {
         for status in [301, 302, 307] {
             assert_eq!(reply(status, ""), Reply::Invalid, "{status}");
         }
+    }
+
+    #[test]
+    fn what_is_not_genesys_clouds_names_no_permission() {
+        let gateway = answer(403, r#"{"message":"missing permission"}"#);
+        assert_eq!(Reply::of(&gateway), Reply::Doubtful);
+        assert_eq!(problem(&gateway, "disconnect", "x").code, Code::UpstreamInvalidResponse);
+    }
+
+    #[test]
+    fn the_post_is_open_where_the_patch_does_not_exist_or_is_kept_shut_by_something_else() {
+        for status in [404, 405, 501] {
+            assert!(leads_to_post(&answer(status, "<html>")), "{status}");
+            assert!(leads_to_post(&answer(status, &format!(r#"{{"code":"x","status":{status}}}"#))), "{status}");
+        }
+        assert!(leads_to_post(&answer(403, "<html>")));
+        for status in [400, 401, 403, 409, 422] {
+            assert!(!leads_to_post(&answer(status, &format!(r#"{{"code":"x","status":{status}}}"#))), "{status}");
+        }
+        let speaks = r#"{"code":"conversation.error.not.conversation.participant","status":404}"#;
+        assert!(shows_the_patch(&answer(404, speaks)));
+        assert!(!shows_the_patch(&answer(404, r#"{"code":"not.found","status":404}"#)));
     }
 }

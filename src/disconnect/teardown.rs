@@ -1,21 +1,22 @@
 //! Teardown: ends a whole conversation. Never a substitute for disconnecting one participant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::judge::{Doubt, Sight};
+use super::confirm::Awaited;
+use super::judge::Observation;
+use super::last::{Last, Open};
 use super::look::{Read, read};
-use super::mission::{Last, conversation_not_found};
 use super::outcome::{Outcome, Settled};
-use super::reply::Reply;
-use super::{Disconnector, Origin, forbidden_participant};
-use crate::config::UnknownConversation;
+use super::refusals::{DISCONNECT, Refusals};
+use super::reply::{self, Reply};
+use super::singleflight::Role;
+use super::{Admission, Disconnector, Origin, forbidden_participant};
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Rank};
 use crate::ids::ConversationId;
-use crate::problem::{Code, Problem, Upstream};
-
-use super::join::Role;
+use crate::problem::{Code, Problem};
 
 /// One teardown as a caller asks for it.
 #[derive(Debug, Clone)]
@@ -26,79 +27,99 @@ pub struct Teardown {
     pub conversation: ConversationId,
     /// `Idempotency-Key`, where the caller sends one: repeats with the same one send nothing for longer.
     pub idempotency_key: Option<Arc<str>>,
+    /// Read until the conversation has ended, for at most this long.
+    pub wait: Option<Duration>,
     /// Read only, and report what would have been done.
     pub dry_run: bool,
 }
 
-impl Disconnector {
-    /// Ends a conversation for everybody. A repeat shares the flight of the first, and within a minute sends nothing.
-    ///
-    /// # Errors
-    /// The problem to show the caller.
-    pub async fn tear_down(&self, request: &Teardown) -> Result<Settled, Problem> {
-        let outcome = self.end(request).await;
-        self.inner.metrics.mission(match &outcome {
-            Ok(settled) => settled.outcome.name(),
-            Err(problem) => problem.code.name(),
-        });
-        outcome
-    }
+/// What a read says about the end of a conversation: settled, or open with the answer that was read.
+type Look = Result<Result<Settled, Problem>, (Open, Answer)>;
 
-    async fn end(&self, request: &Teardown) -> Result<Settled, Problem> {
+impl Disconnector {
+    /// Ends a conversation for everybody. A repeat shares the work of the first, and within a minute sends nothing.
+    pub(super) async fn end(&self, request: &Teardown) -> Result<Settled, Problem> {
         if request.dry_run || request.origin.observe || self.observing() {
             let admission = self.admit(&request.origin)?;
-            let (ended, last) = self.look_for_end(request, &admission.context, Doubt::NothingSent).await?;
-            let settled = |outcome, verified| last.settled(&admission.context, outcome, verified);
-            return Ok(ended.map_or_else(
-                || settled(Outcome::WouldDisconnect, true),
-                |seen| settled(Outcome::ConversationEnded, seen),
-            ));
+            return match self.look_for_end(request, &admission.context, true).await? {
+                Ok(result) => result,
+                Err((Open::StillThere(_), read)) => {
+                    Ok(Last::of(&read).settled(&admission.context, Outcome::WouldDisconnect, true))
+                }
+                Err((Open::Unread, read)) => Err(unreadable(&read)),
+            };
         }
         let key = (Arc::clone(&request.origin.caller), request.conversation, request.idempotency_key.clone());
         let flights = if key.2.is_some() { &self.inner.keyed_teardowns } else { &self.inner.teardowns };
-        match flights.board(&key) {
-            Role::Passenger(passenger) => {
+        let mut admission = None;
+        let settled = match flights.join(&key) {
+            Role::Follower(follower) => {
                 self.inner.metrics.join();
-                passenger.result().await.unwrap_or_else(|| {
+                follower.result().await.unwrap_or_else(|| {
                     Err(Problem::new(Code::Internal, "an error of our own ended the teardown; repeat the request")
                         .effect(true))
                 })
             }
-            Role::Pilot(pilot) => {
-                let result = self.pilot_teardown(request, pilot.accepted_recently).await;
-                let sent = result.as_ref().is_ok_and(|s| s.outcome == Outcome::Disconnected && s.attempts > 0);
-                pilot.land(&result, sent);
+            Role::Leader(leader) => {
+                let result = match self.admit(&request.origin) {
+                    Ok(admitted) => {
+                        let context = Arc::clone(&admission.insert(admitted).context);
+                        self.lead_teardown(request, &context, leader.accepted_recently).await
+                    }
+                    Err(problem) => Err(problem),
+                };
+                let sent = result.as_ref().is_ok_and(|s| s.outcome == Outcome::Accepted && s.attempts > 0);
+                leader.complete(sent, || result.clone());
                 result
             }
-        }
+        }?;
+        self.confirm_teardown(request, settled, admission).await
     }
 
-    async fn pilot_teardown(&self, request: &Teardown, accepted_recently: bool) -> Result<Settled, Problem> {
-        let admission = self.admit(&request.origin)?;
-        let context = &admission.context;
+    /// Reads until the conversation has ended, where the caller asks for it.
+    async fn confirm_teardown(
+        &self,
+        request: &Teardown,
+        settled: Settled,
+        admission: Option<Admission>,
+    ) -> Result<Settled, Problem> {
+        let (Some(wait), Outcome::Accepted) = (request.wait, settled.outcome) else { return Ok(settled) };
+        let shown = Box::pin(self.watch(&request.origin, Awaited::Conversation(request.conversation), wait)).await;
+        // The place among those under way is held while waiting: it bounds our memory.
+        drop(admission);
+        Ok(shown.after(settled))
+    }
+
+    async fn lead_teardown(
+        &self,
+        request: &Teardown,
+        context: &Arc<Context>,
+        accepted_recently: bool,
+    ) -> Result<Settled, Problem> {
         if request.origin.guards.is_some() || accepted_recently {
-            let (ended, last) = self.look_for_end(request, context, Doubt::NothingSent).await?;
-            if let Some(seen) = ended {
-                return Ok(last.settled(context, Outcome::ConversationEnded, seen));
-            }
-            if accepted_recently {
+            match self.look_for_end(request, context, true).await? {
+                Ok(result) => return result,
                 // Sent a moment ago: whoever has joined since is not touched.
-                return Ok(last.settled(context, Outcome::Disconnected, false));
+                Err((Open::StillThere(_), read)) if accepted_recently => {
+                    let settled = Last::of(&read).settled(context, Outcome::Accepted, false);
+                    return Ok(Settled { gone: Some(false), ..settled });
+                }
+                Err((Open::StillThere(_), _)) => {}
+                Err((Open::Unread, read)) => return Err(unreadable(&read)),
             }
         }
         self.inner.client.deposit();
         let sent = self.inner.client.call(Call::teardown(context, request.conversation)).await;
-        let outcome = match sent {
-            Ok(answer) => self.judge_teardown(request, context, &answer).await,
+        let result = match sent {
+            Ok(answer) => self.judge_teardown(request, context, answer).await,
             Err(error) => Err(Problem::from(error)),
         };
-        match outcome.map_err(|problem| problem.attempts(context.attempts())) {
-            Err(problem) if context.effect_unknown() => {
-                match self.look_for_end(request, context, Doubt::EffectUnknown).await {
-                    Ok((Some(seen), last)) => Ok(last.settled(context, Outcome::ConversationEnded, seen)),
-                    Ok((None, _)) | Err(_) => Err(problem.effect(true)),
-                }
-            }
+        match result.map_err(|problem| problem.attempts(context.attempts())) {
+            Err(problem) if context.effect_unknown() => match self.look_for_end(request, context, false).await {
+                Ok(Ok(Ok(settled))) => Ok(settled),
+                Ok(Err((Open::StillThere(_), _))) => Err(problem.effect(true).still_there()),
+                _ => Err(problem.effect(true)),
+            },
             other => other,
         }
     }
@@ -107,68 +128,65 @@ impl Disconnector {
         &self,
         request: &Teardown,
         context: &Arc<Context>,
-        answer: &Answer,
+        answer: Answer,
     ) -> Result<Settled, Problem> {
-        let last = Last::of_teardown(answer);
-        let doubt = match Reply::of(answer) {
-            Reply::Done => return Ok(last.settled(context, Outcome::Disconnected, false)),
-            Reply::Doubtful(doubt) => doubt,
-            Reply::Forbidden => return Err(Problem::forbidden(answer, "conversation:communication:disconnect")),
-            Reply::Rejected => {
-                let detail = "Genesys Cloud rejects the teardown; see upstream for its reason";
-                return Err(Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(answer)));
-            }
-            Reply::Transient => return Err(Problem::transient(answer)),
-            Reply::Invalid => {
-                return Err(Problem::invalid_response(
-                    answer,
-                    "the teardown was answered with a redirect, which is not followed",
-                ));
-            }
-        };
-        match self.look_for_end(request, context, doubt).await? {
-            (Some(seen), _) => Ok(last.settled(context, Outcome::ConversationEnded, seen)),
-            (None, _) if answer.error().needs_user_context() => Err(Problem::forbidden(answer, "")),
-            (None, _) => {
-                let detail =
-                    "the conversation goes on and Genesys Cloud refuses to end it; see upstream for its reason";
-                Err(Problem::new(Code::UpstreamConflict, detail).upstream(Upstream::of(answer)))
-            }
+        let reply = Reply::of(&answer);
+        match reply {
+            // It takes effect shortly; nobody has looked.
+            Reply::Done => return Ok(Last::of_teardown(&answer).settled(context, Outcome::Accepted, false)),
+            Reply::Unclear | Reply::Doubtful => {}
+            _ => return Err(reply::problem(&answer, "teardown", DISCONNECT)),
+        }
+        let look = self.look_for_end(request, context, false).await;
+        if reply == Reply::Unclear {
+            let unclear = reply::problem(&answer, "teardown", DISCONNECT).effect(true);
+            return match look {
+                Ok(Ok(Ok(settled))) => Ok(settled),
+                Ok(Err((Open::StillThere(_), _))) => Err(unclear.still_there()),
+                _ => Err(unclear),
+            };
+        }
+        let refusals = Refusals::of_teardown(answer);
+        match look? {
+            Ok(result) => result.map_err(|problem| Problem { upstream: refusals.first(), ..problem }),
+            Err((Open::StillThere(_), _)) => Err(refusals.still_there()),
+            Err((Open::Unread, read)) => match refusals.unread(&read, false) {
+                Err(problem) => Err(problem),
+                Ok(()) => Err(unreadable(&read)),
+            },
         }
     }
 
-    /// Whether the conversation is over (`Some`, and whether that was seen), as far as it may be read. Checks the limits of
-    /// the caller's key against everybody who is there.
-    async fn look_for_end(
-        &self,
-        request: &Teardown,
-        context: &Arc<Context>,
-        doubt: Doubt,
-    ) -> Result<(Option<bool>, Last), Problem> {
+    /// Reads whether the conversation is over. With `guarded`, the limits of the caller's key are checked against everybody who
+    /// is there.
+    async fn look_for_end(&self, request: &Teardown, context: &Arc<Context>, guarded: bool) -> Result<Look, Problem> {
         let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
-        let last = Last::of(&answer);
-        let sight = match read {
-            Read::Found(conversation) if conversation.ended() => Sight::Ended,
+        let observation = match read {
+            Read::Found(conversation) if conversation.ended() => Observation::Ended { verified: true },
             Read::Found(conversation) => {
                 let permitted = request.origin.guards.as_ref().is_none_or(|guards| {
-                    let live = conversation.participants.iter().filter(|p| p.is_live());
-                    live.into_iter().all(|p| guards.permits(p.purpose.as_deref(), p.queue_id.as_deref()))
+                    let mut live = conversation.participants.iter().filter(|p| p.is_live());
+                    live.all(|p| guards.permits(p.purpose.as_deref(), p.queue_id.as_deref()))
                 });
-                if !permitted && doubt == Doubt::NothingSent {
+                if guarded && !permitted {
                     return Err(forbidden_participant());
                 }
-                return Ok((None, last));
+                Observation::Live(Vec::new())
             }
-            Read::NotFound => Sight::UnknownConversation,
-            Read::Hidden(_) if doubt == Doubt::SaidGone => return Ok((Some(false), last)),
-            Read::Hidden(problem) => return Err(problem),
+            Read::NotFound => Observation::UnknownConversation,
+            Read::Hidden(_) => Observation::Hidden,
+            Read::Foreign(_) => Observation::Foreign,
         };
-        match (sight, self.inner.settings.unknown_conversation) {
-            (Sight::UnknownConversation, UnknownConversation::Error) => {
-                Err(conversation_not_found(Some(Box::new(Upstream::of(&answer)))))
-            }
-            (Sight::UnknownConversation, UnknownConversation::Ended) => Ok((Some(false), last)),
-            _ => Ok((Some(true), last)),
-        }
+        let verdict = self.inner.unknown.judge(observation, &self.inner.client, context, request.conversation).await;
+        let result = Last::of(&answer).result(verdict, context, None);
+        Ok(result.map_err(|open| (open, answer)))
+    }
+}
+
+/// The read was refused, and what it would have shown is needed.
+fn unreadable(read: &Answer) -> Problem {
+    match super::look::refused(read) {
+        Ok(Read::Hidden(problem) | Read::Foreign(problem)) | Err(problem) => problem,
+        Ok(Read::Found(_) | Read::NotFound) => Problem::not_genesys(read, "read"),
     }
 }

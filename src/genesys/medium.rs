@@ -89,6 +89,12 @@ impl Medium {
         Self::ALL.into_iter().find(|medium| medium.segment() == text)
     }
 
+    /// Whether the API publishes a disconnect for this medium alone. Source: the official SDKs, 2026-11.
+    #[must_use]
+    pub fn is_published(self) -> bool {
+        matches!(self, Self::Calls | Self::Callbacks | Self::Cobrowsesessions | Self::Emails | Self::Messages)
+    }
+
     /// The name in our lists: the singular.
     #[must_use]
     pub fn singular(self) -> &'static str {

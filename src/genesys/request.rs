@@ -14,7 +14,7 @@ use crate::ids::{self, ConversationId, ParticipantId};
 /// The kinds of upstream calls; also the `operation` label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// `POST …/participants/{pid}/disconnect`, as the seeds have it.
+    /// The unpublished `POST …/participants/{pid}/disconnect`.
     ParticipantDisconnect,
     /// `PATCH …/participants/{pid}` with `{"state":"disconnected"}`.
     ParticipantState,
@@ -26,17 +26,20 @@ pub enum Operation {
     AnalyticsQuery,
     /// `GET` of the names of queues or users.
     NamesRead,
+    /// `GET …/analytics/conversations/{cid}/details`.
+    AnalyticsRead,
 }
 
 impl Operation {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ParticipantDisconnect,
         Self::ParticipantState,
         Self::ConversationDisconnect,
         Self::ConversationRead,
         Self::AnalyticsQuery,
         Self::NamesRead,
+        Self::AnalyticsRead,
     ];
 
     /// The name in answers, logs and metrics.
@@ -49,10 +52,11 @@ impl Operation {
             Self::ConversationRead => "conversation_read",
             Self::AnalyticsQuery => "analytics_query",
             Self::NamesRead => "names_read",
+            Self::AnalyticsRead => "analytics_read",
         }
     }
 
-    /// Whether the call hangs somebody up.
+    /// Whether the call disconnects somebody.
     #[must_use]
     pub fn disconnects(self) -> bool {
         matches!(self, Self::ParticipantDisconnect | Self::ParticipantState | Self::ConversationDisconnect)
@@ -116,7 +120,7 @@ impl Call {
         }
     }
 
-    /// The seeds' `POST …/disconnect` with the body given (empty for none).
+    /// The unpublished `POST …/disconnect` with the body given (empty for none).
     #[must_use]
     pub fn post(context: &Arc<Context>, cid: ConversationId, pid: ParticipantId, body: Bytes) -> Self {
         let (mut cid_text, mut pid_text) = (ids::TEXT, ids::TEXT);
@@ -181,6 +185,13 @@ impl Call {
     pub fn with_whole_body(mut self) -> Self {
         self.whole_body = true;
         self
+    }
+
+    /// Asks analytics about a conversation, which it remembers longer than the conversations API does.
+    #[must_use]
+    pub fn analytics(context: &Arc<Context>, cid: ConversationId) -> Self {
+        let path = format!("/api/v2/analytics/conversations/{cid}/details");
+        Self::new(context, Operation::AnalyticsRead, Rank::Mission, Method::GET, path, Bytes::new())
     }
 
     /// The moment after which nothing more is sent or awaited for this call.

@@ -76,6 +76,7 @@ impl Transport {
         }
         let body = match call.operation {
             Operation::ConversationRead if call.whole_body => BodyLimit::WHOLE,
+            Operation::AnalyticsRead => BodyLimit::WHOLE,
             Operation::ConversationRead => BodyLimit::CONVERSATION,
             Operation::AnalyticsQuery | Operation::NamesRead => BodyLimit::WHOLE,
             _ => BodyLimit::default(),

@@ -151,7 +151,7 @@ async fn look_up(
             let upstream = crate::problem::Upstream::of(&answer);
             Err(conversation_not_found(Some(Box::new(upstream))).into())
         }
-        Read::Hidden(problem) => Err(problem.into()),
+        Read::Hidden(problem) | Read::Foreign(problem) => Err(problem.into()),
     }
 }
 

@@ -70,7 +70,7 @@ async fn carry_out(
     });
     let as_seen = input::as_seen(&parts.headers);
     let request = wishes.request(who.origin, conversation, participant);
-    let settled = app.carry_out(Disconnect { wait, trust_stated: true, as_seen, ..request }).await?;
+    let settled = app.disconnector.disconnect(Disconnect { wait, trust_stated: true, as_seen, ..request }).await?;
     exchange.settled(&settled);
     as_the_upstream(&settled)
 }

@@ -41,7 +41,7 @@ pub(super) async fn disconnect(
     let Preferences { wait, dry_run, .. } = preferences;
     let as_seen = input::as_seen(&parts.headers);
     let mission = Mission { wait, dry_run, as_seen, ..wishes.request(who.origin, conversation, participant) };
-    let settled = app.carry_out(mission).await?;
+    let settled = app.disconnector.disconnect(mission).await?;
     Ok(answer(&exchange, &settled, preferences, conversation, participant))
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::App;
 use super::answer::json;
 use super::callers::{Refused, authenticate, exchange};
-use super::input;
+use super::input::{self, Preferences};
 use super::path::ConversationPath;
 use crate::callers::Permission;
 use crate::disconnect::Teardown;
@@ -42,7 +42,8 @@ pub(super) async fn disconnect(
     let who = authenticate(&app, &parts, Permission::Teardown).await?;
     let conversation = input::conversation_id(&conversation)?;
     exchange.note(|note| note.conversation = Some(conversation));
-    let dry_run = input::Preferences::of(&parts)?.dry_run;
+    let preferences = Preferences::of(&parts)?;
+    let Preferences { wait, dry_run, .. } = preferences;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let members = input::members(&parts.headers, &body)?;
     if members.len() != 1 || !members.get("all").is_some_and(says_yes) {
@@ -51,10 +52,11 @@ pub(super) async fn disconnect(
         return Err(Problem::new(Code::InvalidBody, detail).into());
     }
     let idempotency_key = input::idempotency_key(&parts.headers)?.map(Into::into);
-    let settled = app.tear_down(Teardown { origin: who.origin, conversation, idempotency_key, dry_run }).await?;
+    let teardown = Teardown { origin: who.origin, conversation, idempotency_key, wait, dry_run };
+    let settled = app.disconnector.tear_down(teardown).await?;
     exchange.settled(&settled);
-    Ok(json(
-        StatusCode::OK,
+    let mut response = json(
+        if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK },
         &Answer {
             ok: true,
             outcome: settled.outcome.name(),
@@ -66,5 +68,7 @@ pub(super) async fn disconnect(
             request_id: &exchange.request_id,
             correlation_id: settled.correlation_id.as_deref(),
         },
-    ))
+    );
+    preferences.stamp(&mut response, false);
+    Ok(response)
 }

@@ -14,7 +14,7 @@ impl Upstream {
     /// What an answer said.
     #[must_use]
     pub fn of(answer: &Answer) -> Self {
-        let UpstreamError { code, message } = answer.error();
+        let UpstreamError { code, message, .. } = answer.error();
         Self { status: answer.status.as_u16(), code, message, correlation_id: answer.correlation_id.clone() }
     }
 }
@@ -40,6 +40,17 @@ impl Problem {
     pub fn invalid_response(answer: &Answer, what: &str) -> Self {
         let detail =
             format!("{what}; check genesys.region or genesys.api_url, and what stands between us and Genesys Cloud");
+        Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
+    }
+
+    /// An answer that Genesys Cloud did not write: it tells nothing about a conversation, a permission or a credential.
+    #[must_use]
+    pub fn not_genesys(answer: &Answer, what: &str) -> Self {
+        let detail = format!(
+            "the {what} was answered with {} by something that is not Genesys Cloud; check genesys.region or genesys.api_url \
+             (without /api/v2), and the proxy or gateway in between",
+            answer.status.as_u16()
+        );
         Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
     }
 
@@ -113,6 +124,11 @@ impl Problem {
             CallError::LoginPending | CallError::TokenExpired => {
                 Self::new(Code::UpstreamUnavailable, "the login of Genesys Cloud does not answer; repeat the request")
                     .retry_after(SOON)
+            }
+            CallError::TokenRejected { answer, .. } | CallError::Unauthorized { answer, .. }
+                if !answer.is_own_refusal() =>
+            {
+                Self::not_genesys(&answer, "request")
             }
             CallError::TokenRejected { answer, retry_after } => rejected(
                 "the API rejects the token that its login granted; check that genesys.region is your org's, \

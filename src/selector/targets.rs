@@ -13,7 +13,7 @@ use crate::ids::{ConversationId, ParticipantId};
 /// How long identical requests share their targets.
 const MEMORY: Duration = Duration::from_secs(60);
 /// How long requests with the same `Idempotency-Key` do.
-const KEYED_MEMORY: Duration = crate::disconnect::KEYED_MEMORY;
+pub(crate) const KEYED_MEMORY: Duration = Duration::from_secs(3600);
 /// Sets remembered at most; the oldest go first.
 const MOST: usize = 10_000;
 

@@ -78,8 +78,10 @@ fn except_keeps_those_named_and_every_leg_of_the_same_user() {
     assert_eq!(matched(&json!({"except": [pid(2)]})), "01 03", "the same user's other leg is kept as well");
     assert_eq!(matched(&json!({"except": [pid(1), pid(7)], "purpose": "agent"})), "03");
     assert_eq!(matched(&json!({"except": pid(9)})), "participant_not_found");
-    assert!(read(&json!({"except": pid(1)})).unwrap().tears_down());
-    assert!(!read(&json!({"purpose": "agent"})).unwrap().tears_down());
+    assert!(read(&json!({"except": pid(1)})).unwrap().needs_teardown());
+    assert!(read(&json!({"purpose": ["customer", "agent"], "max": 9})).unwrap().needs_teardown());
+    assert!(!read(&json!({"purpose": ["customer", "agent"], "max": 8})).unwrap().needs_teardown());
+    assert!(!read(&json!({"purpose": "agent"})).unwrap().needs_teardown());
 }
 
 #[test]

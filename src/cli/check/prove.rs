@@ -117,7 +117,7 @@ impl Trial<'_> {
         match seen.read {
             Read::Found(conversation) => Ok(conversation),
             Read::NotFound => Err("Genesys Cloud does not know the conversation".to_owned()),
-            Read::Hidden(problem) => Err(problem.detail),
+            Read::Hidden(problem) | Read::Foreign(problem) => Err(problem.detail),
         }
     }
 

@@ -14,10 +14,11 @@ use super::super::input;
 use super::super::path::ConversationPath;
 use crate::callers::{Guards, Permission};
 use crate::disconnect::conversation_not_found;
+use crate::disconnect::look::{self, Read};
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::request::{Call, Medium, Rank};
 use crate::ids::ConversationId;
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::{Problem, Upstream};
 
 /// `GET /api/v2/conversations/{cid}`, and with a medium the path of that medium.
 pub(in crate::http) async fn read(
@@ -85,13 +86,8 @@ fn permitted(body: &[u8], guards: &Guards) -> Option<Bytes> {
 }
 
 fn refused(answer: &Answer) -> Problem {
-    match answer.status {
-        StatusCode::NOT_FOUND => conversation_not_found(Some(Box::new(Upstream::of(answer)))),
-        StatusCode::FORBIDDEN => Problem::forbidden(answer, crate::disconnect::look::VIEW),
-        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Problem::transient(answer),
-        status if status.is_client_error() => {
-            Problem::new(Code::UpstreamRejected, "Genesys Cloud rejects the read").upstream(Upstream::of(answer))
-        }
-        _ => Problem::invalid_response(answer, "the read was answered with a redirect, which is not followed"),
+    match look::refused(answer) {
+        Ok(Read::Hidden(problem) | Read::Foreign(problem)) | Err(problem) => problem,
+        Ok(Read::NotFound | Read::Found(_)) => conversation_not_found(Some(Box::new(Upstream::of(answer)))),
     }
 }

@@ -87,6 +87,7 @@ async fn a_dry_run_settles_nobody_for_a_later_request() {
     let service = Service::start().await;
     let path = format!("/conversations/{}/participants/disconnect?dryRun=true", service.conference.id);
     let dry = service.post(&path).json(&json!({"purpose": "external"})).send().await;
+    assert_eq!(dry.verdict(), "200 would_disconnect");
     assert_eq!(dry.json()["results"][0]["outcome"], "would_disconnect");
     assert_eq!(dry.get("disconnected"), 0);
     assert_eq!(service.there().len(), 4);
@@ -100,7 +101,7 @@ async fn some_failures_are_partial_and_only_failures_are_the_first_ones_status()
     refused.participant = Some(service.who("customer"));
     service.sandbox.set_faults(vec![refused]).unwrap();
     let answer = service.select(&json!({"purpose": ["customer", "external"], "max": 2})).await;
-    assert_eq!(answer.verdict(), "200 partial");
+    assert_eq!((answer.status, answer.get("outcome"), answer.get("ok")), (200, json!("partial"), json!(false)));
     assert_eq!((answer.get("disconnected"), answer.get("failed")), (json!(1), json!(1)));
     let failed = service.select(&json!({"purpose": "customer"})).await;
     assert_eq!(failed.verdict(), "422 upstream_rejected");
@@ -119,10 +120,45 @@ async fn teardown_must_be_meant_and_permitted() {
     }
     assert_eq!(service.there().len(), 4);
     let ended = service.post(&path).json(&json!({"all": "true"})).send().await;
-    assert_eq!(ended.verdict(), "200 disconnected");
-    assert_eq!(ended.get("operation"), "conversation_disconnect");
+    assert_eq!(ended.verdict(), "200 accepted", "everybody is still talking");
+    assert_eq!((ended.get("operation"), ended.get("gone")), (json!("conversation_disconnect"), json!(null)));
     service.settle().await;
     assert_eq!(service.post(&path).json(&json!({"all": true})).send().await.verdict(), "200 conversation_ended");
+}
+
+#[tokio::test]
+async fn a_teardown_waits_until_the_conversation_has_ended() {
+    for (delay, status, verdict) in [(300, 200, "disconnected"), (30_000, 202, "accepted")] {
+        let service = Service::with(|c| {
+            c.auth.anonymous_permissions.0.push("teardown".to_owned());
+            c.sandbox.effect_delay = std::time::Duration::from_millis(delay);
+        })
+        .await;
+        let path = format!("/conversations/{}/disconnect", service.conference.id);
+        let answer = service.post(&path).header("prefer", "wait=2").json(&json!({"all": true})).send().await;
+        assert_eq!(answer.verdict(), format!("{status} {verdict}"));
+        assert_eq!(answer.get("verified"), status == 200);
+        assert_eq!(answer.get("gone"), status == 200);
+        assert_eq!(answer.header("preference-applied"), "wait=2");
+    }
+}
+
+#[tokio::test]
+async fn system_participants_and_crowds_must_be_asked_for() {
+    let service = Service::start().await;
+    let specs = ["customer", "voicesurveyflow", "acd", "agent"].map(ParticipantSpec::of).to_vec();
+    let conference = service.sandbox.create_conference(ConversationSpec::with(specs));
+    let path = format!("/conversations/{}/participants/disconnect?dryRun=true", conference.id);
+    let select = |selector: serde_json::Value| service.post(&path).json(&selector).send();
+    assert_eq!(select(json!({"purpose": ["customer", "agent"], "max": 9})).await.verdict(), "403 forbidden_caller");
+    assert_eq!(select(json!({"purpose": ["customer", "agent"], "max": 8})).await.get("matched"), 2);
+    assert_eq!(select(json!({"purpose": "voicesurveyflow"})).await.get("matched"), 1);
+    let everybody = with_teardown().await;
+    let conference = everybody.sandbox.create_conference(ConversationSpec::with(
+        ["customer", "voicesurveyflow", "acd", "agent"].map(ParticipantSpec::of).to_vec(),
+    ));
+    let path = format!("/conversations/{}/participants/disconnect?dryRun=true", conference.id);
+    assert_eq!(everybody.post(&path).json(&json!({"all": true})).send().await.get("matched"), 2);
 }
 
 #[tokio::test]
@@ -140,7 +176,8 @@ async fn a_repeated_teardown_sends_nothing() {
                 .send()
         };
         let (first, repeat) = (tear_down().await, tear_down().await);
-        assert_eq!((first.verdict(), first.get("attempts")), ("200 disconnected".to_owned(), json!(1)), "{key:?}");
-        assert_eq!((repeat.verdict(), repeat.get("attempts")), ("200 disconnected".to_owned(), json!(0)), "{key:?}");
+        assert_eq!((first.verdict(), first.get("attempts")), ("200 accepted".to_owned(), json!(1)), "{key:?}");
+        assert_eq!((repeat.verdict(), repeat.get("attempts")), ("200 accepted".to_owned(), json!(0)), "{key:?}");
+        assert_eq!(repeat.get("gone"), false, "read, and still going on");
     }
 }

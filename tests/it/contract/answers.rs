@@ -72,7 +72,7 @@ async fn lookups_selectors_and_teardowns_are_answered_as_the_file_says() {
     let (other, all) = (service.conference().id.to_string(), r#"{"all":true}"#);
     let end = async |query| service.ask(Method::POST, routes::TEARDOWN, &[&other], query, &[], all).await;
     assert_eq!(end("?dryRun=true").await.word("outcome"), "would_disconnect");
-    assert_eq!(end("").await.word("outcome"), "disconnected");
+    assert_eq!(end("").await.word("outcome"), "accepted");
     service.sandbox.end_conversation(other.parse().expect("an id"));
     assert_eq!(end("").await.word("outcome"), "conversation_ended");
 }

@@ -11,6 +11,7 @@ use axum::body::Body as HttpBody;
 use bytes::Bytes;
 use hangup::app::in_process;
 use hangup::config::{Config, OperationChoice, Surface};
+use hangup::disconnect::Origin;
 use hangup::http::Routes;
 use hangup::http::{App, Door};
 use hangup::sandbox::{Conference, ConversationSpec, ParticipantSpec, Sandbox};
@@ -219,4 +220,18 @@ pub(crate) fn ms(millis: u64) -> Duration {
 
 pub(crate) fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// Who asks, for requests that do not come by HTTP.
+pub(crate) fn origin(caller: &str) -> Origin {
+    Origin {
+        caller: caller.into(),
+        request_id: "r-1".into(),
+        trace: Default::default(),
+        guards: None,
+        observe: false,
+        scope: Default::default(),
+        deadline: None,
+        sent: Default::default(),
+    }
 }

@@ -1,9 +1,12 @@
 //! Join: repeats share one flight, and nothing is remembered that could become untrue.
 
 use hangup::config::Surface;
+use hangup::disconnect::{Request, Wrapup};
+use hangup::genesys::medium::Medium;
+use hangup::sandbox::ParticipantSpec;
 use tokio::time::sleep;
 
-use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, s, together};
+use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, origin, s, together};
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_repeats_at_once_are_one_call() {
@@ -112,7 +115,67 @@ async fn a_caller_that_hangs_up_stops_neither_the_disconnect_nor_those_who_joine
 #[tokio::test(start_paused = true)]
 async fn repeats_share_a_refusal_that_is_looked_into() {
     let stand = Stand::auto().surface(Surface::Both).ready().await;
-    // The queue leg is over: 404 to the POST, "gone" to the PATCH, one look.
+    // The queue leg is over: "gone" to the PATCH, one read.
     all_are(&together((0..50).map(|_| stand.disconnect(1))).await, "200 already_disconnected, seen");
-    assert_eq!(stand.counts(), [1, 1, 1, 1]);
+    assert_eq!(stand.counts(), [1, 0, 1, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reason_that_is_refused_fails_its_own_caller_only() {
+    let stand = Stand::post()
+        .script(|asked| {
+            let worse = String::from_utf8_lossy(&asked.body).contains("forbidden word");
+            (asked.kind == Kind::Post && worse).then(|| Reply::status(400, "bad.request").late(ms(100)))
+        })
+        .ready()
+        .await;
+    let ask = |reason: &str| stand.disconnect(0).body(&serde_json::json!({"reason": reason}));
+    let asks = ["forbidden word", "user_request", "forbidden word"].map(ask);
+    let answers: Vec<_> = together(asks.into_iter()).await.iter().map(|answer| answer.line()).collect();
+    assert_eq!(answers, ["422 upstream_rejected", "200 disconnected", "422 upstream_rejected"]);
+    assert_eq!(stand.count(Kind::Post), 2, "who gives the same reason shares its refusal");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_requests_with_the_same_effect_are_joined() {
+    let stand = Stand::patch()
+        .participants(vec![ParticipantSpec::default(); 2])
+        .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(ms(100))))
+        .ready()
+        .await;
+    let request = || {
+        let (cid, pid) = (stand.conference.id.into(), stand.conference.participants[0].id.into());
+        Request::new(origin("ivr"), cid, pid)
+    };
+    let code = |code: &str| Some(Wrapup { code: code.to_owned(), notes: None });
+    let requests = [
+        request(),
+        request(),
+        Request { media: Some(Medium::Calls), ..request() },
+        Request { wrapup: code("a"), ..request() },
+        Request { wrapup: code("a"), reason: Some("other".to_owned()), ..request() },
+        Request { wrapup: code("b"), ..request() },
+        Request { wrapup_skipped: Some(true), ..request() },
+    ];
+    let disconnector = &stand.app.disconnector;
+    for result in futures_util::future::join_all(requests.map(|request| disconnector.disconnect(request))).await {
+        assert_eq!(result.unwrap().outcome.name(), "accepted");
+    }
+    let seen = stand.seen();
+    let mut sent: Vec<_> = seen
+        .iter()
+        .filter(|s| s.asked.kind == Kind::Patch)
+        .map(|s| format!("{} {}", s.asked.path.contains("/calls/"), String::from_utf8_lossy(&s.asked.body)))
+        .collect();
+    sent.sort();
+    assert_eq!(
+        sent,
+        [
+            r#"false {"state":"disconnected","wrapup":{"code":"a"}}"#,
+            r#"false {"state":"disconnected","wrapup":{"code":"b"}}"#,
+            r#"false {"state":"disconnected","wrapupSkipped":true}"#,
+            r#"false {"state":"disconnected"}"#,
+            r#"true {"state":"disconnected"}"#,
+        ]
+    );
 }

@@ -1,7 +1,9 @@
 //! Judging an answer: what the upstream says, what a look shows, what the caller is told, and which calls that took.
 //!
-//! The tables read like the documentation. An org is described by what it answers: `post` to the seeds' POST (`again` to a
-//! second one), `patch` to the media-agnostic PATCH, `own` to the PATCH of the participant's own medium, `read` to the read.
+//! The tables read like the documentation. An org is described by what it answers: `patch` to the media-agnostic PATCH, `own` to
+//! the PATCH of the participant's own medium, `post` to the unpublished POST (`again` to a second one), `read` to the read,
+//! `analytics` to the question about a conversation that it does not know. Words that end in `nginx`, `json` or `plain` are not
+//! Genesys Cloud's.
 
 use hangup::config::{OperationChoice, UnknownConversation};
 use serde_json::{Value, json};
@@ -14,6 +16,15 @@ const USER: &str =
 /// The words of the tables.
 fn word(word: &str, asked: &Asked) -> Reply {
     let error = |status: u16, code: &str| Reply::status(status, code);
+    for (kind, body) in [
+        ("nginx", "<html><head><title>Not here</title></head></html>"),
+        ("json", r#"{"detail":"Not Found"}"#),
+        ("plain", "404 page not found"),
+    ] {
+        if let Some(status) = word.strip_suffix(kind) {
+            return Reply::foreign(status.parse().unwrap(), body);
+        }
+    }
     match word {
         "204" | "202" => Reply::Http { status: word.parse().unwrap(), headers: vec![], body: "whatever".into() },
         "404" => error(404, "not.found"),
@@ -27,6 +38,17 @@ fn word(word: &str, asked: &Asked) -> Reply {
             Kind::Read => person(asked, &[("calls", "terminated")]),
             _ => error(400, "conversation.error.call.disconnected"),
         },
+        "nested" => {
+            let body = json!({"errors": [{"code": "conversation.error.call.disconnected", "message": "over"}]});
+            Reply::Http { status: 400, headers: vec![], body: body.to_string().into() }
+        }
+        "open" => {
+            Reply::json(&json!({"conversationId": conversation_of(asked), "conversationStart": "2026-01-01T00:00:00Z"}))
+        }
+        "closed" => Reply::json(&json!({
+            "conversationId": conversation_of(asked), "conversationEnd": "2026-01-01T00:00:00Z",
+        })),
+        "screen" => person(asked, &[("calls", "connected"), ("screenshares", "connected")]),
         "inactive" => error(400, "conversation.error.participant.no.active.conversations"),
         "cannot" => error(400, "conversation.error.cannot.disconnect.call"),
         "wrapup" => error(400, "conversation.error.wrapup.code.required"),
@@ -73,13 +95,26 @@ fn people(asked: &Asked, end: Option<&str>, each: &[Option<(&str, &str)>]) -> Re
     conversation(asked, end, &people)
 }
 
+/// The conversation that analytics is asked about.
+fn conversation_of(asked: &Asked) -> String {
+    asked.path.rsplit('/').nth(1).unwrap().to_owned()
+}
+
 fn conversation(asked: &Asked, end: Option<&str>, people: &[Value]) -> Reply {
     let id = asked.path.rsplit('/').next().unwrap();
     Reply::json(&json!({"id": id, "endTime": end, "participants": people}))
 }
 
-/// A service before such an org, and one mission there: what was answered, and the calls in their order.
+/// A service before such an org, and one disconnect there: what was answered, and the calls in their order.
 async fn mission(operation: OperationChoice, org: &'static str, body: Option<Value>) -> (Answer, String) {
+    let (answer, calls) = run(operation, org, body).await;
+    if answer.json["ok"] != true {
+        assert_eq!(answer.effect(), "none", "{org}");
+    }
+    (answer, calls)
+}
+
+async fn run(operation: OperationChoice, org: &'static str, body: Option<Value>) -> (Answer, String) {
     let said = |name: &str| {
         org.split(' ')
             .find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
@@ -90,15 +125,17 @@ async fn mission(operation: OperationChoice, org: &'static str, body: Option<Val
         Kind::Post if asked.nth > 1 => "again",
         Kind::Post => "post",
         Kind::Patch if asked.path.contains("/conversations/calls/") => "own",
-        Kind::Patch if asked.path.contains("/conversations/chats/") => "own",
+        Kind::Patch if !asked.path.starts_with("/api/v2/conversations/") => panic!("no such path: {}", asked.path),
+        Kind::Patch if asked.path.split('/').count() == 8 => panic!("not published: {}", asked.path),
+        Kind::Read if asked.path.starts_with("/api/v2/analytics/") => "analytics",
         Kind::Patch => "patch",
         _ => "read",
     };
     let stand = Stand::auto()
         .operation(operation)
         .config(|c| {
-            if org.contains("strict") {
-                c.disconnect.unknown_conversation = UnknownConversation::Error;
+            if org.contains("lenient") {
+                c.disconnect.unknown_conversation = UnknownConversation::Ended;
             }
         })
         .script(move |asked| (asked.kind != Kind::Login).then(|| word(&said(what(asked)), asked)))
@@ -110,11 +147,9 @@ async fn mission(operation: OperationChoice, org: &'static str, body: Option<Val
     }
     let answer = ask.send().await;
     let calls: Vec<_> = stand.seen().iter().filter(|s| s.asked.kind != Kind::Login).map(|s| what(&s.asked)).collect();
-    let sent = calls.iter().filter(|c| **c != "read").count() as u64;
+    let sent = calls.iter().filter(|c| !matches!(**c, "read" | "analytics")).count() as u64;
     if answer.json["ok"] == true {
         assert_eq!(answer.attempts(), sent, "attempts are disconnect requests: {org}");
-    } else {
-        assert_eq!(answer.effect(), "none", "{org}");
     }
     (answer, calls.join(" "))
 }
@@ -127,63 +162,72 @@ async fn table(operation: OperationChoice, rows: &[(&'static str, &str, &str)]) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn auto_tries_the_post_and_then_the_patch_and_looks_when_in_doubt() {
+async fn auto_patches_first_and_the_post_is_the_last_resort() {
     table(
         OperationChoice::Auto,
         &[
-            // Whatever the POST says that may mean that there is none, the PATCH goes next.
-            ("post=204", "200 disconnected", "post"),
-            ("post=404 patch=202", "200 accepted", "post patch"),
-            ("post=405 patch=202", "200 accepted", "post patch"),
-            ("post=501 patch=202", "200 accepted", "post patch"),
-            ("post=perm patch=202", "200 accepted", "post patch"),
-            ("post=user patch=202", "200 accepted", "post patch"),
-            ("post=odd patch=202", "200 accepted", "post patch"),
-            // The refusal of the PATCH proves a missing permission, that of the POST does not.
-            ("post=404 patch=perm", "403 upstream_forbidden", "post patch"),
-            ("post=perm patch=perm", "403 upstream_forbidden", "post patch"),
-            ("post=perm patch=404 read=live own=404", "409 upstream_conflict", "post patch read own"),
+            ("patch=202", "200 accepted", "patch"),
+            ("patch=204", "200 accepted", "patch"),
+            // Their own refusals of the PATCH: a missing permission, a request that is at fault.
+            ("patch=perm", "403 upstream_forbidden", "patch"),
+            ("patch=bad", "422 upstream_rejected", "patch"),
+            ("patch=413", "422 upstream_rejected", "patch"),
+            ("patch=422", "422 upstream_rejected", "patch"),
+            ("patch=302", "502 upstream_invalid_response", "patch"),
             // What may mean "already gone" is looked into.
-            ("post=409 read=gone", "200 already_disconnected, seen", "post read"),
-            ("post=gone read=gone", "200 already_disconnected, seen", "post read"),
-            ("post=404 patch=404 read=gone", "200 already_disconnected, seen", "post patch read"),
-            ("post=404 patch=gone read=gone", "200 already_disconnected, seen", "post patch read"),
-            ("post=404 patch=inactive read=gone", "200 already_disconnected, seen", "post patch read"),
-            ("post=404 patch=cannot read=over", "200 already_disconnected, seen", "post patch read"),
-            ("post=404 patch=405 read=gone", "200 already_disconnected, seen", "post patch read"),
-            ("post=404 patch=409 read=ended", "200 conversation_ended, seen", "post patch read"),
-            ("post=404 patch=404 read=unknown", "200 conversation_ended", "post patch read"),
-            ("post=404 patch=404 read=unknown strict", "404 conversation_not_found", "post patch read"),
-            ("post=404 patch=404 read=absent", "404 participant_not_found", "post patch read"),
-            ("post=404 patch=wrapup read=gone", "200 already_disconnected, seen", "post patch read"),
-            // Still there: the POST once more where it is in use, then the PATCH of each live medium.
-            ("post=404 patch=404 read=live own=202", "200 accepted", "post patch read own"),
-            ("post=404 patch=404 read=chat own=202", "200 accepted", "post patch read own"),
-            ("post=404 patch=404 read=twice own=202", "200 accepted", "post patch read own"),
-            ("post=404 patch=wrapup read=live own=202", "200 accepted", "post patch read own"),
-            ("post=404 patch=grant read=live own=202", "200 accepted", "post patch read own"),
-            ("post=404 patch=user read=live own=202", "200 accepted", "post patch read own"),
-            ("post=404 patch=user read=live own=user", "403 upstream_user_context", "post patch read own"),
-            ("post=404 patch=404 read=live own=grant", "403 upstream_user_context", "post patch read own"),
-            ("post=404 patch=404 read=live own=404", "409 upstream_conflict", "post patch read own"),
-            ("post=409 read=live again=204", "200 disconnected", "post read again"),
-            ("post=409 read=live again=409 own=202", "200 accepted", "post read again own"),
-            ("post=409 read=live again=bad own=202", "200 accepted", "post read again own"),
-            ("post=409 read=live again=409 own=409", "409 upstream_conflict", "post read again own"),
-            // Nobody can look: the seeds' rule, and only for what it was made for.
-            ("post=404 patch=404 read=hidden", "200 already_disconnected", "post patch read"),
-            ("post=404 patch=gone read=hidden", "200 already_disconnected", "post patch read"),
-            ("post=404 patch=wrapup read=hidden", "409 upstream_conflict", "post patch read"),
-            ("post=404 patch=user read=hidden", "403 upstream_user_context", "post patch read"),
-            // A look that shows nothing sensible is no look.
-            ("post=404 patch=404 read=html", "502 upstream_invalid_response", "post patch read"),
-            ("post=404 patch=404 read=other", "502 upstream_invalid_response", "post patch read"),
-            ("post=404 patch=404 read=302", "502 upstream_invalid_response", "post patch read"),
-            // The request itself is at fault: no look.
-            ("post=bad", "422 upstream_rejected", "post"),
-            ("post=413", "422 upstream_rejected", "post"),
-            ("post=404 patch=422", "422 upstream_rejected", "post patch"),
-            ("post=302", "502 upstream_invalid_response", "post"),
+            ("patch=404 read=gone", "200 already_disconnected, seen", "patch read"),
+            ("patch=gone read=gone", "200 already_disconnected, seen", "patch read"),
+            ("patch=inactive read=gone", "200 already_disconnected, seen", "patch read"),
+            ("patch=cannot read=over", "200 already_disconnected, seen", "patch read"),
+            ("patch=405 read=gone", "200 already_disconnected, seen", "patch read"),
+            ("patch=wrapup read=gone", "200 already_disconnected, seen", "patch read"),
+            ("patch=nested read=gone", "200 already_disconnected, seen", "patch read"),
+            ("patch=409 read=ended", "200 conversation_ended, seen", "patch read"),
+            ("patch=404 read=absent", "404 participant_not_found", "patch read"),
+            // Their own word that there is no such conversation: analytics is asked, and nobody is disconnected for it.
+            ("patch=404 read=unknown analytics=perm", "404 conversation_not_found", "patch read analytics"),
+            ("patch=404 read=unknown analytics=404", "404 conversation_not_found", "patch read analytics"),
+            ("patch=404 read=unknown analytics=open", "404 conversation_not_found", "patch read analytics"),
+            ("patch=404 read=unknown analytics=closed", "200 conversation_ended, seen", "patch read analytics"),
+            ("patch=404 read=unknown lenient", "200 conversation_ended", "patch read"),
+            // Still there: the PATCH of each live medium, then the POST where the PATCH does not seem to exist.
+            ("patch=404 read=live own=202", "200 accepted", "patch read own"),
+            ("patch=404 read=twice own=202", "200 accepted", "patch read own"),
+            ("patch=wrapup read=live own=202", "200 accepted", "patch read own"),
+            ("patch=grant read=live own=202", "200 accepted", "patch read own"),
+            ("patch=user read=live own=202", "200 accepted", "patch read own"),
+            ("patch=404 read=live own=404 post=204", "200 disconnected", "patch read own post"),
+            ("patch=405 read=live own=501 post=204", "200 disconnected", "patch read own post"),
+            ("patch=404 read=chat post=204", "200 disconnected", "patch read post"),
+            ("patch=404 read=live own=404 post=409 again=204", "200 disconnected", "patch read own post again"),
+            ("patch=404 read=live own=404 post=bad again=204", "200 disconnected", "patch read own post again"),
+            ("patch=404 read=live own=404 post=perm again=perm", "409 upstream_conflict", "patch read own post again"),
+            ("patch=404 read=live own=404 post=404 again=404", "409 upstream_conflict", "patch read own post again"),
+            // No POST where the PATCH exists, or is refused for want of something.
+            ("patch=404 read=live own=inactive", "409 upstream_conflict", "patch read own"),
+            ("patch=409 read=live own=409", "409 upstream_conflict", "patch read own"),
+            ("patch=404 read=live own=409", "409 upstream_conflict", "patch read own"),
+            ("patch=inactive read=live own=404", "409 upstream_conflict", "patch read own"),
+            ("patch=wrapup read=live own=wrapup", "409 wrapup_required", "patch read own"),
+            ("patch=404 read=live own=wrapup", "409 wrapup_required", "patch read own"),
+            ("patch=user read=live own=user", "403 upstream_user_context", "patch read own"),
+            ("patch=404 read=live own=grant", "403 upstream_user_context", "patch read own"),
+            ("patch=odd read=live own=odd", "403 upstream_forbidden", "patch read own"),
+            ("patch=odd read=chat", "403 upstream_forbidden", "patch read"),
+            // Only published media are tried: a screen share that remains ends with its call.
+            ("patch=409 read=screen own=202", "200 accepted", "patch read own"),
+            // Not permitted to read: the last request that was sent must tell.
+            ("patch=404 read=hidden post=204", "200 disconnected", "patch read post"),
+            ("patch=404 read=hidden post=404", "200 already_disconnected", "patch read post"),
+            ("patch=404 read=hidden post=409", "200 already_disconnected", "patch read post"),
+            ("patch=404 read=hidden post=405", "403 upstream_forbidden", "patch read post"),
+            ("patch=409 read=hidden", "403 upstream_forbidden", "patch read"),
+            ("patch=gone read=hidden", "403 upstream_forbidden", "patch read"),
+            ("patch=odd read=hidden", "403 upstream_forbidden", "patch read"),
+            // A read that shows nothing sensible.
+            ("patch=404 read=html", "502 upstream_invalid_response", "patch read"),
+            ("patch=404 read=other", "502 upstream_invalid_response", "patch read"),
+            ("patch=404 read=302", "502 upstream_invalid_response", "patch read"),
         ],
     )
     .await;
@@ -201,10 +245,15 @@ async fn post_never_patches() {
             ("post=404 read=live again=204", "200 disconnected", "post read again"),
             ("post=404 read=live again=404", "409 upstream_conflict", "post read again"),
             ("post=405 read=live again=405", "409 upstream_conflict", "post read again"),
-            ("post=501 read=hidden", "409 upstream_conflict", "post read"),
+            ("post=409 read=live again=bad", "409 upstream_conflict", "post read again"),
+            ("post=501 read=hidden", "403 upstream_forbidden", "post read"),
             ("post=user read=live again=user", "403 upstream_user_context", "post read again"),
             ("post=perm", "403 upstream_forbidden", "post"),
             ("post=bad", "422 upstream_rejected", "post"),
+            // The seeds' upstream: the POST and nothing else, whatever else there is.
+            ("post=404json read=404json", "200 already_disconnected", "post read"),
+            ("post=409json read=404json", "200 already_disconnected", "post read"),
+            ("post=404nginx read=404nginx", "502 upstream_invalid_response", "post read"),
         ],
     )
     .await;
@@ -218,12 +267,12 @@ async fn patch_never_posts() {
             ("patch=202", "200 accepted", "patch"),
             ("patch=404 read=gone", "200 already_disconnected, seen", "patch read"),
             ("patch=inactive read=absent", "404 participant_not_found", "patch read"),
-            ("patch=404 read=unknown", "200 conversation_ended", "patch read"),
+            ("patch=404 read=unknown analytics=perm", "404 conversation_not_found", "patch read analytics"),
             ("patch=grant read=live own=202", "200 accepted", "patch read own"),
-            ("patch=404 read=chat own=202", "200 accepted", "patch read own"),
+            ("patch=404 read=chat", "409 upstream_conflict", "patch read"),
             ("patch=409 read=live own=409", "409 upstream_conflict", "patch read own"),
+            ("patch=404nginx read=404nginx", "502 upstream_invalid_response", "patch read"),
             ("patch=perm", "403 upstream_forbidden", "patch"),
-            ("patch=odd read=live own=odd", "409 upstream_conflict", "patch read own"),
             ("patch=bad", "422 upstream_rejected", "patch"),
         ],
     )
@@ -231,8 +280,59 @@ async fn patch_never_posts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_genesys_cloud_did_not_write_is_never_a_claim_about_anybody() {
+    table(
+        OperationChoice::Auto,
+        &[
+            // A gateway that knows none of our paths.
+            ("patch=404nginx read=404nginx post=404nginx", "502 upstream_invalid_response", "patch read post"),
+            ("patch=404json read=404json post=404json", "502 upstream_invalid_response", "patch read post"),
+            ("patch=404plain read=404plain post=404plain", "502 upstream_invalid_response", "patch read post"),
+            ("patch=403nginx read=403nginx post=403nginx", "502 upstream_invalid_response", "patch read post"),
+            ("patch=409json read=404json", "502 upstream_invalid_response", "patch read"),
+            ("patch=400nginx", "502 upstream_invalid_response", "patch"),
+            ("patch=413nginx", "502 upstream_invalid_response", "patch"),
+            // The read is believed, whoever refused the disconnect.
+            ("patch=404nginx read=gone", "200 already_disconnected, seen", "patch read"),
+            (
+                "patch=404nginx read=live own=404nginx post=404nginx again=404nginx",
+                "409 upstream_conflict",
+                "patch read own post again",
+            ),
+            ("patch=403nginx read=live own=403nginx post=204", "200 disconnected", "patch read own post"),
+            // The minimal upstream: the POST, and nothing else.
+            ("patch=404json read=404json post=204", "200 disconnected", "patch read post"),
+            // Its word on the POST counts where it is Genesys Cloud's.
+            ("patch=404json read=404json post=404", "200 already_disconnected", "patch read post"),
+            // Any refusal of theirs says more than a gateway's.
+            ("patch=409 read=404json", "422 upstream_rejected", "patch read"),
+            ("patch=odd read=404nginx", "403 upstream_forbidden", "patch read"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_with_a_page_is_looked_into() {
+    for (org, told, calls) in [
+        ("patch=html read=gone", "200 already_disconnected, seen", "patch read"),
+        ("patch=html read=ended", "200 conversation_ended, seen", "patch read"),
+        ("patch=html read=live", "502 upstream_invalid_response", "patch read"),
+        ("patch=html read=html", "502 upstream_invalid_response", "patch read"),
+        ("patch=html read=404nginx", "502 upstream_invalid_response", "patch read"),
+        ("patch=html read=hidden", "502 upstream_invalid_response", "patch read"),
+    ] {
+        let (answer, took) = run(OperationChoice::Auto, org, None).await;
+        assert_eq!((answer.line().as_str(), took.as_str()), (told, calls), "{org}: {}", answer.json);
+        if answer.status == 502 {
+            assert_eq!(answer.effect(), "unknown", "{org}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conflict_carries_the_first_refusal_and_a_missing_permission_its_name() {
-    let (answer, _) = mission(OperationChoice::Auto, "post=409 read=live again=404 own=inactive", None).await;
+    let (answer, _) = mission(OperationChoice::Auto, "patch=409 read=live own=inactive", None).await;
     assert_eq!(
         answer.json["upstream"],
         json!({
@@ -242,8 +342,15 @@ async fn a_conflict_carries_the_first_refusal_and_a_missing_permission_its_name(
     let (answer, _) = mission(OperationChoice::Patch, "patch=perm", None).await;
     let detail = answer.json["detail"].as_str().unwrap();
     assert!(detail.contains("conversation:communication:disconnect"), "{detail}");
-    let (answer, _) = mission(OperationChoice::Auto, "post=413", None).await;
+    let (answer, _) = mission(OperationChoice::Auto, "patch=gone read=hidden", None).await;
+    let detail = answer.json["detail"].as_str().unwrap();
+    assert!(detail.contains("conversation:communication:view"), "{detail}");
+    let (answer, _) = mission(OperationChoice::Auto, "patch=413", None).await;
     assert_eq!(answer.json["upstream"]["code"], "too.large");
+    let (answer, _) = mission(OperationChoice::Patch, "patch=404nginx read=404nginx", None).await;
+    let detail = answer.json["detail"].as_str().unwrap();
+    assert!(detail.contains("not Genesys Cloud") && detail.contains("api_url"), "{detail}");
+    assert_eq!(answer.json["upstream"]["status"], 404);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,12 +3,13 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
 
 mod confirm;
-mod discovery;
 mod harness;
 mod join;
 mod judge;
 mod line;
+mod operations;
 mod pace;
+mod particular;
 mod reading;
 mod refusals;
 mod retry;

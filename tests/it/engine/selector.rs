@@ -28,7 +28,10 @@ async fn a_selector_ends_at_the_deadline_however_long_its_look_took() {
 async fn whose_turn_in_a_selector_comes_too_late_is_answered_with_an_error() {
     let stand = Stand::patch()
         .crowd(20)
-        .config(|c| c.disconnect.deadline = s(5))
+        .config(|c| {
+            c.disconnect.deadline = s(5);
+            c.auth.anonymous_permissions.0.push("teardown".to_owned());
+        })
         .script(|asked| match asked.kind {
             Kind::Patch => Some(Reply::Late(ms(1500), Box::new(Reply::status(202, "accepted")))),
             _ => None,

@@ -1,6 +1,6 @@
 //! When nobody can tell whether an attempt had its effect: one look, within the deadline, in time kept back for it.
 
-use hangup::config::{OperationChoice, Surface};
+use hangup::config::{OperationChoice, Surface, UnknownConversation};
 
 use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, s};
 
@@ -89,12 +89,21 @@ async fn still_live_or_not_to_be_seen_is_the_error_with_unknown_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unknown_conversation_is_ended_also_after_an_unknown_effect() {
-    let stand =
-        Stand::patch().script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(504, "x"))).ready().await;
-    let (conversation, participant) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-    let answer = stand.disconnect_in(conversation, participant).send().await;
-    assert_eq!(answer.line(), "200 conversation_ended");
+async fn an_unknown_conversation_settles_an_unknown_effect_only_by_the_seeds_rule() {
+    for (rule, line) in [
+        (UnknownConversation::Error, "503 upstream_unavailable"),
+        (UnknownConversation::Ended, "200 conversation_ended"),
+    ] {
+        let stand = Stand::patch()
+            .config(|c| c.disconnect.unknown_conversation = rule)
+            .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(504, "x")))
+            .ready()
+            .await;
+        let (conversation, participant) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+        let answer = stand.disconnect_in(conversation, participant).send().await;
+        assert_eq!(answer.line(), line);
+        assert_eq!(stand.count(Kind::Read), 1, "one read in the reserve");
+    }
 }
 
 #[tokio::test(start_paused = true)]

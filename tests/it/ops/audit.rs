@@ -48,8 +48,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     let first = &found[0];
     assert_eq!(first["conversationId"], stand.conference.id.to_string());
     assert_eq!(first["participantId"], customer.to_string());
-    // The first mission of a process finds out which operation the org has.
-    assert_eq!((&first["reason"], &first["verified"], &first["attempts"]), (&json!("fraud"), &json!(true), &json!(2)));
+    assert_eq!((&first["reason"], &first["verified"], &first["attempts"]), (&json!("fraud"), &json!(true), &json!(1)));
     assert_eq!((&first["requestId"], &first["callerAddress"]), (&json!("req-1"), &json!("127.0.0.1")));
     assert_eq!((&first["operation"], &first["upstreamStatus"]), (&json!("participant_state"), &json!(202)));
     assert!(first["correlationId"].is_string());

@@ -86,6 +86,11 @@ impl Reply {
         Self::Http { status: 200, headers: Vec::new(), body: body.to_string().into() }
     }
 
+    /// What something else than Genesys Cloud says: no correlation id, and a body of its own.
+    pub(crate) fn foreign(status: u16, body: &str) -> Self {
+        Self::Http { status, headers: vec![("inin-correlation-id", String::new())], body: body.to_owned().into() }
+    }
+
     /// A login's answer.
     pub(crate) fn grant(token: &str, life: u64) -> Self {
         Self::json(&json!({"access_token": token, "token_type": "bearer", "expires_in": life}))
@@ -171,8 +176,12 @@ impl Upstream {
         }
         match reply {
             Reply::Http { status, headers, body } => {
-                let mut response = Response::builder().status(status).header("inin-correlation-id", "c-1");
-                for (name, value) in headers {
+                let mut response = Response::builder().status(status);
+                let foreign = headers.iter().any(|(name, value)| *name == "inin-correlation-id" && value.is_empty());
+                if !foreign {
+                    response = response.header("inin-correlation-id", "c-1");
+                }
+                for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
                     response = response.header(name, value);
                 }
                 Ok(response.body(Body::complete(body)).unwrap())

@@ -1,0 +1,85 @@
+//! Disconnects that end without their caller: given up at the end of the drain time, or settled after the caller had left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Origin;
+use super::outcome::Settled;
+use crate::audit::Asked;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Code, Problem};
+
+/// Whose disconnect it is, and of whom; for the log.
+#[derive(Debug)]
+pub(super) struct Whose {
+    conversation: ConversationId,
+    participant: Option<ParticipantId>,
+    caller: Arc<str>,
+    request_id: Arc<str>,
+    sent: Arc<AtomicBool>,
+}
+
+impl Whose {
+    pub(super) fn of(asked: &Asked<'_>, origin: &Origin) -> Self {
+        Self {
+            conversation: asked.conversation,
+            participant: asked.participant,
+            caller: Arc::clone(asked.caller),
+            request_id: Arc::clone(&origin.request_id),
+            sent: Arc::clone(&origin.sent),
+        }
+    }
+
+    /// Logs that it was given up, and says what the caller should do.
+    pub(super) fn give_up(&self) -> Problem {
+        let participant = self.participant.map(|id| id.to_string());
+        let sent = self.sent.load(Ordering::Relaxed);
+        let effect = if sent { "unknown" } else { "none" };
+        tracing::error!(
+            event = "abandoned", conversation_id = %self.conversation, participant_id = participant,
+            caller = &*self.caller, request_id = &*self.request_id, effect,
+            "given up at the end of the drain time"
+        );
+        let detail = "this instance had to stop before the request was done; repeat it";
+        Problem::new(Code::ShuttingDown, detail).effect(sent)
+    }
+}
+
+/// Held while the caller waits for the outcome; dropped with the handler when it leaves.
+#[derive(Debug, Default)]
+pub(super) struct WaitingCaller(Arc<AtomicBool>);
+
+impl WaitingCaller {
+    /// For the work itself: knows at its end whether the caller has left.
+    pub(super) fn watch(&self) -> AbandonedCaller {
+        AbandonedCaller(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for WaitingCaller {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// See [`WaitingCaller::watch`].
+#[derive(Debug)]
+pub(super) struct AbandonedCaller(Arc<AtomicBool>);
+
+impl AbandonedCaller {
+    /// Logs the outcome when the caller has left: no answer will tell it.
+    pub(super) fn settled(&self, whose: &Whose, result: &Result<Settled, Problem>) {
+        if !self.0.load(Ordering::Relaxed) {
+            return;
+        }
+        let participant = whose.participant.map(|id| id.to_string());
+        let (settled, problem) = (result.as_ref().ok(), result.as_ref().err());
+        tracing::info!(
+            event = "settled_without_caller", conversation_id = %whose.conversation, participant_id = participant,
+            caller = &*whose.caller, request_id = &*whose.request_id,
+            outcome = settled.map(|s| s.outcome.name()), code = problem.map(|p| p.code.name()),
+            attempts = settled.map(|s| s.attempts), correlation_id = settled.and_then(|s| s.correlation_id.as_deref()),
+            "the caller had left; its disconnect went on and is settled"
+        );
+    }
+}

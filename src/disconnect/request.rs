@@ -1,0 +1,136 @@
+//! What a caller asks for.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::seen::AsSeen;
+use crate::audit::AuditScope;
+use crate::callers::Guards;
+use crate::genesys::request::Medium;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::telemetry::traces::Parent;
+
+/// Who asks, and under which request id.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Name of the caller's key.
+    pub caller: Arc<str>,
+    /// The request id that is answered.
+    pub request_id: Arc<str>,
+    /// The trace that upstream attempts belong to.
+    pub trace: Parent,
+    /// Participants the caller's key is limited to.
+    pub guards: Option<Arc<Guards>>,
+    /// The caller's key only observes.
+    pub observe: bool,
+    /// What the request leaves in the audit.
+    pub scope: AuditScope,
+    /// The end of a request that asks for several disconnects; each has its own where there is none.
+    pub deadline: Option<Instant>,
+    /// Whether a disconnect request may have gone upstream for this; what is abandoned before has no effect.
+    pub sent: Arc<AtomicBool>,
+}
+
+/// One disconnect as a caller asks for it.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Who asks.
+    pub origin: Origin,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The participant to disconnect.
+    pub participant: ParticipantId,
+    /// End only communications of this medium, and judge by it; all of them where there is none.
+    pub media: Option<Medium>,
+    /// The wrap-up to set with the disconnect.
+    pub wrapup: Option<Wrapup>,
+    /// Whether the wrap-up is skipped.
+    pub wrapup_skipped: Option<bool>,
+    /// Reason, where the caller names one.
+    pub reason: Option<String>,
+    /// Cause, where the caller names one.
+    pub cause: Option<String>,
+    /// Disconnect only if the participant is still as it was seen.
+    pub as_seen: Option<AsSeen>,
+    /// Read until the participant is gone, for at most this long.
+    pub wait: Option<Duration>,
+    /// Take the word of an upstream that disconnects at once, and wait only after it has merely accepted.
+    pub trust_stated: bool,
+    /// Read only, and report what would have been done.
+    pub dry_run: bool,
+}
+
+/// A wrap-up as the published PATCH takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Wrapup {
+    /// Id of the wrap-up code.
+    pub code: String,
+    /// The agent's notes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<String>,
+}
+
+/// What a disconnect changes. Requests with the same effect share one disconnect; what else they say is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Effect {
+    conversation: ConversationId,
+    participant: ParticipantId,
+    media: Option<Medium>,
+    wrapup: Option<Wrapup>,
+    wrapup_skipped: Option<bool>,
+}
+
+impl Request {
+    /// Ends the whole participant, for the default reason, and answers at once; change members to ask for more.
+    #[must_use]
+    pub fn new(origin: Origin, conversation: ConversationId, participant: ParticipantId) -> Self {
+        Self {
+            origin,
+            conversation,
+            participant,
+            media: None,
+            wrapup: None,
+            wrapup_skipped: None,
+            reason: None,
+            cause: None,
+            as_seen: None,
+            wait: None,
+            trust_stated: false,
+            dry_run: false,
+        }
+    }
+
+    pub(super) fn effect(&self) -> Effect {
+        Effect {
+            conversation: self.conversation,
+            participant: self.participant,
+            media: self.media,
+            wrapup: self.wrapup.clone(),
+            wrapup_skipped: self.wrapup_skipped,
+        }
+    }
+
+    /// Whether the participant must be read before anything is sent.
+    pub(super) fn is_conditional(&self) -> bool {
+        self.origin.guards.is_some() || self.as_seen.is_some()
+    }
+
+    /// Whom a look must show.
+    pub(super) fn target(&self) -> (ConversationId, ParticipantId, Option<Medium>) {
+        (self.conversation, self.participant, self.media)
+    }
+
+    /// Whether a wrap-up goes with the disconnect.
+    pub(super) fn has_wrapup(&self) -> bool {
+        self.wrapup.is_some() || self.wrapup_skipped.is_some()
+    }
+
+    /// Whether something else is asked for than the plain end of the whole participant. The POST can do nothing else.
+    pub(super) fn is_particular(&self) -> bool {
+        self.media.is_some() || self.has_wrapup()
+    }
+}

@@ -1,0 +1,347 @@
+//! One disconnect: send, judge the answer, look when in doubt, try what is left where the participant is still there.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::judge::{Observation, Verdict, judge};
+use super::last::{Last, Open};
+use super::look::look;
+use super::operation::{Operations, Way};
+use super::outcome::{Outcome, Settled};
+use super::refusals::{DISCONNECT, Refusals};
+use super::reply::{self, Reply};
+use super::request::Request;
+use super::unknown::UnknownConversations;
+use crate::genesys::Client;
+use crate::genesys::answer::Answer;
+use crate::genesys::context::Context;
+use crate::genesys::request::{Call, Medium, Rank};
+use crate::json::Object;
+use crate::problem::{Code, Problem};
+
+/// Room for the body of most POSTs, in bytes.
+const USUAL: usize = 64;
+
+/// Everything one disconnect needs.
+#[derive(Debug)]
+pub(super) struct Run<'a> {
+    pub(super) client: &'a Client,
+    pub(super) operations: &'a Operations,
+    pub(super) unknown: &'a UnknownConversations,
+    pub(super) context: Arc<Context>,
+    pub(super) request: &'a Request,
+    pub(super) reason: &'a str,
+    pub(super) last: Last,
+    pub(super) refusals: Refusals,
+    /// A POST was sent: reason and cause had their effect on the result.
+    pub(super) posted: bool,
+    /// Attempts of unknown effect that there had been when the conversation was last read.
+    looked_after: Option<u32>,
+    /// What to say of a page for people.
+    page: Option<Box<Problem>>,
+}
+
+/// How one disconnect request ended, short of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Done,
+    /// It is among the refusals.
+    Refused,
+    /// A page for people came with a 2xx: the upstream may have done it, or something in between may answer anything so.
+    Unclear,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        (client, operations, unknown): (&'a Client, &'a Operations, &'a UnknownConversations),
+        context: Arc<Context>,
+        request: &'a Request,
+        reason: &'a str,
+    ) -> Self {
+        Self {
+            client,
+            operations,
+            unknown,
+            context,
+            request,
+            reason,
+            last: Last::default(),
+            refusals: Refusals::of_participant(),
+            posted: false,
+            looked_after: None,
+            page: None,
+        }
+    }
+
+    /// Carries the disconnect out. What few of them need is boxed, so that the others need no memory for it.
+    pub(super) async fn run(&mut self) -> Result<Settled, Problem> {
+        let result = match self.send().await {
+            Ok((way, Sent::Done)) => Ok(self.done(way)),
+            Ok((way, Sent::Refused)) => Box::pin(self.look_into(way)).await,
+            Ok((_, Sent::Unclear)) => Box::pin(self.look_behind()).await,
+            Err(problem) => Err(problem),
+        };
+        match result {
+            // It may have succeeded unseen: read once within the reserve.
+            Err(problem) if self.context.effect_unknown() => Box::pin(self.look_after(problem)).await,
+            other => other,
+        }
+    }
+
+    /// Sends the first request.
+    async fn send(&mut self) -> Result<(Way, Sent), Problem> {
+        let request = self.request;
+        let first = self.operations.first();
+        if request.is_particular() && first == Way::Post {
+            return Err(only_the_post(request));
+        }
+        let sent = match (first, request.media) {
+            (Way::Post, _) => self.post(false).await?,
+            (Way::Patch, Some(medium)) if !medium.is_published() => Box::pin(self.end_alone(medium)).await?,
+            (Way::Patch, medium) => self.patch(medium).await?,
+        };
+        Ok((first, sent))
+    }
+
+    /// No path ends this medium alone, but the media-agnostic PATCH does where it is all that is live.
+    async fn end_alone(&mut self, medium: Medium) -> Result<Sent, Problem> {
+        let (cid, pid, _) = self.request.target();
+        let (observation, answer) = look(self.client, &self.context, Rank::Mission, (cid, pid, None)).await?;
+        self.last.note(&answer);
+        match observation {
+            Observation::Live(media) if media.contains(&medium) && media.len() > 1 => {
+                let detail = format!(
+                    "Genesys Cloud publishes no way to end only the {} of a participant who has other live media; leave media \
+                     away to disconnect the participant",
+                    medium.singular()
+                );
+                Err(Problem::new(Code::UpstreamRejected, detail).still_there())
+            }
+            Observation::Live(media) if media.contains(&medium) => self.patch(None).await,
+            // Nothing to end: the look that follows tells why.
+            _ => Ok(Sent::Refused),
+        }
+    }
+
+    /// The unpublished POST. `insisting` sends both members, as some forums found necessary.
+    async fn post(&mut self, insisting: bool) -> Result<Sent, Problem> {
+        self.posted = true;
+        let cause = self.request.cause.as_deref().or(insisting.then_some(self.reason));
+        let mut body = String::with_capacity(USUAL);
+        let mut members = Object::begin(&mut body);
+        if let Some(cause) = cause {
+            members.text("cause", cause);
+        }
+        members.text("reason", self.reason);
+        members.end();
+        let (cid, pid, _) = self.request.target();
+        self.exchange(Way::Post, Call::post(&self.context, cid, pid, body.into())).await
+    }
+
+    /// The published PATCH, media-agnostic or of one medium.
+    async fn patch(&mut self, medium: Option<Medium>) -> Result<Sent, Problem> {
+        let (cid, pid, _) = self.request.target();
+        self.exchange(Way::Patch, Call::patch(&self.context, medium, cid, pid, patch_body(self.request))).await
+    }
+
+    /// Sends one disconnect request and weighs its answer.
+    async fn exchange(&mut self, way: Way, call: Call) -> Result<Sent, Problem> {
+        self.last.operation = Some(call.operation);
+        let answer = self.client.call(call).await?;
+        self.last.note(&answer);
+        if way == Way::Patch && reply::shows_the_patch(&answer) {
+            self.operations.patch_exists();
+        }
+        match Reply::of(&answer) {
+            Reply::Done => {
+                self.operations.worked(way);
+                Ok(Sent::Done)
+            }
+            Reply::Unclear => {
+                self.page = Some(Box::new(reply::problem(&answer, "disconnect", DISCONNECT).effect(true)));
+                Ok(Sent::Unclear)
+            }
+            // While the PATCH is open, the refusal of an unpublished operation proves nothing.
+            Reply::Forbidden if way == Way::Post && self.operations.is_auto() => Ok(self.refused(way, answer)),
+            Reply::Doubtful => Ok(self.refused(way, answer)),
+            // One more refusal, whatever its words: the first one tells why.
+            Reply::Rejected | Reply::Foreign if !self.refusals.is_empty() => Ok(self.refused(way, answer)),
+            Reply::Forbidden | Reply::Rejected | Reply::Foreign | Reply::Transient | Reply::Invalid => {
+                Err(reply::problem(&answer, "disconnect", DISCONNECT))
+            }
+        }
+    }
+
+    fn refused(&mut self, way: Way, answer: Answer) -> Sent {
+        self.refusals.add(way, answer);
+        Sent::Refused
+    }
+
+    /// One more request where others were refused already.
+    async fn retry(&mut self, way: Way, medium: Option<Medium>, insisting: bool) -> Result<bool, Problem> {
+        let sent = match way {
+            Way::Post => self.post(insisting).await?,
+            Way::Patch => self.patch(medium).await?,
+        };
+        match sent {
+            Sent::Done => Ok(true),
+            Sent::Refused => Ok(false),
+            Sent::Unclear => Err(self.unclear()),
+        }
+    }
+
+    fn unclear(&mut self) -> Problem {
+        let unclear = || Problem::new(Code::UpstreamInvalidResponse, "an answer cannot be understood").effect(true);
+        self.page.take().map_or_else(unclear, |page| *page)
+    }
+
+    /// Behind a page for people: only what is read counts.
+    async fn look_behind(&mut self) -> Result<Settled, Problem> {
+        self.looked_after = Some(self.context.unknown_attempts());
+        let Ok((verdict, read)) = self.look().await else { return Err(self.unclear()) };
+        match verdict {
+            Verdict::Settled { .. } => {
+                self.last.note(&read);
+                let result = self.last.result(verdict, &self.context, None);
+                result.unwrap_or_else(|_| Err(self.unclear()))
+            }
+            Verdict::StillThere(_) => Err(self.unclear().still_there()),
+            _ => Err(self.unclear()),
+        }
+    }
+
+    /// A doubtful refusal: read once, and try what is left where the participant is still there.
+    async fn look_into(&mut self, first: Way) -> Result<Settled, Problem> {
+        self.looked_after = Some(self.context.unknown_attempts());
+        let (verdict, read) = self.look().await?;
+        self.last.note(&read);
+        match self.last.result(verdict, &self.context, self.refusals.first()) {
+            Ok(result) => result,
+            Err(Open::StillThere(media)) => self.insist(first, &media).await,
+            Err(Open::Unread) => self.judge_unread(first, &read).await,
+        }
+    }
+
+    /// Reads the conversation, and finds out about one that Genesys Cloud does not know.
+    async fn look(&self) -> Result<(Verdict, Answer), Problem> {
+        let (observation, read) = look(self.client, &self.context, Rank::Mission, self.request.target()).await?;
+        let verdict = self.unknown.judge(observation, self.client, &self.context, self.request.conversation).await;
+        Ok((verdict, read))
+    }
+
+    /// Still there: what has not been tried yet, and is no wider than what was asked for.
+    async fn insist(&mut self, first: Way, media: &[Medium]) -> Result<Settled, Problem> {
+        if first == Way::Post {
+            if self.post_again().await? {
+                return Ok(self.done(Way::Post));
+            }
+            if !self.operations.is_auto() {
+                return Err(self.refusals.still_there());
+            }
+            if self.retry(Way::Patch, None, false).await? {
+                return Ok(self.done(Way::Patch));
+            }
+        }
+        // A medium that was asked for has been tried.
+        let published = media.iter().filter(|medium| self.request.media.is_none() && medium.is_published());
+        let (mut tried, mut taken) = (0, 0);
+        for medium in published {
+            tried += 1;
+            let sent = self.retry(Way::Patch, Some(*medium), false).await;
+            taken += u32::from(sent.map_err(|problem| if taken > 0 { problem.effect(true) } else { problem })?);
+        }
+        if taken > 0 && taken == tried {
+            return Ok(self.done(Way::Patch));
+        }
+        let last_resort = taken == 0 && first == Way::Patch && self.post_is_open();
+        if last_resort && (self.retry(Way::Post, None, false).await? || self.post_again().await?) {
+            return Ok(self.done(Way::Post));
+        }
+        if self.request.has_wrapup() && self.operations.post_is_open() && self.refusals.lead_to_post() {
+            return Err(only_the_post(self.request).still_there());
+        }
+        // Part of a participant disconnected is not the participant disconnected.
+        Err(self.refusals.still_there().effect(taken > 0))
+    }
+
+    /// The POST once more with both members. With both in it already, the same again would be refused again.
+    async fn post_again(&mut self) -> Result<bool, Problem> {
+        if self.request.cause.is_some() { Ok(false) } else { self.retry(Way::Post, None, true).await }
+    }
+
+    /// Whether the POST is the last resort of this request.
+    fn post_is_open(&self) -> bool {
+        !self.request.is_particular() && self.operations.post_is_open() && self.refusals.lead_to_post()
+    }
+
+    /// Nothing could be read: the last disconnect request that was sent must tell.
+    async fn judge_unread(&mut self, first: Way, read: &Answer) -> Result<Settled, Problem> {
+        let known = self.operations.post_is_known();
+        if first == Way::Patch && self.post_is_open() && self.retry(Way::Post, None, false).await? {
+            return Ok(self.done(Way::Post));
+        }
+        self.refusals.unread(read, known)?;
+        Ok(self.settled(Outcome::AlreadyDisconnected, false))
+    }
+
+    /// After a failure whose effect is unknown: one read within the reserve.
+    async fn look_after(&mut self, problem: Problem) -> Result<Settled, Problem> {
+        // What was read already needs no second look.
+        if matches!(problem.code, Code::ParticipantNotFound | Code::ConversationNotFound) {
+            return Err(problem);
+        }
+        if self.looked_after == Some(self.context.unknown_attempts()) {
+            return Err(problem.effect(true));
+        }
+        let read = look(self.client, &self.context, Rank::Mission, self.request.target()).await;
+        let Ok((observation, answer)) = read else { return Err(problem.effect(true)) };
+        match judge(observation, self.unknown.rule) {
+            Verdict::ConversationNotFound | Verdict::Unread => Err(problem.effect(true)),
+            Verdict::StillThere(_) => Err(problem.effect(true).still_there()),
+            verdict => {
+                self.last.note(&answer);
+                let upstream = problem.upstream.clone();
+                self.last.result(verdict, &self.context, upstream).unwrap_or(Err(problem.effect(true)))
+            }
+        }
+    }
+
+    fn done(&self, way: Way) -> Settled {
+        match way {
+            // Synchronous: the upstream says that it is done. Nobody has looked.
+            Way::Post => self.settled(Outcome::Disconnected, false),
+            Way::Patch => self.settled(Outcome::Accepted, false),
+        }
+    }
+
+    fn settled(&self, outcome: Outcome, verified: bool) -> Settled {
+        self.last.settled(&self.context, outcome, verified)
+    }
+}
+
+/// What the published PATCH takes. Source: the official definition of `MediaParticipantRequest`.
+fn patch_body(request: &Request) -> Bytes {
+    if !request.has_wrapup() {
+        return Call::DISCONNECTED;
+    }
+    let mut body = json!({"state": "disconnected"});
+    if let Some(wrapup) = &request.wrapup {
+        body["wrapup"] = json!(wrapup);
+    }
+    if let Some(skipped) = request.wrapup_skipped {
+        body["wrapupSkipped"] = skipped.into();
+    }
+    body.to_string().into()
+}
+
+/// Nothing is dropped silently.
+fn only_the_post(request: &Request) -> Problem {
+    let what = if request.has_wrapup() { "wrap-up" } else { "media" };
+    let detail = format!(
+        "only the unpublished POST works here, and it takes no {what}; leave {what} away, or set genesys.operation to \"auto\" or \
+         \"patch\" where the published PATCH exists"
+    );
+    Problem::new(Code::UpstreamRejected, detail)
+}

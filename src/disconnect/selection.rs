@@ -1,0 +1,118 @@
+//! Selection: disconnects everybody whom a selector means, at once and within one deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+
+use super::judge::{Observation, Verdict};
+use super::last::conversation_not_found;
+use super::look::{Read, read};
+use super::outcome::Settled;
+use super::service::internal;
+use super::{Disconnector, Origin, Request, forbidden_participant};
+use crate::callers::Guards;
+use crate::conversation::Conversation;
+use crate::genesys::request::Rank;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Problem, Upstream};
+use crate::selector::{Selector, Target, TargetKey};
+
+/// Disconnects of one selection under way at once.
+const AT_ONCE: usize = 8;
+
+/// What a caller wants done to everybody who matches.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    /// Who asks.
+    pub origin: Origin,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Whom.
+    pub selector: Selector,
+    /// `Idempotency-Key`, where the caller sends one.
+    pub idempotency_key: Option<String>,
+    /// Read until each is gone, for at most this long.
+    pub wait: Option<Duration>,
+    /// Read only, and report what would have been done.
+    pub dry_run: bool,
+}
+
+/// What became of a selection.
+#[derive(Debug)]
+pub struct Selected {
+    /// Nobody was disconnected: a dry run, or observe mode.
+    pub observed: bool,
+    /// Each target with its result.
+    pub results: Vec<(Target, Result<Settled, Problem>)>,
+}
+
+impl Disconnector {
+    /// Disconnects everybody whom the selector means, in a task of its own: a caller that leaves does not leave half of them in
+    /// the conversation.
+    ///
+    /// # Errors
+    /// Nobody was touched, because whom the selector means could not be settled.
+    pub async fn select(&self, selection: Selection) -> Result<Selected, Problem> {
+        let this = self.clone();
+        let task = self.inner.tasks.spawn(async move { this.carry_out_selection(selection).await });
+        task.await.unwrap_or_else(|_| Err(internal()))
+    }
+
+    async fn carry_out_selection(&self, selection: Selection) -> Result<Selected, Problem> {
+        let Selection { origin, conversation, selector, idempotency_key, wait, dry_run } = selection;
+        let observed = dry_run || origin.observe || self.observing();
+        // A caller that only observes must not settle whom a later, real request reaches.
+        let canonical = format!("{}{}", if observed { "observe " } else { "" }, selector.canonical());
+        let idempotency_key = idempotency_key.as_deref().filter(|_| !observed);
+        let key = TargetKey::new(Arc::clone(&origin.caller), conversation, canonical, idempotency_key);
+        // One for the look and everybody in it: a caller waits no longer for many than for one.
+        let origin = Origin { deadline: Some(self.deadline()), ..origin };
+        // The seam of claims: whom a repeat of this request reaches is settled here and nowhere else.
+        let targets = self.inner.targets.targets(&key, self.resolve(&origin, conversation, &selector)).await?;
+        let disconnects = targets.iter().cloned().map(|target| {
+            // With the caller's guards of now: a target may have moved, or the set is a remembered one.
+            let request = Request { wait, dry_run, ..Request::new(origin.clone(), conversation, target.id) };
+            async move { (target, self.disconnect(request).await) }
+        });
+        Ok(Selected { observed, results: stream::iter(disconnects).buffered(AT_ONCE).collect().await })
+    }
+
+    /// Reads the conversation and resolves the selector. Nobody is touched here.
+    async fn resolve(
+        &self,
+        origin: &Origin,
+        conversation: ConversationId,
+        selector: &Selector,
+    ) -> Result<Vec<Target>, Problem> {
+        let Some(conversation) = self.read_to_select(origin, conversation).await? else { return Ok(Vec::new()) };
+        let matched = selector.resolve(&conversation)?;
+        let permitted =
+            |guards: &Arc<Guards>| matched.iter().all(|p| guards.permits(p.purpose.as_deref(), p.queue_id.as_deref()));
+        if !origin.guards.as_ref().is_none_or(permitted) {
+            return Err(forbidden_participant());
+        }
+        let target = |p: &&crate::conversation::Participant| {
+            Some(Target { id: ParticipantId::parse(&p.id)?, name: p.name.clone(), purpose: p.purpose.clone() })
+        };
+        Ok(matched.iter().filter_map(target).collect())
+    }
+
+    /// The conversation, or `None` where it has ended and Genesys Cloud has forgotten it.
+    async fn read_to_select(&self, origin: &Origin, cid: ConversationId) -> Result<Option<Conversation>, Problem> {
+        let admission = self.admit(origin)?;
+        let (client, context) = (&self.inner.client, &admission.context);
+        let (read, answer) = read(client, context, Rank::Mission, cid).await?;
+        match read {
+            Read::Found(conversation) => Ok(Some(conversation)),
+            Read::NotFound => {
+                let unknown = Observation::UnknownConversation;
+                match self.inner.unknown.judge(unknown, client, context, cid).await {
+                    Verdict::Settled { .. } => Ok(None),
+                    _ => Err(conversation_not_found(Some(Box::new(Upstream::of(&answer))))),
+                }
+            }
+            Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The service: each disconnect in a task of its own, so that a caller that leaves stops nothing, with its audit record.
+
+use std::sync::Arc;
+
+use super::abandoned::{WaitingCaller, Whose};
+use super::outcome::Settled;
+use super::{Disconnector, Request, Teardown};
+use crate::audit::{Asked, Pending};
+use crate::problem::{Code, Problem};
+
+impl Disconnector {
+    /// Disconnects one participant.
+    ///
+    /// # Errors
+    /// The problem to show the caller.
+    pub async fn disconnect(&self, mut request: Request) -> Result<Settled, Problem> {
+        // Its own: the other members of a selection say nothing about this one.
+        request.origin.sent = Arc::default();
+        let origin = &request.origin;
+        let asked = Asked {
+            caller: &origin.caller,
+            conversation: request.conversation,
+            participant: Some(request.participant),
+            reason: request.reason.as_deref().unwrap_or(self.default_reason()),
+            dry_run: request.dry_run || origin.observe || self.observing(),
+        };
+        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, origin));
+        let this = self.clone();
+        // Boxed: it is large, and would be moved several times until it runs.
+        let work = Box::pin(async move { this.carry_out(&request).await });
+        self.supervise(whose, pending, work).await
+    }
+
+    /// Ends a conversation for everybody.
+    ///
+    /// # Errors
+    /// The problem to show the caller.
+    pub async fn tear_down(&self, request: Teardown) -> Result<Settled, Problem> {
+        let origin = &request.origin;
+        let asked = Asked {
+            caller: &origin.caller,
+            conversation: request.conversation,
+            participant: None,
+            reason: self.default_reason(),
+            dry_run: request.dry_run || origin.observe || self.observing(),
+        };
+        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, origin));
+        let this = self.clone();
+        self.supervise(whose, pending, async move { this.end(&request).await }).await
+    }
+
+    /// Works on when the caller leaves, and writes the audit's record when the work ends, however it does.
+    async fn supervise(
+        &self,
+        whose: Whose,
+        pending: Pending,
+        work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
+    ) -> Result<Settled, Problem> {
+        let (kill, this) = (self.inner.kill.clone(), self.clone());
+        let waiting = WaitingCaller::default();
+        let caller = waiting.watch();
+        let task = self.inner.tasks.spawn(async move {
+            let Some(result) = kill.run_until_cancelled(work).await else {
+                let problem = whose.give_up();
+                pending.abandon(&problem);
+                return Err(problem);
+            };
+            this.inner.metrics.mission(match &result {
+                Ok(settled) => settled.outcome.name(),
+                Err(problem) => problem.code.name(),
+            });
+            pending.close(&result);
+            caller.settled(&whose, &result);
+            result
+        });
+        let result = task.await.unwrap_or_else(|_| Err(internal()));
+        drop(waiting);
+        result
+    }
+}
+
+/// A defect of ours ended the work.
+pub(crate) fn internal() -> Problem {
+    Problem::new(Code::Internal, "an error of our own, which is logged; repeat the request").effect(true)
+}

@@ -1,0 +1,152 @@
+//! Conversations that Genesys Cloud does not know: never known, or ended so long ago that it has forgotten them?
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::judge::{Observation, Verdict, judge};
+use crate::config::UnknownConversation;
+use crate::genesys::Client;
+use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::context::Context;
+use crate::genesys::request::Call;
+use crate::ids::ConversationId;
+
+/// How long analytics is left alone after it refused.
+const REFUSAL_MEMORY: Duration = Duration::from_secs(300);
+/// How long an answer of analytics is remembered.
+const ANSWER_MEMORY: Duration = Duration::from_secs(60);
+/// Answers remembered at most; beyond, analytics is asked each time.
+const MOST: usize = 1_000;
+
+/// Remembers whether a conversation was seen alive. The audit in the store is one.
+pub trait Witness: Debug + Send + Sync {
+    /// Whether it was; `false` also where that cannot be told in time.
+    fn saw_alive(&self, conversation: ConversationId) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+}
+
+/// Finds out whether an unknown conversation has ended.
+#[derive(Debug)]
+pub(super) struct UnknownConversations {
+    /// What such a conversation is where nothing more is known of it.
+    pub(super) rule: UnknownConversation,
+    witness: OnceLock<Arc<dyn Witness>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    refused_until: Option<Instant>,
+    answers: HashMap<ConversationId, (Instant, bool)>,
+}
+
+/// A conversation as analytics knows it, as far as we need it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    conversation_id: Option<String>,
+    conversation_end: Option<String>,
+}
+
+impl UnknownConversations {
+    pub(super) fn new(rule: UnknownConversation) -> Self {
+        Self { rule, witness: OnceLock::new(), memory: Mutex::default() }
+    }
+
+    /// Judges an observation; of a conversation that Genesys Cloud does not know, it finds out more first.
+    pub(super) async fn judge(
+        &self,
+        observation: Observation,
+        client: &Client,
+        context: &Arc<Context>,
+        cid: ConversationId,
+    ) -> Verdict {
+        if observation == Observation::UnknownConversation
+            && self.rule == UnknownConversation::Error
+            && let Some(verified) = Box::pin(self.ended(client, context, cid)).await
+        {
+            return judge(Observation::Ended { verified }, self.rule);
+        }
+        judge(observation, self.rule)
+    }
+
+    /// Asks this witness first. The first one stays.
+    pub(super) fn set_witness(&self, witness: Arc<dyn Witness>) {
+        let _ = self.witness.set(witness);
+    }
+
+    /// Whether it has ended: `Some(true)` when analytics knows its end, `Some(false)` when we only know that it was alive once.
+    async fn ended(&self, client: &Client, context: &Arc<Context>, cid: ConversationId) -> Option<bool> {
+        if let Some(witness) = self.witness.get()
+            && witness.saw_alive(cid).await
+        {
+            return Some(false);
+        }
+        let known = match self.remembered(cid) {
+            Some(known) => known,
+            None => self.ask(client, context, cid).await,
+        };
+        known.then_some(true)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What need not be asked again.
+    fn remembered(&self, cid: ConversationId) -> Option<bool> {
+        let now = Instant::now();
+        let mut memory = self.memory();
+        if memory.refused_until.is_some_and(|until| now < until) {
+            return Some(false);
+        }
+        memory.answers.retain(|_, (until, _)| now < *until);
+        memory.answers.get(&cid).map(|(_, ended)| *ended)
+    }
+
+    /// One query.
+    async fn ask(&self, client: &Client, context: &Arc<Context>, cid: ConversationId) -> bool {
+        let Ok(answer) = client.call(Call::analytics(context, cid)).await else { return false };
+        let now = Instant::now();
+        let mut memory = self.memory();
+        match answer.status {
+            StatusCode::OK => {
+                let ended = knows_its_end(&answer, cid);
+                if memory.answers.len() < MOST {
+                    memory.answers.insert(cid, (now + ANSWER_MEMORY, ended));
+                }
+                ended
+            }
+            StatusCode::NOT_FOUND if answer.is_own_refusal() => {
+                if memory.answers.len() < MOST {
+                    memory.answers.insert(cid, (now + ANSWER_MEMORY, false));
+                }
+                false
+            }
+            status => {
+                if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
+                    || status == StatusCode::NOT_IMPLEMENTED
+                {
+                    memory.refused_until = Some(now + REFUSAL_MEMORY);
+                }
+                false
+            }
+        }
+    }
+}
+
+fn knows_its_end(answer: &Answer, cid: ConversationId) -> bool {
+    let details: Option<Details> = serde_json::from_slice(&answer.body.bytes).ok();
+    let details = details.filter(|_| answer.body.end == BodyEnd::Complete);
+    details.is_some_and(|details| {
+        let same = details.conversation_id.as_deref().and_then(ConversationId::parse) == Some(cid);
+        same && details.conversation_end.is_some_and(|end| !end.is_empty())
+    })
+}
