@@ -166,8 +166,9 @@ impl Parts {
         let shutdown = Shutdown::default();
         let (tasks, background) = (TaskTracker::new(), TaskTracker::new());
         let metrics = Arc::new(Metrics::new());
-        let client = Client::start(config, exchange, &metrics, &background, &shutdown.ended, &shutdown.stopping)
-            .map_err(ConfigError)?;
+        let client =
+            Client::start(config, exchange, metrics.upstream(), &background, &shutdown.ended, &shutdown.stopping)
+                .map_err(ConfigError)?;
         let fleet = Fleet::new(store.clone(), &config.store);
         let audit = Audit::open(&config.audit, fleet.instance()).map_err(ConfigError)?;
         let (records, ended) = (audit.clone(), shutdown.ended.clone());

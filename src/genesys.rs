@@ -11,6 +11,7 @@ pub mod error;
 pub mod exchange;
 pub mod layer;
 pub mod medium;
+pub mod metrics;
 pub mod pace;
 pub mod renew;
 pub mod request;
@@ -30,7 +31,6 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceBuilder, ServiceExt as _};
 
 use crate::config::Config;
-use crate::metrics::Metrics;
 use answer::Answer;
 use attempt_timeout::AttemptTimeout;
 use authorize::Authorize;
@@ -38,6 +38,7 @@ use deadline::Deadline;
 use error::CallError;
 use exchange::Exchange;
 use layer::StepLayer;
+use metrics::UpstreamMetrics;
 use pace::Pace;
 pub use pace::{Gate, GateReading};
 use renew::Renew;
@@ -55,7 +56,7 @@ struct Parts {
     tokens: TokenCache,
     gate: Arc<Gate>,
     budget: Arc<TpsBudget>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<UpstreamMetrics>,
     stopping: CancellationToken,
 }
 
@@ -107,7 +108,7 @@ impl Client {
     pub fn start(
         config: &Config,
         exchange: Exchange,
-        metrics: &Arc<Metrics>,
+        metrics: &Arc<UpstreamMetrics>,
         tasks: &TaskTracker,
         tasks_stop: &CancellationToken,
         stopping: &CancellationToken,

@@ -2,12 +2,12 @@
 //!
 //! Labels are route templates, outcomes, codes and key names: never ids, never secrets.
 
-mod few;
 mod labels;
 mod scraped;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -19,50 +19,25 @@ use prometheus_client::registry::Registry;
 
 use crate::disconnect::outcome::Outcome;
 use crate::genesys::Client;
-use crate::genesys::request::Operation;
-use crate::genesys::token::login::LoginFailure;
-use crate::genesys::trace::ATTEMPT_RESULTS;
+use crate::genesys::metrics::UpstreamMetrics;
 use crate::problem::Code;
-use few::Few;
-use labels::{
-    AttemptLabels, CallerLabels, Mission, OperationLabels, Reason, RequestLabels, ResultLabel, RouteLabels, Version,
-};
+use labels::{CallerLabels, Mission, RequestLabels, RouteLabels, Version};
 pub use scraped::Readings;
 use scraped::Scraped;
-
-/// A gauge of seconds.
-type Seconds = Gauge<f64, AtomicU64>;
-type Durations<L> = Few<L, Histogram, fn() -> Histogram>;
-
-/// The `result` label of a login that gave a token. The others are [`LoginFailure::KINDS`].
-pub(crate) const GRANTED: &str = "granted";
 
 /// All metrics of one app.
 pub struct Metrics {
     registry: Registry,
-    requests: Few<RequestLabels, Counter>,
-    request_duration: Durations<RouteLabels>,
+    upstream: Arc<UpstreamMetrics>,
+    requests: Family<RequestLabels, Counter>,
+    request_duration: Family<RouteLabels, Histogram, fn() -> Histogram>,
     caller_requests: Family<CallerLabels, Counter>,
-    missions: Few<Mission, Counter>,
-    attempts: Few<AttemptLabels, Counter>,
-    attempt_duration: Durations<OperationLabels>,
-    retries: Family<Reason, Counter>,
-    budget_exhausted: Counter,
-    renewals: Family<ResultLabel, Counter>,
-    login_failing: Family<Reason, Gauge>,
+    missions: Family<Mission, Counter>,
     joined: Counter,
     shed: Counter,
     unconfirmed: Counter,
     in_flight: Gauge,
     observing: Gauge,
-    pace_allowed: Gauge,
-    pace_remaining: Gauge,
-    pace_reset: Seconds,
-    pace_waiting: Gauge,
-    pace_closed: Gauge,
-    token_age: Seconds,
-    token_expires_in: Seconds,
-    token_usable: Gauge,
     scraped: Scraped,
 }
 
@@ -81,14 +56,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn histograms<L: Clone + std::hash::Hash + Eq>() -> Family<L, Histogram> {
-    Family::new_with_constructor(duration_buckets)
-}
-
-fn count(counter: &Counter) {
-    counter.inc();
 }
 
 /// Registers a metric and hands it back.
@@ -111,36 +78,16 @@ impl Metrics {
         let build: Family<Version, Gauge> = add(r, "build_info", "Version of this binary", Family::default());
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
         let metrics = Self {
-            requests: Few::of(add(r, "requests", "Requests answered, by route template and status", Family::default())),
-            request_duration: Few::of(add(
+            upstream: Arc::new(UpstreamMetrics::register(r, duration_buckets)),
+            requests: add(r, "requests", "Requests answered, by route template and status", Family::default()),
+            request_duration: add(
                 r,
                 "request_duration_seconds",
                 "Time from head to answer, by route template",
-                histograms(),
-            )),
-            caller_requests: add(r, "caller_requests", "Requests by caller", Family::default()),
-            missions: Few::of(add(r, "missions", "Disconnect missions by outcome or error code", Family::default())),
-            attempts: Few::of(add(
-                r,
-                "upstream_attempts",
-                "Requests sent upstream, by operation and result",
-                Family::default(),
-            )),
-            attempt_duration: Few::of(add(
-                r,
-                "upstream_attempt_duration_seconds",
-                "Time of one upstream attempt",
-                histograms(),
-            )),
-            retries: add(r, "retries", "Repeated upstream attempts by reason", Family::default()),
-            budget_exhausted: add(r, "retry_budget_exhausted", "Retries that the budget forbade", Counter::default()),
-            renewals: add(r, "token_renewals", "Logins by result", Family::default()),
-            login_failing: add(
-                r,
-                "login_failing",
-                "1 while the latest login failed for this reason",
-                Family::default(),
+                Family::new_with_constructor(duration_buckets as fn() -> Histogram),
             ),
+            caller_requests: add(r, "caller_requests", "Requests by caller", Family::default()),
+            missions: add(r, "missions", "Disconnect missions by outcome or error code", Family::default()),
             joined: add(r, "joined", "Requests that shared the mission of another", Counter::default()),
             shed: add(r, "shed", "Requests refused as overloaded", Counter::default()),
             unconfirmed: add(
@@ -151,19 +98,6 @@ impl Metrics {
             ),
             in_flight: add(r, "in_flight", "Missions and lookups under way", Gauge::default()),
             observing: add(r, "observe_mode", "1 while nothing is written upstream", Gauge::default()),
-            pace_allowed: add(r, "pace_allowed", "Requests the upstream allows per window", Gauge::default()),
-            pace_remaining: add(r, "pace_remaining", "Requests that remain in the window", Gauge::default()),
-            pace_reset: add(r, "pace_reset_seconds", "Time until the window resets", Seconds::default()),
-            pace_waiting: add(r, "pace_waiting", "Calls waiting at the gate", Gauge::default()),
-            pace_closed: add(r, "pace_closed", "1 while the gate is closed", Gauge::default()),
-            token_age: add(r, "token_age_seconds", "Age of the newest token", Seconds::default()),
-            token_expires_in: add(
-                r,
-                "token_expires_in_seconds",
-                "Time until the newest token expires",
-                Seconds::default(),
-            ),
-            token_usable: add(r, "token_usable", "1 while there is a token to send", Gauge::default()),
             scraped: Scraped::new(r),
             registry,
         };
@@ -174,24 +108,20 @@ impl Metrics {
     /// A counter that first appears at 1 shows no increase to a scraper: the first failure of a kind would raise no alert.
     fn begin_at_zero(&self) {
         for outcome in Outcome::ALL.iter().map(|o| o.name()).chain(Code::ALL.iter().map(|c| c.name())) {
-            self.missions.begin(&Mission { outcome });
+            self.missions.get_or_create(&Mission { outcome }).inc_by(0);
         }
-        for operation in Operation::ALL.iter().map(|o| o.name()) {
-            for result in ATTEMPT_RESULTS {
-                self.attempts.begin(&AttemptLabels { operation, result });
-            }
-        }
-        self.renewals.get_or_create(&ResultLabel { result: GRANTED }).inc_by(0);
-        for reason in LoginFailure::KINDS {
-            self.renewals.get_or_create(&ResultLabel { result: reason }).inc_by(0);
-            self.login_failing.get_or_create(&Reason { reason }).set(0);
-        }
+    }
+
+    /// Those of the upstream's client.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<UpstreamMetrics> {
+        &self.upstream
     }
 
     /// A request was answered.
     pub fn request(&self, route: &'static str, status: u16, duration: Duration) {
-        self.requests.with(&RequestLabels { route, status }, count);
-        self.request_duration.with(&RouteLabels { route }, |durations| durations.observe(duration.as_secs_f64()));
+        self.requests.get_or_create(&RequestLabels { route, status }).inc();
+        self.request_duration.get_or_create(&RouteLabels { route }).observe(duration.as_secs_f64());
     }
 
     /// A request of a known caller came in.
@@ -201,30 +131,7 @@ impl Metrics {
 
     /// A mission ended with this outcome or error code.
     pub fn mission(&self, outcome: &'static str) {
-        self.missions.with(&Mission { outcome }, count);
-    }
-
-    pub(crate) fn upstream_attempt(&self, operation: Operation, result: &'static str, duration: Duration) {
-        let operation = operation.name();
-        self.attempts.with(&AttemptLabels { operation, result }, count);
-        self.attempt_duration
-            .with(&OperationLabels { operation }, |durations| durations.observe(duration.as_secs_f64()));
-    }
-
-    pub(crate) fn retry(&self, reason: &'static str) {
-        self.retries.get_or_create(&Reason { reason }).inc();
-    }
-
-    pub(crate) fn retry_budget_exhausted(&self) {
-        self.budget_exhausted.inc();
-    }
-
-    /// A login ended: [`GRANTED`], or the kind of its failure.
-    pub(crate) fn token_renewal(&self, result: &'static str) {
-        self.renewals.get_or_create(&ResultLabel { result }).inc();
-        for reason in LoginFailure::KINDS {
-            self.login_failing.get_or_create(&Reason { reason }).set((reason == result).into());
-        }
+        self.missions.get_or_create(&Mission { outcome }).inc();
     }
 
     /// A request shared the mission of another.
@@ -258,16 +165,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self, client: &Client, readings: &Readings<'_>) -> String {
         self.scraped.take(readings);
-        let gate = client.gate().reading();
-        self.pace_allowed.set(gate.allowed.map_or(-1, i64::from));
-        self.pace_remaining.set(gate.remaining.map_or(-1, i64::from));
-        self.pace_reset.set(gate.reset.unwrap_or_default().as_secs_f64());
-        self.pace_waiting.set(i64::try_from(gate.waiting).unwrap_or(i64::MAX));
-        self.pace_closed.set(gate.closed.into());
-        let (age, expires_in) = client.tokens().ages().unwrap_or_default();
-        self.token_age.set(age.as_secs_f64());
-        self.token_expires_in.set(expires_in.as_secs_f64());
-        self.token_usable.set(client.tokens().current().is_some().into());
+        self.upstream.take(client.gate(), client.tokens());
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = encode(&mut text, &self.registry);
@@ -289,34 +187,15 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
-    fn text(metrics: &Metrics) -> String {
-        let mut text = String::new();
-        encode(&mut text, &metrics.registry).unwrap();
-        text
-    }
-
     #[test]
     fn what_has_not_happened_yet_is_there_as_zero() {
-        let text = text(&Metrics::new());
+        let mut text = String::new();
+        encode(&mut text, &Metrics::new().registry).unwrap();
         for line in [
             "hangup_missions_total{outcome=\"upstream_forbidden\"} 0",
             "hangup_upstream_attempts_total{operation=\"participant_state\",result=\"429\"} 0",
-            "hangup_token_renewals_total{result=\"rejected\"} 0",
-            "hangup_login_failing{reason=\"rejected\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
-    }
-
-    #[test]
-    fn only_the_latest_login_says_why_it_fails() {
-        let metrics = Metrics::new();
-        let failing = |reason: &str| text(&metrics).contains(&format!("hangup_login_failing{{reason=\"{reason}\"}} 1"));
-        metrics.token_renewal("unavailable");
-        assert!(failing("unavailable"));
-        metrics.token_renewal("rejected");
-        assert!(failing("rejected") && !failing("unavailable"));
-        metrics.token_renewal(GRANTED);
-        assert!(!failing("rejected") && !failing("unavailable"));
     }
 }

@@ -47,7 +47,7 @@ impl Upstream {
         let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Arc::new(Metrics::new());
-        let client = Client::start(config, BoxCloneSyncService::new(wire), &metrics, &tasks, &stop, &stop)?;
+        let client = Client::start(config, BoxCloneSyncService::new(wire), metrics.upstream(), &tasks, &stop, &stop)?;
         Ok(Self { client, deadline: config.disconnect.deadline, _stop: stop.drop_guard() })
     }
 

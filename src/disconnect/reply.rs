@@ -46,6 +46,7 @@ impl Reply {
                     Self::Done
                 }
             }
+            s if s.is_client_error() && answer.says_try_again() => Self::Transient,
             StatusCode::NOT_FOUND
             | StatusCode::CONFLICT
             | StatusCode::METHOD_NOT_ALLOWED
@@ -64,7 +65,6 @@ impl Reply {
                 let names_it = error.misses_permission() && !error.needs_user_context();
                 if names_it && own() { Self::Forbidden } else { Self::Doubtful }
             }
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Self::Transient,
             s if s.is_server_error() => Self::Transient,
             s if s.is_client_error() => Self::rejected(own()),
             _ => Self::Invalid,
@@ -160,6 +160,9 @@ mod tests {
         }
         for status in [408, 429, 500, 502, 503, 504, 599] {
             assert_eq!(reply(status, ""), Reply::Transient, "{status}");
+        }
+        for code in ["service.unavailable", "request.timeout", "authentication.request.timeout"] {
+            assert_eq!(reply(400, code), Reply::Transient, "{code}");
         }
         for status in [301, 302, 307] {
             assert_eq!(reply(status, ""), Reply::Invalid, "{status}");

@@ -89,6 +89,9 @@ pub(crate) const RESET: HeaderName = HeaderName::from_static("inin-ratelimit-res
 /// Some write it at the start of a body; it means nothing.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
+/// Error codes that say "try again", whatever the status. Source: the upstream's error catalogue.
+const TRANSIENT_CODES: [&str; 3] = ["service.unavailable", "request.timeout", "authentication.request.timeout"];
+
 /// Longest code and message that are kept, in characters.
 const CODE_LIMIT: usize = 128;
 const MESSAGE_LIMIT: usize = 512;
@@ -116,6 +119,14 @@ impl Answer {
     #[must_use]
     pub fn throttle_pause(&self) -> Option<Duration> {
         self.retry_after.or(self.rate_limit.map(|limit| limit.reset))
+    }
+
+    /// Whether a refusal by its status or its code says "try again".
+    #[must_use]
+    pub fn says_try_again(&self) -> bool {
+        matches!(self.status.as_u16(), 408 | 429)
+            || self.status.is_client_error()
+                && self.error().code.is_some_and(|code| TRANSIENT_CODES.contains(&code.as_str()))
     }
 
     /// For a 429: whether the token's window has room left, so that another limit refused this call, such as one of its

@@ -15,18 +15,15 @@ use tower::retry::budget::{Budget as _, TpsBudget};
 
 use super::answer::Answer;
 use super::error::CallError;
+use super::metrics::UpstreamMetrics;
 use super::request::Call;
 use crate::config;
-use crate::metrics::Metrics;
 
 /// Immediate repetitions of one call whose connection was lost before an answer: a connection kept open is often closed
 /// by the other side in the very moment in which it is used again.
 const RECONNECTS: u32 = 2;
 /// Time for which a deposit into the budget counts. With a floor of 1 a second it makes the initial stock 10.
 const BUDGET_MEMORY: Duration = Duration::from_secs(10);
-
-/// Error codes that say "try again", whatever the status. Source: the upstream's error catalogue.
-const TRANSIENT_CODES: [&str; 3] = ["service.unavailable", "request.timeout", "authentication.request.timeout"];
 
 /// What makes an outcome worth another attempt; also the `reason` label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,9 +56,7 @@ pub(crate) fn classify(call: &Call, outcome: &Result<Answer, CallError>) -> Opti
             429 => Some(Reason::RateLimited),
             500 | 502 | 503 | 504 => Some(Reason::ServerError),
             408 => Some(Reason::Timeout),
-            400..=499 if answer.error().code.is_some_and(|c| TRANSIENT_CODES.contains(&c.as_str())) => {
-                Some(Reason::ServerError)
-            }
+            400..=499 if answer.says_try_again() => Some(Reason::ServerError),
             // A conversation that arrived in part is worth another read; a status alone settles a disconnect.
             200..=299 if !call.operation.disconnects() && answer.body.end == super::answer::BodyEnd::Broken => {
                 Some(Reason::BrokenAnswer)
@@ -90,7 +85,7 @@ struct Shared {
     settings: config::Retry,
     budget: Arc<TpsBudget>,
     stopping: CancellationToken,
-    metrics: Arc<Metrics>,
+    metrics: Arc<UpstreamMetrics>,
 }
 
 impl RetryPolicy {
@@ -100,7 +95,7 @@ impl RetryPolicy {
         settings: config::Retry,
         budget: Arc<TpsBudget>,
         stopping: CancellationToken,
-        metrics: Arc<Metrics>,
+        metrics: Arc<UpstreamMetrics>,
     ) -> Self {
         Self { shared: Arc::new(Shared { settings, budget, stopping, metrics }), attempts: 1, reconnects: 0 }
     }

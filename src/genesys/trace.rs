@@ -7,20 +7,20 @@ use tokio::time::Instant;
 
 use super::error::CallError;
 use super::layer::{Next, Outcome, Step};
+use super::metrics::UpstreamMetrics;
 use super::request::Call;
-use crate::metrics::Metrics;
 use crate::telemetry::traces::Span;
 
 /// Sees every attempt, just before and after the transport.
 #[derive(Debug)]
 pub struct Trace {
-    metrics: Arc<Metrics>,
+    metrics: Arc<UpstreamMetrics>,
 }
 
 impl Trace {
     /// Counts into these metrics.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(metrics: Arc<UpstreamMetrics>) -> Self {
         Self { metrics }
     }
 }
@@ -83,7 +83,7 @@ fn span(call: &Call) -> Span {
 
 /// Counts the attempt when it ends, also when it is cut off by its time-out.
 struct Record {
-    metrics: Arc<Metrics>,
+    metrics: Arc<UpstreamMetrics>,
     operation: super::request::Operation,
     started: Instant,
     result: &'static str,
@@ -92,7 +92,7 @@ struct Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.metrics.upstream_attempt(self.operation, self.result, self.started.elapsed());
+        self.metrics.attempt(self.operation, self.result, self.started.elapsed());
         // For a client, each refusal is an error of the call.
         if self.result != "2xx" {
             self.span.failed(self.result);

@@ -16,9 +16,5 @@ labels! {
     RouteLabels { route: &'static str }
     CallerLabels { caller: String }
     Mission { outcome: &'static str }
-    AttemptLabels { operation: &'static str, result: &'static str }
-    OperationLabels { operation: &'static str }
-    Reason { reason: &'static str }
-    ResultLabel { result: &'static str }
     Version { version: &'static str }
 }

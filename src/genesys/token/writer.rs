@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::login::{Grant, Login, LoginFailure};
 use super::{LoginState, Token, TokenCache};
 use crate::config;
-use crate::metrics::{GRANTED, Metrics};
+use crate::genesys::metrics::{GRANTED, UpstreamMetrics};
 
 /// A token counts as expired this much early, or 5 % of its life if that is less.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub(crate) struct Writer {
     cache: TokenCache,
     login: Login,
     settings: config::Token,
-    metrics: Arc<Metrics>,
+    metrics: Arc<UpstreamMetrics>,
     failures: u32,
     token: Option<Arc<Token>>,
     /// The secret of the last attempt, to see whether it has been changed since.
@@ -36,7 +36,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(cache: TokenCache, login: Login, settings: config::Token, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(cache: TokenCache, login: Login, settings: config::Token, metrics: Arc<UpstreamMetrics>) -> Self {
         Self { cache, login, settings, metrics, failures: 0, token: None, tried: None }
     }
 

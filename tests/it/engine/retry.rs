@@ -27,7 +27,7 @@ fn gaps(stand: &Stand, kind: Kind) -> Vec<Duration> {
 
 #[tokio::test(start_paused = true)]
 async fn transient_answers_are_repeated_up_to_four_attempts() {
-    for status in [429, 500, 502, 503, 504] {
+    for status in [408, 429, 500, 502, 503, 504] {
         let (stand, answer) = after(&vec![Reply::status(status, "x"); 3]).await;
         assert_eq!((answer.line().as_str(), answer.attempts()), ("200 accepted", 4), "{status}");
         assert_eq!(stand.disconnects(), 4);
