@@ -167,6 +167,7 @@ pub fn router(app: &App, door: Door) -> Routes {
             .route(routes::TEARDOWN, post(teardown::disconnect))
             .route(routes::TOKEN, post(oauth::token))
             .route(routes::API_DISCONNECT, post(dropin::post))
+            .route(routes::API_TEARDOWN, post(dropin::teardown::post))
             .route(routes::API_PARTICIPANT, patch_of(None))
             .route(routes::API_CONVERSATION, read_of(None))
             .route(routes::OPENAPI, get(docs::openapi))
@@ -179,7 +180,8 @@ pub fn router(app: &App, door: Door) -> Routes {
             let path = |template: &str| template.replace("{media}", medium.segment());
             router = router.route(&path(routes::API_MEDIUM_PARTICIPANT), patch_of(Some(medium)));
             if medium.is_read_by_path() {
-                router = router.route(&path(routes::API_MEDIUM), read_of(Some(medium)));
+                let end = move |State(app), path, request| dropin::teardown::patch(app, path, medium, request);
+                router = router.route(&path(routes::API_MEDIUM), read_of(Some(medium)).patch(end));
             }
         }
     }

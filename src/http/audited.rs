@@ -21,7 +21,8 @@ fn entry_point(route: &str, method: &Method) -> Option<EntryPoint> {
         (routes::DISCONNECT, &Method::POST) => Some(EntryPoint::Disconnect),
         (routes::SELECTOR, &Method::POST) => Some(EntryPoint::Selector),
         (routes::TEARDOWN, &Method::POST) => Some(EntryPoint::Teardown),
-        (routes::API_DISCONNECT, &Method::POST) => Some(EntryPoint::DropIn),
+        (routes::API_DISCONNECT | routes::API_TEARDOWN, &Method::POST) => Some(EntryPoint::DropIn),
+        (routes::API_MEDIUM, &Method::PATCH) => Some(EntryPoint::DropIn),
         (routes::API_PARTICIPANT | routes::API_MEDIUM_PARTICIPANT, &Method::PATCH) => Some(EntryPoint::DropIn),
         (routes::MODE, &Method::PUT) => Some(EntryPoint::Mode),
         _ => None,
@@ -40,10 +41,12 @@ pub(super) fn actor(headers: &HeaderMap) -> Option<Arc<str>> {
     (!name.is_empty()).then(|| format!("unverified:{name}").into())
 }
 
-/// The ids of a path, for records of requests that are refused before they are read: one that ends in `{cid}/participants/{pid}`, with or without more, or in `{cid}/disconnect`.
+/// The ids of a path, for records of requests that are refused before they are read: one that ends in `{cid}/participants/{pid}`,
+/// with or without more, or in `{cid}`, with or without `/disconnect`.
 pub(super) fn ids(path: &str) -> (Option<ConversationId>, Option<ParticipantId>) {
     let mut segments = path.as_bytes().rsplit(|byte| *byte == b'/');
-    let (mut after, mut torn_down): (&[u8], _) = (b"", None);
+    let mut after: &[u8] = b"";
+    let mut torn_down = path.as_bytes().rsplit(|byte| *byte == b'/').next().and_then(ConversationId::parse_bytes);
     while let Some(segment) = segments.next() {
         if segment == b"participants" {
             return (segments.next().and_then(ConversationId::parse_bytes), ParticipantId::parse_bytes(after));
@@ -93,8 +96,9 @@ mod tests {
         assert_eq!(found(&format!("/conversations/{cid}/participants/{pid}/disconnect")), (c.clone(), p.clone()));
         assert_eq!(found(&format!("/conversations/{cid}/participants/disconnect")), (c.clone(), None));
         assert_eq!(found(&format!("/conversations/{cid}/disconnect")), (c.clone(), None));
-        assert_eq!(found(&format!("/api/v2/conversations/calls/{cid}/participants/{pid}")), (c, p.clone()));
+        assert_eq!(found(&format!("/api/v2/conversations/calls/{cid}/participants/{pid}")), (c.clone(), p.clone()));
         assert_eq!(found(&format!("/conversations/nonsense/participants/{pid}/disconnect")), (None, p));
+        assert_eq!(found(&format!("/api/v2/conversations/emails/{cid}")), (c, None));
         assert_eq!(found("/livez"), (None, None));
     }
 }

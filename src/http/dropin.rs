@@ -3,6 +3,7 @@
 //! Whatever the org really has, POST answers 204 and PATCH 202 with effect. A caller's token is never forwarded.
 
 mod read;
+pub(super) mod teardown;
 
 use std::time::Duration;
 

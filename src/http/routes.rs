@@ -23,7 +23,9 @@ pub const API_PARTICIPANT: &str = "/api/v2/conversations/{conversationId}/partic
 pub const API_MEDIUM_PARTICIPANT: &str = "/api/v2/conversations/{media}/{conversationId}/participants/{participantId}";
 /// Drop-in: the read.
 pub const API_CONVERSATION: &str = "/api/v2/conversations/{conversationId}";
-/// Drop-in: the read of one medium; one route for each of `Medium::ALL`.
+/// Drop-in: the end of a conversation.
+pub const API_TEARDOWN: &str = "/api/v2/conversations/{conversationId}/disconnect";
+/// Drop-in: the read and the end of one medium; one route for each of `Medium::ALL`.
 pub const API_MEDIUM: &str = "/api/v2/conversations/{media}/{conversationId}";
 /// Enforce or observe; for operators.
 pub const MODE: &str = "/mode";
@@ -59,7 +61,8 @@ pub const ALL: &[(&str, &[&str])] = &[
     (API_PARTICIPANT, &["PATCH"]),
     (API_MEDIUM_PARTICIPANT, &["PATCH"]),
     (API_CONVERSATION, &["GET"]),
-    (API_MEDIUM, &["GET"]),
+    (API_TEARDOWN, &["POST"]),
+    (API_MEDIUM, &["GET", "PATCH"]),
     (MODE, &["GET", "PUT"]),
     (STATUS, &["GET"]),
     (LIVEZ, &["GET"]),

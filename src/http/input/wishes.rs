@@ -60,6 +60,14 @@ impl Wishes {
         Ok(Self { media, wrapup, wrapup_skipped, ..Self::default() })
     }
 
+    /// A whole conversation has no wrap-up.
+    pub(in crate::http) fn state_alone(&self) -> Result<(), Problem> {
+        if self.wrapup.is_none() && self.wrapup_skipped.is_none() {
+            return Ok(());
+        }
+        Err(invalid_body("a conversation takes no wrap-up; disconnect the participant who owes it"))
+    }
+
     /// The request for this participant.
     pub(in crate::http) fn request(
         self,

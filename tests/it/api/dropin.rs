@@ -170,3 +170,49 @@ async fn a_callers_token_is_never_forwarded() {
     let answer = service.request(Method::GET, &path).header("authorization", "Bearer callers-own").send().await;
     assert_eq!(answer.status, 200, "the sandbox knows only the token that it granted to the service");
 }
+
+#[tokio::test]
+async fn a_whole_conversation_is_ended_by_those_who_may() {
+    let refused = Service::start().await;
+    let path = |service: &Service| format!("/api/v2/conversations/{}/disconnect", service.conference.id);
+    assert_eq!(refused.post(&path(&refused)).send().await.status, 403);
+    assert_eq!(refused.sandbox.counts().disconnects(), 0);
+
+    let service = Service::with(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).await;
+    let ended = service.post(&path(&service)).send().await;
+    assert_eq!((ended.status, ended.text.as_str()), (202, ""));
+    service.settle().await;
+    assert_eq!(service.there(), [""; 0]);
+    assert_eq!(service.post(&path(&service)).send().await.status, 202, "over already");
+    let unknown = service.post(&format!("/api/v2/conversations/{NOBODY}/disconnect")).send().await;
+    assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
+async fn a_medium_in_the_path_that_the_participant_has_not_is_404_and_touches_nobody() {
+    let service = Service::start().await;
+    let path =
+        format!("/api/v2/conversations/emails/{}/participants/{}", service.conference.id, service.who("customer"));
+    let answer = service.request(Method::PATCH, &path).json(&json!({"state": "disconnected"})).send().await;
+    assert_eq!((answer.status, answer.header("x-hangup-outcome")), (404, "participant_not_found"));
+    service.settle().await;
+    assert_eq!(service.there().len(), 4, "the call goes on");
+}
+
+#[tokio::test]
+async fn the_end_of_a_medium_leaves_the_others_alone() {
+    let service = Service::with(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).await;
+    let cid = service.conference.id;
+    let end = async |medium: &str, body: serde_json::Value| {
+        service.request(Method::PATCH, &format!("/api/v2/conversations/{medium}/{cid}")).json(&body).send().await
+    };
+    let state = json!({"state": "Disconnected", "recordingState": null});
+    assert_eq!(end("emails", state.clone()).await.status, 404, "it is a call");
+    assert_eq!(end("calls", json!({"recordingState": "paused"})).await.status, 400);
+    assert_eq!(end("calls", json!({"state": "disconnected", "wrapupSkipped": true})).await.status, 400);
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+    let ended = end("calls", state).await;
+    assert_eq!((ended.status, ended.get("id")), (200, json!(cid)));
+    service.settle().await;
+    assert_eq!(service.there(), [""; 0]);
+}

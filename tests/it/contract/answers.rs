@@ -96,7 +96,7 @@ async fn searches_are_answered_as_the_file_says() {
 
 #[tokio::test]
 async fn the_drop_in_paths_answer_as_the_file_says() {
-    let service = Service::start(|_| {}).await;
+    let service = Service::start(|config| config.auth.anonymous_permissions.0.push("teardown".to_owned())).await;
     let conference = service.conference();
     let id = conference.id.to_string();
     let read = service.get(routes::API_CONVERSATION, &[&id], &[]).await;
@@ -116,6 +116,12 @@ async fn the_drop_in_paths_answer_as_the_file_says() {
         let read = service.get(routes::API_MEDIUM, &[medium.segment(), &id], &[]).await;
         assert!(matches!(read.status.as_u16(), 200 | 404), "{medium:?}: {}", read.status);
     }
+
+    let whole = service.conference().id.to_string();
+    let torn = service.ask(Method::POST, routes::API_TEARDOWN, &[&whole], "", &[], "").await;
+    assert_eq!((torn.status.as_u16(), torn.headers["x-hangup-outcome"].is_empty()), (202, false));
+    let calls = ["calls", &service.conference().id.to_string()];
+    assert_eq!(service.ask(Method::PATCH, routes::API_MEDIUM, &calls, "", &[], state).await.word("id"), calls[1]);
 
     let login = ("authorization", "Basic aXZyOmhrX2tleQ==");
     let token = service.ask(Method::POST, routes::TOKEN, &[], "", &[login], "grant_type=client_credentials").await;
