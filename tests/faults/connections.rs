@@ -78,7 +78,7 @@ async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched() {
     let stand = Stand::new();
-    let service = stand.start(stand.plan()).await;
+    let service = stand.start(stand.plan().set("auth.anonymous_permissions", "disconnect,teardown")).await;
     let mut participants = vec![ParticipantSpec::of("customer")];
     participants.extend((0..20).map(|_| ParticipantSpec::of("agent")));
     let conference = stand.sandbox.create_conference(ConversationSpec::with(participants));

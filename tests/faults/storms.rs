@@ -218,8 +218,8 @@ storms! {
         "A mission: 200 `accepted`. A lookup: 502 `upstream_invalid_response`, or 504 `upstream_timeout` where its turn to read a long body did not come",
         body("api", "endless"), missions ["accepted"], lookups ["upstream_invalid_response", "upstream_timeout"], effect true;
     a_page_of_html_is_told_from_an_answer: "A page of HTML with status 200 in place of every answer",
-        "A mission: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
-        body("api", "html"), missions ["accepted"], lookups ["upstream_invalid_response"], effect true;
+        "502 `upstream_invalid_response`; of a disconnect with `effect: unknown`, for nothing can be read that tells whose page it is",
+        body("api", "html"), missions ["upstream_invalid_response"], lookups ["upstream_invalid_response"], effect false;
     bodies_cut_short_end_in_502: "Every body is cut off in the middle",
         "A mission: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
         body("api", "truncated"), missions ["accepted"], lookups ["upstream_invalid_response"], effect true;
