@@ -18,6 +18,7 @@ mod run;
 pub mod seen;
 mod selection;
 mod service;
+mod share;
 mod singleflight;
 mod teardown;
 mod unknown;
@@ -45,6 +46,7 @@ use operation::Operations;
 use outcome::{Outcome, Settled};
 use request::Effect;
 use run::Run;
+use share::{Share, Shares};
 use singleflight::{Leader, Role, Singleflight};
 use unknown::UnknownConversations;
 
@@ -82,6 +84,7 @@ struct Shared {
 pub(crate) struct Admission {
     pub(crate) context: Arc<Context>,
     _permit: OwnedSemaphorePermit,
+    _share: Share,
     _counted: InFlight,
 }
 
@@ -98,6 +101,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     permits: Arc<Semaphore>,
     in_flight_limit: usize,
+    shares: Shares,
     operations: Operations,
     unknown: UnknownConversations,
     flights: Singleflight<Effect, Shared>,
@@ -132,6 +136,7 @@ impl Disconnector {
                 metrics,
                 permits: Arc::new(Semaphore::new(config.limits.max_in_flight.min(Semaphore::MAX_PERMITS))),
                 in_flight_limit: config.limits.max_in_flight,
+                shares: Shares::new(config.auth.has_credentials().then(|| config.limits.max_in_flight.div_ceil(2))),
                 operations: Operations::new(config.genesys.operation),
                 unknown: UnknownConversations::new(config.disconnect.unknown_conversation),
                 flights: Singleflight::with_memory(REPEAT_MEMORY),
@@ -201,6 +206,11 @@ impl Disconnector {
     /// # Errors
     /// `overloaded` when there is none.
     pub(crate) fn admit(&self, origin: &Origin) -> Result<Admission, Problem> {
+        let Some(share) = self.inner.shares.take(&origin.caller) else {
+            let detail = "half of limits.max_in_flight requests of this caller are under way already, and the rest is kept for \
+                          others; repeat after Retry-After";
+            return Err(Problem::new(Code::CallerRateLimited, detail).retry_after(Duration::from_secs(1)));
+        };
         let Ok(permit) = Arc::clone(&self.inner.permits).try_acquire_owned() else {
             self.inner.metrics.shed();
             let detail = "limits.max_in_flight requests are under way already; repeat after Retry-After";
@@ -212,7 +222,8 @@ impl Disconnector {
         let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), left, reserve)
             .with_trace(origin.trace.clone())
             .with_sent(Arc::clone(&origin.sent));
-        Ok(Admission { context: Arc::new(context), _permit: permit, _counted: self.inner.metrics.in_flight() })
+        let counted = self.inner.metrics.in_flight();
+        Ok(Admission { context: Arc::new(context), _permit: permit, _share: share, _counted: counted })
     }
 
     /// The ways that few disconnects go are boxed, so that the others need no memory for them.

@@ -306,6 +306,14 @@ section! {
     Audit { target: List where targets, fsync: Fsync, max_size: ByteSize, keep: usize where count_up_to(10_000), }
 }
 
+impl Auth {
+    /// Whether callers are told apart: by keys, or by tokens of an issuer.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        self.keys_file.is_some() || self.jwt.issuer.is_some()
+    }
+}
+
 impl Audit {
     /// The files among the targets.
     pub fn files(&self) -> impl Iterator<Item = &Path> {

@@ -70,6 +70,13 @@ pub enum Rank {
     Mission,
     /// Callers' lookups, and polls after an accepted disconnect.
     Lookup,
+    /// Items of jobs.
+    Job,
+}
+
+impl Rank {
+    /// The first goes first.
+    pub const ALL: [Self; 3] = [Self::Mission, Self::Lookup, Self::Job];
 }
 
 const CONVERSATIONS: &str = "/api/v2/conversations/";

@@ -14,7 +14,7 @@ use super::state::{Phase, State};
 use crate::config;
 use crate::genesys::answer::Answer;
 use crate::genesys::error::CallError;
-use crate::genesys::request::Call;
+use crate::genesys::request::{Call, Rank};
 use crate::genesys::token::{Token, TokenCache};
 
 /// Gives each attempt at the gate a number of its own.
@@ -75,21 +75,26 @@ impl Gate {
             let mut state = self.state.lock();
             // Not left to the driver, which may not have run yet since the token came.
             state.take_token(&token);
-            if state.line.is_empty()
-                && state.admits(now, &self.settings)
+            state.note(call.rank, now);
+            // Those of a lower rank who wait may only wait for what is not theirs.
+            let first = state.line.first_rank();
+            let is_next = first.is_none_or(|first| call.rank < first && state.spreading.is_none());
+            if is_next
+                && state.admits(call.rank, now, &self.settings)
                 && let Some(turn) = state.turn(now)
             {
-                state.count_out(now, &self.settings);
+                state.count_out(&context.caller, now, &self.settings);
                 return Ok(Pass::new(self, turn));
             }
             let place = (call.rank, context.order, TURN.fetch_add(1, Ordering::Relaxed));
-            if let Some(turn) = state.turn_of(state.line.ahead_of(place), now, &self.settings)
+            if let Some(turn) = state.turn_of(call.rank, state.line.ahead_of(place), now, &self.settings)
                 && turn > deadline
             {
                 return Err(CallError::RateLimited { retry_after: turn - now });
             }
             if state.line.crowded_by(&context.caller, (self.capacity / 2).max(1)) {
-                let retry_after = state.opens_at(&self.settings).map_or(self.settings.reopen_margin, |at| at - now);
+                let opens_at = state.opens_at(call.rank, now, &self.settings);
+                let retry_after = opens_at.map_or(self.settings.reopen_margin, |at| at - now);
                 return Err(CallError::CallerShare { retry_after });
             }
             let (turn, given) = oneshot::channel();
@@ -105,7 +110,7 @@ impl Gate {
             Ok(Ok(Ok(turn))) => Ok(Pass::new(self, turn)),
             Ok(Ok(Err(refused))) => Err(refused),
             // The deadline came first, or the gate is gone.
-            Err(_) | Ok(Err(_)) => Err(self.turned_away()),
+            Err(_) | Ok(Err(_)) => Err(self.turned_away(call.rank)),
         }
     }
 
@@ -160,9 +165,9 @@ impl Gate {
     }
 
     /// For one whose deadline came while it waited: closed by the rate limit, or held up by calls without an answer.
-    fn turned_away(&self) -> CallError {
+    fn turned_away(&self, rank: Rank) -> CallError {
         let now = Instant::now();
-        match self.state.lock().opens_at(&self.settings) {
+        match self.state.lock().opens_at(rank, now, &self.settings) {
             Some(at) => CallError::RateLimited { retry_after: at.saturating_duration_since(now) },
             None => CallError::Timeout,
         }
@@ -171,10 +176,11 @@ impl Gate {
     /// Lets through whoever may go now, and tells those whose turn cannot come in time.
     fn release(&self, state: &mut State) {
         let now = Instant::now();
-        while !state.line.is_empty() && state.admits(now, &self.settings) {
-            let (Some(turn), Some(waiter)) = (state.turn(now), state.line.next()) else { break };
+        while let Some(turn) = state.turn(now)
+            && let Some(waiter) = state.next(now, &self.settings)
+        {
             if waiter.turn.send(Ok(turn)).is_ok() {
-                state.count_out(now, &self.settings);
+                state.count_out(&waiter.caller, now, &self.settings);
             }
         }
         if state.line.is_empty() {
@@ -190,7 +196,7 @@ impl Gate {
             .iter()
             .enumerate()
             .filter_map(|(ahead, (place, deadline))| {
-                let turn = state.turn_of(ahead, now, &self.settings)?;
+                let turn = state.turn_of(place.0, ahead, now, &self.settings)?;
                 (turn > deadline).then_some((place, turn))
             })
             .collect();

@@ -10,7 +10,7 @@ use crate::genesys::error::CallError;
 use crate::genesys::request::Rank;
 use crate::genesys::token::Token;
 
-/// A place in line. Lower goes first: missions before lookups, then by the order of acceptance.
+/// A place in line. Lower goes first: disconnects, lookups, jobs, then by the order of acceptance.
 pub(super) type Place = (Rank, u64, u64);
 
 /// The right to go: with which token, after how many closings, and when it was given.
@@ -78,17 +78,37 @@ impl Line {
         Some(waiter)
     }
 
-    /// The next one to go. A caller that holds over half of the line and went last lets somebody else go first.
-    pub(super) fn next(&mut self) -> Option<Waiter> {
-        let (&first, waiter) = self.waiting.first_key_value()?;
+    /// The rank of the next one to go.
+    pub(super) fn first_rank(&self) -> Option<Rank> {
+        self.waiting.first_key_value().map(|((rank, ..), _)| *rank)
+    }
+
+    /// The ranks that wait.
+    pub(super) fn ranks(&self) -> impl Iterator<Item = Rank> {
+        Rank::ALL
+            .into_iter()
+            .filter(|rank| self.waiting.range((*rank, 0, 0)..=(*rank, u64::MAX, u64::MAX)).next().is_some())
+    }
+
+    /// The next one to go, of those whose rank `may_go`. A caller that holds over half of the line and went last, or that
+    /// `has_half` of the window, lets another go first. This orders; it never leaves room unused.
+    pub(super) fn next(&mut self, may_go: impl Fn(Rank) -> bool, has_half: impl Fn(&str) -> bool) -> Option<Waiter> {
+        let of_rank = |rank| self.waiting.range((rank, 0, 0)..=(rank, u64::MAX, u64::MAX)).next();
+        let (&first, waiter) = Rank::ALL.into_iter().filter(|rank| may_go(*rank)).find_map(of_rank)?;
         let held = self.by_caller.get(&waiter.caller).copied().unwrap_or(0);
-        let crowds = held * 2 > self.waiting.len() && held < self.waiting.len();
-        let place = if crowds && self.last_served.as_ref() == Some(&waiter.caller) {
-            let other = self.waiting.range(first..).take_while(|(place, _)| place.0 == first.0);
-            other.into_iter().find(|(_, w)| w.caller != waiter.caller).map_or(first, |(place, _)| *place)
+        let alone = held == self.waiting.len();
+        let crowds = held * 2 > self.waiting.len() && self.last_served.as_ref() == Some(&waiter.caller);
+        let others = || self.waiting.range(first..).filter(|(_, other)| other.caller != waiter.caller);
+        let other = if alone {
+            None
+        } else if has_half(&waiter.caller) {
+            others().find(|(place, other)| may_go(place.0) && !has_half(&other.caller))
+        } else if crowds {
+            others().take_while(|(place, _)| place.0 == first.0).next()
         } else {
-            first
+            None
         };
+        let place = other.map_or(first, |(place, _)| *place);
         let waiter = self.leave(place)?;
         self.last_served = Some(Arc::clone(&waiter.caller));
         Some(waiter)
@@ -110,7 +130,7 @@ mod tests {
     }
 
     fn drain(line: &mut Line) -> String {
-        std::iter::from_fn(|| line.next()).map(|w| w.caller.to_string()).collect()
+        std::iter::from_fn(|| line.next(|_| true, |_| false)).map(|w| w.caller.to_string()).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -132,5 +152,22 @@ mod tests {
         assert!(line.crowded_by("A", 6) && !line.crowded_by("A", 7) && !line.crowded_by("b", 2));
         assert_eq!(drain(&mut line), "AbAcAAAA");
         assert!(line.is_empty() && line.by_caller.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_with_half_of_the_window_goes_after_others_who_may_go_and_before_those_who_may_not() {
+        let mut line = Line::default();
+        (0..3).for_each(|n| join(&mut line, Rank::Mission, n, "A"));
+        join(&mut line, Rank::Mission, 5, "b");
+        join(&mut line, Rank::Lookup, 1, "c");
+        let next = |line: &mut Line, lookups: bool| {
+            let may_go = move |rank| rank == Rank::Mission || lookups;
+            line.next(may_go, |caller| caller == "A").map(|waiter| waiter.caller.to_string())
+        };
+        assert_eq!(next(&mut line, false).as_deref(), Some("b"));
+        assert_eq!(next(&mut line, false).as_deref(), Some("A"), "the window is not left idle");
+        assert_eq!(next(&mut line, true).as_deref(), Some("c"));
+        assert_eq!(next(&mut line, true).as_deref(), Some("A"));
+        assert_eq!(line.ranks().collect::<Vec<_>>(), [Rank::Mission]);
     }
 }

@@ -1,21 +1,26 @@
 //! What the gate knows and how it moves: starting, open, closed until a moment. No waiting happens here.
 
-use http::StatusCode;
-use rand::RngExt as _;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::StatusCode;
+use rand::RngExt as _;
 use tokio::time::Instant;
 
-use super::line::{Line, Turn};
-use super::window::Window;
+use super::line::{Line, Turn, Waiter};
+use super::window::{SAME_WINDOW, Window};
 use crate::config;
 use crate::genesys::answer::Answer;
+use crate::genesys::request::Rank;
 use crate::genesys::token::Token;
 
 /// Share of the reopening margin that is added at random.
 const JITTER: f64 = 0.25;
 /// Assumed length of a window that has not told its own.
 const USUAL_WINDOW: Duration = Duration::from_secs(60);
+/// Jobs may use the reserve once no disconnect came for this long.
+const LENT_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -41,6 +46,10 @@ pub(super) struct State {
     pub(super) throttled: u32,
     /// While set, those who waited are let through one by one: the next not before this moment.
     pub(super) spreading: Option<Instant>,
+    /// What each caller has sent in this window.
+    taken: HashMap<Arc<str>, u32>,
+    /// When the last disconnect came to the gate.
+    last_disconnect: Option<Instant>,
     /// Longest time to a reset that an answer has told: about the length of a window.
     window_length: Option<Duration>,
 }
@@ -57,7 +66,16 @@ impl State {
             line: Line::default(),
             throttled: 0,
             spreading: None,
+            taken: HashMap::new(),
+            last_disconnect: None,
             window_length: None,
+        }
+    }
+
+    /// A call of this rank has come to the gate.
+    pub(super) fn note(&mut self, rank: Rank, now: Instant) {
+        if rank == Rank::Mission {
+            self.last_disconnect = Some(now);
         }
     }
 
@@ -70,6 +88,7 @@ impl State {
             self.window = None;
             self.under_way = 0;
             self.throttled = 0;
+            self.taken.clear();
             self.window_length = None;
         }
     }
@@ -79,14 +98,15 @@ impl State {
         self.token.as_ref().is_some_and(|own| own.generation == token.generation)
     }
 
-    /// Whether one more may go now. Reopens the gate when its time has come.
-    pub(super) fn admits(&mut self, now: Instant, settings: &config::Pace) -> bool {
+    /// Whether one more of this rank may go now. Reopens the gate when its time has come.
+    pub(super) fn admits(&mut self, rank: Rank, now: Instant, settings: &config::Pace) -> bool {
         if let Phase::Closed(until) = self.phase {
             if now < until {
                 return false;
             }
             self.phase = Phase::Starting;
             self.window = None;
+            self.taken.clear();
             self.spreading = (!self.line.is_empty()).then_some(now);
         }
         if self.spreading.is_some_and(|not_before| now < not_before) {
@@ -100,10 +120,43 @@ impl State {
                     *window = Window::assumed(window.allowed, now + USUAL_WINDOW);
                     // Answers to what was sent before tell of the old one.
                     self.epoch += 1;
+                    self.taken.clear();
                 }
-                window.remaining(self.under_way) > 0
+                let remaining = window.remaining(self.under_way);
+                remaining > self.reserve_for(rank, now)
             }
         }
+    }
+
+    /// What of the window this rank must leave to disconnects. It shrinks to nothing towards the reset, so that no window
+    /// ends unused.
+    fn reserve_for(&self, rank: Rank, now: Instant) -> u32 {
+        let lent = rank == Rank::Job && self.lent_from().is_none_or(|from| now >= from);
+        match &self.window {
+            Some(window) if rank != Rank::Mission && !lent => window.reserve(self.length(), now),
+            _ => 0,
+        }
+    }
+
+    /// From when on jobs may use the reserve; `None` while no disconnect has ever come.
+    fn lent_from(&self) -> Option<Instant> {
+        self.last_disconnect.map(|at| at + LENT_AFTER)
+    }
+
+    fn length(&self) -> Duration {
+        self.window_length.unwrap_or(USUAL_WINDOW)
+    }
+
+    /// Takes the next one out of the line that may go now. A caller that has had half of the window goes after others.
+    pub(super) fn next(&mut self, now: Instant, settings: &config::Pace) -> Option<Waiter> {
+        if self.line.is_empty() {
+            return None;
+        }
+        let admitted = Rank::ALL.map(|rank| (rank, self.admits(rank, now, settings)));
+        let half = self.window.map(|window| window.allowed.div_ceil(2).max(1));
+        let Self { line, taken, .. } = self;
+        let has_half = |caller: &str| half.is_some_and(|half| taken.get(caller).is_some_and(|taken| *taken >= half));
+        line.next(|rank| admitted.contains(&(rank, true)), has_half)
     }
 
     /// A turn that begins now; `None` before the first token.
@@ -111,9 +164,13 @@ impl State {
         Some(Turn { token: Arc::clone(self.token.as_ref()?), epoch: self.epoch, given_at: now })
     }
 
-    /// One goes out.
-    pub(super) fn count_out(&mut self, now: Instant, settings: &config::Pace) {
+    /// One of this caller goes out.
+    pub(super) fn count_out(&mut self, caller: &Arc<str>, now: Instant, settings: &config::Pace) {
         self.under_way += 1;
+        match self.taken.get_mut(caller) {
+            Some(taken) => *taken = taken.saturating_add(1),
+            None => drop(self.taken.insert(Arc::clone(caller), 1)),
+        }
         if self.spreading.is_some() {
             let gap = settings.spread.mul_f64(rand::rng().random_range(0.0..=2.0));
             self.spreading = Some(now + gap);
@@ -156,11 +213,15 @@ impl State {
 
     fn take_rate_limit(&mut self, answer: &Answer, turn: &Turn, now: Instant) {
         self.window_length = self.window_length.max(answer.rate_limit.map(|limit| limit.reset));
+        let reset = self.window.map(|window| window.resets_at);
         match (&mut self.window, answer.rate_limit) {
             (Some(window), Some(limit)) => window.update(limit, turn.given_at, now),
             (None, Some(limit)) => self.window = Some(Window::new(limit, turn.given_at, now)),
             (Some(window), None) => window.count_untold(now),
             (None, None) => {}
+        }
+        if self.window.zip(reset).is_some_and(|(window, before)| window.resets_at > before + SAME_WINDOW) {
+            self.taken.clear();
         }
     }
 
@@ -185,29 +246,38 @@ impl State {
         }
     }
 
-    /// When the gate opens again; `None` when it is not closed, or only until an answer comes.
-    pub(super) fn opens_at(&self, settings: &config::Pace) -> Option<Instant> {
+    /// When the gate opens again for this rank; `None` when it is not closed, or only until an answer comes.
+    pub(super) fn opens_at(&self, rank: Rank, now: Instant, settings: &config::Pace) -> Option<Instant> {
         match (self.phase, &self.window) {
             (Phase::Closed(until), _) => Some(until),
             (Phase::Open, Some(window)) if window.remaining(self.under_way) == 0 => {
                 Some(window.resets_at + settings.reopen_margin)
+            }
+            (Phase::Open, Some(window)) => {
+                let remaining = window.remaining(self.under_way);
+                if remaining > self.reserve_for(rank, now) {
+                    return None;
+                }
+                let shrunk = window.reserve_is_below(remaining, self.length());
+                Some(if rank == Rank::Job { self.lent_from().map_or(shrunk, |lent| lent.min(shrunk)) } else { shrunk })
             }
             _ => None,
         }
     }
 
     /// About when one with so many ahead of it will go; `None` when that cannot be told.
-    pub(super) fn turn_of(&self, ahead: usize, now: Instant, settings: &config::Pace) -> Option<Instant> {
-        let opens_at = self.opens_at(settings)?.max(now);
+    pub(super) fn turn_of(&self, rank: Rank, ahead: usize, now: Instant, settings: &config::Pace) -> Option<Instant> {
+        let opens_at = self.opens_at(rank, now, settings)?.max(now);
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
         let windows = self.window.map_or(0, |w| ahead / w.allowed.max(1));
-        let length = (self.window_length.unwrap_or(USUAL_WINDOW) + settings.reopen_margin).min(settings.max_pause);
+        let length = (self.length() + settings.reopen_margin).min(settings.max_pause);
         Some(opens_at + length * windows + settings.spread * ahead)
     }
 
     /// When the driver has something to do without being told. Never now: what could be done now has been done, and the
     /// rest waits for an answer.
     pub(super) fn next_moment(&self, now: Instant, settings: &config::Pace) -> Option<Instant> {
-        if self.line.is_empty() { None } else { self.opens_at(settings).max(self.spreading).filter(|at| *at > now) }
+        let opens_at = |rank| self.opens_at(rank, now, settings).max(self.spreading);
+        self.line.ranks().filter_map(opens_at).filter(|at| *at > now).min()
     }
 }

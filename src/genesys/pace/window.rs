@@ -6,8 +6,11 @@ use tokio::time::Instant;
 
 use crate::genesys::answer::RateLimit;
 
+/// This long before its reset the whole window is for all: a disconnect that comes now can wait for the next one.
+const TAIL: Duration = Duration::from_secs(5);
+
 /// Resets that differ by less belong to the same window: the header counts whole seconds, rounded either way.
-const SAME_WINDOW: Duration = Duration::from_secs(2);
+pub(super) const SAME_WINDOW: Duration = Duration::from_secs(2);
 
 /// The account of one window. `count` only grows within a window, so that a late answer never raises what remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,31 @@ impl Window {
         self.untold_at = Some(now);
     }
 
+    /// A quarter of the window, and never all of it.
+    fn full_reserve(&self) -> u32 {
+        (self.allowed / 4).min(self.allowed.saturating_sub(1))
+    }
+
+    /// What is kept for disconnects now, in a window of this length: a quarter at first, nothing towards the reset.
+    pub(super) fn reserve(&self, length: Duration, now: Instant) -> u32 {
+        let left = self.resets_at.saturating_duration_since(now);
+        if left <= tail(length) {
+            return 0;
+        }
+        let share = (left.as_secs_f64() / length.as_secs_f64()).min(1.0);
+        // At most a quarter of a u32.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the full reserve")]
+        let reserve = (f64::from(self.full_reserve()) * share).ceil() as u32;
+        reserve
+    }
+
+    /// When the reserve will have shrunk below this.
+    pub(super) fn reserve_is_below(&self, remaining: u32, length: Duration) -> Instant {
+        let full = self.full_reserve().max(1);
+        let left = length.mul_f64((f64::from(remaining.saturating_sub(1)) / f64::from(full)).min(1.0));
+        self.resets_at.checked_sub(left.max(tail(length))).unwrap_or(self.resets_at)
+    }
+
     /// What may still be sent in this window while `under_way` calls have not been answered: each of them may be
     /// uncounted yet. Answered calls are within `count`, because the upstream's count never shrinks within a window.
     pub(super) fn remaining(&self, under_way: usize) -> u32 {
@@ -79,6 +107,11 @@ impl Window {
             self.count.saturating_add(self.untold).saturating_add(u32::try_from(under_way).unwrap_or(u32::MAX));
         self.allowed.saturating_sub(spoken_for)
     }
+}
+
+/// For short windows a part of them.
+fn tail(length: Duration) -> Duration {
+    TAIL.min(length / 10)
 }
 
 #[cfg(test)]
@@ -124,6 +157,24 @@ mod tests {
         assert_eq!(window.remaining(0), 287, "sent before they ended: they may be uncounted in it");
         window.update(limit(14, 36), start + seconds(4), start + seconds(4));
         assert_eq!(window.remaining(0), 286);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reserve_is_a_quarter_at_first_and_nothing_towards_the_reset() {
+        let (start, length) = (Instant::now(), seconds(60));
+        let window = Window::new(limit(0, 60), start, start);
+        let at = |s: u64| window.reserve(length, start + seconds(s));
+        assert_eq!([at(0), at(30), at(54), at(55), at(60)], [75, 38, 8, 0, 0]);
+        for allowed in 0..=9 {
+            let window = Window { allowed, ..window };
+            let reserve = window.reserve(length, start);
+            assert!(allowed == 0 || reserve < allowed, "{allowed}: {reserve} leaves nothing for others");
+            assert_eq!(reserve > 0, allowed >= 4, "{allowed}");
+        }
+        for remaining in 1..=75 {
+            let free = window.reserve_is_below(remaining, length);
+            assert!(window.reserve(length, free + seconds(1)) < remaining, "{remaining}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,0 +1,109 @@
+//! No caller gets in another's way: one that reads or disconnects in a loop, against the disconnects of another.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hangup::callers::new_key;
+use tokio::time::sleep;
+
+use crate::engine::harness::{Ask, Kind, Stand, ms, s};
+
+/// A service with three callers, and their keys: a reader, who may only read, a hog and a victim.
+async fn crowd(window: u32) -> (Arc<Stand>, [String; 3], tempfile::NamedTempFile) {
+    let keys = ["reader", "hog", "victim"].map(|name| new_key(name).unwrap());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let read_only = keys[0].toml.replace("\"disconnect\", ", "");
+    std::fs::write(file.path(), format!("{read_only}\n{}\n{}", keys[1].toml, keys[2].toml)).unwrap();
+    let path = file.path().to_owned();
+    let stand = Stand::patch().crowd(600).window(window).config(|c| c.auth.keys_file = Some(path)).ready().await;
+    (Arc::new(stand), keys.map(|key| key.text), file)
+}
+
+/// Asks over and over from `width` tasks, until told to stop; counts how often it was let through.
+fn in_a_loop(
+    width: usize,
+    stop: &Arc<AtomicBool>,
+    ask: impl Fn(usize) -> Ask + Clone + Send + Sync + 'static,
+) -> Arc<AtomicUsize> {
+    let served = Arc::new(AtomicUsize::new(0));
+    for task in 0..width {
+        let (stop, served, ask) = (Arc::clone(stop), Arc::clone(&served), ask.clone());
+        tokio::spawn(async move {
+            for n in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                if ask(n * width + task).send().await.status == 200 {
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+                sleep(ms(250)).await;
+            }
+        });
+    }
+    served
+}
+
+/// The victim disconnects `count` participants, one each `every`; how many of them were accepted.
+async fn accepted(stand: &Stand, key: &str, count: usize, every: Duration) -> usize {
+    let mut accepted = 0;
+    for n in 0..count {
+        let answer = stand.disconnect(n).with("x-api-key", key).send().await;
+        accepted += usize::from(answer.line() == "200 accepted");
+        sleep(every).await;
+    }
+    accepted
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_in_a_loop_stops_none_of_anothers_disconnects() {
+    let (stand, [reader, _, victim], _file) = crowd(300).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let by = Arc::clone(&stand);
+    let reads = in_a_loop(12, &stop, move |_| by.list().with("x-api-key", &reader));
+    sleep(s(20)).await;
+    assert_eq!(accepted(&stand, &victim, 40, s(3)).await, 40);
+    stop.store(true, Ordering::Relaxed);
+    assert!(reads.load(Ordering::Relaxed) > 300, "the reader has what is left: {reads:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_of_five_starves_no_disconnect_and_no_reader() {
+    let (stand, [reader, _, victim], _file) = crowd(5).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let by = Arc::clone(&stand);
+    let reads = in_a_loop(4, &stop, move |_| by.list().with("x-api-key", &reader));
+    sleep(s(20)).await;
+    assert_eq!(accepted(&stand, &victim, 10, s(70)).await, 10);
+    stop.store(true, Ordering::Relaxed);
+    assert!(reads.load(Ordering::Relaxed) > 20, "{reads:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_disconnects_in_a_loop_leaves_others_their_turn() {
+    let (stand, [_, hog, victim], _file) = crowd(60).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let by = Arc::clone(&stand);
+    let most = in_a_loop(12, &stop, move |n| by.disconnect(100 + n % 500).with("x-api-key", &hog));
+    sleep(s(30)).await;
+    let by = Arc::clone(&stand);
+    let few = in_a_loop(2, &stop, move |n| by.disconnect(n % 100).with("x-api-key", &victim));
+    sleep(s(300)).await;
+    stop.store(true, Ordering::Relaxed);
+    let (most, few) = (most.load(Ordering::Relaxed), few.load(Ordering::Relaxed));
+    // Five windows of 60; two tasks beside twelve.
+    assert!(few >= 15, "{few} beside {most}");
+    assert!(stand.count(Kind::Patch) > 240, "the window is not left idle: {}", stand.count(Kind::Patch));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_whole_window_is_used_where_only_lookups_come() {
+    let (stand, [reader, ..], _file) = crowd(60).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let by = Arc::clone(&stand);
+    in_a_loop(12, &stop, move |_| by.list().with("x-api-key", &reader));
+    sleep(s(600)).await;
+    stop.store(true, Ordering::Relaxed);
+    let reads = stand.count(Kind::Read);
+    assert!(reads >= 530, "{reads} of some 590 that ten windows allow");
+}
