@@ -1,5 +1,6 @@
 //! Renew: waits for a usable token, and settles the 401s of a call.
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CallError;
@@ -43,7 +44,9 @@ impl Step for Renew {
             self.unless_stopping(&call, self.tokens.acquire(call.deadline())).await?;
             let (refused, answer) = match next.call(call.clone()).await {
                 Err(CallError::TokenExpired) => continue,
-                Err(CallError::Unauthorized { token, sent_at, answer }) => (Refused { token, sent_at }, answer),
+                Err(CallError::Unauthorized { token, sent_at, answer }) => {
+                    (Refused { token, sent_at, refused_at: Instant::now() }, answer)
+                }
                 settled => return settled,
             };
             let settling = self.tokens.settle_401(&refused, first.as_ref(), call.deadline());

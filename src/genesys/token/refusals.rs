@@ -2,9 +2,13 @@
 //!
 //! | seen | then |
 //! |---|---|
-//! | a call that was sent later was accepted with the same token | the 401 is about the resource |
-//! | nothing of the kind, and a renewal is allowed | a newer token is asked for, and the call is replayed with it |
-//! | refused again, and the API has accepted neither token meanwhile | the API rejects what its login grants |
+//! | the same token is accepted for a call that was sent after the 401 had come | the 401 is about the resource |
+//! | nothing of the kind yet, and a renewal is allowed | a newer token is asked for, and the call is replayed with it |
+//! | refused again, though a call sent after this one was accepted | the 401 is about the resource |
+//! | refused again, and no such call was accepted | the API rejects what its login grants |
+//!
+//! Why not believe at once in a call that was sent later and accepted: where a token is revoked under load, calls overtake
+//! each other, and the last one that was accepted may have been sent after the first one that was refused.
 //!
 //! A resource that answers 401 for ever would otherwise make a login of every request. So renewals have a least distance
 //! whatever was accepted, and no 401 takes the token away from the calls for which it is good.
@@ -23,12 +27,20 @@ use crate::genesys::error::CallError;
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) token: Arc<Token>,
+    /// When it was sent.
     pub(crate) sent_at: Instant,
+    /// When the 401 came.
+    pub(crate) refused_at: Instant,
 }
 
 impl Refused {
-    /// Whether the API has accepted the token for a call that was sent later.
+    /// Whether the API has accepted the token for a call that was sent when the 401 had come: so it was good all the time.
     fn is_contradicted(&self) -> bool {
+        self.token.is_accepted_since(self.refused_at)
+    }
+
+    /// Whether the API has accepted the token for a call that was sent after this one.
+    fn is_doubtful(&self) -> bool {
         self.token.is_accepted_since(self.sent_at)
     }
 }
@@ -105,6 +117,10 @@ impl TokenCache {
         let asked = Instant::now();
         let left = deadline.saturating_duration_since(asked);
         let patience = if trusted { asked + self.shared.refusals.interval.min(left / 2) } else { asked };
+        let rejected = |retry_after| {
+            let doubtful = refused.is_doubtful() || before.is_some_and(Refused::is_doubtful);
+            if doubtful { Settled::AboutTheResource } else { Settled::Rejected { retry_after } }
+        };
         let mut published = self.shared.changed.subscribe();
         loop {
             let mut acceptance = std::pin::pin!(token.acceptance.notified());
@@ -115,9 +131,7 @@ impl TokenCache {
             }
             let now = Instant::now();
             let wake = match before {
-                Some(_) if now >= patience => {
-                    return Ok(Settled::Rejected { retry_after: self.shared.refusals.interval });
-                }
+                Some(_) if now >= patience => return Ok(rejected(self.shared.refusals.interval)),
                 Some(_) => patience,
                 None if self.generation() > token.generation => return Ok(Settled::Replay),
                 None => match self.shared.refusals.ask(token, now) {
@@ -125,7 +139,7 @@ impl TokenCache {
                         self.shared.renew.notify_one();
                         self.patient_until(patience, now)?.unwrap_or(deadline)
                     }
-                    Err(wait) if now >= patience => return Ok(Settled::Rejected { retry_after: wait }),
+                    Err(wait) if now >= patience => return Ok(rejected(wait)),
                     Err(wait) => patience.min(now + wait),
                 },
             };
