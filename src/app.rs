@@ -22,6 +22,7 @@ use crate::fleet::Fleet;
 use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
 use crate::http::{self, Door, Shared};
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::search::Search;
 use crate::server::{self, ServeSettings, TlsSource};
@@ -137,6 +138,8 @@ impl App {
             let router = http::router(&self.http, Door::Admin);
             tokio::spawn(server::serve(listener, router, settings, shutdown.ended.clone(), shutdown.ended.clone()))
         });
+        let (jobs, stopping) = (self.http.jobs.clone(), shutdown.stopping.clone());
+        self.http.tasks.spawn(async move { jobs.run(stopping).await });
         asked.await;
         let work = async {
             let _ = serving.await;
@@ -179,9 +182,13 @@ impl Parts {
         let (watched, ended) = (callers.clone(), shutdown.ended.clone());
         background.spawn(async move { watched.watch(ended).await });
         let bind = config.server.bind;
+        let search = Search::new(client.clone());
+        let disconnector = Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone(), &shutdown);
+        let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), audit.clone());
         let shared = Shared {
-            search: Search::new(client.clone()),
-            disconnector: Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone(), &shutdown),
+            search,
+            disconnector,
+            jobs,
             fleet,
             started: http::Started::default(),
             recent_errors: http::RecentErrors::default(),

@@ -204,6 +204,17 @@ impl Callers {
         self.known_key(key).unwrap_or_else(|| Err(self.wrong(peer, unknown(key))))
     }
 
+    /// The caller with this identity as it is now, with the permissions and guards of now; `None` where its key was removed or
+    /// has expired. For work that was queued under it.
+    #[must_use]
+    pub fn by_identity(&self, identity: &str) -> Option<Caller> {
+        if let Some(anonymous) = self.0.anonymous.as_ref().filter(|caller| **caller.identity() == *identity) {
+            return Some(anonymous.clone());
+        }
+        let found = self.0.keys.as_ref()?.named(Caller::key_name(identity)?)?;
+        found.expires().is_none_or(|end| SystemTime::now() < end).then_some(found)
+    }
+
     /// A bearer token is a key, or else, in three parts, a token of the issuer.
     async fn by_bearer(&self, bearer: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
         if let Some(found) = self.known_key(bearer) {

@@ -15,8 +15,9 @@ use std::path::Path;
 use config::{Environment, File, FileFormat};
 
 pub use sections::{
-    Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Genesys, Jwt, Limits, LogFormat, Mode, OperationChoice,
-    Pace, Retry, Sandbox, Server, Shutdown, Store, Surface, Telemetry, Tls, Token, UnknownConversation,
+    Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Genesys, Jobs, Jwt, Limits, LogFormat, Mode,
+    OperationChoice, Pace, Retry, Sandbox, Server, Shutdown, Store, Surface, Telemetry, Tls, Token,
+    UnknownConversation,
 };
 use sources::Sources;
 pub use store::StoreKind;

@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod confirm;
+mod for_jobs;
 mod guard;
 pub mod judge;
 mod last;
@@ -50,6 +51,7 @@ use share::{Share, Shares};
 use singleflight::{Leader, Role, Singleflight};
 use unknown::UnknownConversations;
 
+pub(crate) use for_jobs::Glance;
 pub(crate) use last::conversation_not_found;
 pub use request::{Origin, Request, Wrapup};
 pub use selection::{Selected, Selection};

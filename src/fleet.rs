@@ -31,6 +31,7 @@ struct Inner {
     store: Store,
     instance: Arc<str>,
     keep_audit: Duration,
+    keep_jobs: Duration,
     live: AtomicUsize,
     /// The store has told us the mode, or that none was set.
     mode_known: AtomicBool,
@@ -45,6 +46,7 @@ impl Fleet {
             store,
             instance: settings.instance.as_deref().map_or_else(instance::name, Arc::from),
             keep_audit: settings.keep_audit,
+            keep_jobs: settings.keep_jobs,
             live: AtomicUsize::new(1),
             mode_known: AtomicBool::new(false),
             replicas: Mutex::default(),
@@ -144,6 +146,7 @@ impl Fleet {
             tokio::time::sleep(PURGE_EVERY).await;
             let _ = self.0.store.purge_claims().await;
             let _ = self.0.store.purge_replicas().await;
+            while matches!(self.0.store.purge_jobs(self.0.keep_jobs).await, Ok(true)) {}
             for _ in 0..PURGES_AT_ONCE {
                 if !matches!(self.0.store.purge_audit(self.0.keep_audit).await, Ok(true)) {
                     break;

@@ -10,6 +10,7 @@ mod exchange;
 mod fallback;
 mod health;
 mod input;
+mod jobs;
 mod mission;
 mod mode;
 mod oauth;
@@ -48,6 +49,7 @@ use crate::claims::Claims;
 use crate::disconnect::{Disconnector, internal};
 use crate::fleet::Fleet;
 use crate::genesys::request::Medium;
+use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::search::Search;
 use crate::server::ServeStats;
@@ -75,6 +77,8 @@ pub struct Shared {
     pub proxies: TrustedProxies,
     /// Whom requests may reach.
     pub claims: Claims,
+    /// What is queued.
+    pub jobs: Jobs,
     /// The other replicas.
     pub fleet: Fleet,
     /// What outlives the process.
@@ -165,6 +169,13 @@ pub fn router(app: &App, door: Door) -> Routes {
             .route(routes::PARTICIPANTS, get(conversations::participants))
             .route(routes::SELECTOR, post(selector::disconnect))
             .route(routes::TEARDOWN, post(teardown::disconnect))
+            .route(routes::JOBS, get(jobs::list).post(jobs::create))
+            .route(routes::JOB, get(jobs::get))
+            .route(routes::JOB_ITEMS, get(jobs::items))
+            .route(routes::JOB_START, post(jobs::start))
+            .route(routes::JOB_PAUSE, post(jobs::pause))
+            .route(routes::JOB_RESUME, post(jobs::resume))
+            .route(routes::JOB_CANCEL, post(jobs::cancel))
             .route(routes::TOKEN, post(oauth::token))
             .route(routes::API_DISCONNECT, post(dropin::post))
             .route(routes::API_TEARDOWN, post(dropin::teardown::post))

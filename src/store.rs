@@ -19,6 +19,10 @@ mod audit;
 mod claims;
 mod engine;
 mod error;
+mod items;
+#[cfg(test)]
+mod job_tests;
+mod jobs;
 mod meta;
 mod postgres;
 mod replicas;
@@ -34,6 +38,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use audit::{AuditPage, AuditQuery, AuditRow};
 pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
+pub use items::{ItemCounts, ItemResult, LeasedItem, NewItem, StoredItem};
+pub use jobs::{JobQuery, JobState, KeyKind, NewJob, QueueDepth, StoredJob};
 pub use replicas::Replica;
 
 use crate::config::{self, StoreKind};

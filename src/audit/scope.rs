@@ -20,6 +20,7 @@ pub enum EntryPoint {
     Selector,
     Teardown,
     DropIn,
+    Job,
     Mode,
 }
 
@@ -32,6 +33,7 @@ impl EntryPoint {
             Self::Selector => "selector",
             Self::Teardown => "teardown",
             Self::DropIn => "drop-in",
+            Self::Job => "job",
             Self::Mode => "mode",
         }
     }
@@ -39,7 +41,7 @@ impl EntryPoint {
     fn event(self) -> Event {
         match self {
             Self::Mode => Event::ModeChanged,
-            Self::Disconnect | Self::Selector | Self::Teardown | Self::DropIn => Event::Disconnect,
+            Self::Disconnect | Self::Selector | Self::Teardown | Self::DropIn | Self::Job => Event::Disconnect,
         }
     }
 }

@@ -83,6 +83,26 @@ impl Caller {
         Self(Arc::new(Recognised { identity, profile }))
     }
 
+    /// The bearer of a token of an issuer, by what was stored of the token; `identity` as in records.
+    #[must_use]
+    pub fn of_stored_token(identity: &str, permissions: Permissions) -> Self {
+        Self::new(Profile {
+            kind: CallerKind::Token,
+            name: identity.strip_prefix(TOKEN_PREFIX).unwrap_or(identity).to_owned(),
+            permissions,
+            mode: None,
+            guards: None,
+            addresses: None,
+            expires: None,
+            limiter: None,
+        })
+    }
+
+    /// The name of the key behind an identity as in records, if it is a key's.
+    pub(super) fn key_name(identity: &str) -> Option<&str> {
+        identity.strip_prefix(KEY_PREFIX)
+    }
+
     /// A caller without credentials.
     pub(super) fn anonymous(permissions: Permissions) -> Self {
         Self::new(Profile {

@@ -80,6 +80,11 @@ impl KeyRing {
         let _ = self.0.source().report.set(Box::new(report));
     }
 
+    /// The caller of the key with this name, as the file has it now.
+    pub(super) fn named(&self, name: &str) -> Option<Caller> {
+        self.0.get().named(name).cloned()
+    }
+
     /// What is known of each key, in the order of names.
     pub(super) fn status(&self) -> Vec<KeyStatus> {
         self.0.get().by_name().into_values().filter_map(|keys| KeyStatus::of(&keys)).collect()

@@ -110,6 +110,11 @@ impl KeySet {
         self.by_digest.get(&digest)
     }
 
+    /// The caller of the key with this name.
+    pub(super) fn named(&self, name: &str) -> Option<&Caller> {
+        self.by_digest.values().map(|key| &key.caller).find(|caller| caller.name() == name)
+    }
+
     /// How many keys there are, by name.
     pub(super) fn len(&self) -> usize {
         self.by_name().len()

@@ -92,6 +92,7 @@ section! {
         telemetry: Telemetry,
         audit: Audit,
         store: Store,
+        jobs: Jobs,
         shutdown: Shutdown,
         sandbox: Sandbox,
     }
@@ -347,6 +348,17 @@ section! {
         #[serde(with = "duration")]
         keep_jobs: Duration where store::keep,
         instance: Option<String> where store::instance,
+    }
+}
+
+section! {
+    /// `[jobs]`: what is queued.
+    Jobs {
+        max_items: usize where count_up_to(1_000_000),
+        max_body: ByteSize where size_between(ByteSize(1), ByteSize::gib(1)),
+        #[serde(with = "duration")]
+        body_timeout: Duration where positive_up_to(600),
+        approve_above: usize,
     }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::seen::AsSeen;
-use crate::audit::AuditScope;
+use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::callers::Guards;
 use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
@@ -33,6 +33,24 @@ pub struct Origin {
     pub deadline: Option<Instant>,
     /// Whether a disconnect request may have gone upstream for this; what is abandoned before has no effect.
     pub sent: Arc<AtomicBool>,
+}
+
+impl Origin {
+    /// The origin of one item of a job.
+    pub(crate) fn of_job(audit: &Audit, caller: &Arc<str>, job: &str, item: i64) -> Self {
+        let request_id: Arc<str> = format!("{job}:{item}").into();
+        let source = Source { request_id: Some(Arc::clone(&request_id)), job: Some(job.into()), ..Source::default() };
+        Self {
+            caller: Arc::clone(caller),
+            scope: AuditScope::new(audit, EntryPoint::Job, source),
+            request_id,
+            trace: Parent::default(),
+            guards: None,
+            observe: false,
+            deadline: None,
+            sent: Arc::default(),
+        }
+    }
 }
 
 /// One disconnect as a caller asks for it.
@@ -65,7 +83,7 @@ pub struct Request {
 }
 
 /// A wrap-up as the published PATCH takes it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Wrapup {
     /// Id of the wrap-up code.
     pub code: String,

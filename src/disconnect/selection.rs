@@ -79,7 +79,7 @@ impl Disconnector {
     }
 
     /// Reads the conversation and resolves the selector. Nobody is touched here.
-    async fn resolve(
+    pub(super) async fn resolve(
         &self,
         origin: &Origin,
         conversation: ConversationId,

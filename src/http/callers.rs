@@ -40,6 +40,17 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
     Ok(Authenticated { caller, origin })
 }
 
+/// Recognises the caller and charges its rate. What it may do, the handler asks.
+///
+/// # Errors
+/// `unauthenticated`, `forbidden_origin`, `caller_rate_limited`.
+pub(super) async fn authenticate_any(app: &App, parts: &Parts) -> Result<Caller, Refused> {
+    let exchange = exchange(parts);
+    let caller = recognise(app, parts, &exchange).await?;
+    charge(&caller)?;
+    Ok(caller)
+}
+
 /// The same for the operators' side. On loopback, a service without keys is operated by whoever may use the machine.
 pub(super) async fn authenticate_operator(app: &App, parts: &Parts) -> Result<Caller, Refused> {
     let exchange = exchange(parts);

@@ -9,12 +9,14 @@ use super::answer::json_text;
 use super::callers::{Refused, authenticate, exchange};
 use super::exchange::Exchange;
 use super::input::{self, Preferences, Wishes};
+use super::jobs::asynchronously;
 use super::path::ParticipantPath;
 use crate::callers::Permission;
 use crate::disconnect::Request as Mission;
 use crate::disconnect::outcome::Settled;
 use crate::genesys::request::Operation;
 use crate::ids::{self, ConversationId, ParticipantId};
+use crate::jobs::{ItemInput, Plan, TargetInput};
 use crate::json::Object;
 
 /// Room for an answer, in bytes.
@@ -38,6 +40,12 @@ pub(super) async fn disconnect(
     let preferences = Preferences::of(&parts)?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let wishes = Wishes::read(&input::members(&parts.headers, &body)?)?;
+    if preferences.respond_async {
+        let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
+        let plan = Plan { dry_run: preferences.dry_run, ..wishes.plan()? };
+        let key = input::idempotency_key(&parts.headers)?;
+        return Ok(asynchronously(&app, &exchange, &who.caller, item, plan, key).await?);
+    }
     let Preferences { wait, dry_run, .. } = preferences;
     let as_seen = input::as_seen(&parts.headers);
     let mission = Mission { wait, dry_run, as_seen, ..wishes.request(who.origin, conversation, participant) };

@@ -13,6 +13,20 @@ pub const PARTICIPANTS: &str = "/conversations/{conversationId}/participants";
 pub const SELECTOR: &str = "/conversations/{conversationId}/participants/disconnect";
 /// Ends a conversation for everybody.
 pub const TEARDOWN: &str = "/conversations/{conversationId}/disconnect";
+/// Queues a job, and lists jobs.
+pub const JOBS: &str = "/jobs";
+/// One job and how far it is.
+pub const JOB: &str = "/jobs/{jobId}";
+/// The items of a job.
+pub const JOB_ITEMS: &str = "/jobs/{jobId}/items";
+/// Starts a held job.
+pub const JOB_START: &str = "/jobs/{jobId}/start";
+/// Pauses a job.
+pub const JOB_PAUSE: &str = "/jobs/{jobId}/pause";
+/// Resumes a paused job.
+pub const JOB_RESUME: &str = "/jobs/{jobId}/resume";
+/// Gives up what has not been taken up.
+pub const JOB_CANCEL: &str = "/jobs/{jobId}/cancel";
 /// The OAuth door.
 pub const TOKEN: &str = "/oauth/token";
 /// Drop-in: the seeds' POST.
@@ -56,6 +70,13 @@ pub const ALL: &[(&str, &[&str])] = &[
     (PARTICIPANTS, &["GET"]),
     (SELECTOR, &["POST"]),
     (TEARDOWN, &["POST"]),
+    (JOBS, &["GET", "POST"]),
+    (JOB, &["GET"]),
+    (JOB_ITEMS, &["GET"]),
+    (JOB_START, &["POST"]),
+    (JOB_PAUSE, &["POST"]),
+    (JOB_RESUME, &["POST"]),
+    (JOB_CANCEL, &["POST"]),
     (TOKEN, &["POST"]),
     (API_DISCONNECT, &["POST"]),
     (API_PARTICIPANT, &["PATCH"]),

@@ -9,12 +9,14 @@ use super::App;
 use super::answer::{fitting, json};
 use super::callers::{Refused, authenticate, demand, exchange};
 use super::input::{self, Preferences};
+use super::jobs::asynchronously;
 use super::path::ConversationPath;
 use crate::callers::Permission;
 use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Selected, Selection};
 use crate::genesys::request::Operation;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::jobs::{ItemInput, Plan, TargetInput};
 use crate::problem::Problem;
 use crate::selector::{Selector, Target};
 
@@ -63,9 +65,16 @@ pub(super) async fn disconnect(
     exchange.note(|note| note.conversation = Some(conversation));
     let preferences = Preferences::of(&parts)?;
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let selector = Selector::read(&input::members(&parts.headers, &body)?)?;
+    let members = input::members(&parts.headers, &body)?;
+    let selector = Selector::read(&members)?;
     if selector.needs_teardown() {
         demand(&who.caller, Permission::Teardown)?;
+    }
+    if preferences.respond_async {
+        let target = TargetInput::Selector { members, tears_down: selector.needs_teardown() };
+        let plan = Plan { dry_run: preferences.dry_run, ..Plan::default() };
+        let key = input::idempotency_key(&parts.headers)?;
+        return Ok(asynchronously(&app, &exchange, &who.caller, ItemInput { conversation, target }, plan, key).await?);
     }
     let idempotency_key = input::idempotency_key(&parts.headers)?.map(str::to_owned);
     let Preferences { wait, dry_run, .. } = preferences;

@@ -9,11 +9,13 @@ use super::App;
 use super::answer::json;
 use super::callers::{Refused, authenticate, exchange};
 use super::input::{self, Preferences};
+use super::jobs::asynchronously;
 use super::path::ConversationPath;
 use crate::callers::Permission;
 use crate::disconnect::Teardown;
 use crate::genesys::request::Operation;
 use crate::ids::ConversationId;
+use crate::jobs::{ItemInput, Plan, TargetInput};
 use crate::problem::{Code, Problem};
 use crate::selector::says_yes;
 
@@ -50,6 +52,12 @@ pub(super) async fn disconnect(
         let detail = "to end the conversation for everybody, the body must be {\"all\":true} and nothing else; to disconnect \
                       one participant, name it in the path";
         return Err(Problem::new(Code::InvalidBody, detail).into());
+    }
+    if preferences.respond_async {
+        let item = ItemInput { conversation, target: TargetInput::All };
+        let plan = Plan { dry_run, ..Plan::default() };
+        let key = input::idempotency_key(&parts.headers)?;
+        return Ok(asynchronously(&app, &exchange, &who.caller, item, plan, key).await?);
     }
     let idempotency_key = input::idempotency_key(&parts.headers)?.map(Into::into);
     let teardown = Teardown { origin: who.origin, conversation, idempotency_key, wait, dry_run };

@@ -2,7 +2,7 @@
 //!
 //! The SQL of a table is written once, in the dialect that SQLite and PostgreSQL share: `$1` for values, `INSERT … ON
 //! CONFLICT … RETURNING`, times as milliseconds since 1970 by the database's clock, which a statement writes as `{now}`, and
-//! JSON as text.
+//! JSON as text. `{skip_locked}` at the end of an inner `SELECT` passes over rows that another replica is just taking.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -53,6 +53,14 @@ impl Row {
         match self.0.get(column) {
             Some(Value::Int(number)) => *number,
             _ => 0,
+        }
+    }
+
+    /// The number in this column, if it has one.
+    pub(crate) fn opt(&self, column: usize) -> Option<i64> {
+        match self.0.get(column) {
+            Some(Value::Int(number)) => Some(*number),
+            _ => None,
         }
     }
 

@@ -108,7 +108,7 @@ async fn transaction(client: &Client, batch: &Batch, limit: Duration) -> Result<
 }
 
 async fn statement(client: &Client, asked: &Statement) -> Result<Rows, Error> {
-    let text = asked.sql.replace("{now}", NOW);
+    let text = asked.sql.replace("{now}", NOW).replace("{skip_locked}", "FOR UPDATE SKIP LOCKED");
     let values: Vec<(&(dyn ToSql + Sync), Type)> = asked
         .values
         .iter()

@@ -13,7 +13,8 @@ pub(super) struct Migration {
 }
 
 /// All of them; never change one that was released.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
     sql: "CREATE TABLE claims (
             key TEXT PRIMARY KEY, caller TEXT NOT NULL, operation TEXT NOT NULL, conversation TEXT NOT NULL, body TEXT NOT NULL,
             targets TEXT NOT NULL, token TEXT NOT NULL, created BIGINT NOT NULL, expires BIGINT NOT NULL);
@@ -26,8 +27,25 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
           CREATE INDEX audit_caller ON audit (caller, time);
           CREATE TABLE replicas (
             instance TEXT PRIMARY KEY, version TEXT NOT NULL, started BIGINT NOT NULL, seen BIGINT NOT NULL)",
-    oldest: 1,
-}];
+        oldest: 1,
+    },
+    Migration {
+        sql: "CREATE TABLE jobs (
+            id TEXT PRIMARY KEY, caller TEXT NOT NULL, name TEXT, state TEXT NOT NULL, plan TEXT NOT NULL, body TEXT NOT NULL,
+            request_key TEXT, key_kind TEXT, created BIGINT NOT NULL, due BIGINT NOT NULL, started BIGINT, ended BIGINT,
+            total BIGINT NOT NULL, paused_because TEXT);
+          CREATE UNIQUE INDEX jobs_request ON jobs (request_key);
+          CREATE INDEX jobs_created ON jobs (created, id);
+          CREATE INDEX jobs_state ON jobs (state, due);
+          CREATE TABLE items (
+            job TEXT NOT NULL, number BIGINT NOT NULL, conversation TEXT NOT NULL, participant TEXT, target TEXT,
+            state TEXT NOT NULL, due BIGINT NOT NULL, lease TEXT, tries BIGINT NOT NULL, attempts BIGINT NOT NULL, first_tried BIGINT, accepted BIGINT,
+            reached TEXT, outcome TEXT, code TEXT, detail TEXT, correlation TEXT, time BIGINT, PRIMARY KEY (job, number));
+          CREATE INDEX items_due ON items (job, due);
+          CREATE INDEX items_result ON items (job, state, outcome, code)",
+        oldest: 1,
+    },
+];
 
 /// The version of the schema that this program makes.
 pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;

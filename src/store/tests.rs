@@ -10,7 +10,7 @@ use crate::config::{Config, Mode};
 const LIFE: Duration = Duration::from_secs(60);
 
 /// A database that is empty at first and can be opened several times.
-struct Place {
+pub(super) struct Place {
     settings: config::Store,
     folder: Option<tempfile::TempDir>,
 }
@@ -35,7 +35,7 @@ impl Place {
         Some(Self { settings, folder: None })
     }
 
-    async fn open(&self) -> Store {
+    pub(super) async fn open(&self) -> Store {
         Store::open(&self.settings).await.unwrap()
     }
 }
@@ -48,7 +48,7 @@ fn settings(url: &str) -> config::Store {
 }
 
 /// Runs a test on each database.
-async fn on_each(test: impl AsyncFn(&Place)) {
+pub(super) async fn on_each(test: impl AsyncFn(&Place)) {
     test(&Place::file()).await;
     if let Some(postgres) = Place::postgres().await {
         test(&postgres).await;

@@ -22,6 +22,8 @@ pub(in crate::http) struct Preferences {
     pub(in crate::http) minimal: bool,
     /// Look, and disconnect nobody.
     pub(in crate::http) dry_run: bool,
+    /// Queue it and answer at once.
+    pub(in crate::http) respond_async: bool,
 }
 
 impl Preferences {
@@ -29,11 +31,12 @@ impl Preferences {
     /// wait, the query counts.
     pub(in crate::http) fn of(parts: &Parts) -> Result<Self, Problem> {
         let mut found = Self::of_headers(&parts.headers);
-        query(parts, &["wait", "dryRun"], |name, value| {
+        query(parts, &["wait", "dryRun", "async"], |name, value| {
             match name {
                 "wait" => {
                     found.wait = Some(seconds(value).ok_or_else(|| wrong(name, "a number of seconds, such as 5"))?)
                 }
+                "async" => found.respond_async = flag(value).ok_or_else(|| wrong(name, "true or false"))?,
                 _ => found.dry_run = flag(value).ok_or_else(|| wrong(name, "true or false"))?,
             }
             Ok(())
@@ -52,6 +55,7 @@ impl Preferences {
                 // The first of several counts.
                 ("wait", text) if found.wait.is_none() => found.wait = seconds(text),
                 ("return", "minimal") => found.minimal = true,
+                ("respond-async", _) => found.respond_async = true,
                 _ => {}
             }
         }
@@ -105,7 +109,7 @@ mod tests {
         Preferences::of(&request.body(()).unwrap().into_parts().0)
     }
 
-    const NONE: Preferences = Preferences { wait: None, minimal: false, dry_run: false };
+    const NONE: Preferences = Preferences { wait: None, minimal: false, dry_run: false, respond_async: false };
 
     fn waits(seconds: u64) -> Preferences {
         Preferences { wait: Some(Duration::from_secs(seconds)), ..NONE }

@@ -14,11 +14,6 @@ pub(in crate::http) fn query(
 ) -> Result<(), Problem> {
     let mut seen: Vec<Cow<'_, str>> = Vec::new();
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
-        if name == "async" {
-            return Err(refused(
-                "the query parameter async needs jobs, which this version does not have yet; leave it out".to_owned(),
-            ));
-        }
         if !known.contains(&&*name) {
             let names = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             return Err(refused(format!("unknown query parameter \"{}\"; known here: {names}", shown(&name))));

@@ -7,6 +7,7 @@ use super::body::invalid_body;
 use crate::disconnect::{Origin, Request, Wrapup};
 use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::jobs::Plan;
 use crate::problem::Problem;
 
 /// Longest reason or cause that is passed on, in bytes.
@@ -66,6 +67,34 @@ impl Wishes {
             return Ok(());
         }
         Err(invalid_body("a conversation takes no wrap-up; disconnect the participant who owes it"))
+    }
+
+    /// The same as the plan of a job.
+    ///
+    /// # Errors
+    /// `invalid_body` for what a job cannot do: it ends participants, not single media.
+    pub(in crate::http) fn plan(self) -> Result<Plan, Problem> {
+        if self.media.is_some() {
+            return Err(invalid_body("media cannot be combined with async: a job ends the whole participant"));
+        }
+        let Self { reason, wrapup, wrapup_skipped, .. } = self;
+        Ok(Plan { reason, wrapup, wrapup_skipped, ..Plan::default() })
+    }
+
+    /// The reason alone, for a job.
+    ///
+    /// # Errors
+    /// `invalid_body` when it is not a short string.
+    pub(in crate::http) fn reason(members: &Map<String, Value>) -> Result<Option<String>, Problem> {
+        reason(members, "reason")
+    }
+
+    /// The wrap-up alone, and whether it is skipped, for a job.
+    ///
+    /// # Errors
+    /// `invalid_body` when they are wrong, or contradict each other.
+    pub(in crate::http) fn wrapup(members: &Map<String, Value>) -> Result<(Option<Wrapup>, Option<bool>), Problem> {
+        wrapup_of(members)
     }
 
     /// The request for this participant.

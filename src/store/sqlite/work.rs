@@ -123,7 +123,7 @@ fn statements(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
 }
 
 fn statement(connection: &Connection, now: i64, asked: &Statement) -> rusqlite::Result<Rows> {
-    let mut statement = connection.prepare_cached(&asked.sql.replace("{now}", ":now"))?;
+    let mut statement = connection.prepare_cached(&asked.sql.replace("{now}", ":now").replace("{skip_locked}", ""))?;
     if let Some(place) = statement.parameter_index(":now")? {
         statement.raw_bind_parameter(place, now)?;
     }

@@ -20,6 +20,8 @@ pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) admin_url: Option<String>,
     client: reqwest::Client,
+    config: Config,
+    service_stop: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -81,12 +83,24 @@ impl Service {
         let conference = stand_in.create_conference(ConversationSpec::default());
         let stop = CancellationToken::new();
         tokio::spawn(stand_in.clone().serve(listener, stop.clone()));
-        let app = App::build(config).await.unwrap();
+        Self::over(stand_in, conference, config, stop).await
+    }
+
+    async fn over(sandbox: Sandbox, conference: Conference, config: Config, stop: CancellationToken) -> Self {
+        let app = App::build(config.clone()).await.unwrap();
         let url = format!("http://{}", app.addr().unwrap());
         let admin_url = app.admin_addr().map(|addr| format!("http://{addr}"));
-        tokio::spawn(app.run_until(stop.clone().cancelled_owned(), std::future::pending()));
+        let service_stop = stop.child_token();
+        tokio::spawn(app.run_until(service_stop.clone().cancelled_owned(), std::future::pending()));
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { sandbox: stand_in, conference, url, admin_url, client, stop }
+        Self { sandbox, conference, url, admin_url, client, config, service_stop, stop }
+    }
+
+    /// Another service with the same settings before the same sandbox, after this one was told to stop.
+    pub(crate) async fn restart(&self) -> Self {
+        self.service_stop.cancel();
+        let stop = self.stop.clone();
+        Self::over(self.sandbox.clone(), self.conference.clone(), self.config.clone(), stop).await
     }
 
     /// The id of the first participant of that purpose.

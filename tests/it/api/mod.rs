@@ -5,6 +5,7 @@ mod bad_input;
 mod callers;
 mod dropin;
 mod harness;
+mod jobs;
 mod lookups;
 mod mission;
 mod operations;

@@ -1,0 +1,95 @@
+//! `POST /jobs/{id}/start`, `/pause`, `/resume`, `/cancel`. Asking for the state in which a job already is, succeeds.
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use http::request::Parts;
+
+use super::super::App;
+use super::super::callers::{Refused, authenticate_any};
+use super::super::input;
+use super::one::view;
+use super::sees_all;
+use crate::callers::Caller;
+use crate::problem::{Code, Problem};
+use crate::store::{JobState, StoredJob};
+
+/// Starts a held job.
+pub(in crate::http) async fn start(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let (caller, job) = find(&app, &parts, &id).await?;
+    if job.state == JobState::Held && app.jobs.needs_approval(job.total) && *job.caller == **caller.identity() {
+        let detail = format!(
+            "a job of {} items needs the approval of another caller (jobs.approve_above); one with the permission \"jobs\" can \
+             start it",
+            job.total
+        );
+        return Err(Problem::new(Code::ForbiddenCaller, detail).into());
+    }
+    change(&app, &job, &[JobState::Held, JobState::Scheduled], JobState::Running, None).await
+}
+
+/// Pauses a job: no more items are taken up, those under way are seen through.
+pub(in crate::http) async fn pause(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let (caller, job) = find(&app, &parts, &id).await?;
+    let because = format!("paused by {}", caller.identity());
+    change(&app, &job, &[JobState::Running, JobState::Scheduled], JobState::Paused, Some(&because)).await
+}
+
+/// Resumes a paused job.
+pub(in crate::http) async fn resume(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let (_, job) = find(&app, &parts, &id).await?;
+    change(&app, &job, &[JobState::Paused], JobState::Running, None).await
+}
+
+/// Gives up the items that have not been taken up. Those under way are not recalled.
+pub(in crate::http) async fn cancel(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let (_, job) = find(&app, &parts, &id).await?;
+    let open = [JobState::Held, JobState::Scheduled, JobState::Running, JobState::Paused];
+    change(&app, &job, &open, JobState::Cancelled, None).await
+}
+
+async fn find(app: &App, parts: &Parts, id: &str) -> Result<(Caller, StoredJob), Refused> {
+    let caller = authenticate_any(app, parts).await?;
+    input::query(parts, &[], |_, _| Ok(()))?;
+    let job = app.jobs.find(id, caller.identity(), sees_all(&caller)).await?;
+    Ok((caller, job))
+}
+
+async fn change(
+    app: &App,
+    job: &StoredJob,
+    from: &[JobState],
+    to: JobState,
+    because: Option<&str>,
+) -> Result<Response, Refused> {
+    let job = app.jobs.change(job, from, to, because).await?;
+    if job.state == to || (to == JobState::Running && job.state == JobState::Done) {
+        return Ok(view(app, &job).await?);
+    }
+    let detail = format!(
+        "the job is {}, and only a job that is {} can become {}",
+        job.state.name(),
+        from.iter().map(|state| state.name()).collect::<Vec<_>>().join(" or "),
+        to.name()
+    );
+    Err(Problem::new(Code::JobState, detail).into())
+}

@@ -1,0 +1,105 @@
+//! `POST /jobs`: JSON with the items in it, or the items as CSV or NDJSON and the rest in the query.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::super::App;
+use super::super::callers::{Refused, authenticate_any, exchange};
+use super::super::input;
+use super::order::{MEMBERS, Order, submit};
+use crate::jobs::{ItemInput, Submission, read_csv, read_item, read_ndjson};
+use crate::problem::{Code, Problem};
+use crate::store::KeyKind;
+
+/// The items with their numbers.
+type Items = Vec<(i64, ItemInput)>;
+
+/// Queues a job.
+pub(in crate::http) async fn create(State(app): State<App>, request: Request) -> Result<Response, Refused> {
+    let (parts, body) = request.into_parts();
+    let exchange = exchange(&parts);
+    let caller = authenticate_any(&app, &parts).await?;
+    let settings = app.jobs.settings();
+    let limit = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
+    let body = input::body(&parts.headers, body, limit, settings.body_timeout).await?;
+    let idempotency_key = input::idempotency_key(&parts.headers)?.map(str::to_owned);
+    // A hundred thousand lines take a while: other requests go on meanwhile.
+    let head = parts.clone();
+    let read = tokio::task::spawn_blocking(move || read(&head, &body)).await;
+    let (items, order, body) = read.unwrap_or_else(|_| Err(super::super::internal()))?;
+    let identity = caller.identity();
+    let request_key =
+        idempotency_key.map(|key| (crate::digest::hex(format!("key\n{identity}\n{key}").as_bytes()), KeyKind::Given));
+    let submission = Submission {
+        caller: identity.to_string(),
+        name: order.name,
+        plan: order.plan,
+        items,
+        hold: order.hold,
+        start_in: order.start_in,
+        body,
+        request_key,
+    };
+    Ok(submit(&app, &exchange, &caller, submission, order.was_due).await?)
+}
+
+/// What is asked, and the digest of it.
+fn read(parts: &Parts, body: &[u8]) -> Result<(Items, Order, String), Problem> {
+    let invalid = |why: String| Problem::new(Code::InvalidBody, format!("{why}; nothing was queued"));
+    let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
+    let query = parts.uri.query().unwrap_or_default();
+    let digest = crate::digest::hex(format!("{query}\n{text}").as_bytes());
+    let file = match kind(&parts.headers).as_str() {
+        "text/csv" => Some(read_csv(text)),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(read_ndjson(text)),
+        _ => None,
+    };
+    let Some(items) = file else {
+        input::query(parts, &[], |_, _| Ok(()))?;
+        let (items, order) = read_json(text.trim_start_matches('\u{feff}'))
+            .map_err(|p| Problem { detail: format!("{}; nothing was queued", p.detail), ..p })?;
+        return Ok((items, order, digest));
+    };
+    let mut members = Map::new();
+    input::query(parts, &MEMBERS, |name, value| {
+        members.insert(name.to_owned(), value.into());
+        Ok(())
+    })?;
+    Ok((items.map_err(invalid)?, Order::read(&members)?, digest))
+}
+
+fn kind(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Items are read one by one from their text: a tree of a hundred thousand would take hundreds of megabytes.
+fn read_json(text: &str) -> Result<(Items, Order), Problem> {
+    let invalid = |why: String| Problem::new(Code::InvalidBody, why);
+    let mut members: std::collections::BTreeMap<&str, &RawValue> = serde_json::from_str(text).map_err(|error| {
+        invalid(format!(
+            "the body is not a JSON object (line {}, column {}); send {{\"items\":[{{\"conversationId\":…,\"participantId\":…}}]}}, or \
+             text/csv or application/x-ndjson with that Content-Type",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let items =
+        members.remove("items").ok_or_else(|| invalid("the job has no items; give items, a list".to_owned()))?;
+    let raw: Vec<&RawValue> =
+        serde_json::from_str(items.get()).map_err(|_| invalid("items must be a list of objects".to_owned()))?;
+    let items = (0..).zip(raw).map(|(number, item)| {
+        let members =
+            serde_json::from_str(item.get()).map_err(|_| invalid(format!("item {number}: must be an object")))?;
+        let item = read_item(&members).map_err(|why| invalid(format!("item {number}: {why}")))?;
+        Ok((number, item))
+    });
+    let items = items.collect::<Result<Items, Problem>>()?;
+    let rest = members.into_iter().map(|(name, value)| Ok((name.to_owned(), serde_json::from_str(value.get())?)));
+    let rest = rest.collect::<Result<Map<String, Value>, serde_json::Error>>();
+    Ok((items, Order::read(&rest.map_err(|error| invalid(error.to_string()))?)?))
+}

@@ -1,0 +1,227 @@
+//! What a job is asked to do beyond its items: the same members in JSON, in the query beside CSV and NDJSON, and for
+//! `respond-async`.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use http::{HeaderValue, header};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::super::App;
+use super::super::answer::json;
+use super::super::callers::demand;
+use super::super::exchange::Exchange;
+use super::super::input::Wishes;
+use super::ACCEPTED;
+use crate::callers::{Caller, CallerKind};
+use crate::jobs::{Accepted, LONGEST_DELAY, Plan, SkipIf, Submission, TokenRights};
+use crate::problem::{Code, Problem};
+use crate::store::KeyKind;
+
+/// The job's own members.
+pub(super) const MEMBERS: [&str; 10] =
+    ["name", "reason", "wrapup", "wrapupSkipped", "skipIf", "dryRun", "hold", "notBefore", "after", "giveUpAfter"];
+/// The longest name of a job, in characters.
+const LONGEST_NAME: usize = 200;
+
+/// A job without its items.
+#[derive(Debug, Default)]
+pub(super) struct Order {
+    pub(super) name: Option<String>,
+    pub(super) plan: Plan,
+    pub(super) hold: bool,
+    pub(super) start_in: Duration,
+    /// The time at which it was to start has passed, so that it starts now.
+    pub(super) was_due: bool,
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::InvalidBody, detail)
+}
+
+impl Order {
+    /// Reads the job's own members; `""` and `null` mean absent.
+    ///
+    /// # Errors
+    /// `invalid_body` with what is wrong.
+    pub(super) fn read(members: &Map<String, Value>) -> Result<Self, Problem> {
+        if let Some(name) = members.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
+            let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+            return Err(invalid(format!("unknown member \"{name}\"; known: items, {}", MEMBERS.join(", "))));
+        }
+        let given = |name: &str| members.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""));
+        let (wrapup, wrapup_skipped) = Wishes::wrapup(members)?;
+        let (start_in, was_due) = start(given("notBefore"), given("after"))?;
+        let name = match given("name") {
+            None => None,
+            Some(Value::String(name)) => Some(name.clone()),
+            Some(_) => return Err(invalid("name must be a string")),
+        };
+        if name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME) {
+            return Err(invalid(format!("name may have at most {LONGEST_NAME} characters")));
+        }
+        Ok(Self {
+            name,
+            plan: Plan {
+                reason: Wishes::reason(members)?,
+                wrapup,
+                wrapup_skipped,
+                skip_if: given("skipIf").map(skip_if).transpose()?.unwrap_or_default(),
+                dry_run: flag("dryRun", given("dryRun"))?,
+                give_up_after: given("giveUpAfter").map(|value| length("giveUpAfter", value)).transpose()?,
+                token: None,
+            },
+            hold: flag("hold", given("hold"))?,
+            start_in,
+            was_due,
+        })
+    }
+}
+
+fn flag(name: &str, value: Option<&Value>) -> Result<bool, Problem> {
+    match value {
+        None | Some(Value::Bool(false)) => Ok(false),
+        Some(Value::Bool(true)) => Ok(true),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(false),
+        Some(_) => Err(invalid(format!("{name} must be true or false"))),
+    }
+}
+
+fn length(name: &str, value: &Value) -> Result<Duration, Problem> {
+    let read = value.as_str().and_then(|text| humantime::parse_duration(text.trim()).ok());
+    let wrong = || invalid(format!("{name} must be a time with its unit, such as \"10m\", of at most 30 days"));
+    read.filter(|time| *time <= LONGEST_DELAY).ok_or_else(wrong)
+}
+
+fn start(not_before: Option<&Value>, after: Option<&Value>) -> Result<(Duration, bool), Problem> {
+    match (not_before, after) {
+        (None, None) => Ok((Duration::ZERO, false)),
+        (Some(_), Some(_)) => Err(invalid("give notBefore or after, not both")),
+        (None, Some(after)) => Ok((length("after", after)?, false)),
+        (Some(at), None) => {
+            let at = at.as_str().and_then(|text| OffsetDateTime::parse(text.trim(), &Rfc3339).ok());
+            let at = at.ok_or_else(|| invalid("notBefore must be a time such as 2026-12-01T06:00:00Z"))?;
+            match Duration::try_from(at - OffsetDateTime::now_utc()) {
+                Ok(ahead) if ahead > LONGEST_DELAY => Err(invalid("notBefore must be within 30 days")),
+                Ok(ahead) => Ok((ahead, false)),
+                Err(_) => Ok((Duration::ZERO, true)),
+            }
+        }
+    }
+}
+
+/// In a query it is JSON text.
+fn skip_if(value: &Value) -> Result<SkipIf, Problem> {
+    let read = match value {
+        Value::String(text) => serde_json::from_str(text).ok(),
+        other => Some(other.clone()),
+    };
+    let Some(Value::Object(members)) = read else {
+        return Err(invalid("skipIf must be a JSON object, such as {\"agent\":true,\"youngerThan\":\"10m\"}"));
+    };
+    let mut skip = SkipIf::default();
+    for (name, value) in members.iter().filter(|(_, value)| !value.is_null() && value.as_str() != Some("")) {
+        match name.as_str() {
+            "agent" => skip.agent = flag("skipIf.agent", Some(value))?,
+            "youngerThan" => skip.younger_than = Some(length("skipIf.youngerThan", value)?),
+            "leftQueue" => {
+                let id = value.as_str().ok_or_else(|| invalid("skipIf.leftQueue must be the id of a queue"))?;
+                skip.left_queue = Some(id.trim().to_owned());
+            }
+            _ => return Err(invalid("unknown member in skipIf; known: agent, youngerThan, leftQueue")),
+        }
+    }
+    Ok(skip)
+}
+
+/// The answer to a job that was queued. Every member is always there.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Queued<'a> {
+    ok: bool,
+    job_id: &'a str,
+    job_url: &'a str,
+    state: &'static str,
+    gone: Option<bool>,
+    total: i64,
+    duplicates: usize,
+    repeated: bool,
+    note: Option<&'static str>,
+    request_id: &'a str,
+}
+
+/// Queues it, under the permissions of this caller.
+pub(super) async fn submit(
+    app: &App,
+    exchange: &Exchange,
+    caller: &Caller,
+    mut submission: Submission,
+    was_due: bool,
+) -> Result<Response, Problem> {
+    for needed in submission.needs() {
+        demand(caller, needed)?;
+    }
+    if caller.kind() == CallerKind::Token {
+        submission.plan.token = Some(TokenRights::of(caller));
+    }
+    let accepted = app.jobs.submit(submission).await?;
+    Ok(queued(exchange, &accepted, was_due))
+}
+
+fn queued(exchange: &Exchange, accepted: &Accepted, was_due: bool) -> Response {
+    let url = format!("/jobs/{}", accepted.job.id);
+    let mut response = json(
+        ACCEPTED,
+        &Queued {
+            ok: true,
+            job_id: &accepted.job.id,
+            job_url: &url,
+            state: accepted.job.state.name(),
+            gone: None,
+            total: accepted.job.total,
+            duplicates: accepted.duplicates,
+            repeated: accepted.repeated,
+            note: was_due.then_some("notBefore has passed, so the job starts now"),
+            request_id: &exchange.request_id,
+        },
+    );
+    if let Ok(location) = HeaderValue::from_str(&url) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// A disconnect that its caller does not wait for: a job of one item.
+pub(in crate::http) async fn asynchronously(
+    app: &App,
+    exchange: &Exchange,
+    caller: &Caller,
+    item: crate::jobs::ItemInput,
+    plan: Plan,
+    idempotency_key: Option<&str>,
+) -> Result<Response, Problem> {
+    let asked = format!("{item:?} {}", serde_json::to_string(&plan).unwrap_or_default());
+    let body = crate::digest::hex(asked.as_bytes());
+    let identity = caller.identity();
+    let request_key = match idempotency_key {
+        Some(key) => (crate::digest::hex(format!("key\n{identity}\n{key}").as_bytes()), KeyKind::Given),
+        None => (crate::digest::hex(format!("async\n{identity}\n{body}").as_bytes()), KeyKind::Request),
+    };
+    let submission = Submission {
+        caller: identity.to_string(),
+        name: None,
+        plan,
+        items: vec![(0, item)],
+        hold: false,
+        start_in: Duration::ZERO,
+        body,
+        request_key: Some(request_key),
+    };
+    let mut response = submit(app, exchange, caller, submission, false).await?;
+    response.headers_mut().insert("preference-applied", HeaderValue::from_static("respond-async"));
+    Ok(response)
+}

@@ -1,0 +1,146 @@
+//! Jobs: disconnects that are queued, scheduled and run in bulk, survive a crash and show their progress.
+//!
+//! A job is a plan (what is to be done) and items (to whom). It is accepted by one commit, after which its items are worked on by
+//! any replica, until each has a result:
+//!
+//! - `submit` reads what a caller sends (`input`, `lines`) and stores it.
+//! - `runner` leases items of running jobs, as many as the rate limit has room for, and gives each to `work`.
+//! - `work` is the way of one item: may its caller still do this, is the participant still there, is there a reason to skip it;
+//!   then disconnect, and read until the participant is gone. An item is done when it was read as gone.
+//!
+//! An item may be tried more than once: after a crash its lease passes, and another replica takes it over. Each attempt but the
+//! first therefore looks before it sends, and the result is written under the lease's token only.
+
+mod input;
+mod lines;
+mod pause;
+mod plan;
+mod progress;
+mod runner;
+mod skip;
+mod submit;
+mod work;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::audit::Audit;
+use crate::callers::Callers;
+use crate::config;
+use crate::disconnect::Disconnector;
+use crate::problem::{Code, Problem};
+use crate::store::{JobQuery, JobState, Store, StoreError, StoredItem, StoredJob};
+
+pub use input::{ItemInput, MEMBERS, TargetInput, read_item};
+pub use lines::{read_csv, read_ndjson};
+pub use plan::{Plan, SkipIf, TokenRights};
+pub use progress::Progress;
+pub use submit::{Accepted, LONGEST_DELAY, Submission};
+
+/// All jobs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Jobs(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    settings: config::Jobs,
+    disconnector: Disconnector,
+    callers: Callers,
+    audit: Audit,
+    /// Wakes the runner when there is something to do.
+    work: Notify,
+}
+
+impl Jobs {
+    /// Jobs kept in this store and carried out by `disconnector`.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        settings: &config::Jobs,
+        disconnector: Disconnector,
+        callers: Callers,
+        audit: Audit,
+    ) -> Self {
+        let settings = settings.clone();
+        Self(Arc::new(Inner { store, settings, disconnector, callers, audit, work: Notify::new() }))
+    }
+
+    /// The limits of what callers send.
+    #[must_use]
+    pub fn settings(&self) -> &config::Jobs {
+        &self.0.settings
+    }
+
+    /// Where they are kept.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// One job that this caller may see.
+    ///
+    /// # Errors
+    /// `job_not_found`, also for another caller's job; `store_unavailable`.
+    pub async fn find(&self, id: &str, caller: &str, sees_all: bool) -> Result<StoredJob, Problem> {
+        self.needs_store()?;
+        let found = self.0.store.job(id).await.map_err(|error| unavailable(&error))?;
+        found.filter(|job| sees_all || job.caller == caller).ok_or_else(|| {
+            let detail = "there is no such job, or it is another caller's, or it ended longer ago than store.keep_jobs; \
+                          GET /jobs lists those you may see";
+            Problem::new(Code::JobNotFound, detail)
+        })
+    }
+
+    /// A page of jobs; one more than asked for where there is a next page.
+    ///
+    /// # Errors
+    /// `jobs_need_store`, `store_unavailable`.
+    pub async fn list(&self, query: &JobQuery) -> Result<Vec<StoredJob>, Problem> {
+        self.needs_store()?;
+        self.0.store.jobs(query).await.map_err(|error| unavailable(&error))
+    }
+
+    /// A page of a job's items; one more than asked for where there is a next page.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn items(&self, id: &str, after: Option<i64>, limit: i64) -> Result<Vec<StoredItem>, Problem> {
+        self.0.store.items(id, after, limit).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Moves a job from one of these states to another, if it is in one of them, and gives it as it is then.
+    ///
+    /// # Errors
+    /// `store_unavailable`; `job_not_found` where it was just forgotten.
+    pub async fn change(
+        &self,
+        job: &StoredJob,
+        from: &[JobState],
+        to: JobState,
+        because: Option<&str>,
+    ) -> Result<StoredJob, Problem> {
+        let moved = self.0.store.move_job(&job.id, from, to, because).await.map_err(|error| unavailable(&error))?;
+        if moved {
+            tracing::info!(event = "job_changed", job = job.id, from = job.state.name(), to = to.name(), "job changed");
+            self.0.work.notify_one();
+        }
+        self.find(&job.id, &job.caller, true).await
+    }
+
+    fn needs_store(&self) -> Result<(), Problem> {
+        if *self.0.store.kind() != config::StoreKind::Memory {
+            return Ok(());
+        }
+        let detail = "jobs must outlive the process, and store.url = \"memory\" keeps nothing; set it to \"sqlite\" or to a \
+                      PostgreSQL database";
+        Err(Problem::new(Code::JobsNeedStore, detail))
+    }
+}
+
+/// The store cannot promise anything; nothing was queued.
+fn unavailable(error: &StoreError) -> Problem {
+    let detail = "the store does not answer, so that nothing was queued or changed; repeat the request, with the same Idempotency-Key";
+    Problem { cause: Some(error.to_string().into()), ..Problem::new(Code::StoreUnavailable, detail) }
+}

@@ -1,0 +1,55 @@
+//! A job pauses itself when its first items all fail for one and the same reason: the rest would, too.
+
+use super::Jobs;
+use crate::problem::Code;
+use crate::store::{JobState, StoreError, StoredJob};
+
+/// How many of the first items must fail alike.
+const FIRST: i64 = 20;
+
+impl Jobs {
+    /// Pauses the job if its first items have failed alike. Once only: who resumes it has seen the reason.
+    pub(super) async fn pause_if_hopeless(&self, job: &StoredJob) -> Result<(), StoreError> {
+        if job.total < FIRST || job.paused_because.is_some() {
+            return Ok(());
+        }
+        let codes = self.store().first_codes(&job.id, FIRST).await?;
+        let Some(code) = same_reason(&codes) else { return Ok(()) };
+        let because =
+            format!("the first {FIRST} items failed with {code}; see what it says, then resume or cancel the job");
+        if self.store().move_job(&job.id, &[JobState::Running], JobState::Paused, Some(&because)).await? {
+            tracing::error!(
+                event = "job_paused",
+                job = job.id,
+                caller = job.caller,
+                code,
+                "job paused itself: {because}"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The one code with which all of them failed. That somebody or something is not there says nothing about the next item.
+fn same_reason(codes: &[Option<String>]) -> Option<&str> {
+    let first = codes.first()?.as_deref()?;
+    let alike = codes.len() as i64 >= FIRST && codes.iter().all(|code| code.as_deref() == Some(first));
+    let missing = Code::ALL.iter().any(|code| code.name() == first && code.status() == 404);
+    (alike && !missing).then_some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_and_the_same_reason_that_is_not_a_404_pauses_a_job() {
+        let codes = |code: &str| vec![Some(code.to_owned()); 20];
+        assert_eq!(same_reason(&codes("upstream_forbidden")), Some("upstream_forbidden"));
+        assert_eq!(same_reason(&codes("participant_not_found")), None);
+        assert_eq!(same_reason(&codes("upstream_forbidden")[..19]), None);
+        let mut mixed = codes("upstream_forbidden");
+        mixed[7] = None;
+        assert_eq!(same_reason(&mixed), None);
+    }
+}

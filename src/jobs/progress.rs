@@ -1,0 +1,40 @@
+//! How far a job is.
+
+use std::collections::BTreeMap;
+
+use super::{Jobs, unavailable};
+use crate::problem::Problem;
+use crate::store::{JobState, StoredJob};
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Items without a result.
+    pub pending: i64,
+    /// Each outcome, or the code where there is one, with its number.
+    pub counts: BTreeMap<String, i64>,
+    /// Results within the last minute; over its whole life for a job that runs for less than that.
+    pub rate_per_minute: i64,
+    /// Seconds until the last result at that rate; `None` where it does not run.
+    pub eta_seconds: Option<i64>,
+}
+
+impl Jobs {
+    /// How far this job is.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub async fn progress(&self, job: &StoredJob) -> Result<Progress, Problem> {
+        let counts = self.store().item_counts(&job.id).await.map_err(|error| unavailable(&error))?;
+        let running_ms = job.started.map_or(0, |started| job.ended.unwrap_or(job.now) - started).max(1);
+        let done = job.total - counts.open;
+        let rate = if running_ms < 60_000 { done * 60_000 / running_ms } else { counts.last_minute };
+        let runs = job.state == JobState::Running && counts.open > 0 && rate > 0;
+        Ok(Progress {
+            pending: counts.open,
+            counts: counts.by_word.into_iter().collect(),
+            rate_per_minute: rate,
+            eta_seconds: runs.then(|| (counts.open * 60 + rate - 1) / rate),
+        })
+    }
+}

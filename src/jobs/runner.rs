@@ -1,0 +1,99 @@
+//! The runner: takes leases on items of running jobs, as many as the rate limit has room for, and works on each in a task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::{Jobs, Plan};
+use crate::store::StoredJob;
+
+/// Items under way at once in one process.
+const AT_ONCE: usize = 32;
+/// Jobs that are served in turn.
+const JOBS_AT_ONCE: i64 = 20;
+/// How soon the queue is looked at again while there is work, and while there is none.
+const BUSY: Duration = Duration::from_millis(50);
+const IDLE: Duration = Duration::from_millis(500);
+/// A lease outlives the deadline of the work under it by this much.
+const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// What a task needs to know about the lease of its item.
+#[derive(Debug, Clone)]
+pub(super) struct Lease {
+    /// The job.
+    pub(super) job: Arc<StoredJob>,
+    /// Its plan.
+    pub(super) plan: Arc<Plan>,
+    /// The end of everything done under it, on this process's monotonic clock.
+    pub(super) until: Instant,
+}
+
+impl Jobs {
+    /// Works until `stop`, then sees through what is under way. What does not end in time is taken over by another replica when
+    /// its lease passes.
+    pub async fn run(&self, stop: CancellationToken) {
+        if self.needs_store().is_err() {
+            return;
+        }
+        let mut under_way = JoinSet::new();
+        while !stop.is_cancelled() {
+            while under_way.try_join_next().is_some() {}
+            // The store says once that it is out of reach.
+            let leased = self.lease(&mut under_way).await.unwrap_or_default();
+            let pause = if leased > 0 || !under_way.is_empty() { BUSY } else { IDLE };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.0.work.notified() => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+
+    /// Leases what there is room for, each job in its turn, and starts the work. Gives the number of leases.
+    async fn lease(&self, under_way: &mut JoinSet<()>) -> Result<usize, crate::store::StoreError> {
+        let mut room = AT_ONCE.saturating_sub(under_way.len()).min(self.gate_room());
+        if room == 0 {
+            return Ok(0);
+        }
+        let jobs = self.store().due_jobs(JOBS_AT_ONCE).await?;
+        let mut leased = 0;
+        let mut left = jobs.len();
+        for job in jobs {
+            let share = room.div_ceil(left.max(1));
+            left -= 1;
+            if share == 0 {
+                break;
+            }
+            let deadline = self.0.disconnector.deadline_length();
+            // Taken before the store counts, so that our clock ends the work before the store ends the lease.
+            let until = Instant::now() + deadline;
+            let token = uuid::Uuid::new_v4().to_string();
+            let limit = i64::try_from(share).unwrap_or(1);
+            let items = self.store().lease_items(&job.id, limit, deadline + LEASE_MARGIN, &token).await?;
+            room = room.saturating_sub(items.len());
+            leased += items.len();
+            // A plan that cannot be read was written by a later version: its items wait for a replica that knows it.
+            let Ok(plan) = serde_json::from_str::<Plan>(&job.plan) else { continue };
+            let lease = Lease { job: Arc::new(job), plan: Arc::new(plan), until };
+            for item in items {
+                let (jobs, lease) = (self.clone(), lease.clone());
+                under_way.spawn(async move { jobs.work(&lease, item).await });
+            }
+        }
+        Ok(leased)
+    }
+
+    /// Calls that the rate limit would let go now.
+    fn gate_room(&self) -> usize {
+        let reading = self.0.disconnector.client().gate().reading();
+        if reading.closed {
+            0
+        } else {
+            reading.remaining.map_or(AT_ONCE, |left| usize::try_from(left).unwrap_or(AT_ONCE).min(AT_ONCE))
+        }
+    }
+}

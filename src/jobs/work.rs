@@ -1,0 +1,348 @@
+//! The way of one item under its lease.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use time::OffsetDateTime;
+
+use super::Jobs;
+use super::runner::Lease;
+use crate::callers::{Caller, Permission, Permissions};
+use crate::config::Mode;
+use crate::conversation::Conversation;
+use crate::disconnect::outcome::{Outcome, Settled};
+use crate::disconnect::{Glance, Origin, Request, Teardown};
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Code, Effect, Problem};
+use crate::selector::Selector;
+use crate::store::{ItemResult, JobState, LeasedItem, StoreError};
+
+/// How long an accepted item is read until it counts as unconfirmed.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(60);
+/// The first read after acceptance comes this much later; each further one when as much time has passed again, at most.
+const FIRST_READ: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long an item that meets transient failures is tried again, where the plan does not say.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
+/// Disconnects of one item under way at once.
+const AT_ONCE: usize = 4;
+
+/// Whom an item means.
+enum Target {
+    Participants(Vec<ParticipantId>),
+    Conversation,
+}
+
+/// What comes after an attempt.
+enum Next {
+    /// It has its result.
+    Done(ItemResult),
+    /// It was accepted, and is read again until it is gone.
+    Confirm(ItemResult),
+    /// It is tried again.
+    Again(ItemResult),
+}
+
+impl Jobs {
+    /// Works on one item and writes what became of it. When the store does not take it, the lease passes and the item is looked
+    /// at again.
+    pub(super) async fn work(&self, lease: &Lease, item: LeasedItem) {
+        if let Err(error) = self.work_and_write(lease, &item).await {
+            tracing::warn!(event = "item_not_written", job = lease.job.id, item = item.number, cause = %error, "an item's result could not be stored; it is looked at again");
+        }
+    }
+
+    async fn work_and_write(&self, lease: &Lease, item: &LeasedItem) -> Result<(), StoreError> {
+        let job = &lease.job;
+        let next = match self.attempt(lease, item).await {
+            Ok(next) => next,
+            Err(problem) => after_failure(lease, item, &problem),
+        };
+        match next {
+            Next::Done(result) => {
+                let failed = result.code.is_some();
+                self.store().finish_item(&job.id, item, &result).await?;
+                if failed {
+                    self.pause_if_hopeless(job).await?;
+                }
+            }
+            Next::Confirm(result) => {
+                let waited = item.since_accepted.unwrap_or_default();
+                let pause = waited.clamp(FIRST_READ, LONGEST_PAUSE);
+                self.store().put_back(&job.id, item, true, pause, &result).await?;
+            }
+            Next::Again(result) => {
+                let pause = (item.since_first / 2).clamp(FIRST_READ * 2, LONGEST_PAUSE * 3);
+                self.store().put_back(&job.id, item, false, pause, &result).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&self, lease: &Lease, item: &LeasedItem) -> Result<Next, Problem> {
+        let origin = self.origin(lease, item)?;
+        let cid = ConversationId::parse(&item.conversation).ok_or_else(unreadable)?;
+        if item.confirming {
+            let target = self.target(lease, item, &origin, cid).await?;
+            return self.confirm(item, &origin, cid, &target).await;
+        }
+        let looks = item.tried || !lease.plan.skip_if.is_empty() || lease.job.state != JobState::Running;
+        if looks && let Some(next) = self.look_first(lease, item, &origin, cid).await? {
+            return Ok(next);
+        }
+        let target = self.target(lease, item, &origin, cid).await?;
+        self.disconnect(lease, &origin, cid, target).await
+    }
+
+    /// The caller as it is now, with its permissions and guards of now.
+    fn origin(&self, lease: &Lease, item: &LeasedItem) -> Result<Origin, Problem> {
+        let caller = self.caller_now(lease)?;
+        let tears_down = match item.target.as_deref() {
+            Some("all") => true,
+            Some(selector) => read_selector(selector)?.needs_teardown(),
+            None => false,
+        };
+        let mut needed = vec![if tears_down { Permission::Teardown } else { Permission::Disconnect }];
+        if lease.job.total > 1 {
+            needed.push(Permission::Bulk);
+        }
+        if let Some(missing) = needed.into_iter().find(|permission| !caller.may(*permission)) {
+            let detail = format!("the caller \"{}\" no longer has the permission \"{missing}\"", caller.identity());
+            return Err(Problem::new(Code::ForbiddenCaller, detail));
+        }
+        Ok(Origin {
+            guards: caller.guards().cloned(),
+            observe: caller.mode() == Some(Mode::Observe),
+            deadline: Some(lease.until),
+            ..Origin::of_job(&self.0.audit, caller.identity(), &lease.job.id, item.number)
+        })
+    }
+
+    fn caller_now(&self, lease: &Lease) -> Result<Caller, Problem> {
+        let gone = |detail: &str| Problem::new(Code::ForbiddenCaller, detail.to_owned());
+        if let Some(rights) = &lease.plan.token {
+            let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or(0);
+            if rights.expires.is_some_and(|end| end <= now) {
+                return Err(gone(
+                    "the token with which the job was made has expired; make the job again with a new one",
+                ));
+            }
+            let permissions = Permissions::from_words(&rights.permissions).unwrap_or_default();
+            return Ok(Caller::of_stored_token(&lease.job.caller, permissions));
+        }
+        let found = self.0.callers.by_identity(&lease.job.caller);
+        found.ok_or_else(|| {
+            gone("the key with which the job was made was removed or has expired; make the job again with another")
+        })
+    }
+
+    /// Whom the item means. A selector is resolved once, and the set is kept before the first of it is disconnected.
+    async fn target(
+        &self,
+        lease: &Lease,
+        item: &LeasedItem,
+        origin: &Origin,
+        cid: ConversationId,
+    ) -> Result<Target, Problem> {
+        if let Some(id) = &item.participant {
+            return Ok(Target::Participants(vec![ParticipantId::parse(id).ok_or_else(unreadable)?]));
+        }
+        let selector = item.target.as_deref().unwrap_or("all");
+        if selector == "all" {
+            return Ok(Target::Conversation);
+        }
+        if let Some(kept) = &item.reached {
+            return serde_json::from_str(kept).map(Target::Participants).map_err(|_| unreadable());
+        }
+        let resolved = self.0.disconnector.resolve_for_job(origin, cid, &read_selector(selector)?).await?;
+        let text = serde_json::to_string(&resolved).unwrap_or_default();
+        match self.store().keep_reached(&lease.job.id, item, &text).await {
+            Ok(true) => Ok(Target::Participants(resolved)),
+            // Another replica holds the item by now, and decides for itself.
+            Ok(false) => Err(Problem::new(Code::ShuttingDown, "the lease of this item has passed")),
+            Err(error) => Err(super::unavailable(&error)),
+        }
+    }
+
+    /// Before an attempt: whether there is anything left to do, and whether there is a reason not to.
+    async fn look_first(
+        &self,
+        lease: &Lease,
+        item: &LeasedItem,
+        origin: &Origin,
+        cid: ConversationId,
+    ) -> Result<Option<Next>, Problem> {
+        let seen = match self.0.disconnector.glance(origin, cid).await? {
+            Glance::Found(conversation) => conversation,
+            Glance::Ended => return Ok(Some(done(ended(item.attempts > 0), None))),
+            // The disconnect says what is to be said of these. But a reason to skip that cannot be checked is not overridden.
+            Glance::Unknown => return Ok(None),
+            Glance::Unreadable(problem) if lease.plan.skip_if.is_empty() => {
+                tracing::debug!(cause = problem.detail, "an item cannot be looked at first");
+                return Ok(None);
+            }
+            Glance::Unreadable(problem) => return Err(problem),
+        };
+        let target = match (&item.participant, &item.reached, item.target.as_deref()) {
+            (Some(_), _, _) | (None, Some(_), _) | (None, None, Some("all") | None) => {
+                Some(self.target(lease, item, origin, cid).await?)
+            }
+            // Nobody was reached for it yet.
+            _ => None,
+        };
+        if let Some(target) = &target
+            && let Some(outcome) = gone(&seen, target, item.attempts > 0)
+        {
+            return Ok(Some(Next::Done(ItemResult { outcome: outcome.to_owned(), ..ItemResult::default() })));
+        }
+        match lease.job.state {
+            JobState::Cancelled => return Ok(Some(done("cancelled", None))),
+            JobState::Paused => return Ok(Some(Next::Again(ItemResult::default()))),
+            _ => {}
+        }
+        Ok(lease.plan.skip_if.reason(&seen, OffsetDateTime::now_utc()).map(|reason| done("skipped", Some(reason))))
+    }
+
+    async fn disconnect(
+        &self,
+        lease: &Lease,
+        origin: &Origin,
+        cid: ConversationId,
+        target: Target,
+    ) -> Result<Next, Problem> {
+        let plan = &lease.plan;
+        let results: Vec<Result<Settled, Problem>> = match target {
+            Target::Conversation => {
+                let teardown = Teardown {
+                    origin: origin.clone(),
+                    conversation: cid,
+                    idempotency_key: None,
+                    wait: None,
+                    dry_run: plan.dry_run,
+                };
+                vec![self.0.disconnector.tear_down(teardown).await]
+            }
+            Target::Participants(ids) if ids.is_empty() => return Ok(done("none_matched", None)),
+            Target::Participants(ids) => {
+                let requests = ids.into_iter().map(|id| Request {
+                    reason: plan.reason.clone(),
+                    wrapup: plan.wrapup.clone(),
+                    wrapup_skipped: plan.wrapup_skipped,
+                    dry_run: plan.dry_run,
+                    ..Request::new(origin.clone(), cid, id)
+                });
+                stream::iter(requests.map(|request| self.0.disconnector.disconnect(request)))
+                    .buffered(AT_ONCE)
+                    .collect()
+                    .await
+            }
+        };
+        let attempts =
+            results.iter().map(|result| result.as_ref().map_or_else(|p| p.attempts, |s| s.attempts)).sum::<u32>();
+        let mut settled = Vec::new();
+        for result in results {
+            match result {
+                Ok(result) => settled.push(result),
+                // The first failure speaks for the item.
+                Err(problem) => return Err(Problem { attempts, ..problem }),
+            }
+        }
+        let observed =
+            settled.iter().all(|s| s.outcome == Outcome::WouldDisconnect || (s.verified && s.gone == Some(true)));
+        // What is least certain speaks for all.
+        let spokesman =
+            settled.iter().find(|s| s.outcome == Outcome::WouldDisconnect || !s.verified).or(settled.first());
+        let result = ItemResult {
+            outcome: spokesman.map_or("none_matched", |s| s.outcome.name()).to_owned(),
+            attempts: attempts.into(),
+            correlation_id: spokesman.and_then(|s| s.correlation_id.as_deref()).map(str::to_owned),
+            ..ItemResult::default()
+        };
+        Ok(if observed { Next::Done(result) } else { Next::Confirm(result) })
+    }
+
+    /// Reads an accepted item: gone, or still to be waited for.
+    async fn confirm(
+        &self,
+        item: &LeasedItem,
+        origin: &Origin,
+        cid: ConversationId,
+        target: &Target,
+    ) -> Result<Next, Problem> {
+        let glance = self.0.disconnector.glance(origin, cid).await;
+        let outcome = match &glance {
+            Ok(Glance::Found(conversation)) => gone(conversation, target, true),
+            Ok(Glance::Ended) => Some(ended(true)),
+            _ => None,
+        };
+        if let Some(outcome) = outcome {
+            return Ok(done(outcome, None));
+        }
+        if item.since_accepted.unwrap_or_default() < CONFIRM_WITHIN {
+            return Ok(Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() }));
+        }
+        let detail = match glance {
+            Ok(Glance::Found(_) | Glance::Ended) => {
+                "Genesys Cloud accepted the disconnect, and the participant is still there after a minute"
+            }
+            Ok(Glance::Unknown) => "Genesys Cloud accepted the disconnect and no longer knows the conversation",
+            Ok(Glance::Unreadable(_)) | Err(_) => {
+                "Genesys Cloud accepted the disconnect, and the conversation cannot be read"
+            }
+        };
+        Ok(done("unconfirmed", Some(detail.to_owned())))
+    }
+}
+
+/// What is transient is tried again until it is given up; the rest is final.
+fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> Next {
+    let result = ItemResult {
+        outcome: "failed".to_owned(),
+        code: Some(problem.code.name().to_owned()),
+        detail: Some(problem.detail.clone()),
+        attempts: problem.attempts.into(),
+        correlation_id: problem.upstream.as_ref().and_then(|u| u.correlation_id.as_deref()).map(str::to_owned),
+    };
+    let transient = problem.code.retryable()
+        || problem.effect == Effect::Unknown
+        || matches!(problem.code, Code::UpstreamRejectedCredentials | Code::UpstreamInvalidResponse);
+    let patience = lease.plan.give_up_after.unwrap_or(GIVE_UP_AFTER);
+    if !transient || item.since_first >= patience {
+        return Next::Done(result);
+    }
+    Next::Again(ItemResult { outcome: String::new(), code: None, ..result })
+}
+
+fn done(outcome: &str, detail: Option<String>) -> Next {
+    Next::Done(ItemResult { outcome: outcome.to_owned(), detail, ..ItemResult::default() })
+}
+
+/// The outcome where the conversation has ended.
+fn ended(we_sent: bool) -> &'static str {
+    if we_sent { Outcome::Disconnected.name() } else { Outcome::ConversationEnded.name() }
+}
+
+/// The outcome, if everybody whom the item means was read as gone.
+fn gone(conversation: &Conversation, target: &Target, we_sent: bool) -> Option<&'static str> {
+    if conversation.ended() {
+        return Some(ended(we_sent));
+    }
+    match target {
+        Target::Conversation => None,
+        Target::Participants(ids) => {
+            // One who is not in the list was never there: that is for the disconnect to say.
+            let all_gone = ids.iter().all(|id| conversation.participant(*id).is_some_and(|p| !p.is_live()));
+            let outcome = if we_sent { Outcome::Disconnected } else { Outcome::AlreadyDisconnected };
+            (all_gone && !ids.is_empty()).then(|| outcome.name())
+        }
+    }
+}
+
+fn read_selector(text: &str) -> Result<Selector, Problem> {
+    let members = serde_json::from_str(text).map_err(|_| unreadable())?;
+    Selector::read(&members)
+}
+
+fn unreadable() -> Problem {
+    Problem::new(Code::InvalidBody, "the stored item cannot be read by this version of hangup; make the job again")
+}

@@ -1,0 +1,280 @@
+//! The table `items`: each item of a job, its lease while a replica works on it, and its result.
+//!
+//! `due` is the whole schedule: when an item may be taken next. A lease is a `due` in the future under a token; when it passes,
+//! the item can be taken over, and what its former holder writes under the old token changes nothing.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::Store;
+use super::engine::{Batch, Row, Statement, Value, sql};
+use super::error::StoreError;
+use super::jobs::{NEVER, ms};
+
+/// Items stored with one statement.
+const STORED_AT_ONCE: usize = 500;
+const COLUMNS_STORED: usize = 5;
+
+/// An item to be stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewItem {
+    /// Its line in the caller's file, or its place in the caller's list.
+    pub number: i64,
+    /// The conversation.
+    pub conversation: String,
+    /// The participant, where one is named.
+    pub participant: Option<String>,
+    /// Whom else it means, as JSON: a selector, or everybody.
+    pub target: Option<String>,
+}
+
+/// An item that this replica has leased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeasedItem {
+    /// Its line or place.
+    pub number: i64,
+    /// The conversation.
+    pub conversation: String,
+    /// The participant, where one is named.
+    pub participant: Option<String>,
+    /// Whom else it means, as JSON.
+    pub target: Option<String>,
+    /// The lease's token, under which its result is written.
+    pub lease: String,
+    /// It was accepted, and waits to be seen gone.
+    pub confirming: bool,
+    /// Another lease ran before this one: something may have been sent.
+    pub tried: bool,
+    /// Disconnect requests sent for it so far.
+    pub attempts: i64,
+    /// How long ago it was first tried.
+    pub since_first: Duration,
+    /// How long ago it was accepted.
+    pub since_accepted: Option<Duration>,
+    /// Whom it was found to mean, as JSON.
+    pub reached: Option<String>,
+}
+
+/// What became of an item.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ItemResult {
+    /// The outcome, `unconfirmed`, `skipped` or `cancelled`; `failed` goes with a code.
+    pub outcome: String,
+    /// The problem's code.
+    pub code: Option<String>,
+    /// In words.
+    pub detail: Option<String>,
+    /// Disconnect requests sent for it by this lease.
+    pub attempts: i64,
+    /// `ININ-Correlation-Id` of the last answer.
+    pub correlation_id: Option<String>,
+}
+
+/// An item as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredItem {
+    /// Its line or place.
+    pub number: i64,
+    /// The conversation.
+    pub conversation: String,
+    /// The participant, where one is named.
+    pub participant: Option<String>,
+    /// `pending`, `leased`, `confirming` or `done`.
+    pub state: String,
+    /// Its result, as far as there is one.
+    pub result: ItemResult,
+    /// When it got its result, in milliseconds since 1970.
+    pub time: Option<i64>,
+}
+
+impl Store {
+    /// Stores items of a job that is being accepted. Those that are there already stay as they are.
+    pub async fn add_items(&self, job: &str, items: &[NewItem]) -> Result<(), StoreError> {
+        for some in items.chunks(STORED_AT_ONCE) {
+            let mut text = String::from(
+                "INSERT INTO items (job, number, conversation, participant, target, state, due, tries, attempts) VALUES ",
+            );
+            let mut values: Vec<Value> = Vec::with_capacity(some.len() * COLUMNS_STORED);
+            for (n, item) in some.iter().enumerate() {
+                let first = n * COLUMNS_STORED;
+                let comma = if n == 0 { "" } else { ", " };
+                let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|column| first + column);
+                let _ = write!(text, "{comma}(${a}, ${b}, ${c}, ${d}, ${e}, 'pending', 0, 0, 0)");
+                values.extend([job.into(), item.number.into(), item.conversation.clone().into()]);
+                values.extend([item.participant.clone().into(), item.target.clone().into()]);
+            }
+            text.push_str(" ON CONFLICT (job, number) DO NOTHING");
+            let mut insert = sql(text);
+            insert.values = values;
+            self.run(Batch::write([insert])).await?;
+        }
+        Ok(())
+    }
+
+    /// Leases items of a job whose time has come: in a running job all of them, else only what is under way.
+    pub async fn lease_items(
+        &self,
+        job: &str,
+        limit: i64,
+        life: Duration,
+        token: &str,
+    ) -> Result<Vec<LeasedItem>, StoreError> {
+        let take = sql(
+            "WITH picked AS MATERIALIZED (SELECT number FROM items WHERE job = $1 AND due <= {now} AND \
+             (state IN ('leased', 'confirming') OR EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'running')) \
+             ORDER BY due, number LIMIT $2 {skip_locked}) \
+             UPDATE items SET lease = $3, due = {now} + $4, tries = tries + 1, first_tried = coalesce(first_tried, {now}), \
+             state = CASE WHEN state = 'confirming' THEN state ELSE 'leased' END \
+             WHERE job = $1 AND number IN (SELECT number FROM picked) \
+             RETURNING number, conversation, participant, target, state, attempts, {now} - first_tried, {now} - accepted, reached, tries",
+        )
+        .bind(job)
+        .bind(limit)
+        .bind(token)
+        .bind(ms(life));
+        let rows = self.run(Batch::write([take])).await?;
+        let leased = |row: &Row| {
+            let text = |column| row.text(column).map(str::to_owned);
+            let age = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+            LeasedItem {
+                number: row.int(0),
+                conversation: text(1).unwrap_or_default(),
+                participant: text(2),
+                target: text(3),
+                lease: token.to_owned(),
+                confirming: row.text(4) == Some("confirming"),
+                attempts: row.int(5),
+                since_first: age(row.int(6)),
+                since_accepted: row.opt(7).map(age),
+                reached: text(8),
+                tried: row.int(9) > 1,
+            }
+        };
+        Ok(rows.first().map(|rows| rows.iter().map(leased).collect()).unwrap_or_default())
+    }
+
+    /// Keeps whom an item was found to mean, before the first of them is disconnected. `false`: the lease is another's by now.
+    pub async fn keep_reached(&self, job: &str, item: &LeasedItem, reached: &str) -> Result<bool, StoreError> {
+        let keep = sql(
+            "UPDATE items SET reached = $1 WHERE job = $2 AND number = $3 AND lease = $4 AND state <> 'done' RETURNING number",
+        );
+        self.under_lease(keep.bind(reached), job, item).await
+    }
+
+    /// Writes the final result. `false`: the lease is another's by now, and nothing was written.
+    pub async fn finish_item(&self, job: &str, item: &LeasedItem, result: &ItemResult) -> Result<bool, StoreError> {
+        let finish = sql(
+            "UPDATE items SET state = 'done', due = $1, outcome = $2, code = $3, detail = $4, attempts = attempts + $5, \
+             correlation = $6, time = {now} WHERE job = $7 AND number = $8 AND lease = $9 AND state <> 'done' RETURNING number",
+        )
+        .bind(NEVER)
+        .bind(result.outcome.as_str())
+        .bind(result.code.clone())
+        .bind(result.detail.clone())
+        .bind(result.attempts)
+        .bind(result.correlation_id.clone());
+        self.under_lease(finish, job, item).await
+    }
+
+    /// Puts an item back: to be tried again, or read again until it is gone, not before `pause` has passed.
+    pub async fn put_back(
+        &self,
+        job: &str,
+        item: &LeasedItem,
+        confirming: bool,
+        pause: Duration,
+        result: &ItemResult,
+    ) -> Result<bool, StoreError> {
+        let back = sql(
+            "UPDATE items SET state = $1, due = {now} + $2, accepted = CASE WHEN $1 = 'confirming' THEN coalesce(accepted, {now}) END, \
+             outcome = $3, code = $4, detail = $5, attempts = attempts + $6, correlation = $7 \
+             WHERE job = $8 AND number = $9 AND lease = $10 AND state <> 'done' RETURNING number",
+        )
+        .bind(if confirming { "confirming" } else { "pending" })
+        .bind(ms(pause))
+        .bind(Some(result.outcome.clone()).filter(|outcome| !outcome.is_empty()))
+        .bind(result.code.clone())
+        .bind(result.detail.clone())
+        .bind(result.attempts)
+        .bind(result.correlation_id.clone());
+        self.under_lease(back, job, item).await
+    }
+
+    async fn under_lease(&self, statement: Statement, job: &str, item: &LeasedItem) -> Result<bool, StoreError> {
+        let statement = statement.bind(job).bind(item.number).bind(item.lease.as_str());
+        let rows = self.run(Batch::write([statement])).await?;
+        Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
+    }
+
+    /// Results of a job so far: each outcome or code with its number, the items without a result, and those of the last minute
+    /// that have one.
+    pub async fn item_counts(&self, job: &str) -> Result<ItemCounts, StoreError> {
+        let done = sql(
+            "SELECT coalesce(code, outcome), count(*) FROM items WHERE job = $1 AND state = 'done' GROUP BY coalesce(code, outcome)",
+        )
+        .bind(job);
+        let open = sql("SELECT count(*) FROM items WHERE job = $1 AND due < $2").bind(job).bind(NEVER);
+        let lately = sql("SELECT count(*) FROM items WHERE job = $1 AND time > {now} - 60000").bind(job);
+        let rows = self.run(Batch::read([done, open, lately])).await?;
+        let count = |rows: Option<&super::engine::Rows>| rows.and_then(|rows| rows.first()).map_or(0, |row| row.int(0));
+        Ok(ItemCounts {
+            by_word: rows.first().map(|rows| rows.iter().map(counted).collect()).unwrap_or_default(),
+            open: count(rows.get(1)),
+            last_minute: count(rows.get(2)),
+        })
+    }
+
+    /// The first items of a job in the order of their numbers: the code of each, `None` where it is not done or has none.
+    pub async fn first_codes(&self, job: &str, limit: i64) -> Result<Vec<Option<String>>, StoreError> {
+        let first =
+            sql("SELECT CASE WHEN state = 'done' THEN code END FROM items WHERE job = $1 ORDER BY number LIMIT $2");
+        let rows = self.run(Batch::read([first.bind(job).bind(limit)])).await?;
+        Ok(rows.first().map(|rows| rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()).unwrap_or_default())
+    }
+
+    /// A page of items in the order of their numbers, from the first after `after`; one more than `limit` where there are more.
+    pub async fn items(&self, job: &str, after: Option<i64>, limit: i64) -> Result<Vec<StoredItem>, StoreError> {
+        let page = sql(
+            "SELECT number, conversation, participant, state, outcome, code, detail, attempts, correlation, time FROM items \
+             WHERE job = $1 AND number > $2 ORDER BY number LIMIT $3",
+        )
+        .bind(job)
+        .bind(after.unwrap_or(-1))
+        .bind(limit + 1);
+        let rows = self.run(Batch::read([page])).await?;
+        Ok(rows.first().map(|rows| rows.iter().map(stored).collect()).unwrap_or_default())
+    }
+}
+
+/// How far the items of a job are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ItemCounts {
+    /// Each outcome or code with its number.
+    pub by_word: Vec<(String, i64)>,
+    /// Items without a result.
+    pub open: i64,
+    /// Items that got their result within the last minute.
+    pub last_minute: i64,
+}
+
+fn counted(row: &Row) -> (String, i64) {
+    (row.text(0).unwrap_or("failed").to_owned(), row.int(1))
+}
+
+fn stored(row: &Row) -> StoredItem {
+    let text = |column| row.text(column).map(str::to_owned);
+    StoredItem {
+        number: row.int(0),
+        conversation: text(1).unwrap_or_default(),
+        participant: text(2),
+        state: text(3).unwrap_or_default(),
+        result: ItemResult {
+            outcome: text(4).unwrap_or_default(),
+            code: text(5),
+            detail: text(6),
+            attempts: row.int(7),
+            correlation_id: text(8),
+        },
+        time: row.opt(9),
+    }
+}

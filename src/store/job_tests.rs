@@ -1,0 +1,153 @@
+//! Jobs and their items, on each database.
+
+use std::time::Duration;
+
+use super::tests::on_each;
+use super::*;
+
+const LEASE: Duration = Duration::from_millis(200);
+
+fn new(id: &str, key: Option<&str>) -> NewJob {
+    NewJob {
+        id: id.to_owned(),
+        caller: "key:ivr".to_owned(),
+        name: None,
+        plan: "{}".to_owned(),
+        body: "b".to_owned(),
+        request_key: key.map(|key| (key.to_owned(), KeyKind::Given)),
+    }
+}
+
+fn items(number: i64) -> Vec<NewItem> {
+    (0..number)
+        .map(|number| NewItem {
+            number,
+            conversation: "c".to_owned(),
+            participant: Some(number.to_string()),
+            target: None,
+        })
+        .collect()
+}
+
+async fn queue(store: &Store, id: &str, number: i64) {
+    store.begin_job(&new(id, None)).await.unwrap();
+    store.add_items(id, &items(number)).await.unwrap();
+    store.accept_job(id, JobState::Running, number, Duration::ZERO).await.unwrap();
+}
+
+fn result(outcome: &str) -> ItemResult {
+    ItemResult { outcome: outcome.to_owned(), attempts: 1, ..ItemResult::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_invisible_until_the_last_commit_and_a_repeat_of_its_key_finds_it() {
+    on_each(async |place| {
+        let store = place.open().await;
+        assert_eq!(store.begin_job(&new("a", Some("k"))).await.unwrap().id, "a");
+        store.add_items("a", &items(1_201)).await.unwrap();
+        assert_eq!(store.job("a").await.unwrap(), None);
+        assert_eq!(store.due_jobs(10).await.unwrap(), []);
+        store.accept_job("a", JobState::Running, 1_201, Duration::ZERO).await.unwrap();
+        assert_eq!(store.job("a").await.unwrap().unwrap().total, 1_201);
+        assert_eq!(store.begin_job(&new("b", Some("k"))).await.unwrap().id, "a", "the key is taken");
+        assert_eq!(store.due_jobs(10).await.unwrap().len(), 1);
+        assert_eq!(store.item_counts("a").await.unwrap().open, 1_201);
+        store.begin_job(&new("c", None)).await.unwrap();
+        store.add_items("c", &items(3)).await.unwrap();
+        store.abandon_job("c").await.unwrap();
+        assert_eq!(store.items("c", None, 10).await.unwrap(), []);
+        assert_eq!(store.jobs(&JobQuery { limit: 10, ..JobQuery::default() }).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_is_leased_once_and_taken_over_when_the_lease_has_passed() {
+    on_each(async |place| {
+        let (one, two) = (place.open().await, place.open().await);
+        queue(&one, "a", 10).await;
+        let (first, second) = (one.lease_items("a", 6, LEASE, "t1"), two.lease_items("a", 6, LEASE, "t2"));
+        let (first, second) = tokio::join!(first, second);
+        let (first, second) = (first.unwrap(), second.unwrap());
+        let mut numbers: Vec<i64> = first.iter().chain(&second).map(|item| item.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(first.len() + second.len(), numbers.len(), "each item once");
+        let rest = one.lease_items("a", 100, LEASE, "t3").await.unwrap();
+        assert_eq!(numbers.len() + rest.len(), 10);
+        tokio::time::sleep(LEASE * 2).await;
+        let again = two.lease_items("a", 100, Duration::from_secs(60), "t4").await.unwrap();
+        assert_eq!(again.len(), 10);
+        assert!(again.iter().all(|item| item.tried));
+        let stale = first.first().or(second.first()).unwrap();
+        assert!(!one.finish_item("a", stale, &result("disconnected")).await.unwrap(), "the old lease writes nothing");
+        let held = again.iter().find(|item| item.number == stale.number).unwrap();
+        assert!(two.finish_item("a", held, &result("disconnected")).await.unwrap());
+        assert!(!two.finish_item("a", held, &result("disconnected")).await.unwrap(), "once");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_item_waits_to_be_confirmed_and_the_job_ends_with_its_last_item() {
+    on_each(async |place| {
+        let store = place.open().await;
+        queue(&store, "a", 2).await;
+        let leased = store.lease_items("a", 10, Duration::from_secs(60), "t1").await.unwrap();
+        store.put_back("a", &leased[0], true, Duration::ZERO, &result("accepted")).await.unwrap();
+        store
+            .finish_item("a", &leased[1], &ItemResult { code: Some("upstream_conflict".into()), ..result("failed") })
+            .await
+            .unwrap();
+        let confirming = store.lease_items("a", 10, Duration::from_secs(60), "t2").await.unwrap();
+        assert_eq!(confirming.len(), 1);
+        assert!(confirming[0].confirming && confirming[0].since_accepted.is_some() && confirming[0].attempts == 1);
+        assert_eq!(store.due_jobs(10).await.unwrap(), []);
+        assert_eq!(store.job("a").await.unwrap().unwrap().state, JobState::Running);
+        store.finish_item("a", &confirming[0], &result("disconnected")).await.unwrap();
+        store.due_jobs(10).await.unwrap();
+        let job = store.job("a").await.unwrap().unwrap();
+        assert_eq!((job.state, job.ended.is_some()), (JobState::Done, true));
+        let mut counts = store.item_counts("a").await.unwrap().by_word;
+        counts.sort();
+        assert_eq!(counts, [("disconnected".to_owned(), 1), ("upstream_conflict".to_owned(), 1)]);
+        assert_eq!(store.first_codes("a", 5).await.unwrap(), [None, Some("upstream_conflict".to_owned())]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives_up_the_rest() {
+    on_each(async |place| {
+        let store = place.open().await;
+        queue(&store, "a", 3).await;
+        let leased = store.lease_items("a", 1, LEASE, "t1").await.unwrap();
+        assert_eq!(leased.len(), 1);
+        assert!(store.move_job("a", &[JobState::Running], JobState::Paused, Some("why")).await.unwrap());
+        assert!(!store.move_job("a", &[JobState::Running], JobState::Paused, None).await.unwrap());
+        tokio::time::sleep(LEASE * 2).await;
+        assert_eq!(store.due_jobs(10).await.unwrap().len(), 1);
+        assert_eq!(store.lease_items("a", 10, LEASE, "t2").await.unwrap().len(), 1, "the one that was under way");
+        assert!(store.move_job("a", &[JobState::Paused], JobState::Cancelled, None).await.unwrap());
+        let counts = store.item_counts("a").await.unwrap();
+        assert_eq!((counts.by_word, counts.open), (vec![("cancelled".to_owned(), 2)], 1));
+        let depth = store.queue_depth().await.unwrap();
+        assert_eq!((depth.pending, depth.under_way), (0, 1));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ended_long_ago_is_forgotten() {
+    on_each(async |place| {
+        let store = place.open().await;
+        queue(&store, "a", 3).await;
+        store.move_job("a", &[JobState::Running], JobState::Cancelled, None).await.unwrap();
+        assert!(!store.purge_jobs(Duration::from_secs(60)).await.unwrap());
+        assert!(store.job("a").await.unwrap().is_some());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        store.purge_jobs(Duration::ZERO).await.unwrap();
+        assert_eq!((store.job("a").await.unwrap(), store.items("a", None, 9).await.unwrap()), (None, vec![]));
+    })
+    .await;
+}

@@ -1,0 +1,345 @@
+//! The table `jobs`: what was queued, by whom, and how far it is.
+
+use std::time::Duration;
+
+use super::Store;
+use super::engine::{Batch, Row, Rows, Statement, sql};
+use super::error::StoreError;
+
+/// The moment of items that never come up again: they are done.
+pub(super) const NEVER: i64 = i64::MAX;
+/// Items of finished jobs that one round of retention removes at most.
+const PURGED_AT_ONCE: i64 = 5_000;
+/// A job that was not wholly accepted within this time never will be: its process died.
+const ACCEPTED_WITHIN: i64 = 3_600_000;
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Its items are still being stored; not visible yet.
+    Accepting,
+    /// Waits for `start`.
+    Held,
+    /// Waits for its time.
+    Scheduled,
+    /// Its items are worked on.
+    Running,
+    /// Its items wait until it is resumed.
+    Paused,
+    /// All its items have a result.
+    Done,
+    /// The items that had no result were given up.
+    Cancelled,
+}
+
+impl JobState {
+    /// All states that a caller sees.
+    pub const VISIBLE: [Self; 6] =
+        [Self::Held, Self::Scheduled, Self::Running, Self::Paused, Self::Done, Self::Cancelled];
+
+    /// The word in answers and in the store.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accepting => "accepting",
+            Self::Held => "held",
+            Self::Scheduled => "scheduled",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    fn from_name(name: &str) -> Self {
+        Self::VISIBLE.into_iter().find(|state| state.name() == name).unwrap_or(Self::Accepting)
+    }
+}
+
+/// How long the key of a request keeps another job from being made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// An `Idempotency-Key`: an hour.
+    Given,
+    /// An asynchronous request without one: until a minute after its job ended.
+    Request,
+}
+
+impl KeyKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Given => "given",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// A job to be stored.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Chosen by the caller of the store, so that storing it again does no harm.
+    pub id: String,
+    /// Who asked.
+    pub caller: String,
+    /// What its caller calls it.
+    pub name: Option<String>,
+    /// What is to be done with each item, as JSON.
+    pub plan: String,
+    /// Digest of what was asked.
+    pub body: String,
+    /// What makes a repeat of the request the same one.
+    pub request_key: Option<(String, KeyKind)>,
+}
+
+/// A job as it is stored. Times are milliseconds since 1970 by the store's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredJob {
+    /// Its id.
+    pub id: String,
+    /// Who asked.
+    pub caller: String,
+    /// What its caller calls it.
+    pub name: Option<String>,
+    /// Where it stands.
+    pub state: JobState,
+    /// What is to be done with each item, as JSON.
+    pub plan: String,
+    /// Digest of what was asked.
+    pub body: String,
+    /// When it was made.
+    pub created: i64,
+    /// When it may start.
+    pub due: i64,
+    /// When it was first worked on.
+    pub started: Option<i64>,
+    /// When its last item got its result.
+    pub ended: Option<i64>,
+    /// Number of its items.
+    pub total: i64,
+    /// Why it paused itself, or who paused it.
+    pub paused_because: Option<String>,
+    /// The store's clock when it was read.
+    pub now: i64,
+}
+
+/// Which jobs to list. What is `None` picks all.
+#[derive(Debug, Clone, Default)]
+pub struct JobQuery {
+    /// Those of one caller.
+    pub caller: Option<String>,
+    /// Those in one state.
+    pub state: Option<JobState>,
+    /// Where the page before ended: created, id.
+    pub after: Option<(i64, String)>,
+    /// Jobs of a page.
+    pub limit: i64,
+}
+
+const COLUMNS: &str =
+    "id, caller, name, state, plan, body, created, due, started, ended, total, paused_because, {now} FROM jobs";
+
+fn select(condition: &str) -> Statement {
+    sql(format!("SELECT {COLUMNS} WHERE {condition}"))
+}
+
+fn job(row: &Row) -> StoredJob {
+    let text = |column| row.text(column).map(str::to_owned);
+    let time = |column| row.opt(column);
+    StoredJob {
+        id: text(0).unwrap_or_default(),
+        caller: text(1).unwrap_or_default(),
+        name: text(2),
+        state: JobState::from_name(row.text(3).unwrap_or_default()),
+        plan: text(4).unwrap_or_default(),
+        body: text(5).unwrap_or_default(),
+        created: row.int(6),
+        due: row.int(7),
+        started: time(8),
+        ended: time(9),
+        total: row.int(10),
+        paused_because: text(11),
+        now: row.int(12),
+    }
+}
+
+impl Store {
+    /// Stores a job, not visible yet, and gives the one that has its request key: this one, or one that was made before.
+    pub async fn begin_job(&self, new: &NewJob) -> Result<StoredJob, StoreError> {
+        let (key, kind) = match &new.request_key {
+            Some((key, kind)) => (Some(key.clone()), Some(kind.name())),
+            None => (None, None),
+        };
+        let release = sql(
+            "UPDATE jobs SET request_key = NULL WHERE request_key = $1 AND ((key_kind = 'given' AND created <= {now} - 3600000) \
+             OR (key_kind = 'request' AND ended <= {now} - 60000) OR (state = 'accepting' AND created <= {now} - 60000))",
+        )
+        .bind(key.clone());
+        let insert =
+            sql("INSERT INTO jobs (id, caller, name, state, plan, body, request_key, key_kind, created, due, total) \
+             VALUES ($1, $2, $3, 'accepting', $4, $5, $6, $7, {now}, 0, 0) ON CONFLICT DO NOTHING")
+            .bind(new.id.as_str())
+            .bind(new.caller.as_str())
+            .bind(new.name.clone())
+            .bind(new.plan.as_str())
+            .bind(new.body.as_str())
+            .bind(key.clone())
+            .bind(kind);
+        let find = select("id = $1 OR request_key = $2").bind(new.id.as_str()).bind(key);
+        let rows = self.run(Batch::write([release, insert, find])).await?;
+        rows.last().and_then(|rows| rows.first()).map(job).ok_or(StoreError::TimedOut)
+    }
+
+    /// Makes a job visible, with all its items, in this state. Harmless when repeated.
+    pub async fn accept_job(
+        &self,
+        id: &str,
+        state: JobState,
+        total: i64,
+        start_in: Duration,
+    ) -> Result<(), StoreError> {
+        let accept = sql(
+            "UPDATE jobs SET state = $1, total = $2, due = {now} + $3, started = CASE WHEN $1 = 'running' THEN {now} END \
+             WHERE id = $4 AND state = 'accepting'",
+        )
+        .bind(state.name())
+        .bind(total)
+        .bind(ms(start_in))
+        .bind(id);
+        self.run(Batch::write([accept])).await.map(|_| ())
+    }
+
+    /// Forgets a job that was not wholly accepted.
+    pub async fn abandon_job(&self, id: &str) -> Result<(), StoreError> {
+        let job = sql("DELETE FROM jobs WHERE id = $1 AND state = 'accepting'").bind(id);
+        let items = sql("DELETE FROM items WHERE job = $1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $1)").bind(id);
+        self.run(Batch::write([job, items])).await.map(|_| ())
+    }
+
+    /// Reads one job, unless it is still being accepted.
+    pub async fn job(&self, id: &str) -> Result<Option<StoredJob>, StoreError> {
+        let rows = self.run(Batch::read([select("id = $1 AND state <> 'accepting'").bind(id)])).await?;
+        Ok(rows.first().and_then(|rows| rows.first()).map(job))
+    }
+
+    /// Lists jobs, newest first; one more than `limit` where there is a next page.
+    pub async fn jobs(&self, query: &JobQuery) -> Result<Vec<StoredJob>, StoreError> {
+        let (created, id) = query.after.clone().unwrap_or((NEVER, String::new()));
+        let list = select(
+            "state <> 'accepting' AND (caller = $1 OR $2 = 1) AND (state = $3 OR $4 = 1) AND \
+             (created < $5 OR (created = $5 AND id < $6)) ORDER BY created DESC, id DESC LIMIT $7",
+        )
+        .bind(query.caller.clone().unwrap_or_default())
+        .bind(i64::from(query.caller.is_none()))
+        .bind(query.state.map_or("", JobState::name))
+        .bind(i64::from(query.state.is_none()))
+        .bind(created)
+        .bind(id)
+        .bind(query.limit + 1);
+        let rows = self.run(Batch::read([list])).await?;
+        Ok(rows.first().map(|rows| rows.iter().map(job).collect()).unwrap_or_default())
+    }
+
+    /// Moves a job from one of these states to another, and says whether it was in one of them.
+    pub async fn move_job(
+        &self,
+        id: &str,
+        from: &[JobState],
+        to: JobState,
+        because: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let words: Vec<String> = from.iter().map(|state| format!("'{}'", state.name())).collect();
+        let change = sql(format!(
+            "UPDATE jobs SET state = $1, paused_because = coalesce($2, paused_because), \
+             started = CASE WHEN $1 = 'running' THEN coalesce(started, {{now}}) ELSE started END, \
+             ended = CASE WHEN $1 = 'cancelled' THEN {{now}} ELSE ended END WHERE id = $3 AND state IN ({}) RETURNING id",
+            words.join(", ")
+        ))
+        .bind(to.name())
+        .bind(because.map(str::to_owned))
+        .bind(id);
+        let mut statements = vec![change];
+        if to == JobState::Cancelled {
+            // What is under way is not recalled.
+            statements.push(
+                sql(
+                    "UPDATE items SET state = 'done', outcome = 'cancelled', due = $1, time = {now} WHERE job = $2 AND \
+                     state = 'pending' AND EXISTS (SELECT 1 FROM jobs WHERE id = $2 AND state = 'cancelled')",
+                )
+                .bind(NEVER)
+                .bind(id),
+            );
+        }
+        let rows = self.run(Batch::write(statements)).await?;
+        Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
+    }
+
+    /// Starts jobs whose time has come, ends those without open items, and gives those with items to work on.
+    pub async fn due_jobs(&self, limit: i64) -> Result<Vec<StoredJob>, StoreError> {
+        let start =
+            sql("UPDATE jobs SET state = 'running', started = {now} WHERE state = 'scheduled' AND due <= {now}");
+        let finish = sql("UPDATE jobs SET state = 'done', ended = {now} WHERE state = 'running' AND NOT EXISTS \
+             (SELECT 1 FROM items WHERE job = jobs.id AND due < $1)")
+        .bind(NEVER);
+        // Items under way are seen through in paused and cancelled jobs, too.
+        let list = select(
+            "state IN ('running', 'paused', 'cancelled') AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due <= {now} AND \
+             (jobs.state = 'running' OR items.state IN ('leased', 'confirming'))) ORDER BY created LIMIT $1",
+        )
+        .bind(limit);
+        let rows = self.run(Batch::write([start, finish, list])).await?;
+        Ok(rows.last().map(|rows| rows.iter().map(job).collect()).unwrap_or_default())
+    }
+
+    /// What is queued at all, for metrics: items waiting, items under way, and the age of the oldest running job.
+    pub async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
+        let depth = sql(
+            "SELECT (SELECT count(*) FROM items JOIN jobs ON jobs.id = items.job WHERE items.due < $1 AND items.state = 'pending' \
+             AND jobs.state <> 'accepting'), (SELECT count(*) FROM items WHERE due < $1 AND state IN ('leased', 'confirming')), \
+             (SELECT count(*) FROM jobs WHERE state = 'paused'), \
+             coalesce({now} - (SELECT min(started) FROM jobs WHERE state = 'running'), 0)",
+        )
+        .bind(NEVER);
+        let rows: Vec<Rows> = self.run(Batch::read([depth])).await?;
+        let count = |row: &Row, column| u64::try_from(row.int(column)).unwrap_or(0);
+        Ok(rows.first().and_then(|rows| rows.first()).map_or(QueueDepth::default(), |row| QueueDepth {
+            pending: count(row, 0),
+            under_way: count(row, 1),
+            paused: count(row, 2),
+            oldest: Duration::from_millis(count(row, 3)),
+        }))
+    }
+
+    /// Removes what ended longer ago than `keep`, and what was never wholly accepted. Says whether there may be more.
+    pub(crate) async fn purge_jobs(&self, keep: Duration) -> Result<bool, StoreError> {
+        let old = "(SELECT id FROM jobs WHERE ended < {now} - $1 OR (state = 'accepting' AND created < {now} - $2))";
+        let items = sql(format!(
+            "DELETE FROM items WHERE (job, number) IN (SELECT job, number FROM items WHERE job IN {old} LIMIT $3) RETURNING number"
+        ))
+        .bind(ms(keep))
+        .bind(ACCEPTED_WITHIN)
+        .bind(PURGED_AT_ONCE);
+        let jobs =
+            sql(format!("DELETE FROM jobs WHERE id IN {old} AND NOT EXISTS (SELECT 1 FROM items WHERE job = jobs.id)"))
+                .bind(ms(keep))
+                .bind(ACCEPTED_WITHIN);
+        let rows = self.run(Batch::write([items, jobs])).await?;
+        Ok(rows.first().is_some_and(|rows| rows.len() as i64 >= PURGED_AT_ONCE))
+    }
+}
+
+/// What is queued, for metrics and `/status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct QueueDepth {
+    /// Items that wait.
+    pub pending: u64,
+    /// Items that are worked on, or accepted and not yet seen gone.
+    pub under_way: u64,
+    /// Jobs that are paused.
+    pub paused: u64,
+    /// How long the oldest running job has been running.
+    pub oldest: Duration,
+}
+
+pub(super) fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(NEVER / 4)
+}
