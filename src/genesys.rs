@@ -7,6 +7,7 @@ pub mod attempt_timeout;
 pub mod authorize;
 pub mod context;
 pub mod deadline;
+mod echo;
 pub mod error;
 pub mod exchange;
 pub mod layer;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::fmt::{MakeWriter, layer};
@@ -58,7 +59,13 @@ const SECRET: &str = "canary-secret-0123456789";
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
     let captured = Captured::here();
-    let echo = |status: u16| Reply::status(status, &format!("Bearer {TOKEN}"));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(format!("Bearer {TOKEN}"));
+    let escaped: String = TOKEN.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    let forms = [TOKEN.to_owned(), encoded.clone(), escaped, TOKEN[..16].to_owned()];
+    let echo = move |status: u16, form: usize| {
+        let text = &forms[form % forms.len()];
+        Reply::status(status, &format!("{{\"code\":\"bad.request\",\"status\":{status},\"message\":\"{text}\"}}"))
+    };
     let stand = Stand::patch()
         .crowd(20)
         .config(|c| c.genesys.client_secret = Some(SECRET.into()))
@@ -71,8 +78,8 @@ async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
                 headers: vec![],
                 body: serde_json::json!({"error": SECRET, "description": SECRET}).to_string().into(),
             }),
-            (Kind::Read, _) => Some(echo(500)),
-            (_, nth) => Some(echo([400, 403, 404, 409, 429, 500, 503, 422, 401][(nth - 1) % 9])),
+            (Kind::Read, nth) => Some(echo(500, nth)),
+            (_, nth) => Some(echo([400, 403, 404, 409, 429, 500, 503, 422, 401][(nth - 1) % 9], nth)),
         })
         .ready()
         .await;
@@ -89,6 +96,7 @@ async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
     told += &captured.text();
     assert!(told.contains("login_failed") && told.contains("upstream_attempt"), "the log was captured");
     assert!(told.contains("[token]"), "the echo was found and taken out");
-    assert!(!told.contains(TOKEN), "the token is given away");
+    assert!(!told.contains(&TOKEN[..16]), "the token is given away");
+    assert!(!told.contains(&encoded[12..28]), "the token is given away as base64");
     assert!(!told.contains(SECRET), "the secret is given away");
 }

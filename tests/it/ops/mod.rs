@@ -9,4 +9,5 @@ mod harness;
 mod logs;
 mod long_reads;
 mod reload;
+mod security;
 mod traces;
