@@ -18,7 +18,7 @@ use crate::claims::Claims;
 use crate::config::value::SensitiveUrl;
 use crate::config::{Config, ConfigError};
 use crate::disconnect::Disconnector;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Look};
 use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
 use crate::http::{self, Door, Shared};
@@ -212,14 +212,20 @@ impl Parts {
         Ok(Self { http: http::App::new(shared), background })
     }
 
-    /// Reads the stored mode before the first request, and joins the others.
+    /// Reads the stored mode before the first request, joins the others, and keeps up with them.
     async fn enter_fleet(&self) {
-        let (fleet, disconnector) = (self.http.fleet.clone(), self.http.disconnector.clone());
-        if let Some(mode) = fleet.enter().await {
-            disconnector.set_mode(mode);
-        }
+        let (fleet, callers) = (self.http.fleet.clone(), self.http.callers.clone());
+        let disconnector = self.http.disconnector.clone();
+        let apply = move |look: Look| {
+            if let Some(mode) = look.mode {
+                disconnector.set_mode(mode);
+            }
+            callers.set_replicas(look.replicas);
+            disconnector.client().gate().set_replicas(look.replicas);
+        };
+        fleet.enter().await.into_iter().for_each(&apply);
         let ended = self.http.shutdown.ended.clone();
-        self.background.spawn(async move { fleet.run(ended, |mode| disconnector.set_mode(mode)).await });
+        self.background.spawn(async move { fleet.run(ended, apply).await });
     }
 }
 

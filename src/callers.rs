@@ -25,8 +25,8 @@ mod throttle;
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
@@ -58,6 +58,8 @@ struct Inner {
     anonymous: Option<Caller>,
     wrong: Throttle,
     refused: AtomicU64,
+    /// Replicas that are alive: rates are for all of them together.
+    replicas: AtomicUsize,
 }
 
 /// What is counted, for `/metrics` and `/readyz`.
@@ -101,6 +103,7 @@ impl Callers {
             anonymous: admits_anybody.then(|| Caller::anonymous(permissions)),
             wrong: Throttle::new(auth.wrong_key_rate),
             refused: AtomicU64::new(0),
+            replicas: AtomicUsize::new(1),
         })))
     }
 
@@ -181,6 +184,23 @@ impl Callers {
         stop.run_until_cancelled(async { tokio::join!(keys, tokens) }).await;
     }
 
+    /// Says how many replicas are alive, this one included: each lets its part of a rate through.
+    pub fn set_replicas(&self, replicas: usize) {
+        self.0.replicas.store(replicas.max(1), Ordering::Relaxed);
+    }
+
+    fn replicas(&self) -> usize {
+        self.0.replicas.load(Ordering::Relaxed)
+    }
+
+    /// Charges one request to the caller's rate.
+    ///
+    /// # Errors
+    /// The rate is used up; the time until the next request will be let through.
+    pub fn charge(&self, caller: &Caller) -> Result<(), Duration> {
+        caller.charge(self.replicas())
+    }
+
     /// What has been counted so far.
     #[must_use]
     pub fn stats(&self) -> CallerStats {
@@ -244,7 +264,7 @@ impl Callers {
 
     /// Counts a wrong credential: told as what it is, until there are too many from its address.
     fn wrong(&self, peer: IpAddr, refusal: Refusal) -> Refusal {
-        match self.0.wrong.wrong(peer) {
+        match self.0.wrong.wrong(peer, self.replicas()) {
             Ok(()) => refusal,
             Err(wait) => Refusal::Throttled(wait),
         }

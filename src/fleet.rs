@@ -35,7 +35,18 @@ struct Inner {
     live: AtomicUsize,
     /// The store has told us the mode, or that none was set.
     mode_known: AtomicBool,
+    /// It has told us one.
+    mode_stored: AtomicBool,
     replicas: Mutex<Vec<Replica>>,
+}
+
+/// What a replica sees when it looks around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The mode, where one was set for all.
+    pub mode: Option<Mode>,
+    /// Replicas that are alive, this one included.
+    pub replicas: usize,
 }
 
 impl Fleet {
@@ -49,6 +60,7 @@ impl Fleet {
             keep_jobs: settings.keep_jobs,
             live: AtomicUsize::new(1),
             mode_known: AtomicBool::new(false),
+            mode_stored: AtomicBool::new(false),
             replicas: Mutex::default(),
         }))
     }
@@ -71,10 +83,11 @@ impl Fleet {
         self.0.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the store has told which mode holds; until then it is the configured one.
+    /// Whether the mode is the stored one; otherwise it is the configured one, because none was set or the store could not be read
+    /// yet.
     #[must_use]
-    pub fn mode_is_known(&self) -> bool {
-        self.0.mode_known.load(Ordering::Relaxed)
+    pub fn mode_is_stored(&self) -> bool {
+        self.0.mode_stored.load(Ordering::Relaxed)
     }
 
     /// Sets the mode of all replicas.
@@ -82,26 +95,29 @@ impl Fleet {
     /// # Errors
     /// The store could not take it. It may have, where that timed out.
     pub async fn set_mode(&self, mode: Mode) -> Result<(), StoreError> {
-        self.0.store.set_mode(mode).await
+        self.0.store.set_mode(mode).await?;
+        self.0.mode_stored.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
-    /// The first heartbeat, and the first look. Gives the stored mode, where there is one.
-    pub async fn enter(&self) -> Option<Mode> {
+    /// The first heartbeat, and the first look, if the store lets us.
+    pub async fn enter(&self) -> Option<Look> {
         let _ = self.0.store.beat(&self.0.instance).await;
-        let mode = self.look().await;
-        if !self.mode_is_known() {
+        let look = self.look().await;
+        if !self.0.mode_known.load(Ordering::Relaxed) {
             tracing::warn!(
                 event = "mode_unread",
                 "the store cannot be read: the configured mode holds until the stored one has been"
             );
         }
-        mode
+        look
     }
 
-    /// Looks who is alive. Gives the stored mode, where there is one and it could be read.
-    async fn look(&self) -> Option<Mode> {
+    /// Looks who is alive, and which mode was set.
+    async fn look(&self) -> Option<Look> {
         let seen = self.0.store.look_around().await.ok()?;
         self.0.mode_known.store(true, Ordering::Relaxed);
+        self.0.mode_stored.store(seen.mode.is_some(), Ordering::Relaxed);
         let others = seen.replicas.iter().filter(|replica| replica.instance != *self.0.instance).count();
         let live = others + 1;
         let before = self.0.live.swap(live, Ordering::Relaxed);
@@ -109,11 +125,11 @@ impl Fleet {
             tracing::info!(event = "fleet_changed", replicas = live, before, "another number of replicas is alive");
         }
         *self.0.replicas.lock().unwrap_or_else(PoisonError::into_inner) = seen.replicas;
-        seen.mode
+        Some(Look { mode: seen.mode, replicas: live })
     }
 
-    /// Keeps the heartbeat going until `stop`, hands each stored mode to `apply`, and has the store forget what has ended.
-    pub async fn run(&self, stop: CancellationToken, apply: impl Fn(Mode)) {
+    /// Keeps the heartbeat going until `stop`, hands each look to `apply`, and has the store forget what has ended.
+    pub async fn run(&self, stop: CancellationToken, apply: impl Fn(Look)) {
         let alone = *self.0.store.kind() == StoreKind::Memory;
         tokio::join!(
             // Nobody shares a store in memory.
@@ -127,16 +143,16 @@ impl Fleet {
         );
     }
 
-    async fn watch(&self, apply: impl Fn(Mode)) {
-        let mut look: u32 = 0;
+    async fn watch(&self, apply: impl Fn(Look)) {
+        let mut looks: u32 = 0;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            look = (look + 1) % LOOKS_PER_BEAT;
-            if look == 0 {
+            looks = (looks + 1) % LOOKS_PER_BEAT;
+            if looks == 0 {
                 let _ = self.0.store.beat(&self.0.instance).await;
             }
-            if let Some(mode) = self.look().await {
-                apply(mode);
+            if let Some(look) = self.look().await {
+                apply(look);
             }
         }
     }

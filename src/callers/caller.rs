@@ -178,12 +178,12 @@ impl Caller {
         self.limiter().map(|limiter| limiter.rate())
     }
 
-    /// Charges one request to the key's rate.
+    /// Charges one request to this replica's part of the key's rate, while so many replicas are alive.
     ///
     /// # Errors
     /// The rate is used up; the time until the next request will be let through.
-    pub fn charge(&self) -> Result<(), Duration> {
-        self.limiter().map_or(Ok(()), |limiter| limiter.charge())
+    pub fn charge(&self, replicas: usize) -> Result<(), Duration> {
+        self.limiter().map_or(Ok(()), |limiter| limiter.charge(replicas))
     }
 
     pub(super) fn limiter(&self) -> Option<&Arc<Limiter>> {

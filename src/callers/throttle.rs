@@ -30,11 +30,11 @@ impl Throttle {
         Self { rate, addresses: Mutex::default() }
     }
 
-    /// Counts one wrong credential of this address.
+    /// Counts one wrong credential of this address, while so many replicas are alive.
     ///
     /// # Errors
     /// The address has presented too many; how long until one more is answered as what it is.
-    pub(super) fn wrong(&self, addr: IpAddr) -> Result<(), Duration> {
+    pub(super) fn wrong(&self, addr: IpAddr, replicas: usize) -> Result<(), Duration> {
         let key = prefix(addr);
         let mut addresses = self.addresses.lock();
         if !addresses.current.contains_key(&key) {
@@ -44,7 +44,7 @@ impl Throttle {
             let limiter = addresses.previous.remove(&key).unwrap_or_else(|| Limiter::new(self.rate));
             addresses.current.insert(key, limiter);
         }
-        addresses.current.get(&key).map_or(Ok(()), Limiter::charge)
+        addresses.current.get(&key).map_or(Ok(()), |limiter| limiter.charge(replicas))
     }
 }
 
@@ -70,22 +70,22 @@ mod tests {
     async fn an_address_waits_after_its_allowance_and_is_free_again_later() {
         let (throttle, addr) = (throttle(), "192.0.2.1".parse().unwrap());
         for _ in 0..5 {
-            assert_eq!(throttle.wrong(addr), Ok(()));
+            assert_eq!(throttle.wrong(addr, 1), Ok(()));
         }
-        assert_eq!(throttle.wrong(addr), Err(Duration::from_millis(200)));
-        assert_eq!(throttle.wrong("192.0.2.2".parse().unwrap()), Ok(()));
+        assert_eq!(throttle.wrong(addr, 1), Err(Duration::from_millis(200)));
+        assert_eq!(throttle.wrong("192.0.2.2".parse().unwrap(), 1), Ok(()));
         tokio::time::advance(Duration::from_millis(200)).await;
-        assert_eq!(throttle.wrong(addr), Ok(()));
+        assert_eq!(throttle.wrong(addr, 1), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn addresses_of_one_ipv6_network_count_together() {
         let throttle = throttle();
         for host in 0..5 {
-            throttle.wrong(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host).into()).unwrap();
+            throttle.wrong(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host).into(), 1).unwrap();
         }
-        assert!(throttle.wrong("2001:db8:0:1:ffff::1".parse().unwrap()).is_err());
-        assert!(throttle.wrong("2001:db8:0:2::1".parse().unwrap()).is_ok());
+        assert!(throttle.wrong("2001:db8:0:1:ffff::1".parse().unwrap(), 1).is_err());
+        assert!(throttle.wrong("2001:db8:0:2::1".parse().unwrap(), 1).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -93,14 +93,14 @@ mod tests {
         let throttle = throttle();
         let stubborn = "192.0.2.1".parse().unwrap();
         for count in 0..100_000_u32 {
-            let _ = throttle.wrong(IpAddr::V4((0x0a00_0000 + count).into()));
+            let _ = throttle.wrong(IpAddr::V4((0x0a00_0000 + count).into()), 1);
             if count % 1000 == 0 {
-                let _ = throttle.wrong(stubborn);
+                let _ = throttle.wrong(stubborn, 1);
             }
         }
         let addresses = throttle.addresses.lock();
         assert!(addresses.current.len() <= GENERATION && addresses.previous.len() <= GENERATION);
         drop(addresses);
-        assert!(throttle.wrong(stubborn).is_err());
+        assert!(throttle.wrong(stubborn, 1).is_err());
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Authenticated {
 pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permission) -> Result<Authenticated, Refused> {
     let exchange = exchange(parts);
     let caller = recognise(app, parts, &exchange).await?;
-    charge(&caller)?;
+    charge(app, &caller)?;
     demand(&caller, permission)?;
     let origin = Origin {
         caller: caller.identity().clone(),
@@ -55,7 +55,7 @@ pub(super) async fn authenticate_any(app: &App, parts: &Parts) -> Result<Caller,
 pub(super) async fn authenticate_operator(app: &App, parts: &Parts) -> Result<Caller, Refused> {
     let exchange = exchange(parts);
     let caller = recognise(app, parts, &exchange).await?;
-    charge(&caller)?;
+    charge(app, &caller)?;
     if !(app.callers.is_keyless() && exchange.on_loopback) {
         demand(&caller, Permission::Operate)?;
     }
@@ -87,8 +87,8 @@ async fn recognise(app: &App, parts: &Parts, exchange: &Exchange) -> Result<Call
     Ok(caller)
 }
 
-fn charge(caller: &Caller) -> Result<(), Problem> {
-    caller.charge().map_err(|pause| {
+fn charge(app: &App, caller: &Caller) -> Result<(), Problem> {
+    app.callers.charge(caller).map_err(|pause| {
         let detail = "this key's rate is used up; repeat after Retry-After, or ask for a higher rate";
         Problem::new(Code::CallerRateLimited, detail).retry_after(pause)
     })

@@ -13,6 +13,9 @@ use super::recent_errors::RecentError;
 use crate::callers::KeyStatus;
 use crate::genesys::request::Operation;
 
+/// Replicas that are listed; `replicasTotal` tells of more.
+const MOST_REPLICAS: usize = 32;
+
 /// Every member is always there, `null` where it is not known.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +26,7 @@ struct Status {
     started: String,
     uptime_seconds: u64,
     mode: &'static str,
+    mode_from: &'static str,
     ready: bool,
     reasons: Vec<String>,
     token: Option<Token>,
@@ -31,6 +35,10 @@ struct Status {
     in_flight: InFlight,
     connections: usize,
     audit: Audit,
+    store: Store,
+    claims: Claims,
+    replicas: Vec<Replica>,
+    replicas_total: usize,
     last_errors: Vec<RecentError>,
     keys: Vec<KeyStatus>,
     keys_total: usize,
@@ -70,6 +78,32 @@ struct Audit {
     failing: bool,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Store {
+    kind: &'static str,
+    up: bool,
+    failures: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Claims {
+    made: u64,
+    repeated: u64,
+    refused: u64,
+    held: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Replica {
+    instance: String,
+    version: String,
+    age_seconds: u64,
+    last_seen_seconds: u64,
+}
+
 /// Answers an operator.
 pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Refused> {
     let (parts, _) = request.into_parts();
@@ -83,6 +117,7 @@ fn status(app: &App) -> Status {
     let reasons: Vec<String> = super::health::not_ready(app);
     let (keys, (now, limit)) = (app.callers.keys(), app.disconnector.in_flight());
     let keys_total = keys.len();
+    let (store, claims, replicas) = (app.store.stats(), app.claims.stats(), app.fleet.replicas());
     Status {
         ok: true,
         version: env!("CARGO_PKG_VERSION"),
@@ -90,6 +125,7 @@ fn status(app: &App) -> Status {
         started: app.started.text.clone(),
         uptime_seconds: app.started.at.elapsed().as_secs(),
         mode: mode::word(app),
+        mode_from: if app.fleet.mode_is_stored() { "store" } else { "configuration" },
         ready: reasons.is_empty(),
         reasons,
         token: client.tokens().ages().map(|(age, expires_in)| Token {
@@ -113,6 +149,15 @@ fn status(app: &App) -> Status {
             suppressed: audit.suppressed,
             failing: audit.failing,
         },
+        store: Store { kind: app.store.kind().name(), up: store.up, failures: store.failures },
+        claims: Claims { made: claims.made, repeated: claims.repeated, refused: claims.refused, held: claims.held },
+        replicas: fitting(replicas.into_iter().take(MOST_REPLICAS).map(|replica| Replica {
+            instance: replica.instance,
+            version: replica.version,
+            age_seconds: replica.age.as_secs(),
+            last_seen_seconds: replica.silent.as_secs(),
+        })),
+        replicas_total: app.fleet.live(),
         last_errors: app.recent_errors.list(),
         keys: fitting(keys.into_iter()),
         keys_total,

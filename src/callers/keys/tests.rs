@@ -84,11 +84,11 @@ async fn a_key_written_where_its_digest_belongs_is_not_repeated() {
 async fn a_rate_goes_on_across_a_reload_unless_it_is_changed() {
     let first = parse(&record("rate = \"2/m\"")).unwrap();
     let caller = &first.get(Digest::of(b"secret")).unwrap().caller;
-    assert!(caller.charge().is_ok() && caller.charge().is_ok() && caller.charge().is_err());
+    assert!(caller.charge(1).is_ok() && caller.charge(1).is_ok() && caller.charge(1).is_err());
     let same = KeySet::parse(&record("rate = \"2/m\"\nmode = \"observe\""), &first).unwrap();
-    assert!(same.get(Digest::of(b"secret")).unwrap().caller.charge().is_err());
+    assert!(same.get(Digest::of(b"secret")).unwrap().caller.charge(1).is_err());
     let other = KeySet::parse(&record("rate = \"3/m\""), &first).unwrap();
-    assert!(other.get(Digest::of(b"secret")).unwrap().caller.charge().is_ok());
+    assert!(other.get(Digest::of(b"secret")).unwrap().caller.charge(1).is_ok());
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_key_may_have_several_digests_while_it_is_rotated_and_each_has_its_las
     let set = parse(&text).unwrap();
     assert_eq!(set.len(), 1);
     let (by_old, by_new) = (set.get(old).unwrap(), set.get(new).unwrap());
-    assert!(by_old.caller.charge().is_ok() && by_new.caller.charge().is_err(), "one rate for both");
+    assert!(by_old.caller.charge(1).is_ok() && by_new.caller.charge(1).is_err(), "one rate for both");
     by_new.used();
     assert!(by_old.last_used().is_none() && by_new.last_used().is_some());
     let reloaded = KeySet::parse(&text.replace("1/m", "2/m"), &set).unwrap();

@@ -55,6 +55,11 @@ impl Gate {
         Self { settings, tokens, capacity, state: Mutex::new(State::new()), rescheduled: Notify::new() }
     }
 
+    /// Says how many replicas are alive, this one included.
+    pub fn set_replicas(&self, replicas: usize) {
+        self.state.lock().replicas = replicas.max(1);
+    }
+
     /// Waits for the turn of one attempt.
     ///
     /// # Errors
@@ -149,7 +154,7 @@ impl Gate {
         let window = state.window.filter(|w| w.resets_at > now);
         GateReading {
             allowed: state.window.map(|w| w.allowed),
-            remaining: window.map(|w| w.remaining(state.under_way)).or(state.window.map(|w| w.allowed)),
+            remaining: window.map(|w| w.remaining(state.under_way, state.replicas)).or(state.window.map(|w| w.allowed)),
             reset: window.map(|w| w.resets_at - now),
             waiting: state.line.len(),
             closed: matches!(state.phase, Phase::Closed(until) if until > now),

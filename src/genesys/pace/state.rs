@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) phase: Phase,
     pub(super) window: Option<Window>,
     pub(super) under_way: usize,
+    /// Replicas that are alive, and may share the window.
+    pub(super) replicas: usize,
     pub(super) line: Line,
     /// Closings by 429 in a row: each makes the next pause longer.
     pub(super) throttled: u32,
@@ -63,6 +65,7 @@ impl State {
             phase: Phase::Starting,
             window: None,
             under_way: 0,
+            replicas: 1,
             line: Line::default(),
             throttled: 0,
             spreading: None,
@@ -122,7 +125,7 @@ impl State {
                     self.epoch += 1;
                     self.taken.clear();
                 }
-                let remaining = window.remaining(self.under_way);
+                let remaining = window.remaining(self.under_way, self.replicas);
                 remaining > self.reserve_for(rank, now)
             }
         }
@@ -203,7 +206,7 @@ impl State {
             self.throttled = 0;
         }
         match self.window {
-            Some(window) if self.phase == Phase::Open && window.remaining(0) == 0 => {
+            Some(window) if self.phase == Phase::Open && window.remaining(0, self.replicas) == 0 => {
                 self.close(window.resets_at + settings.reopen_margin, now, settings);
                 true
             }
@@ -250,11 +253,11 @@ impl State {
     pub(super) fn opens_at(&self, rank: Rank, now: Instant, settings: &config::Pace) -> Option<Instant> {
         match (self.phase, &self.window) {
             (Phase::Closed(until), _) => Some(until),
-            (Phase::Open, Some(window)) if window.remaining(self.under_way) == 0 => {
+            (Phase::Open, Some(window)) if window.remaining(self.under_way, self.replicas) == 0 => {
                 Some(window.resets_at + settings.reopen_margin)
             }
             (Phase::Open, Some(window)) => {
-                let remaining = window.remaining(self.under_way);
+                let remaining = window.remaining(self.under_way, self.replicas);
                 if remaining > self.reserve_for(rank, now) {
                     return None;
                 }

@@ -20,6 +20,8 @@ pub(super) struct Window {
     count: u32,
     /// Calls that ended without telling the count: the upstream may have counted them.
     untold: u32,
+    /// Answers of this window that came to us: where the upstream counts more, others share the window.
+    answered: u32,
     /// When the last of those ended.
     untold_at: Option<Instant>,
     /// No answer has told of this window yet.
@@ -37,6 +39,7 @@ impl Window {
             allowed: limit.allowed,
             count: limit.count,
             untold: 0,
+            answered: 1,
             untold_at: None,
             assumed: false,
             resets_from: sent + limit.reset,
@@ -46,7 +49,16 @@ impl Window {
 
     /// A window that must have begun, of which no answer has told yet. The first one will.
     pub(super) fn assumed(allowed: u32, resets_at: Instant) -> Self {
-        Self { allowed, count: 0, untold: 0, untold_at: None, assumed: true, resets_from: resets_at, resets_at }
+        Self {
+            allowed,
+            count: 0,
+            untold: 0,
+            answered: 0,
+            untold_at: None,
+            assumed: true,
+            resets_from: resets_at,
+            resets_at,
+        }
     }
 
     /// Takes a further answer into the account, to a call that was sent at `sent`.
@@ -61,6 +73,7 @@ impl Window {
         }
         self.allowed = limit.allowed;
         self.count = self.count.max(limit.count);
+        self.answered = self.answered.saturating_add(1);
         self.resets_from = self.resets_from.max(earliest);
         self.resets_at = self.resets_at.min(latest);
         // Whatever had ended before this call was sent is in its count, as far as it was counted.
@@ -101,10 +114,13 @@ impl Window {
     }
 
     /// What may still be sent in this window while `under_way` calls have not been answered: each of them may be
-    /// uncounted yet. Answered calls are within `count`, because the upstream's count never shrinks within a window.
-    pub(super) fn remaining(&self, under_way: usize) -> u32 {
-        let spoken_for =
-            self.count.saturating_add(self.untold).saturating_add(u32::try_from(under_way).unwrap_or(u32::MAX));
+    /// uncounted yet. Answered calls are within `count`, because the upstream's count never shrinks within a window. Where the
+    /// window is shared, each of the other `replicas` may have as many under way.
+    pub(super) fn remaining(&self, under_way: usize, replicas: usize) -> u32 {
+        let under_way = u32::try_from(under_way).unwrap_or(u32::MAX);
+        let ours = self.answered.saturating_add(self.untold).saturating_add(under_way);
+        let shared = if self.count > ours { u32::try_from(replicas.max(1)).unwrap_or(u32::MAX) } else { 1 };
+        let spoken_for = self.count.saturating_add(self.untold).saturating_add(under_way.saturating_mul(shared));
         self.allowed.saturating_sub(spoken_for)
     }
 }
@@ -133,8 +149,8 @@ mod tests {
         let mut window = Window::new(limit(290, 40), start, start);
         // Written by the upstream before, arriving 5 s after.
         window.update(limit(12, 41), start, start + seconds(5));
-        assert_eq!(window.remaining(0), 10);
-        assert_eq!(window.remaining(4), 6);
+        assert_eq!(window.remaining(0, 1), 10);
+        assert_eq!(window.remaining(4, 1), 6);
     }
 
     #[tokio::test(start_paused = true)]
@@ -142,9 +158,9 @@ mod tests {
         let start = Instant::now();
         let mut window = Window::new(limit(290, 1), start, start);
         window.update(limit(1, 60), start + seconds(2), start + seconds(2));
-        assert_eq!(window.remaining(0), 299);
+        assert_eq!(window.remaining(0, 1), 299);
         window.update(limit(295, 1), start, start + seconds(3));
-        assert_eq!(window.remaining(0), 299);
+        assert_eq!(window.remaining(0, 1), 299);
     }
 
     #[tokio::test(start_paused = true)]
@@ -154,9 +170,9 @@ mod tests {
         window.count_untold(start + seconds(3));
         window.count_untold(start + seconds(3));
         window.update(limit(11, 38), start + seconds(2), start + seconds(4));
-        assert_eq!(window.remaining(0), 287, "sent before they ended: they may be uncounted in it");
+        assert_eq!(window.remaining(0, 1), 287, "sent before they ended: they may be uncounted in it");
         window.update(limit(14, 36), start + seconds(4), start + seconds(4));
-        assert_eq!(window.remaining(0), 286);
+        assert_eq!(window.remaining(0, 1), 286);
     }
 
     #[tokio::test(start_paused = true)]
@@ -181,7 +197,7 @@ mod tests {
     async fn the_first_answer_replaces_an_assumed_window() {
         let start = Instant::now();
         let mut window = Window::assumed(300, start + seconds(60));
-        assert_eq!(window.remaining(7), 293);
+        assert_eq!(window.remaining(7, 1), 293);
         window.update(limit(20, 12), start, start);
         assert_eq!(window, Window::new(limit(20, 12), start, start));
     }
@@ -192,7 +208,18 @@ mod tests {
         let mut window = Window::new(limit(1, 60), start, start + seconds(3));
         window.update(limit(2, 57), start + seconds(3), start + seconds(3));
         assert_eq!(window.resets_at, start + seconds(60));
-        assert_eq!(window.remaining(0), 298);
+        assert_eq!(window.remaining(0, 1), 298);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_window_that_others_share_calls_under_way_count_once_for_each_replica() {
+        let start = Instant::now();
+        let mut own = Window::new(limit(1, 60), start, start);
+        own.update(limit(2, 60), start, start);
+        assert_eq!(own.remaining(10, 3), 288, "nobody else is counted in it");
+        let shared = Window::new(limit(40, 60), start, start);
+        assert_eq!(shared.remaining(10, 3), 230);
+        assert_eq!(shared.remaining(10, 1), 250);
     }
 
     proptest! {
@@ -205,10 +232,10 @@ mod tests {
             let mut raised = window;
             window.update(RateLimit { allowed, count: more, reset: Duration::from_secs(u64::from(u32::MAX)) }, now, now);
             window.count_untold(now);
-            prop_assert!(window.remaining(way) <= allowed);
-            let before = raised.remaining(way);
+            prop_assert!(window.remaining(way, 1) <= allowed);
+            let before = raised.remaining(way, 1);
             raised.update(RateLimit { allowed, count: more, reset: Duration::from_secs(1) }, now, now + Duration::from_secs(3));
-            prop_assert!(raised.remaining(way) <= before);
+            prop_assert!(raised.remaining(way, 1) <= before);
         }
     }
 }
