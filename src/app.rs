@@ -173,7 +173,7 @@ impl Parts {
             Client::start(config, exchange, metrics.upstream(), &background, &shutdown.ended, &shutdown.stopping)
                 .map_err(ConfigError)?;
         let fleet = Fleet::new(store.clone(), &config.store);
-        let audit = Audit::open(&config.audit, fleet.instance()).map_err(ConfigError)?;
+        let audit = Audit::open(&config.audit, fleet.instance(), &store).map_err(ConfigError)?;
         let (records, ended) = (audit.clone(), shutdown.ended.clone());
         background.spawn(async move { records.watch(ended).await });
         let changed = audit.clone();

@@ -8,8 +8,10 @@ mod file;
 mod health;
 pub mod query;
 mod record;
+mod redact;
 mod scope;
 mod sink;
+mod store;
 mod writer;
 
 use std::sync::Arc;
@@ -19,11 +21,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::config;
+use crate::store::Store;
 use denials::Denials;
 use health::Health;
 pub use record::{Event, Record, now};
+use redact::Redaction;
 pub use scope::{Asked, AuditScope, EntryPoint, Pending, Source};
 pub use sink::Sink;
 use writer::{Message, Writer};
@@ -45,6 +50,7 @@ pub struct Audit(Option<Arc<Inner>>);
 struct Inner {
     instance: Arc<str>,
     lanes: Vec<Lane>,
+    redact: Redaction,
     denials: Mutex<Denials>,
 }
 
@@ -74,13 +80,13 @@ impl Audit {
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn open(settings: &config::Audit, instance: &Arc<str>) -> Result<Self, String> {
-        Self::start(sink::of(settings), settings.fsync, instance, QUEUE, QUIET)
+    pub fn open(settings: &config::Audit, instance: &Arc<str>, store: &Store) -> Result<Self, String> {
+        Self::start(sink::of(settings, store)?, settings, instance, QUEUE, QUIET)
     }
 
     fn start(
         sinks: Vec<Box<dyn Sink>>,
-        fsync: config::Fsync,
+        settings: &config::Audit,
         instance: &Arc<str>,
         queue: usize,
         quiet: Duration,
@@ -91,7 +97,7 @@ impl Audit {
         let lane = |sink| {
             let (sender, receiver) = sync_channel(queue);
             let health = Arc::new(Health::new(quiet));
-            let writer = Writer::new(sink, fsync, Arc::clone(&health));
+            let writer = Writer::new(sink, settings.fsync, Arc::clone(&health));
             std::thread::Builder::new()
                 .name("audit".to_owned())
                 .spawn(move || writer.run(receiver))
@@ -99,7 +105,8 @@ impl Audit {
             Ok(Lane { queue: sender, health })
         };
         let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
-        Ok(Self(Some(Arc::new(Inner { instance: Arc::clone(instance), lanes, denials: Mutex::default() }))))
+        let redact = Redaction::of(settings);
+        Ok(Self(Some(Arc::new(Inner { instance: Arc::clone(instance), lanes, redact, denials: Mutex::default() }))))
     }
 
     /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` tells more.
@@ -112,11 +119,25 @@ impl Audit {
         }
     }
 
+    /// Writes that a caller has taken many records along.
+    pub fn exported(&self, caller: &Arc<str>, what: String) {
+        if self.0.is_some() {
+            let mut record = Record::begin(Event::Exported, &Source::default());
+            record.set_caller(Some(Arc::clone(caller)));
+            record.outcome = "exported".into();
+            record.reason = Some(what);
+            self.write(record);
+        }
+    }
+
     /// Hands a record to the writers. Never waits.
     fn write(&self, mut record: Record) {
         let Some(inner) = &self.0 else { return };
         record.time = now();
         record.instance = Arc::clone(&inner.instance);
+        if record.id.is_nil() {
+            record.id = Uuid::new_v4();
+        }
         if record.is_denial() {
             let admitted = inner.denials.lock().admit(record);
             admitted.into_iter().for_each(|record| inner.send(record));
@@ -168,7 +189,8 @@ impl Audit {
 }
 
 impl Inner {
-    fn send(&self, record: Record) {
+    fn send(&self, mut record: Record) {
+        self.redact.apply(&mut record);
         let record = Arc::new(record);
         for lane in &self.lanes {
             match lane.queue.try_send(Message::Record(Arc::clone(&record))) {

@@ -1,6 +1,7 @@
 //! The HTTP side: routes, and what every request passes on its way in.
 
 mod answer;
+mod audit;
 mod audited;
 mod callers;
 mod conversations;
@@ -176,6 +177,7 @@ pub fn router(app: &App, door: Door) -> Routes {
             .route(routes::JOB_PAUSE, post(jobs::pause))
             .route(routes::JOB_RESUME, post(jobs::resume))
             .route(routes::JOB_CANCEL, post(jobs::cancel))
+            .route(routes::AUDIT, get(audit::get))
             .route(routes::TOKEN, post(oauth::token))
             .route(routes::API_DISCONNECT, post(dropin::post))
             .route(routes::API_TEARDOWN, post(dropin::teardown::post))

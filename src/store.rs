@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-pub use audit::{AuditPage, AuditQuery, AuditRow};
+pub use audit::{AuditEntry, AuditPage, AuditQuery, AuditRow};
 pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
 pub use items::{ItemCounts, ItemResult, LeasedItem, NewItem, StoredItem};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
 use super::scope::Source;
 use crate::disconnect::outcome::Settled;
@@ -53,6 +54,9 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
+    /// The row in the store that is this record.
+    #[serde(skip)]
+    pub(super) id: Uuid,
     /// When it was settled: RFC 3339, UTC, milliseconds.
     pub time: String,
     /// What the record is about.
@@ -124,6 +128,7 @@ impl Record {
     /// With what is known from the start.
     pub(super) fn begin(event: Event, source: &Source) -> Self {
         Self {
+            id: Uuid::nil(),
             time: String::new(),
             event,
             instance: Arc::default(),

@@ -4,9 +4,13 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::file::File;
 use super::record::Record;
+use super::store::StoreSink;
 use crate::config;
+use crate::store::Store;
 
 /// One place for records. Lives on a thread of its own, where it may block.
 pub trait Sink: fmt::Debug + Send {
@@ -39,15 +43,19 @@ pub trait Sink: fmt::Debug + Send {
 }
 
 /// The sinks of `audit.target`; none where it is "off".
-pub(super) fn of(settings: &config::Audit) -> Vec<Box<dyn Sink>> {
-    let sink = |target: &String| -> Option<Box<dyn Sink>> {
-        match target.as_str() {
+pub(super) fn of(settings: &config::Audit, store: &Store) -> Result<Vec<Box<dyn Sink>>, String> {
+    let sink = |target: &String| -> Result<Option<Box<dyn Sink>>, String> {
+        Ok(match target.as_str() {
             "off" => None,
             "stdout" => Some(Box::new(Stdout)),
+            "store" => {
+                let runtime = Handle::try_current().map_err(|e| format!("audit.target = \"store\": {e}"))?;
+                Some(Box::new(StoreSink::new(store.clone(), runtime)))
+            }
             path => Some(Box::new(File::new(path.into(), settings.max_size.as_u64(), settings.keep))),
-        }
+        })
     };
-    settings.target.0.iter().filter_map(sink).collect()
+    settings.target.0.iter().filter_map(|target| sink(target).transpose()).collect()
 }
 
 #[derive(Debug)]

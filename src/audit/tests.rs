@@ -22,11 +22,12 @@ fn settings(target: &Path) -> config::Audit {
 }
 
 fn open(settings: &config::Audit) -> Audit {
-    Audit::open(settings, &"host-1".into()).unwrap()
+    Audit::open(settings, &"host-1".into(), &Store::memory().unwrap()).unwrap()
 }
 
 fn open_with(settings: &config::Audit, queue: usize, quiet: Duration) -> Audit {
-    Audit::start(sink::of(settings), settings.fsync, &"host-1".into(), queue, quiet).unwrap()
+    let sinks = sink::of(settings, &Store::memory().unwrap()).unwrap();
+    Audit::start(sinks, settings, &"host-1".into(), queue, quiet).unwrap()
 }
 
 fn scope(audit: &Audit) -> AuditScope {

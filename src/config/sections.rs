@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::setting::{
     Setting, Wrong, base_url, between, count_up_to, header_name, log_level, networks, permissions, positive,
-    positive_up_to, proxy_url, region, size_between, target, targets, text_up_to, up_to,
+    positive_up_to, proxy_url, redactions, region, size_between, target, targets, text_up_to, up_to,
 };
 use super::store;
 use super::value::{List, Rate, SensitiveUrl, address, duration};
@@ -304,7 +304,13 @@ words! {
 
 section! {
     /// `[audit]`: the record of who disconnected whom.
-    Audit { target: List where targets, fsync: Fsync, max_size: ByteSize, keep: usize where count_up_to(10_000), }
+    Audit {
+        target: List where targets,
+        redact: List where redactions,
+        fsync: Fsync,
+        max_size: ByteSize,
+        keep: usize where count_up_to(10_000),
+    }
 }
 
 impl Auth {
@@ -318,7 +324,7 @@ impl Auth {
 impl Audit {
     /// The files among the targets.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.target.0.iter().filter(|target| !matches!(target.as_str(), "off" | "stdout")).map(Path::new)
+        self.target.0.iter().filter(|target| !matches!(target.as_str(), "off" | "stdout" | "store")).map(Path::new)
     }
 }
 

@@ -151,8 +151,14 @@ pub(super) fn target(value: &str) -> Checked {
 pub(super) fn targets(value: &List) -> Checked {
     value.0.iter().try_for_each(|one| target(one))?;
     ensure(!value.0.is_empty() && (value.0.len() == 1 || !value.0.iter().any(|one| one == "off")), || {
-        "must be \"stdout\", a file path, a list of such, or \"off\" alone".to_owned()
+        "must be \"store\", \"stdout\", a file path, a list of such, or \"off\" alone".to_owned()
     })
+}
+
+/// What records of the audit may leave out.
+pub(super) fn redactions(value: &List) -> Checked {
+    let known = |word: &String| matches!(word.as_str(), "names" | "addresses");
+    ensure(value.0.iter().all(known), || "must be a list of \"names\" and \"addresses\", or empty".to_owned())
 }
 
 pub(super) fn log_level(value: &str) -> Checked {

@@ -45,6 +45,8 @@ pub const API_MEDIUM: &str = "/api/v2/conversations/{media}/{conversationId}";
 pub const MODE: &str = "/mode";
 /// The service at a glance; for operators.
 pub const STATUS: &str = "/status";
+/// Who disconnected whom.
+pub const AUDIT: &str = "/audit";
 /// Liveness.
 pub const LIVEZ: &str = "/livez";
 /// Readiness.
@@ -86,6 +88,7 @@ pub const ALL: &[(&str, &[&str])] = &[
     (API_MEDIUM, &["GET", "PATCH"]),
     (MODE, &["GET", "PUT"]),
     (STATUS, &["GET"]),
+    (AUDIT, &["GET"]),
     (LIVEZ, &["GET"]),
     (READYZ, &["GET"]),
     (METRICS, &["GET"]),

@@ -58,10 +58,19 @@ pub struct AuditQuery {
 /// One page, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct AuditPage {
-    /// The records, as JSON.
-    pub records: Vec<String>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<(i64, String)>,
+    /// The records.
+    pub records: Vec<AuditEntry>,
+    /// Whether there are older ones.
+    pub more: bool,
+}
+
+/// One record that was read, and its place in the order.
+#[derive(Debug, Clone)]
+pub struct AuditEntry {
+    /// The record, as JSON.
+    pub record: String,
+    /// Its place, for `after` of the next query.
+    pub place: (i64, String),
 }
 
 const COLUMNS: usize = 10;
@@ -143,10 +152,10 @@ impl Store {
         read.values = values;
         let rows = self.run(Batch::read([read])).await?.pop().unwrap_or_default();
         let limit = usize::try_from(query.limit).unwrap_or(0);
-        let end = |row: &super::engine::Row| Some((row.int(1), row.text(2)?.to_owned()));
-        let next = if rows.len() > limit { rows.get(limit.saturating_sub(1)).and_then(end) } else { None };
-        let records = rows.iter().take(limit).filter_map(|row| row.text(0)).map(str::to_owned).collect();
-        Ok(AuditPage { records, next })
+        let entry = |row: &super::engine::Row| {
+            Some(AuditEntry { record: row.text(0)?.to_owned(), place: (row.int(1), row.text(2)?.to_owned()) })
+        };
+        Ok(AuditPage { records: rows.iter().take(limit).filter_map(entry).collect(), more: rows.len() > limit })
     }
 
     /// Removes what is older than `keep`, a part at a time. Says whether there may be more.

@@ -237,9 +237,9 @@ async fn audit_records_are_written_once_and_read_back_in_pages_newest_first() {
         let mut all = Vec::new();
         loop {
             let page = store.read_audit(&query).await.unwrap();
-            all.extend(page.records);
-            query.after = page.next;
-            if query.after.is_none() {
+            query.after = page.records.last().map(|entry| entry.place.clone());
+            all.extend(page.records.into_iter().map(|entry| entry.record));
+            if !page.more {
                 break;
             }
         }

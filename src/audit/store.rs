@@ -1,0 +1,64 @@
+//! The store as a sink. While it is out of reach, records wait here and in the queue before; what does not fit there is lost and
+//! counted.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::runtime::Handle;
+
+use super::record::Record;
+use super::sink::Sink;
+use crate::store::{AuditRow, Store, StoreError};
+
+/// Between two tries to reach the store.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Writes records into the table `audit`.
+#[derive(Debug)]
+pub(super) struct StoreSink {
+    store: Store,
+    runtime: Handle,
+}
+
+impl StoreSink {
+    pub(super) fn new(store: Store, runtime: Handle) -> Self {
+        Self { store, runtime }
+    }
+}
+
+impl Sink for StoreSink {
+    fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
+        let rows: Vec<AuditRow> = records.iter().map(|record| row(record)).collect();
+        loop {
+            match self.runtime.block_on(self.store.append_audit(&rows)) {
+                Ok(()) => return Ok(()),
+                // Waiting does not help: it may be one of the records, or a full disk.
+                Err(StoreError::Refused(cause)) => return Err(io::Error::other(cause)),
+                // Written again, a record that is there already stays as it is.
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+}
+
+/// A record as the table has it.
+pub(super) fn row(record: &Record) -> AuditRow {
+    // PostgreSQL takes no NUL in a text; in JSON it is escaped.
+    let plain = |text: &str| text.replace('\0', "");
+    let time = OffsetDateTime::parse(&record.time, &Rfc3339).unwrap_or_else(|_| OffsetDateTime::now_utc());
+    AuditRow {
+        id: record.id.to_string(),
+        time: i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
+        event: record.event.name().to_owned(),
+        caller: record.caller.as_deref().map(plain),
+        job: record.job.as_deref().map(plain),
+        conversation: record.conversation_id.map(|id| id.to_string()),
+        participant: record.participant_id.map(|id| id.to_string()),
+        outcome: plain(&record.outcome),
+        code: record.code.as_deref().map(plain),
+        record: record.to_json(),
+    }
+}

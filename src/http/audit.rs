@@ -1,0 +1,168 @@
+//! `GET /audit`: who disconnected whom, from the store, newest first. A page of JSON, or all of it as NDJSON or CSV.
+
+mod csv;
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use futures_util::stream;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::App;
+use super::answer::{fitting, json};
+use super::callers::{Refused, authenticate};
+use super::input::query;
+use crate::audit::query::moment;
+use crate::callers::Permission;
+use crate::claims::unavailable;
+use crate::problem::{Code, Problem};
+use crate::store::{AuditEntry, AuditQuery, Store};
+
+/// Records looked at for one page of JSON, of which as many are shown as fit.
+const PAGE: i64 = 100;
+/// Records of one read of a download.
+const CHUNK: i64 = 500;
+const NAMES: [&str; 8] = ["conversation", "participant", "caller", "job", "outcome", "since", "until", "cursor"];
+
+#[derive(Serialize)]
+struct Page<'a> {
+    ok: bool,
+    records: Vec<&'a RawValue>,
+    cursor: Option<String>,
+}
+
+/// How the records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Page,
+    Lines,
+    Csv,
+}
+
+/// Answers with records.
+pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Refused> {
+    let (parts, _) = request.into_parts();
+    let who = authenticate(&app, &parts, Permission::Audit).await?;
+    let mut wanted = read_query(&parts)?;
+    if who.caller.guards().is_some() {
+        // Records do not tell purpose and queue: a guarded key sees its own.
+        wanted.caller = Some(who.caller.identity().to_string());
+    }
+    match form(&parts.headers) {
+        Form::Page => page(&app.store, wanted).await,
+        form => {
+            let text = format!("as {}, {}", if form == Form::Csv { "CSV" } else { "NDJSON" }, described(&parts));
+            app.audit.exported(who.caller.identity(), text);
+            download(&app.store, wanted, form).await
+        }
+    }
+}
+
+fn read_query(parts: &Parts) -> Result<AuditQuery, Problem> {
+    let mut wanted = AuditQuery::default();
+    let time = |name: &str, value: &str| {
+        let at = moment(value).map_err(|remedy| Problem::new(Code::InvalidQuery, format!("{name}: {remedy}")))?;
+        Ok::<_, Problem>(i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
+    };
+    query(parts, &NAMES, |name, value| {
+        if value.is_empty() {
+            return Err(Problem::new(Code::InvalidQuery, format!("the query parameter {name} is empty; leave it out")));
+        }
+        match name {
+            // As records write them.
+            "conversation" => wanted.conversation = Some(value.to_ascii_lowercase()),
+            "participant" => wanted.participant = Some(value.to_ascii_lowercase()),
+            "caller" => wanted.caller = Some(value.to_owned()),
+            "job" => wanted.job = Some(value.to_owned()),
+            "outcome" => wanted.outcome = Some(value.to_owned()),
+            "since" => wanted.since = Some(time(name, value)?),
+            "until" => wanted.until = Some(time(name, value)?),
+            _ => {
+                let wrong = || Problem::new(Code::InvalidQuery, "the cursor is not one that a page of the audit gave");
+                wanted.after = Some(read_cursor(value).ok_or_else(wrong)?);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(wanted)
+}
+
+fn cursor((time, id): &(i64, String)) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{time}:{id}"))
+}
+
+fn read_cursor(text: &str) -> Option<(i64, String)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let (time, id) = text.split_once(':')?;
+    Some((time.parse().ok()?, id.replace('\0', "")))
+}
+
+/// JSON, unless the caller prefers lines or a table.
+fn form(headers: &HeaderMap) -> Form {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in accepted.flat_map(|value| value.split(',')) {
+        match range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => return Form::Lines,
+            "text/csv" => return Form::Csv,
+            "application/json" | "*/*" => return Form::Page,
+            _ => {}
+        }
+    }
+    Form::Page
+}
+
+fn described(parts: &Parts) -> String {
+    parts.uri.query().map_or_else(|| "all records".to_owned(), |query| query.chars().take(512).collect())
+}
+
+async fn page(store: &Store, wanted: AuditQuery) -> Result<Response, Refused> {
+    let found = store.read_audit(&AuditQuery { limit: PAGE, ..wanted }).await.map_err(|e| unavailable(&e))?;
+    let records =
+        fitting(found.records.iter().filter_map(|entry| serde_json::from_str::<&RawValue>(&entry.record).ok()));
+    let more = found.more || records.len() < found.records.len();
+    let last = found.records.get(records.len().saturating_sub(1)).filter(|_| more);
+    let cursor = last.map(|entry| cursor(&entry.place));
+    Ok(json(StatusCode::OK, &Page { ok: true, records, cursor }))
+}
+
+/// Streams all records, chunk by chunk: memory stays flat however many there are.
+async fn download(store: &Store, wanted: AuditQuery, form: Form) -> Result<Response, Refused> {
+    let wanted = AuditQuery { limit: CHUNK, ..wanted };
+    // The first chunk is read before the status is sent.
+    let first = store.read_audit(&wanted).await.map_err(|e| unavailable(&e))?;
+    let store = store.clone();
+    let begin = (Some(first), wanted, true);
+    let chunks = stream::unfold(begin, move |(page, mut wanted, is_first)| {
+        let store = store.clone();
+        async move {
+            let page = match page {
+                Some(page) => page,
+                // The stream breaks off, and what has come ends with a whole line.
+                None if wanted.after.is_some() => store.read_audit(&wanted).await.ok()?,
+                None => return None,
+            };
+            wanted.after = page.records.last().filter(|_| page.more).map(|entry| entry.place.clone());
+            let text = written(&page.records, form, is_first);
+            Some((Ok::<_, Infallible>(Bytes::from(text)), (None, wanted, false)))
+        }
+    });
+    let mut response = Response::new(Body::from_stream(chunks));
+    let kind = if form == Form::Csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
+}
+
+fn written(records: &[AuditEntry], form: Form, with_head: bool) -> String {
+    if form == Form::Csv {
+        return csv::table(records.iter().map(|entry| entry.record.as_str()), with_head);
+    }
+    records.iter().flat_map(|entry| [entry.record.as_str(), "\n"]).collect()
+}
