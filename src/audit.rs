@@ -59,6 +59,7 @@ struct Inner {
 struct Lane {
     queue: SyncSender<Message>,
     health: Arc<Health>,
+    reopens: bool,
 }
 
 /// What has been counted so far, for `/metrics`.
@@ -94,7 +95,8 @@ impl Audit {
         if sinks.is_empty() {
             return Ok(Self(None));
         }
-        let lane = |sink| {
+        let lane = |sink: Box<dyn Sink>| {
+            let reopens = sink.reopens();
             let (sender, receiver) = sync_channel(queue);
             let health = Arc::new(Health::new(quiet));
             let writer = Writer::new(sink, settings.fsync, Arc::clone(&health));
@@ -102,7 +104,7 @@ impl Audit {
                 .name("audit".to_owned())
                 .spawn(move || writer.run(receiver))
                 .map_err(|e| format!("audit: no thread to write with ({e})"))?;
-            Ok(Lane { queue: sender, health })
+            Ok(Lane { queue: sender, health, reopens })
         };
         let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
         let redact = Redaction::of(settings);
@@ -161,7 +163,7 @@ impl Audit {
     /// Opens files anew, for those who rotate them from outside. Says whether there was anything to open.
     pub fn reopen(&self) -> bool {
         let Some(inner) = &self.0 else { return false };
-        inner.lanes.iter().filter(|lane| lane.queue.try_send(Message::Reopen).is_ok()).count() > 0
+        inner.lanes.iter().filter(|lane| lane.reopens && lane.queue.try_send(Message::Reopen).is_ok()).count() > 0
     }
 
     /// Writes what is queued and forces it to the disk, for a bounded time. Call last; later records are lost.

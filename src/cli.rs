@@ -72,7 +72,7 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Filter and print an audit file and its rotated predecessors
+    /// Filter and print the audit: of the store, or of a file and its rotated predecessors
     Audit(audit::Arguments),
     /// Everything about one conversation: its audit records, a live read, and what a disconnect would do now
     Explain {
@@ -82,7 +82,7 @@ enum Command {
         /// One participant of it
         #[arg(value_name = "PARTICIPANT")]
         participant: Option<ParticipantId>,
-        /// The audit file; without it, the configured one
+        /// The audit file; without it, the store, or the configured file
         #[arg(long, value_name = "FILE")]
         audit: Option<PathBuf>,
     },
@@ -181,7 +181,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut Arguments::command(), "hangup", &mut std::io::stdout());
             Ok(())
         }
-        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Audit(arguments) => block_on(audit::run(arguments, load)),
         Command::Explain { conversation, participant, audit } => {
             block_on(explain::run(load()?, conversation, participant, audit))
         }

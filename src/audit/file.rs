@@ -109,6 +109,10 @@ impl Sink for File {
         }
     }
 
+    fn reopens(&self) -> bool {
+        true
+    }
+
     fn reopen(&mut self) -> io::Result<()> {
         self.open = None;
         self.open().map(|_| ())

@@ -28,6 +28,11 @@ pub trait Sink: fmt::Debug + Send {
         Ok(())
     }
 
+    /// Whether it has something to open anew.
+    fn reopens(&self) -> bool {
+        false
+    }
+
     /// Opens what it writes to, again if it was open.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `hangup audit FILE`: who disconnected whom.
+//! `hangup audit [FILE]`: who disconnected whom.
 
 use std::fmt::Display;
 use std::io;
@@ -11,12 +11,14 @@ use super::Failure;
 use super::text::{COLUMNS, Tone, clipped, printable, toned};
 use crate::audit::Record;
 use crate::audit::query::{self, Filter, Found};
+use crate::config::{Config, StoreKind};
 use crate::ids::{ConversationId, ParticipantId};
+use crate::store::{AuditQuery, Store};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The file that audit.target names, or "-" for stdin
-    file: PathBuf,
+    /// An audit file, or "-" for stdin; without it, the store
+    file: Option<PathBuf>,
     /// Records of this caller's key
     #[arg(long, value_name = "NAME")]
     caller: Option<String>,
@@ -41,7 +43,7 @@ pub(super) struct Arguments {
 }
 
 /// Prints the records that fit.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
     let filter = Filter {
         caller: arguments.caller.clone(),
         conversation: arguments.conversation,
@@ -50,7 +52,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         since: arguments.since,
         until: arguments.until,
     };
-    let found = read(&arguments.file, &filter)?;
+    let found = match &arguments.file {
+        Some(file) => read(file, &filter)?,
+        None => Found { records: stored(&config()?, &filter).await?, foreign: 0 },
+    };
     if arguments.json {
         for record in &found.records {
             println!("{}", record.to_json());
@@ -83,6 +88,44 @@ pub(super) fn read(path: &Path, filter: &Filter) -> Result<Found, Failure> {
         }
     }
     Ok(found)
+}
+
+/// Records of one read of the store.
+const PAGE: i64 = 1_000;
+/// Records printed at most; older ones are found with --until.
+const MOST: usize = 100_000;
+
+/// Reads the store, oldest records first.
+pub(super) async fn stored(config: &Config, filter: &Filter) -> Result<Vec<Record>, Failure> {
+    if config.store.kind() == StoreKind::Memory {
+        return Err(Failure::failed(
+            "store.url = \"memory\": the audit is in the memory of the service, which GET /audit reads; name a file to read that",
+        ));
+    }
+    let ms =
+        |at: Option<OffsetDateTime>| at.map(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0));
+    let mut query = AuditQuery {
+        conversation: filter.conversation.map(|id| id.to_string()),
+        participant: filter.participant.map(|id| id.to_string()),
+        caller: filter.caller.clone(),
+        outcome: filter.outcome.clone(),
+        since: ms(filter.since),
+        until: ms(filter.until),
+        limit: PAGE,
+        ..AuditQuery::default()
+    };
+    let store = Store::open(&config.store).await.map_err(Failure::unusable)?;
+    let mut records = Vec::new();
+    loop {
+        let page = store.read_audit(&query).await.map_err(|e| Failure::failed(e.to_string()))?;
+        query.after = page.records.last().map(|entry| entry.place.clone());
+        records.extend(page.records.iter().filter_map(|entry| serde_json::from_str::<Record>(&entry.record).ok()));
+        if !page.more || records.len() >= MOST {
+            break;
+        }
+    }
+    records.reverse();
+    Ok(records)
 }
 
 /// Whether records are shown with the callers' reasons, which may be personal.

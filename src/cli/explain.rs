@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::audit::{Reasons, read as read_audit, shown, word};
+use super::audit::{Reasons, read as read_audit, shown, stored, word};
 use super::live::{Seen, Upstream, participants, verdict};
 use super::text::printable;
 use super::words::meaning;
 use super::{Failure, table};
 use crate::audit::Record;
 use crate::audit::query::Filter;
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 use crate::disconnect::judge::Observation;
 use crate::disconnect::look::Read;
 use crate::ids::{ConversationId, ParticipantId};
@@ -23,7 +23,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let about = pid.map_or_else(String::new, |pid| format!(", participant {pid}"));
     println!("Conversation {cid}{about}\n");
-    let records = recorded(&config, cid, pid, file)?;
+    let records = recorded(&config, cid, pid, file).await?;
     let now = live(&config, cid).await;
     if let Some(records) = &records {
         println!("What the audit says:\n");
@@ -45,19 +45,23 @@ pub(super) async fn run(
     }
 }
 
-/// The records of the named file, or of the configured one where there is one.
-fn recorded(
+/// The records of the named file, of the store, or of the configured file.
+async fn recorded(
     config: &Config,
     cid: ConversationId,
     pid: Option<ParticipantId>,
     file: Option<PathBuf>,
 ) -> Result<Option<Vec<Record>>, Failure> {
+    let filter = Filter { conversation: Some(cid), participant: pid, ..Filter::default() };
+    let in_store = config.audit.target.0.iter().any(|target| target == "store");
+    if file.is_none() && in_store && config.store.kind() != StoreKind::Memory {
+        return stored(config, &filter).await.map(Some);
+    }
     let configured = || config.audit.files().next().map(Path::to_owned);
     let Some(file) = file.or_else(configured) else {
-        println!("No audit file is configured, and none is named with --audit.\n");
+        println!("Neither a store nor an audit file is configured, and none is named with --audit.\n");
         return Ok(None);
     };
-    let filter = Filter { conversation: Some(cid), participant: pid, ..Filter::default() };
     let mut records = read_audit(&file, &filter)?.records;
     // Written when they ended; several callers can end out of order.
     records.sort_by(|a, b| a.time.cmp(&b.time));

@@ -125,7 +125,8 @@ impl Store {
         for (form, value) in [
             ("conversation = $", &query.conversation),
             ("(participant IS NULL OR participant = $)", &query.participant),
-            ("caller = $", &query.caller),
+            // By the whole name, `key:ivr`, or without its kind.
+            ("caller IN ($, 'key:' || $, 'jwt:' || $)", &query.caller),
             ("job = $", &query.job),
             ("(outcome = $ OR code = $)", &query.outcome),
         ] {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails panics")]
 
 mod audit;
+mod audit_store;
 mod canary;
 mod check;
 mod commands;

@@ -1,0 +1,110 @@
+//! The audit in the store: written off the path, read by callers with the permission, and by operators at a shell.
+
+use serde_json::{Value, json};
+
+use crate::ops::harness::{Service, Stand, text, until};
+
+/// Two keys: one that disconnects, one that may read the audit.
+fn keys(stand: &Stand) -> (String, String) {
+    let (ivr, auditor) = (hangup::callers::new_key("ivr").unwrap(), hangup::callers::new_key("auditor").unwrap());
+    let auditing = format!(
+        "{}\npermissions = [\"audit\"]\n",
+        auditor.toml.lines().filter(|l| !l.starts_with("permissions")).collect::<Vec<_>>().join("\n")
+    );
+    std::fs::write(stand.path("keys.toml"), format!("{}\n{auditing}", ivr.toml)).unwrap();
+    (ivr.text, auditor.text)
+}
+
+async fn read(service: &Service, key: &str, query: &str, accept: &str) -> (u16, String) {
+    service.get_with(&format!("/audit{query}"), &[("x-api-key", key), ("accept", accept)]).await
+}
+
+async fn records(service: &Service, key: &str, query: &str) -> Vec<Value> {
+    let (status, body) = read(service, key, query, "application/json").await;
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str::<Value>(&body).unwrap()["records"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern() {
+    let stand = Stand::new().await;
+    let (ivr, auditor) = keys(&stand);
+    let file = text(&stand.path("keys.toml"));
+    let environment = [("HANGUP__AUTH__KEYS_FILE", file.as_str()), ("HANGUP__STORE__INSTANCE", "one")];
+    let mut service = stand.serve(&[], &environment).await;
+    let (customer, agent) = (stand.who("customer"), stand.who("agent"));
+    let header = ("x-api-key", ivr.as_str());
+    let reason = json!({"reason": "=fraud, he said"}).to_string();
+    assert_eq!(service.post(&stand.mission(customer), &[header, ("prefer", "wait=5")], &reason).await.0, 200);
+    assert_eq!(service.post(&format!("{}?dryRun=true", stand.mission(agent)), &[header], "").await.0, 200);
+    until(async || records(&service, &auditor, "").await.len() == 2).await;
+
+    let found =
+        records(&service, &auditor, &format!("?participant={}&caller=ivr", customer.to_string().to_uppercase())).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0]["outcome"], &found[0]["instance"]), (&json!("disconnected"), &json!("one")));
+    assert_eq!(records(&service, &auditor, "?outcome=would_disconnect&since=1h").await.len(), 1);
+    assert_eq!(records(&service, &auditor, "?until=2020-01-01").await.len(), 0);
+    assert_eq!(read(&service, &ivr, "", "*/*").await.0, 403, "another permission");
+    for wrong in ["?conversation=", "?since=yesterday", "?cursor=x", "?limit=5", "?caller=a&caller=b"] {
+        assert_eq!(read(&service, &auditor, wrong, "*/*").await.0, 400, "{wrong}");
+    }
+    let (status, csv) = read(&service, &auditor, "", "text/csv").await;
+    assert_eq!((status, csv.lines().count()), (200, 3), "{csv}");
+    assert!(csv.contains("\"'=fraud, he said\""), "{csv}");
+    until(async || records(&service, &auditor, "?outcome=exported").await.len() == 1).await;
+    let lines = read(&service, &auditor, "?outcome=disconnected", "application/x-ndjson").await.1;
+    assert_eq!(serde_json::from_str::<Value>(lines.trim()).unwrap()["caller"], "key:ivr");
+
+    // Beside the running service, and after it.
+    for _ in 0..2 {
+        let printed = stand.run(&["audit", "--json", "--caller", "ivr"], &environment).await;
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        assert_eq!(printed.lines().count(), 2, "{printed}");
+        let cid = stand.conference.id.to_string();
+        let explained = stand.run(&["explain", &cid, &customer.to_string()], &environment).await;
+        let explained = String::from_utf8(explained.stdout).unwrap();
+        assert!(explained.contains("disconnected, seen"), "{explained}");
+        if service.child.try_wait().unwrap().is_none() {
+            assert_eq!(service.stop().await, Some(0));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_stay_small_and_lead_through_all_records() {
+    let stand = Stand::new().await;
+    let service = stand.serve(&[], &[("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit")]).await;
+    let path = format!("{}?dryRun=true", stand.mission(stand.who("agent")));
+    for _ in 0..130 {
+        assert_eq!(service.post(&path, &[], "").await.0, 200);
+    }
+    until(async || service.metric("hangup_audit_records_total").await >= 130.0).await;
+    let mut seen = std::collections::BTreeSet::new();
+    let mut query = String::new();
+    for page in 0.. {
+        let body = service.get(&format!("/audit{query}")).await.1;
+        assert!(body.len() < 32 * 1024 && page < 10, "{}", body.len());
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let ids = body["records"].as_array().unwrap().iter().map(|record| record["requestId"].to_string());
+        let before = seen.len();
+        seen.extend(ids);
+        assert!(seen.len() > before);
+        let Some(cursor) = body["cursor"].as_str() else { break };
+        query = format!("?cursor={cursor}");
+    }
+    assert_eq!(seen.len(), 130);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redacted_records_name_no_addresses() {
+    let stand = Stand::new().await;
+    let environment =
+        [("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit"), ("HANGUP__AUDIT__REDACT", "addresses,names")];
+    let service = stand.serve(&[], &environment).await;
+    assert_eq!(service.post(&stand.mission(stand.who("agent")), &[("x-actor", "alice")], "").await.0, 200);
+    until(async || service.get("/audit").await.1.contains("disconnect\"")).await;
+    let body = service.get("/audit").await.1;
+    assert!(!body.contains("127.0.0.1") && !body.contains("alice"), "{body}");
+    assert!(body.contains("unverified:#"), "{body}");
+}
