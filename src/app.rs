@@ -182,8 +182,16 @@ impl Parts {
         let (watched, ended) = (callers.clone(), shutdown.ended.clone());
         background.spawn(async move { watched.watch(ended).await });
         let bind = config.server.bind;
+        let claims = Claims::new(store.clone());
         let search = Search::new(client.clone());
-        let disconnector = Disconnector::new(config, client, Arc::clone(&metrics), tasks.clone(), &shutdown);
+        let disconnector = Disconnector::new(
+            config,
+            client,
+            claims.clone(),
+            Arc::clone(&metrics),
+            tasks.clone(),
+            &shutdown,
+        );
         let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), audit.clone());
         let shared = Shared {
             search,
@@ -196,7 +204,7 @@ impl Parts {
             admin_on_loopback: config.admin.bind.is_none_or(on_loopback),
             callers,
             proxies: TrustedProxies::new(&config.server)?,
-            claims: Claims::new(store.clone()),
+            claims,
             store,
             metrics,
             audit,

@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::conversation::Participant;
 use crate::ids::ParticipantId;
 use crate::problem::{Code, Problem};
 use crate::store::{NewClaim, Store, StoreError, StoredClaim};
@@ -45,6 +46,15 @@ pub struct Target {
     pub purpose: Option<String>,
 }
 
+impl Target {
+    /// A participant as a target; `None` where its id is none.
+    #[must_use]
+    pub fn of(participant: &Participant) -> Option<Self> {
+        let id = ParticipantId::parse(&participant.id)?;
+        Some(Self { id, name: participant.name.clone(), purpose: participant.purpose.clone() })
+    }
+}
+
 /// The decision about a request.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -52,6 +62,14 @@ pub struct Claim {
     pub targets: Arc<Vec<Target>>,
     /// This request has made the decision, so that nothing can have been sent for it before.
     pub first: bool,
+}
+
+impl Claim {
+    /// Whether it may reach this one.
+    #[must_use]
+    pub fn reaches(&self, target: &Target) -> bool {
+        self.targets.iter().any(|claimed| claimed.id == target.id)
+    }
 }
 
 /// All claims. Cheap to clone.

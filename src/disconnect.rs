@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::claims::Claims;
 use crate::config::{self, Mode};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
@@ -40,7 +41,6 @@ use crate::genesys::request::Operation;
 use crate::ids::ConversationId;
 use crate::metrics::{InFlight, Metrics};
 use crate::problem::{Code, Problem};
-use crate::selector::{KEYED_MEMORY, TargetSets};
 use crate::shutdown::Shutdown;
 use confirm::Confirmer;
 use operation::Operations;
@@ -108,8 +108,7 @@ struct Inner {
     unknown: UnknownConversations,
     flights: Singleflight<Effect, Shared>,
     teardowns: Teardowns,
-    keyed_teardowns: Teardowns,
-    targets: TargetSets,
+    claims: Claims,
     confirmer: Confirmer,
     observing: AtomicBool,
     /// Work that outlives its caller.
@@ -119,12 +118,13 @@ struct Inner {
 }
 
 impl Disconnector {
-    /// Disconnects through `client`. Work goes on in `tasks` when a caller leaves, until `shutdown` gives it up; looking again
+    /// Disconnects through `client`, whom `claims` admit. Work goes on in `tasks` when a caller leaves, until `shutdown` gives it up; looking again
     /// ends when it begins to stop.
     #[must_use]
     pub fn new(
         config: &config::Config,
         client: Client,
+        claims: Claims,
         metrics: Arc<Metrics>,
         tasks: TaskTracker,
         shutdown: &Shutdown,
@@ -143,8 +143,7 @@ impl Disconnector {
                 unknown: UnknownConversations::new(config.disconnect.unknown_conversation),
                 flights: Singleflight::with_memory(REPEAT_MEMORY),
                 teardowns: Singleflight::with_memory(TEARDOWN_MEMORY),
-                keyed_teardowns: Singleflight::with_memory(KEYED_MEMORY),
-                targets: TargetSets::default(),
+                claims,
                 confirmer: Confirmer::new(shutdown.stopping.clone()),
                 observing: AtomicBool::new(observing),
                 tasks,

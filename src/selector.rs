@@ -3,8 +3,6 @@
 //! Hanging up the wrong person is the worst thing this software can do, so a selector is read strictly, matches only
 //! those who are live, and touches nobody when it matches more than the caller expects.
 
-mod targets;
-
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
@@ -12,9 +10,6 @@ use serde_json::{Map, Value, json};
 use crate::conversation::{Conversation, Participant};
 use crate::ids::ParticipantId;
 use crate::problem::{Code, Problem};
-
-pub(crate) use targets::KEYED_MEMORY;
-pub use targets::{Target, TargetKey, TargetSets};
 
 /// Purposes of participants that are not people: matched only when a selector names them. So is every other flow, such as
 /// `voicesurveyflow`.

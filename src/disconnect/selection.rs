@@ -12,11 +12,12 @@ use super::outcome::Settled;
 use super::service::internal;
 use super::{Disconnector, Origin, Request, forbidden_participant};
 use crate::callers::Guards;
+use crate::claims::{ClaimKey, Target};
 use crate::conversation::Conversation;
 use crate::genesys::request::Rank;
-use crate::ids::{ConversationId, ParticipantId};
+use crate::ids::ConversationId;
 use crate::problem::{Problem, Upstream};
-use crate::selector::{Selector, Target, TargetKey};
+use crate::selector::Selector;
 
 /// Disconnects of one selection under way at once.
 const AT_ONCE: usize = 8;
@@ -62,14 +63,19 @@ impl Disconnector {
     async fn carry_out_selection(&self, selection: Selection) -> Result<Selected, Problem> {
         let Selection { origin, conversation, selector, idempotency_key, wait, dry_run } = selection;
         let observed = dry_run || origin.observe || self.observing();
-        // A caller that only observes must not settle whom a later, real request reaches.
-        let canonical = format!("{}{}", if observed { "observe " } else { "" }, selector.canonical());
-        let idempotency_key = idempotency_key.as_deref().filter(|_| !observed);
-        let key = TargetKey::new(Arc::clone(&origin.caller), conversation, canonical, idempotency_key);
         // One for the look and everybody in it: a caller waits no longer for many than for one.
         let origin = Origin { deadline: Some(self.deadline()), ..origin };
-        // The seam of claims: whom a repeat of this request reaches is settled here and nowhere else.
-        let targets = self.inner.targets.targets(&key, self.resolve(&origin, conversation, &selector)).await?;
+        let resolve = self.resolve(&origin, conversation, &selector);
+        let targets = if observed {
+            // A caller that only observes must not settle whom a later, real request reaches.
+            Arc::new(resolve.await?)
+        } else {
+            let waits = (self.inner.settings.deadline, wait.unwrap_or_default());
+            let (caller, body) = (&origin.caller, selector.canonical());
+            let key = ClaimKey::new(caller, "selector", conversation, &body, idempotency_key.as_deref(), waits);
+            // Whom a repeat of this request reaches is settled here and nowhere else.
+            self.inner.claims.targets(&key, resolve).await?.targets
+        };
         let disconnects = targets.iter().cloned().map(|target| {
             // With the caller's guards of now: a target may have moved, or the set is a remembered one.
             let request = Request { wait, dry_run, ..Request::new(origin.clone(), conversation, target.id) };
@@ -92,10 +98,7 @@ impl Disconnector {
         if !origin.guards.as_ref().is_none_or(permitted) {
             return Err(forbidden_participant());
         }
-        let target = |p: &&crate::conversation::Participant| {
-            Some(Target { id: ParticipantId::parse(&p.id)?, name: p.name.clone(), purpose: p.purpose.clone() })
-        };
-        Ok(matched.iter().filter_map(target).collect())
+        Ok(matched.into_iter().filter_map(Target::of).collect())
     }
 
     /// The conversation, or `None` where it has ended and Genesys Cloud has forgotten it.

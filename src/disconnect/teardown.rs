@@ -11,7 +11,8 @@ use super::outcome::{Outcome, Settled};
 use super::refusals::{DISCONNECT, Refusals};
 use super::reply::{self, Reply};
 use super::singleflight::Role;
-use super::{Admission, Disconnector, Origin, forbidden_participant};
+use super::{Admission, Disconnector, Origin, Request, forbidden_participant};
+use crate::claims::{ClaimKey, Target};
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Rank};
@@ -25,7 +26,7 @@ pub struct Teardown {
     pub origin: Origin,
     /// The conversation to end.
     pub conversation: ConversationId,
-    /// `Idempotency-Key`, where the caller sends one: repeats with the same one send nothing for longer.
+    /// `Idempotency-Key`, where the caller sends one: repeats with the same one are known for longer.
     pub idempotency_key: Option<Arc<str>>,
     /// Read until the conversation has ended, for at most this long.
     pub wait: Option<Duration>,
@@ -33,26 +34,26 @@ pub struct Teardown {
     pub dry_run: bool,
 }
 
-/// What a read says about the end of a conversation: settled, or open with the answer that was read.
-type Look = Result<Result<Settled, Problem>, (Open, Answer)>;
+/// What a read says about the end of a conversation: settled, or open with the answer that was read and who is there.
+type Look = Result<Result<Settled, Problem>, (Open, Answer, Vec<Target>)>;
 
 impl Disconnector {
-    /// Ends a conversation for everybody. A repeat shares the work of the first, and within a minute sends nothing.
+    /// Ends a conversation for everybody who is there when it is first asked for. A repeat shares the work of the first; later
+    /// ones reach nobody else.
     pub(super) async fn end(&self, request: &Teardown) -> Result<Settled, Problem> {
         if request.dry_run || request.origin.observe || self.observing() {
             let admission = self.admit(&request.origin)?;
             return match self.look_for_end(request, &admission.context, true).await? {
                 Ok(result) => result,
-                Err((Open::StillThere(_), read)) => {
+                Err((Open::StillThere(_), read, _)) => {
                     Ok(Last::of(&read).settled(&admission.context, Outcome::WouldDisconnect, true))
                 }
-                Err((Open::Unread, read)) => Err(unreadable(&read)),
+                Err((Open::Unread, read, _)) => Err(unreadable(&read)),
             };
         }
         let key = (Arc::clone(&request.origin.caller), request.conversation, request.idempotency_key.clone());
-        let flights = if key.2.is_some() { &self.inner.keyed_teardowns } else { &self.inner.teardowns };
         let mut admission = None;
-        let settled = match flights.join(&key) {
+        let settled = match self.inner.teardowns.join(&key) {
             Role::Follower(follower) => {
                 self.inner.metrics.join();
                 follower.result().await.unwrap_or_else(|| {
@@ -90,22 +91,47 @@ impl Disconnector {
         Ok(shown.after(settled))
     }
 
+    /// Claims those who are there, and ends the conversation while no others are.
     async fn lead_teardown(
         &self,
         request: &Teardown,
         context: &Arc<Context>,
         accepted_recently: bool,
     ) -> Result<Settled, Problem> {
-        if request.origin.guards.is_some() || accepted_recently {
+        let mut settled = None;
+        let claim = {
+            let look = async {
+                match self.look_for_end(request, context, true).await? {
+                    Ok(result) => {
+                        settled = Some(result);
+                        Ok(Vec::new())
+                    }
+                    Err((Open::StillThere(_), _, live)) => Ok(live),
+                    Err((Open::Unread, read, _)) => Err(unreadable(&read)),
+                }
+            };
+            let waits = (self.inner.settings.deadline, request.wait.unwrap_or_default());
+            let (caller, idempotency_key) = (&request.origin.caller, request.idempotency_key.as_deref());
+            let key = ClaimKey::new(caller, "teardown", request.conversation, "all", idempotency_key, waits);
+            Box::pin(self.inner.claims.targets(&key, look)).await?
+        };
+        if let Some(result) = settled {
+            return result;
+        }
+        if !claim.first {
             match self.look_for_end(request, context, true).await? {
                 Ok(result) => return result,
-                // Sent a moment ago: whoever has joined since is not touched.
-                Err((Open::StillThere(_), read)) if accepted_recently => {
+                Err((Open::StillThere(_), _, live)) if live.iter().any(|one| !claim.reaches(one)) => {
+                    let members = live.into_iter().filter(|one| claim.reaches(one)).collect();
+                    return Box::pin(self.end_members(request, context, members)).await;
+                }
+                // Sent a moment ago, and it takes effect shortly.
+                Err((Open::StillThere(_), read, _)) if accepted_recently => {
                     let settled = Last::of(&read).settled(context, Outcome::Accepted, false);
                     return Ok(Settled { gone: Some(false), ..settled });
                 }
-                Err((Open::StillThere(_), _)) => {}
-                Err((Open::Unread, read)) => return Err(unreadable(&read)),
+                Err((Open::StillThere(_), ..)) => {}
+                Err((Open::Unread, read, _)) => return Err(unreadable(&read)),
             }
         }
         self.inner.client.deposit();
@@ -117,11 +143,32 @@ impl Disconnector {
         match result.map_err(|problem| problem.attempts(context.attempts())) {
             Err(problem) if context.effect_unknown() => match self.look_for_end(request, context, false).await {
                 Ok(Ok(Ok(settled))) => Ok(settled),
-                Ok(Err((Open::StillThere(_), _))) => Err(problem.effect(true).still_there()),
+                Ok(Err((Open::StillThere(_), ..))) => Err(problem.effect(true).still_there()),
                 _ => Err(problem.effect(true)),
             },
             other => other,
         }
+    }
+
+    /// Others have come since the teardown was first asked for: those who were there then are disconnected one by one.
+    async fn end_members(
+        &self,
+        request: &Teardown,
+        context: &Arc<Context>,
+        members: Vec<Target>,
+    ) -> Result<Settled, Problem> {
+        let origin = Origin { deadline: Some(context.deadline), ..request.origin.clone() };
+        let mut last = None;
+        for member in members {
+            let one = Request { wait: request.wait, ..Request::new(origin.clone(), request.conversation, member.id) };
+            let settled = self.disconnect(one).await?;
+            // What is least certain speaks for all of them.
+            if last.as_ref().is_none_or(|last: &Settled| last.gone == Some(true)) {
+                last = Some(settled);
+            }
+        }
+        let nobody = || Last::default().settled(context, Outcome::AlreadyDisconnected, true);
+        Ok(last.unwrap_or_else(nobody))
     }
 
     async fn judge_teardown(
@@ -142,15 +189,15 @@ impl Disconnector {
             let unclear = reply::problem(&answer, "teardown", DISCONNECT).effect(true);
             return match look {
                 Ok(Ok(Ok(settled))) => Ok(settled),
-                Ok(Err((Open::StillThere(_), _))) => Err(unclear.still_there()),
+                Ok(Err((Open::StillThere(_), ..))) => Err(unclear.still_there()),
                 _ => Err(unclear),
             };
         }
         let refusals = Refusals::of_teardown(answer);
         match look? {
             Ok(result) => result.map_err(|problem| Problem { upstream: refusals.first(), ..problem }),
-            Err((Open::StillThere(_), _)) => Err(refusals.still_there()),
-            Err((Open::Unread, read)) => match refusals.unread(&read, false) {
+            Err((Open::StillThere(_), ..)) => Err(refusals.still_there()),
+            Err((Open::Unread, read, _)) => match refusals.unread(&read, false) {
                 Err(problem) => Err(problem),
                 Ok(()) => Err(unreadable(&read)),
             },
@@ -161,6 +208,7 @@ impl Disconnector {
     /// is there.
     async fn look_for_end(&self, request: &Teardown, context: &Arc<Context>, guarded: bool) -> Result<Look, Problem> {
         let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
+        let mut present = Vec::new();
         let observation = match read {
             Read::Found(conversation) if conversation.ended() => Observation::Ended { verified: true },
             Read::Found(conversation) => {
@@ -171,6 +219,8 @@ impl Disconnector {
                 if guarded && !permitted {
                     return Err(forbidden_participant());
                 }
+                let live = conversation.participants.iter().filter(|p| p.is_live());
+                present = live.filter_map(Target::of).collect();
                 Observation::Live(Vec::new())
             }
             Read::NotFound => Observation::UnknownConversation,
@@ -179,7 +229,7 @@ impl Disconnector {
         };
         let verdict = self.inner.unknown.judge(observation, &self.inner.client, context, request.conversation).await;
         let result = Last::of(&answer).result(verdict, context, None);
-        Ok(result.map_err(|open| (open, answer)))
+        Ok(result.map_err(|open| (open, answer, present)))
     }
 }
 

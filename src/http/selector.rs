@@ -12,13 +12,14 @@ use super::input::{self, Preferences};
 use super::jobs::asynchronously;
 use super::path::ConversationPath;
 use crate::callers::Permission;
+use crate::claims::Target;
 use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Selected, Selection};
 use crate::genesys::request::Operation;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
 use crate::problem::Problem;
-use crate::selector::{Selector, Target};
+use crate::selector::Selector;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
