@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use crate::audit::{Audit, Event};
+use crate::audit::{Audit, Event, StoreWitness};
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::claims::Claims;
@@ -217,6 +217,7 @@ impl Parts {
             max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
             body_timeout: config.server.body_timeout,
         };
+        shared.disconnector.set_witness(Arc::new(StoreWitness(shared.store.clone())));
         Ok(Self { http: http::App::new(shared), background })
     }
 

@@ -12,6 +12,7 @@ mod redact;
 mod scope;
 mod sink;
 mod store;
+mod witness;
 mod writer;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config;
+use crate::problem::{Code, Problem};
 use crate::store::Store;
 use denials::Denials;
 use health::Health;
@@ -31,6 +33,7 @@ pub use record::{Event, Record, now};
 use redact::Redaction;
 pub use scope::{Asked, AuditScope, EntryPoint, Pending, Source};
 pub use sink::Sink;
+pub use witness::StoreWitness;
 use writer::{Message, Writer};
 
 /// Records that may wait for a sink; more are dropped and counted.
@@ -51,6 +54,8 @@ struct Inner {
     instance: Arc<str>,
     lanes: Vec<Lane>,
     redact: Redaction,
+    /// Where an intent is committed before anything is sent, if `audit.required`.
+    required: Option<Store>,
     denials: Mutex<Denials>,
 }
 
@@ -82,15 +87,16 @@ impl Audit {
     /// # Errors
     /// The system gives no thread.
     pub fn open(settings: &config::Audit, instance: &Arc<str>, store: &Store) -> Result<Self, String> {
-        Self::start(sink::of(settings, store)?, settings, instance, QUEUE, QUIET)
+        let required = settings.required.then(|| store.clone());
+        Self::start(sink::of(settings, store)?, settings, required, instance, (QUEUE, QUIET))
     }
 
     fn start(
         sinks: Vec<Box<dyn Sink>>,
         settings: &config::Audit,
+        required: Option<Store>,
         instance: &Arc<str>,
-        queue: usize,
-        quiet: Duration,
+        (queue, quiet): (usize, Duration),
     ) -> Result<Self, String> {
         if sinks.is_empty() {
             return Ok(Self(None));
@@ -108,7 +114,8 @@ impl Audit {
         };
         let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
         let redact = Redaction::of(settings);
-        Ok(Self(Some(Arc::new(Inner { instance: Arc::clone(instance), lanes, redact, denials: Mutex::default() }))))
+        let (instance, denials) = (Arc::clone(instance), Mutex::default());
+        Ok(Self(Some(Arc::new(Inner { instance, lanes, redact, required, denials }))))
     }
 
     /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` tells more.
@@ -130,6 +137,20 @@ impl Audit {
             record.reason = Some(what);
             self.write(record);
         }
+    }
+
+    /// Commits to the store what is about to be done, if `audit.required`.
+    async fn intend(&self, record: &mut Record) -> Result<(), Problem> {
+        let Some(inner) = &self.0 else { return Ok(()) };
+        let Some(store) = &inner.required else { return Ok(()) };
+        record.id = Uuid::new_v4();
+        let mut intent = record.clone();
+        (intent.time, intent.instance, intent.outcome) = (now(), Arc::clone(&inner.instance), "intended".into());
+        inner.redact.apply(&mut intent);
+        store.append_audit(&[store::row(&intent)]).await.map_err(|_| {
+            let detail = "audit.required is set and the store cannot take the record of this request; nobody was touched. Repeat it";
+            Problem::new(Code::AuditUnavailable, detail)
+        })
     }
 
     /// Hands a record to the writers. Never waits.

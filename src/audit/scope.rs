@@ -162,6 +162,17 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// Commits what is about to be done, if `audit.required`. Call it before anything is sent.
+    ///
+    /// # Errors
+    /// `audit_unavailable`: the store did not take it, and nothing may be sent.
+    pub async fn intend(&mut self) -> Result<(), Problem> {
+        match (&self.scope.0, &mut self.record) {
+            (Some(inner), Some(record)) if !record.dry_run => inner.audit.intend(record).await,
+            _ => Ok(()),
+        }
+    }
+
     /// The disconnect ended.
     pub fn close(mut self, result: &Result<Settled, Problem>) {
         self.send(|record| match result {

@@ -9,7 +9,6 @@ use super::*;
 use crate::config::{Config, Fsync};
 use crate::disconnect::outcome::{Outcome, Settled};
 use crate::ids::{ConversationId, ParticipantId};
-use crate::problem::{Code, Problem};
 
 const CID: &str = "11111111-1111-4111-8111-111111111111";
 const PID: &str = "22222222-2222-4222-8222-222222222222";
@@ -27,7 +26,7 @@ fn open(settings: &config::Audit) -> Audit {
 
 fn open_with(settings: &config::Audit, queue: usize, quiet: Duration) -> Audit {
     let sinks = sink::of(settings, &Store::memory().unwrap()).unwrap();
-    Audit::start(sinks, settings, &"host-1".into(), queue, quiet).unwrap()
+    Audit::start(sinks, settings, None, &"host-1".into(), (queue, quiet)).unwrap()
 }
 
 fn scope(audit: &Audit) -> AuditScope {

@@ -306,6 +306,7 @@ section! {
     /// `[audit]`: the record of who disconnected whom.
     Audit {
         target: List where targets,
+        required: bool,
         redact: List where redactions,
         fsync: Fsync,
         max_size: ByteSize,

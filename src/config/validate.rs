@@ -28,6 +28,10 @@ impl Config {
             genesys.urls().map_err(|text| Wrong::new(key, text))?;
         }
         self.store.find_wrong()?;
+        if self.audit.required && !self.audit.target.0.iter().any(|target| target == "store") {
+            let text = "audit.required: records are committed to the store, so audit.target must name \"store\"";
+            return Err(Wrong::new("audit.required", text));
+        }
         let (token, retry, pace) = (&self.token, &self.retry, &self.pace);
         ordered("token.backoff_min", token.backoff_min, "token.backoff_max", token.backoff_max)?;
         ordered("retry.backoff_min", retry.backoff_min, "retry.backoff_max", retry.backoff_max)?;

@@ -53,13 +53,17 @@ impl Disconnector {
     async fn supervise(
         &self,
         whose: Whose,
-        pending: Pending,
+        mut pending: Pending,
         work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
     ) -> Result<Settled, Problem> {
         let (kill, this) = (self.inner.kill.clone(), self.clone());
         let waiting = WaitingCaller::default();
         let caller = waiting.watch();
         let task = self.inner.tasks.spawn(async move {
+            let work = async {
+                pending.intend().await?;
+                work.await
+            };
             let Some(result) = kill.run_until_cancelled(work).await else {
                 let problem = whose.give_up();
                 pending.abandon(&problem);

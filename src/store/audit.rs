@@ -82,7 +82,7 @@ const PURGED_AT_ONCE: i64 = 5_000;
 const KEPT_IN_MEMORY: i64 = 10_000;
 
 impl Store {
-    /// Writes records; those that are there already stay as they are.
+    /// Writes records. An intent gives way to its outcome; other records that are there already stay as they are.
     pub async fn append_audit(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
         for some in rows.chunks(MOST_AT_ONCE) {
             let mut text = String::from(
@@ -105,7 +105,10 @@ impl Store {
                 values.extend([&row.job, &row.conversation, &row.participant].map(|text| text.clone().into()));
                 values.extend([row.outcome.clone().into(), row.code.clone().into(), row.record.clone().into()]);
             }
-            text.push_str(" ON CONFLICT (id) DO NOTHING");
+            text.push_str(
+                " ON CONFLICT (id) DO UPDATE SET time = excluded.time, outcome = excluded.outcome, code = excluded.code, \
+                 record = excluded.record WHERE audit.outcome = 'intended'",
+            );
             let mut insert = sql(text);
             insert.values = values;
             self.run(Batch::write([insert])).await?;
@@ -157,6 +160,16 @@ impl Store {
             Some(AuditEntry { record: row.text(0)?.to_owned(), place: (row.int(1), row.text(2)?.to_owned()) })
         };
         Ok(AuditPage { records: rows.iter().take(limit).filter_map(entry).collect(), more: rows.len() > limit })
+    }
+
+    /// Whether a record shows that this conversation was alive: somebody in it was disconnected, or seen.
+    pub async fn saw_alive(&self, conversation: &str) -> Result<bool, StoreError> {
+        let look = sql(
+            "SELECT 1 FROM audit WHERE conversation = $1 AND (outcome IN ('disconnected', 'accepted', 'would_disconnect', 'unconfirmed') \
+             OR (outcome = 'already_disconnected' AND record LIKE '%\"verified\":true%')) LIMIT 1",
+        );
+        let rows = self.run(Batch::read([look.bind(conversation)])).await?;
+        Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 
     /// Removes what is older than `keep`, a part at a time. Says whether there may be more.

@@ -171,6 +171,11 @@ impl Service {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &str) -> (u16, String) {
+        let answer = self.client.put(format!("{}{path}", self.url)).body(body.to_owned()).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
         let mut request = self.client.get(format!("{}{path}", self.url));
         for (name, value) in headers {

@@ -11,4 +11,5 @@ mod logs;
 mod long_reads;
 mod reload;
 mod security;
+mod store;
 mod traces;
