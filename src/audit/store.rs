@@ -38,7 +38,7 @@ impl Sink for StoreSink {
                 // Waiting does not help: it may be one of the records, or a full disk.
                 Err(StoreError::Refused(cause)) => return Err(io::Error::other(cause)),
                 // Written again, a record that is there already stays as it is.
-                Err(_) => std::thread::sleep(PAUSE),
+                Err(_) => std::thread::park_timeout(PAUSE),
             }
         }
     }

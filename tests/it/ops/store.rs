@@ -21,7 +21,8 @@ async fn without_the_store_named_disconnects_go_on_and_whatever_needs_a_claim_is
     assert!(ready.contains("degraded: the store is out of reach"), "{ready}");
     assert_eq!(service.post(&stand.mission(stand.who("customer")), &[("prefer", "wait=5")], "").await.0, 200);
     let conversation = format!("/conversations/{}", stand.conference.id);
-    let selector = (format!("{conversation}/participants/disconnect"), json!({"purpose": "agent"}).to_string());
+    let selector =
+        (format!("{conversation}/participants/disconnect"), json!({"purpose": "agent", "max": 2}).to_string());
     let teardown = (format!("{conversation}/disconnect"), json!({"all": true}).to_string());
     for (path, body) in [&selector, &teardown] {
         let begun = Instant::now();
@@ -69,21 +70,21 @@ async fn a_repeat_after_a_crash_reaches_whom_the_first_reached_and_nobody_who_ca
     let stand = Stand::new().await;
     let permissions = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,read,teardown");
     let path = format!("/conversations/{}/participants/disconnect", stand.conference.id);
-    let (body, first) = (json!({"purpose": "agent"}).to_string(), stand.who("agent"));
+    let (body, first) = (json!({"purpose": "customer"}).to_string(), stand.who("customer"));
     let service = stand.serve(&[], &[permissions]).await;
     let (status, answer) = service.post(&path, &[("prefer", "wait=5")], &body).await;
     assert_eq!(status, 200, "{answer}");
     service.signal("KILL");
     drop(service);
 
-    let next = stand.sandbox.add_participant(stand.conference.id, ParticipantSpec::of("agent")).unwrap().unwrap();
+    let next = stand.sandbox.add_participant(stand.conference.id, ParticipantSpec::of("customer")).unwrap().unwrap();
     let service = stand.serve(&[], &[permissions]).await;
     for _ in 0..5 {
         let (status, answer) = service.post(&path, &[("prefer", "wait=5")], &body).await;
         let answer: Value = serde_json::from_str(&answer).unwrap();
         assert_eq!((status, &answer["results"][0]["participantId"]), (200, &json!(first.to_string())), "{answer}");
     }
-    assert!(stand.sandbox.is_live(stand.conference.id, next), "the next agent");
+    assert!(stand.sandbox.is_live(stand.conference.id, next), "the next customer");
     // The same with a teardown, of which the answer may have been lost.
     let path = format!("/conversations/{}/disconnect", stand.conference.id);
     let body = json!({"all": true}).to_string();
@@ -111,11 +112,11 @@ async fn two_processes_on_one_file_are_a_small_fleet() {
     let permissions = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,read,operate");
     let (one, two) = (stand.serve(&[], &[permissions]).await, stand.serve(&[], &[permissions]).await);
     let path = format!("/conversations/{}/participants/disconnect", stand.conference.id);
-    let body = json!({"purpose": "agent"}).to_string();
+    let body = json!({"purpose": "customer"}).to_string();
     assert_eq!(one.post(&path, &[("prefer", "wait=5")], &body).await.0, 200);
-    let next = stand.sandbox.add_participant(stand.conference.id, ParticipantSpec::of("agent")).unwrap().unwrap();
+    let next = stand.sandbox.add_participant(stand.conference.id, ParticipantSpec::of("customer")).unwrap().unwrap();
     assert_eq!(two.post(&path, &[("prefer", "wait=5")], &body).await.0, 200);
-    assert!(stand.sandbox.is_live(stand.conference.id, next), "the next agent");
+    assert!(stand.sandbox.is_live(stand.conference.id, next), "the next customer");
     assert_eq!(one.put("/mode", r#"{"mode":"observe"}"#).await.0, 200);
     let mode = async || serde_json::from_str::<Value>(&two.get("/status").await.1).unwrap()["mode"] == "observe";
     until(mode).await;
