@@ -184,14 +184,8 @@ impl Parts {
         let bind = config.server.bind;
         let claims = Claims::new(store.clone());
         let search = Search::new(client.clone());
-        let disconnector = Disconnector::new(
-            config,
-            client,
-            claims.clone(),
-            Arc::clone(&metrics),
-            tasks.clone(),
-            &shutdown,
-        );
+        let disconnector =
+            Disconnector::new(config, client, claims.clone(), Arc::clone(&metrics), tasks.clone(), &shutdown);
         let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), audit.clone());
         let shared = Shared {
             search,

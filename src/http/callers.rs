@@ -47,7 +47,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
 pub(super) async fn authenticate_any(app: &App, parts: &Parts) -> Result<Caller, Refused> {
     let exchange = exchange(parts);
     let caller = recognise(app, parts, &exchange).await?;
-    charge(&caller)?;
+    charge(app, &caller)?;
     Ok(caller)
 }
 

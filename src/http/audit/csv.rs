@@ -1,6 +1,8 @@
-//! Records as CSV (RFC 4180). Cells that a spreadsheet would take for a formula are made text.
+//! Records as CSV.
 
 use serde_json::{Map, Value};
+
+use crate::spreadsheet::line;
 
 /// The columns, by the names of the records' members.
 const COLUMNS: [&str; 17] = [
@@ -25,29 +27,21 @@ const COLUMNS: [&str; 17] = [
 
 /// A row for each record.
 pub(super) fn table<'a>(records: impl Iterator<Item = &'a str>, with_head: bool) -> String {
-    let mut text = String::new();
-    if with_head {
-        text.push_str(&COLUMNS.join(","));
-        text.push_str("\r\n");
-    }
+    let mut text = if with_head { line(COLUMNS) } else { String::new() };
     for record in records {
         let members: Map<String, Value> = serde_json::from_str(record).unwrap_or_default();
-        let cells: Vec<String> = COLUMNS.iter().map(|name| cell(members.get(*name))).collect();
-        text.push_str(&cells.join(","));
-        text.push_str("\r\n");
+        let cells = COLUMNS.map(|name| cell(members.get(name)));
+        text.push_str(&line(cells.iter().map(String::as_str)));
     }
     text
 }
 
 fn cell(value: Option<&Value>) -> String {
-    let text = match value {
+    match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
-    };
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = if formula { format!("'{text}") } else { text };
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    }
 }
 
 #[cfg(test)]
@@ -55,12 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_cell_breaks_the_table_or_becomes_a_formula() {
-        let record =
-            r#"{"time":"t","caller":"key:ivr","reason":"=HYPERLINK(\"x\"), he said\nso","verified":true,"code":null}"#;
+    fn each_member_has_its_column_and_what_is_unknown_an_empty_cell() {
+        let record = r#"{"time":"t","caller":"key:ivr","reason":"=1, he said","verified":true,"code":null}"#;
         let text = table([record].into_iter(), true);
-        let (head, row) = text.split_once("\r\n").unwrap();
+        let (head, row) = text.split_once('\n').unwrap();
         assert_eq!(head.split(',').count(), COLUMNS.len());
-        assert_eq!(row, "t,,,key:ivr,,,,,\"'=HYPERLINK(\"\"x\"\"), he said\nso\",,,,true,,,,\r\n");
+        assert_eq!(row, "t,,,key:ivr,,,,,\"'=1, he said\",,,,true,,,,\n");
     }
 }
