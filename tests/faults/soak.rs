@@ -230,6 +230,9 @@ async fn weather(stand: &Stand, mut dice: StdRng, until: Instant) -> u64 {
             1 => stand.sandbox.refuse_connections(Duration::from_millis(dice.random_range(100..800))),
             2 => stand.rule(json!({"on": "connection", "times": 5, "action": "reset"})),
             3 => stand.rule(json!({"on": "api", "reused": true, "times": 20, "action": "reset"})),
+            // Connections that have gone silent, and resources that refuse whatever token comes.
+            4 => stand.rule(json!({"on": "api", "reused": true, "times": 20, "action": "half_open"})),
+            5 => stand.rule(json!({"on": "api", "times": 20, "action": "unauthorized"})),
             _ => {}
         }
         changes += 1;
