@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::token::{LoginFailure, Token};
+use super::token::bearer::Token;
+use super::token::failure::LoginFailure;
 
 /// Why an upstream call failed. A refusal by the upstream is an [`Answer`], not an error.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::login::{Grant, Login, LoginFailure};
+use super::failure::LoginFailure;
+use super::login::{Grant, Login};
 use super::{LoginState, Token, TokenCache};
 use crate::config;
 use crate::genesys::metrics::{GRANTED, UpstreamMetrics};
