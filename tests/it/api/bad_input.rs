@@ -51,7 +51,7 @@ async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
         ("POST", format!("/conversations/{cid}/{tail}?wait=soon"), "400 invalid_query"),
         ("POST", format!("/conversations/{cid}/{tail}?dryRun=true&dryRun=false"), "400 invalid_query"),
         ("POST", format!("/conversations/{cid}/{tail}?wait=1&wait=1"), "400 invalid_query"),
-        ("POST", format!("/conversations/{cid}/{tail}?async=true"), "400 invalid_query"),
+        ("POST", format!("/conversations/{cid}/{tail}?async=true"), "422 jobs_need_store"),
         ("GET", format!("/conversations/{cid}/participants?purpose=agent&purpose=customer"), "400 invalid_query"),
         ("POST", format!("/conversations/{cid}/{tail}?dryRun=maybe"), "400 invalid_query"),
         ("GET", format!("/conversations/{cid}?purpose=agent"), "400 invalid_query"),
