@@ -222,6 +222,7 @@ impl Disconnector {
         let left = origin.deadline.map_or(settings.deadline, |end| end.saturating_duration_since(Instant::now()));
         let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), left, reserve)
             .with_trace(origin.trace.clone())
+            .with_rank(origin.rank)
             .with_sent(Arc::clone(&origin.sent));
         let counted = self.inner.metrics.in_flight();
         Ok(Admission { context: Arc::new(context), _permit: permit, _share: share, _counted: counted })

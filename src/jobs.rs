@@ -19,6 +19,7 @@ mod progress;
 mod runner;
 mod skip;
 mod submit;
+mod target;
 mod work;
 
 use std::sync::Arc;

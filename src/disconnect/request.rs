@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::seen::AsSeen;
 use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::callers::Guards;
-use crate::genesys::request::Medium;
+use crate::genesys::request::{Medium, Rank};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::telemetry::traces::Parent;
 
@@ -29,6 +29,8 @@ pub struct Origin {
     pub observe: bool,
     /// What the request leaves in the audit.
     pub scope: AuditScope,
+    /// The highest rank of its calls at the gate: those of jobs go after everything else.
+    pub rank: Rank,
     /// The end of a request that asks for several disconnects; each has its own where there is none.
     pub deadline: Option<Instant>,
     /// Whether a disconnect request may have gone upstream for this; what is abandoned before has no effect.
@@ -47,6 +49,7 @@ impl Origin {
             trace: Parent::default(),
             guards: None,
             observe: false,
+            rank: Rank::Job,
             deadline: None,
             sent: Arc::default(),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::request::Rank;
 use crate::telemetry::traces::Parent;
 
 /// Gives each context its place in line.
@@ -20,6 +21,8 @@ pub struct Context {
     pub request_id: Arc<str>,
     /// The trace that upstream attempts belong to.
     pub trace: Parent,
+    /// The highest rank that its calls may have at the gate.
+    pub(crate) rank: Rank,
     /// The absolute end of all calls.
     pub deadline: Instant,
     /// Kept back at the end for one look once an attempt had an unknown effect.
@@ -40,6 +43,7 @@ impl Context {
             caller,
             request_id,
             trace: Parent::default(),
+            rank: Rank::Mission,
             deadline: Instant::now() + deadline,
             reserve,
             order: ORDER.fetch_add(1, Ordering::Relaxed),
@@ -54,6 +58,13 @@ impl Context {
     #[must_use]
     pub fn with_trace(mut self, trace: Parent) -> Self {
         self.trace = trace;
+        self
+    }
+
+    /// Lets none of its calls go before those of this rank.
+    #[must_use]
+    pub(crate) fn with_rank(mut self, rank: Rank) -> Self {
+        self.rank = rank;
         self
     }
 

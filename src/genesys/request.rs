@@ -115,7 +115,7 @@ impl Call {
         let context = Arc::clone(context);
         Self {
             operation,
-            rank,
+            rank: rank.max(context.rank),
             method,
             path: path.into(),
             body,

@@ -12,6 +12,7 @@ use super::exchange::Exchange;
 use crate::callers::{Caller, CallerKind, Permission, Refusal, browser};
 use crate::config::Mode;
 use crate::disconnect::Origin;
+use crate::genesys::request::Rank;
 use crate::problem::{Code, Problem};
 
 /// A caller that may do what was asked.
@@ -34,6 +35,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
         scope: exchange.scope.clone(),
+        rank: Rank::Mission,
         deadline: None,
         sent: Arc::default(),
     };

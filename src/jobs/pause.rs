@@ -2,13 +2,14 @@
 
 use super::Jobs;
 use crate::problem::Code;
-use crate::store::{JobState, StoreError, StoredJob};
+use crate::store::{StoreError, StoredJob};
 
 /// How many of the first items must fail alike.
 const FIRST: i64 = 20;
 
 impl Jobs {
-    /// Pauses the job if its first items have failed alike. Once only: who resumes it has seen the reason.
+    /// Pauses the job if its first items have failed alike. Once only: who resumes it has seen the reason. The store decides, for
+    /// an item that fails late must not pause a job that was resumed meanwhile.
     pub(super) async fn pause_if_hopeless(&self, job: &StoredJob) -> Result<(), StoreError> {
         if job.total < FIRST || job.paused_because.is_some() {
             return Ok(());
@@ -17,7 +18,7 @@ impl Jobs {
         let Some(code) = same_reason(&codes) else { return Ok(()) };
         let because =
             format!("the first {FIRST} items failed with {code}; see what it says, then resume or cancel the job");
-        if self.store().move_job(&job.id, &[JobState::Running], JobState::Paused, Some(&because)).await? {
+        if self.store().pause_job_once(&job.id, &because).await? {
             tracing::error!(
                 event = "job_paused",
                 job = job.id,

@@ -89,11 +89,6 @@ impl Jobs {
 
     /// Calls that the rate limit would let go now.
     fn gate_room(&self) -> usize {
-        let reading = self.0.disconnector.client().gate().reading();
-        if reading.closed {
-            0
-        } else {
-            reading.remaining.map_or(AT_ONCE, |left| usize::try_from(left).unwrap_or(AT_ONCE).min(AT_ONCE))
-        }
+        self.0.disconnector.client().gate().room_for_jobs().map_or(AT_ONCE, |room| room.min(AT_ONCE))
     }
 }

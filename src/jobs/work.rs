@@ -7,14 +7,13 @@ use time::OffsetDateTime;
 
 use super::Jobs;
 use super::runner::Lease;
+use super::target::{Target, ended, gone, read_selector, unreadable};
 use crate::callers::{Caller, Permission, Permissions};
 use crate::config::Mode;
-use crate::conversation::Conversation;
 use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Glance, Origin, Request, Teardown};
-use crate::ids::{ConversationId, ParticipantId};
+use crate::ids::ConversationId;
 use crate::problem::{Code, Effect, Problem};
-use crate::selector::Selector;
 use crate::store::{ItemResult, JobState, LeasedItem, StoreError};
 
 /// How long an accepted item is read until it counts as unconfirmed.
@@ -26,12 +25,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 /// Disconnects of one item under way at once.
 const AT_ONCE: usize = 4;
-
-/// Whom an item means.
-enum Target {
-    Participants(Vec<ParticipantId>),
-    Conversation,
-}
 
 /// What comes after an attempt.
 enum Next {
@@ -134,34 +127,6 @@ impl Jobs {
         found.ok_or_else(|| {
             gone("the key with which the job was made was removed or has expired; make the job again with another")
         })
-    }
-
-    /// Whom the item means. A selector is resolved once, and the set is kept before the first of it is disconnected.
-    async fn target(
-        &self,
-        lease: &Lease,
-        item: &LeasedItem,
-        origin: &Origin,
-        cid: ConversationId,
-    ) -> Result<Target, Problem> {
-        if let Some(id) = &item.participant {
-            return Ok(Target::Participants(vec![ParticipantId::parse(id).ok_or_else(unreadable)?]));
-        }
-        let selector = item.target.as_deref().unwrap_or("all");
-        if selector == "all" {
-            return Ok(Target::Conversation);
-        }
-        if let Some(kept) = &item.reached {
-            return serde_json::from_str(kept).map(Target::Participants).map_err(|_| unreadable());
-        }
-        let resolved = self.0.disconnector.resolve_for_job(origin, cid, &read_selector(selector)?).await?;
-        let text = serde_json::to_string(&resolved).unwrap_or_default();
-        match self.store().keep_reached(&lease.job.id, item, &text).await {
-            Ok(true) => Ok(Target::Participants(resolved)),
-            // Another replica holds the item by now, and decides for itself.
-            Ok(false) => Err(Problem::new(Code::ShuttingDown, "the lease of this item has passed")),
-            Err(error) => Err(super::unavailable(&error)),
-        }
     }
 
     /// Before an attempt: whether there is anything left to do, and whether there is a reason not to.
@@ -315,34 +280,4 @@ fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> Next {
 
 fn done(outcome: &str, detail: Option<String>) -> Next {
     Next::Done(ItemResult { outcome: outcome.to_owned(), detail, ..ItemResult::default() })
-}
-
-/// The outcome where the conversation has ended.
-fn ended(we_sent: bool) -> &'static str {
-    if we_sent { Outcome::Disconnected.name() } else { Outcome::ConversationEnded.name() }
-}
-
-/// The outcome, if everybody whom the item means was read as gone.
-fn gone(conversation: &Conversation, target: &Target, we_sent: bool) -> Option<&'static str> {
-    if conversation.ended() {
-        return Some(ended(we_sent));
-    }
-    match target {
-        Target::Conversation => None,
-        Target::Participants(ids) => {
-            // One who is not in the list was never there: that is for the disconnect to say.
-            let all_gone = ids.iter().all(|id| conversation.participant(*id).is_some_and(|p| !p.is_live()));
-            let outcome = if we_sent { Outcome::Disconnected } else { Outcome::AlreadyDisconnected };
-            (all_gone && !ids.is_empty()).then(|| outcome.name())
-        }
-    }
-}
-
-fn read_selector(text: &str) -> Result<Selector, Problem> {
-    let members = serde_json::from_str(text).map_err(|_| unreadable())?;
-    Selector::read(&members)
-}
-
-fn unreadable() -> Problem {
-    Problem::new(Code::InvalidBody, "the stored item cannot be read by this version of hangup; make the job again")
 }

@@ -273,6 +273,16 @@ impl Store {
         Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 
+    /// Pauses a running job that has never been paused, and says whether it did.
+    pub async fn pause_job_once(&self, id: &str, because: &str) -> Result<bool, StoreError> {
+        let pause = sql(
+            "UPDATE jobs SET state = 'paused', paused_because = $1 WHERE id = $2 AND state = 'running' AND paused_because IS NULL \
+             RETURNING id",
+        );
+        let rows = self.run(Batch::write([pause.bind(because).bind(id)])).await?;
+        Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
+    }
+
     /// Starts jobs whose time has come, ends those without open items, and gives those with items to work on.
     pub async fn due_jobs(&self, limit: i64) -> Result<Vec<StoredJob>, StoreError> {
         let start =

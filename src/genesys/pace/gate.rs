@@ -161,6 +161,13 @@ impl Gate {
         }
     }
 
+    /// How many calls of jobs would go now without waiting; `None` where no window is known.
+    #[must_use]
+    pub fn room_for_jobs(&self) -> Option<usize> {
+        let room = self.state.lock().room(Rank::Job, Instant::now());
+        room.map(|room| usize::try_from(room).unwrap_or(usize::MAX))
+    }
+
     /// Whether over half of the window remains and nobody waits; also where the upstream tells no window.
     #[must_use]
     pub fn has_ample_room(&self) -> bool {

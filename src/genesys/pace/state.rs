@@ -141,6 +141,17 @@ impl State {
         }
     }
 
+    /// How many calls of this rank may go now, where the upstream has told its window.
+    pub(super) fn room(&self, rank: Rank, now: Instant) -> Option<u32> {
+        match (self.phase, &self.window) {
+            (Phase::Closed(until), _) if now < until => Some(0),
+            (_, Some(window)) if now < window.resets_at => {
+                Some(window.remaining(self.under_way, self.replicas).saturating_sub(self.reserve_for(rank, now)))
+            }
+            _ => None,
+        }
+    }
+
     /// From when on jobs may use the reserve; `None` while no disconnect has ever come.
     fn lent_from(&self) -> Option<Instant> {
         self.last_disconnect.map(|at| at + LENT_AFTER)

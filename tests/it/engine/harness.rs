@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hangup::app::in_process;
 use hangup::config::{Config, OperationChoice, Surface};
 use hangup::disconnect::Origin;
+use hangup::genesys::request::Rank;
 use hangup::http::Routes;
 use hangup::http::{App, Door};
 use hangup::sandbox::{Conference, ConversationSpec, ParticipantSpec, Sandbox};
@@ -231,6 +232,7 @@ pub(crate) fn origin(caller: &str) -> Origin {
         guards: None,
         observe: false,
         scope: Default::default(),
+        rank: Rank::Mission,
         deadline: None,
         sent: Default::default(),
     }
