@@ -58,7 +58,7 @@ use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::telemetry::traces::Traces;
 
-pub use docs::OPENAPI;
+pub use docs::{OPENAPI, OPENAPI_JSON};
 pub use recent_errors::{RecentError, RecentErrors};
 
 /// What handlers share. Cheap to clone.
@@ -183,11 +183,7 @@ pub fn router(app: &App, door: Door) -> Routes {
             .route(routes::API_TEARDOWN, post(dropin::teardown::post))
             .route(routes::API_PARTICIPANT, patch_of(None))
             .route(routes::API_CONVERSATION, read_of(None))
-            .route(routes::OPENAPI, get(docs::openapi))
-            .route(routes::DOCS, get(docs::page))
-            .route(routes::DOCS_STYLE, get(docs::style))
-            .route(routes::DOCS_SCRIPT, get(docs::script))
-            .route(routes::DOCS_CONTRACT_SCRIPT, get(docs::contract_script));
+            .merge(docs::routes());
         // One route for each medium: a parameter in this place would swallow the other paths' ids.
         for medium in Medium::ALL {
             let path = |template: &str| template.replace("{media}", medium.segment());

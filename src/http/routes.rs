@@ -55,16 +55,38 @@ pub const READYZ: &str = "/readyz";
 pub const METRICS: &str = "/metrics";
 /// The contract.
 pub const OPENAPI: &str = "/openapi.yaml";
+/// The contract as JSON.
+pub const OPENAPI_JSON: &str = "/openapi.json";
+/// The contract for tools that stop at OpenAPI 3.0.
+pub const OPENAPI_3_0: &str = "/openapi-3.0.json";
+/// What callers ask, for tools that stop at OpenAPI 2.0.
+pub const OPENAPI_2_0: &str = "/openapi-2.0.json";
 /// The page that shows the contract and tries it out.
 pub const DOCS: &str = "/docs";
-/// Its style.
-pub const DOCS_STYLE: &str = "/docs/docs.css";
-/// Its script.
-pub const DOCS_SCRIPT: &str = "/docs/docs.js";
-/// The part of its script that reads the contract.
-pub const DOCS_CONTRACT_SCRIPT: &str = "/docs/contract.js";
+/// Its own style.
+pub const DOCS_PAGE_STYLE: &str = "/docs/page.css";
+/// Its own script.
+pub const DOCS_PAGE_SCRIPT: &str = "/docs/page.js";
+/// The style of the viewer in it.
+pub const DOCS_VIEWER_STYLE: &str = "/docs/swagger-ui.css";
+/// The viewer in it.
+pub const DOCS_VIEWER_SCRIPT: &str = "/docs/swagger-ui-bundle.js";
 
-/// All templates, with the methods that callers use.
+/// What is read with GET and is not in the contract: the contract itself, metrics, and pages with what they load.
+pub const NOT_IN_CONTRACT: &[&str] = &[
+    METRICS,
+    OPENAPI,
+    OPENAPI_JSON,
+    OPENAPI_3_0,
+    OPENAPI_2_0,
+    DOCS,
+    DOCS_PAGE_STYLE,
+    DOCS_PAGE_SCRIPT,
+    DOCS_VIEWER_STYLE,
+    DOCS_VIEWER_SCRIPT,
+];
+
+/// The templates of the contract, with the methods that callers use.
 pub const ALL: &[(&str, &[&str])] = &[
     (DISCONNECT, &["POST"]),
     (CONVERSATIONS, &["GET"]),
@@ -91,24 +113,22 @@ pub const ALL: &[(&str, &[&str])] = &[
     (AUDIT, &["GET"]),
     (LIVEZ, &["GET"]),
     (READYZ, &["GET"]),
-    (METRICS, &["GET"]),
-    (OPENAPI, &["GET"]),
-    (DOCS, &["GET"]),
-    (DOCS_STYLE, &["GET"]),
-    (DOCS_SCRIPT, &["GET"]),
-    (DOCS_CONTRACT_SCRIPT, &["GET"]),
 ];
 
 /// The methods of a matched template.
 pub(super) fn methods(matched: &str) -> &'static [&'static str] {
     let label = label(Some(matched));
+    if NOT_IN_CONTRACT.contains(&label) {
+        return &["GET"];
+    }
     ALL.iter().find(|(template, _)| *template == label).map_or(&[], |(_, methods)| methods)
 }
 
 /// The label of a matched template: from the list, or one word for everything else.
 pub(super) fn label(matched: Option<&str>) -> &'static str {
     let Some(path) = matched else { return "unmatched" };
-    let known = ALL.iter().map(|(template, _)| *template).find(|template| *template == path);
+    let known =
+        ALL.iter().map(|(template, _)| template).chain(NOT_IN_CONTRACT).copied().find(|template| *template == path);
     // The routes of the media differ in one word.
     let of_a_medium = || {
         let tail = path.strip_prefix("/api/v2/conversations/")?;

@@ -84,6 +84,17 @@ class Browser:
         self._in("POST", f"/element/{element}/clear")
         self._in("POST", f"/element/{element}/value", {"text": text})
 
+    def replace(self, css, text):
+        """As a person does: selects what is there and types over it. Pages that keep a field's text themselves miss `clear`."""
+        element = self.find(css)
+        self.run("document.querySelector(args[0]).focus(); document.querySelector(args[0]).select()", css)
+        self._in("POST", f"/element/{element}/value", {"text": text or "\ue017"})
+
+    def emulate(self, width, height):
+        """Makes the page as wide as a phone."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
+        self._in("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+
     def text(self, css):
         return self._in("GET", f"/element/{self.find(css)}/text")
 

@@ -93,6 +93,17 @@ class Demo:
         finally:
             connection.close()
 
+    def head(self, path):
+        """Status and headers, in lower case, of a GET by a client that takes gzip."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+        finally:
+            connection.close()
+
     def sandbox(self, method, path, body=None):
         """One request to the sandbox's control surface; answers its JSON."""
         text = None if body is None else json.dumps(body)

@@ -134,6 +134,28 @@ async fn no_answer_is_kept_or_taken_for_something_else() {
 }
 
 #[tokio::test]
+async fn pages_and_the_contract_need_no_key_and_say_what_they_are() {
+    let service = Service::start().await;
+    for path in hangup::http::routes::NOT_IN_CONTRACT {
+        let answer = service.request(Method::GET, path).header("sec-fetch-site", "cross-site").send().await;
+        assert_eq!(answer.status, 200, "{path}");
+        let kind = answer.header("content-type").to_owned();
+        let fits = match path.rsplit_once('.').map_or("", |(_, ending)| ending) {
+            "json" => kind == "application/json",
+            "yaml" => kind == "application/yaml",
+            "css" => kind.starts_with("text/css"),
+            "js" => kind.starts_with("text/javascript"),
+            _ => kind.starts_with("text/html") || kind.starts_with("application/openmetrics-text"),
+        };
+        assert!(fits, "{path}: {kind}");
+        if path.starts_with("/docs") {
+            assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+        }
+        assert_eq!(service.request(Method::POST, path).send().await.header("allow"), "GET,HEAD", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_chunked_body_is_cut_at_the_limit_too() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let service = Service::start().await;

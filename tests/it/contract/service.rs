@@ -174,5 +174,10 @@ fn hold(method: &str, template: &str, status: StatusCode, headers: &HeaderMap, b
     let body: Value = serde_json::from_slice(body).expect("a JSON body");
     let wrong = violations(&media_type["schema"], &body);
     assert!(wrong.is_empty(), "{what}: {body:#}\n{wrong:#?}");
+    if let (Some(code), true) = (body["code"].as_str(), media_type["schema"]["$ref"] == "#/components/schemas/Problem")
+    {
+        assert!(media_type["examples"][code].is_object(), "{what} knows no {code}");
+        assert_eq!(body["status"], status.as_u16());
+    }
     body
 }

@@ -6,6 +6,7 @@ use hangup::disconnect::outcome::Outcome;
 use hangup::genesys::request::Medium;
 use hangup::http::routes;
 use hangup::problem::Code;
+use serde_json::Value;
 
 use crate::contract::file::{at, members, operations, resolved, words};
 
@@ -43,37 +44,43 @@ fn every_medium_of_the_drop_in_path_is_in_the_file_and_the_other_way_round() {
 }
 
 #[test]
-fn every_code_belongs_to_its_status_and_every_answer_to_its_schema() {
+fn every_code_is_an_example_of_the_answer_with_its_status() {
     let mut of_status: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
     for code in Code::ALL {
         of_status.entry(code.status().into()).or_default().insert(code.name());
     }
-    let mut seen: BTreeMap<u64, BTreeSet<&str>> = BTreeMap::new();
-    for (name, schema) in members(at("/components/schemas")) {
-        let narrowed = &schema["allOf"][1]["properties"];
-        if schema["allOf"][0]["$ref"] != "#/components/schemas/Problem" {
-            continue;
-        }
-        let status = narrowed["status"]["const"].as_u64().expect("a status");
-        let codes = words(&format!("/components/schemas/{name}/allOf/1/properties/code/enum"));
-        assert!(seen.insert(status, codes).is_none(), "{status} has two schemas");
+    let mut seen = BTreeMap::new();
+    for (_, response) in members(at("/components/responses")) {
+        let Some((status, codes)) = problems(response) else { continue };
+        assert!(seen.insert(status, codes).is_none(), "{status} has two answers");
     }
     assert_eq!(seen, of_status);
 
-    // An operation answers a status of problems with the schema of that status, in both content types.
+    // An operation answers a status with the problems of that status.
     for (template, method, operation) in operations() {
         for (status, response) in members(&operation["responses"]) {
-            let content = &resolved(response)["content"];
-            let Some(reference) = content["application/problem+json"]["schema"]["$ref"].as_str() else { continue };
-            let schema = at(reference.strip_prefix('#').expect("a reference into the file"));
-            let narrowed = &schema["allOf"][1]["properties"]["status"]["const"];
-            assert_eq!(narrowed.to_string(), status, "{method} {template}");
-            let plain = &content["application/json"]["schema"];
-            let fits = plain["$ref"] == reference
-                || plain["oneOf"].as_array().is_some_and(|any| any.iter().any(|one| one["$ref"] == reference));
-            assert!(fits, "{method} {template} {status}: {plain}");
+            let Some((of, _)) = problems(resolved(response)) else { continue };
+            assert_eq!(of.to_string(), status, "{method} {template}");
         }
     }
+}
+
+/// Status and codes of the problems that an answer of the file has as examples, the same in both content types.
+fn problems(response: &'static Value) -> Option<(u64, BTreeSet<&'static str>)> {
+    let problem = response["content"].get("application/problem+json")?;
+    let plain = &response["content"]["application/json"];
+    assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem");
+    let examples: Vec<_> = members(&problem["examples"]).collect();
+    if examples.is_empty() {
+        let of_oauth = plain["schema"]["oneOf"].as_array();
+        assert!(of_oauth.is_some_and(|any| any.contains(&problem["schema"])), "{plain}");
+        return None;
+    }
+    assert_eq!(plain, problem);
+    let mut statuses: Vec<_> = examples.iter().map(|(_, one)| resolved(one)["value"]["status"].as_u64()).collect();
+    statuses.dedup();
+    let [Some(status)] = statuses[..] else { panic!("statuses of examples: {statuses:?}") };
+    Some((status, examples.into_iter().map(|(code, _)| code).collect()))
 }
 
 #[test]
