@@ -8,6 +8,8 @@ use crate::genesys::answer::RateLimit;
 
 /// This long before its reset the whole window is for all: a disconnect that comes now can wait for the next one.
 const TAIL: Duration = Duration::from_secs(5);
+/// Times are whole nanoseconds: the moment at which the reserve has shrunk to a number must not round to just before it.
+const ROUNDING: f64 = 1e-6;
 
 /// Resets that differ by less belong to the same window: the header counts whole seconds, rounded either way.
 pub(super) const SAME_WINDOW: Duration = Duration::from_secs(2);
@@ -102,7 +104,7 @@ impl Window {
         let share = (left.as_secs_f64() / length.as_secs_f64()).min(1.0);
         // At most a quarter of a u32.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the full reserve")]
-        let reserve = (f64::from(self.full_reserve()) * share).ceil() as u32;
+        let reserve = (f64::from(self.full_reserve()) * share - ROUNDING).ceil().max(0.0) as u32;
         reserve
     }
 
@@ -189,7 +191,7 @@ mod tests {
         }
         for remaining in 1..=75 {
             let free = window.reserve_is_below(remaining, length);
-            assert!(window.reserve(length, free + seconds(1)) < remaining, "{remaining}");
+            assert!(window.reserve(length, free) < remaining, "{remaining}");
         }
     }
 

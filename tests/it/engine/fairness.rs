@@ -10,13 +10,13 @@ use tokio::time::sleep;
 use crate::engine::harness::{Ask, Kind, Stand, ms, s};
 
 /// A service with three callers, and their keys: a reader, who may only read, a hog and a victim.
-async fn crowd(window: u32) -> (Arc<Stand>, [String; 3], tempfile::NamedTempFile) {
+async fn crowd(window: u32, size: usize) -> (Arc<Stand>, [String; 3], tempfile::NamedTempFile) {
     let keys = ["reader", "hog", "victim"].map(|name| new_key(name).unwrap());
     let file = tempfile::NamedTempFile::new().unwrap();
     let read_only = keys[0].toml.replace("\"disconnect\", ", "");
     std::fs::write(file.path(), format!("{read_only}\n{}\n{}", keys[1].toml, keys[2].toml)).unwrap();
     let path = file.path().to_owned();
-    let stand = Stand::patch().crowd(600).window(window).config(|c| c.auth.keys_file = Some(path)).ready().await;
+    let stand = Stand::patch().crowd(size).window(window).config(|c| c.auth.keys_file = Some(path)).ready().await;
     (Arc::new(stand), keys.map(|key| key.text), file)
 }
 
@@ -57,7 +57,7 @@ async fn accepted(stand: &Stand, key: &str, count: usize, every: Duration) -> us
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_in_a_loop_stops_none_of_anothers_disconnects() {
-    let (stand, [reader, _, victim], _file) = crowd(300).await;
+    let (stand, [reader, _, victim], _file) = crowd(300, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
     let reads = in_a_loop(12, &stop, move |_| by.list().with("x-api-key", &reader));
@@ -69,7 +69,7 @@ async fn a_reader_in_a_loop_stops_none_of_anothers_disconnects() {
 
 #[tokio::test(start_paused = true)]
 async fn a_window_of_five_starves_no_disconnect_and_no_reader() {
-    let (stand, [reader, _, victim], _file) = crowd(5).await;
+    let (stand, [reader, _, victim], _file) = crowd(5, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
     let reads = in_a_loop(4, &stop, move |_| by.list().with("x-api-key", &reader));
@@ -81,7 +81,7 @@ async fn a_window_of_five_starves_no_disconnect_and_no_reader() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_disconnects_in_a_loop_leaves_others_their_turn() {
-    let (stand, [_, hog, victim], _file) = crowd(60).await;
+    let (stand, [_, hog, victim], _file) = crowd(60, 600).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
     let most = in_a_loop(12, &stop, move |n| by.disconnect(100 + n % 500).with("x-api-key", &hog));
@@ -98,7 +98,7 @@ async fn a_caller_that_disconnects_in_a_loop_leaves_others_their_turn() {
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_window_is_used_where_only_lookups_come() {
-    let (stand, [reader, ..], _file) = crowd(60).await;
+    let (stand, [reader, ..], _file) = crowd(60, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
     in_a_loop(12, &stop, move |_| by.list().with("x-api-key", &reader));
