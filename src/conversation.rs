@@ -1,12 +1,14 @@
 //! A conversation as it was read: who is in it, and who of them is still there.
 
 mod read;
+mod short_texts;
 
 use std::io::{BufReader, Read};
 
 use crate::genesys::medium::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::lenient::{Cleaned, cleaned};
+use short_texts::ShortTexts;
 
 /// A conversation of the upstream, as far as we need it.
 #[derive(Debug, Clone)]
@@ -85,7 +87,7 @@ impl Conversation {
     /// # Errors
     /// Anything but a conversation with participants, or one that is cut off.
     pub fn from_reader(body: impl Read) -> Result<Self, NoConversation> {
-        serde_json::from_reader(BufReader::new(Cleaned::new(body))).map_err(|_| NoConversation)
+        serde_json::from_reader(BufReader::new(ShortTexts::new(Cleaned::new(body)))).map_err(|_| NoConversation)
     }
 
     /// The conversation, unless it says that it is another one.

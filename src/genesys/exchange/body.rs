@@ -52,7 +52,7 @@ const ORDINARY_BODY: usize = 16 * 1024;
 /// Long bodies that are in memory at once.
 const LARGE_BODIES: usize = 2;
 /// Conversations that are read as they come at once. Each has a thread while it lasts.
-const STREAMS: usize = 8;
+const STREAMS: usize = 4;
 /// Pieces of a body that wait for their thread.
 const PIECES: usize = 4;
 /// What a body that nobody needs is given to end.
