@@ -172,3 +172,118 @@ async fn without_the_store_a_claim_is_refused_before_anybody_is_looked_for() {
     assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
     assert_eq!(claims.stats().refused, 1);
 }
+
+mod schedules {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// A replica is asked, by one of a few requests, while this one is the agent.
+        Ask {
+            replica: usize,
+            request: usize,
+            agent: u128,
+        },
+        /// The same at two replicas at once.
+        AskTwice {
+            request: usize,
+            agents: (u128, u128),
+        },
+        /// Nobody could be looked for.
+        Fail {
+            replica: usize,
+            request: usize,
+        },
+        Wait {
+            ms: u64,
+        },
+        /// A replica is killed and starts again, knowing nothing.
+        Crash {
+            replica: usize,
+        },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let (replica, request, agent) = (0..3_usize, 0..4_usize, 1..9_u128);
+        prop_oneof![
+            4 => (replica.clone(), request.clone(), agent.clone())
+                .prop_map(|(replica, request, agent)| Step::Ask { replica, request, agent }),
+            1 => (request.clone(), (agent.clone(), agent)).prop_map(|(request, agents)| Step::AskTwice { request, agents }),
+            1 => (replica.clone(), request).prop_map(|(replica, request)| Step::Fail { replica, request }),
+            2 => (1..40_000_u64).prop_map(|ms| Step::Wait { ms }),
+            1 => replica.prop_map(|replica| Step::Crash { replica }),
+        ]
+    }
+
+    /// Two by their bodies, which live 70 s, and two by an `Idempotency-Key`, which live an hour.
+    fn requests() -> [(ClaimKey, Duration); 4] {
+        let (short, long) = (Duration::from_secs(70), Duration::from_secs(3_600));
+        [
+            (plain("agent"), short),
+            (plain("customer"), short),
+            (keyed("key:ivr", "agent", "1"), long),
+            (keyed("key:app", "agent", "1"), long),
+        ]
+    }
+
+    async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
+        let store = store();
+        let mut replicas: Vec<Claims> = (0..3).map(|_| Claims::new(store.clone())).collect();
+        let requests = requests();
+        // Whom each request has reached first, and when.
+        let mut first: HashMap<usize, (u128, tokio::time::Instant)> = HashMap::new();
+        for step in steps {
+            match step {
+                Step::Ask { replica, request, agent } => {
+                    let (key, life) = &requests[request];
+                    let reached = ask(&replicas[replica], key, agent).await;
+                    check(&mut first, request, reached, *life)?;
+                }
+                Step::AskTwice { request, agents } => {
+                    let (key, life) = &requests[request];
+                    let (one, two) = tokio::join!(ask(&replicas[0], key, agents.0), ask(&replicas[1], key, agents.1));
+                    prop_assert_eq!(one, two, "two people were reached");
+                    check(&mut first, request, one, *life)?;
+                }
+                Step::Fail { replica, request } => {
+                    let problem = async { Err(Problem::new(Code::UpstreamTimeout, "")) };
+                    let _ = replicas[replica].targets(&requests[request].0, problem).await;
+                }
+                Step::Wait { ms } => advance(Duration::from_millis(ms)).await,
+                Step::Crash { replica } => replicas[replica] = Claims::new(store.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    fn check(
+        first: &mut HashMap<usize, (u128, tokio::time::Instant)>,
+        request: usize,
+        reached: u128,
+        life: Duration,
+    ) -> Result<(), TestCaseError> {
+        match first.get(&request) {
+            Some((who, at)) if at.elapsed() < life => {
+                prop_assert_eq!(reached, *who, "a repeat reached somebody else after {:?}", at.elapsed());
+            }
+            _ => {
+                first.insert(request, (reached, tokio::time::Instant::now()));
+            }
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+
+        #[test]
+        fn no_repeat_ever_reaches_anybody_outside_the_first_set(steps in prop::collection::vec(step(), 1..60)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+            runtime.block_on(run(steps))?;
+        }
+    }
+}
