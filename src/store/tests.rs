@@ -141,7 +141,7 @@ async fn an_empty_database_in_place_of_the_old_one_gets_its_tables_and_is_notice
     let Some(place) = Place::postgres().await else { return };
     let store = place.open().await;
     store.claim(&new("k", "old")).await.unwrap();
-    run(&store, "DROP TABLE claims, audit, replicas, meta").await;
+    run(&store, "DROP TABLE claims, audit, replicas, jobs, items, meta").await;
     let seen = store.look_around().await.unwrap();
     assert!(seen.replicas.is_empty());
     assert!(matches!(store.claim(&new("k", "new")).await, Err(StoreError::Replaced { .. })));
