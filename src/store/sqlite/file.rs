@@ -44,8 +44,12 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, String> {
             Ok(path)
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-            made.map(|_| path).map_err(|e| format!("it cannot be made ({e})"))
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(_) => Ok(path),
+                // Another process has made it since we looked: look again, at what it is now.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => prepare(&path),
+                Err(e) => Err(format!("it cannot be made ({e})")),
+            }
         }
         Err(e) => Err(format!("it cannot be looked at ({e})")),
     }
