@@ -8,6 +8,7 @@ mod demo;
 mod disconnect;
 mod explain;
 mod healthcheck;
+mod jobs;
 mod key;
 mod live;
 mod sandbox;
@@ -61,6 +62,8 @@ enum Command {
     Disconnect(disconnect::Arguments),
     /// The running service at a glance: token, rate limit, operation, mode, last errors
     Status(status::Arguments),
+    /// Jobs of a running service: list and show them, start, pause, resume and cancel them
+    Jobs(jobs::Arguments),
     /// Print every key with its default and its explanation, as a file to start from
     Config {
         /// Print every value that is in force, and where it was set; secrets are not shown
@@ -171,6 +174,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Check(arguments) => block_on(check::run(load()?, arguments)),
         Command::Status(which) => block_on(status::run(which, load)),
+        Command::Jobs(what) => block_on(jobs::run(what, load)),
         Command::Disconnect(of) => block_on(disconnect::run(of, load)),
         Command::Config { effective: false } => {
             config::defaults();

@@ -110,7 +110,7 @@ fn list(texts: &Value) -> String {
     texts.as_array().into_iter().flatten().map(word).collect::<Vec<_>>().join("; ")
 }
 
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
