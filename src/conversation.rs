@@ -99,6 +99,28 @@ impl Conversation {
         if other { Err(NoConversation) } else { Ok(self) }
     }
 
+    /// Everything in it that may reach a caller, one text a line.
+    #[must_use]
+    pub fn texts(&self) -> String {
+        let of_participant = |p: &Participant| {
+            let optional = [
+                &p.name,
+                &p.purpose,
+                &p.user_id,
+                &p.queue_id,
+                &p.address,
+                &p.start_time,
+                &p.connected_time,
+                &p.end_time,
+            ];
+            let states = p.communications.iter().filter_map(|c| c.state.clone());
+            let texts = optional.into_iter().flatten().cloned().chain(states).chain([p.id.clone()]);
+            texts.collect::<Vec<_>>().join("\n")
+        };
+        let own = [&self.id, &self.start_time, &self.end_time].into_iter().flatten().cloned();
+        own.chain(self.participants.iter().map(of_participant)).collect::<Vec<_>>().join("\n")
+    }
+
     /// Whether it is over.
     #[must_use]
     pub fn ended(&self) -> bool {

@@ -15,6 +15,7 @@ use super::echo::{gives_away, without};
 use super::error::{CallError, Cause};
 use super::exchange::{BodyLimit, Connection, Exchange, Wanted};
 use super::request::{Call, Operation};
+use crate::conversation::NoConversation;
 use crate::telemetry::traces::TRACEPARENT;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -109,9 +110,38 @@ impl Service<Call> for Transport {
             if let Some(token) = &call.token {
                 // Some gateways echo what they were sent; callers must not see our token.
                 answer.body.bytes = without(answer.body.bytes, token.secret());
+                if hides_echo(&answer, token.secret()) {
+                    answer.streamed = Some(Arc::new(Err(NoConversation)));
+                }
                 answer.correlation_id = answer.correlation_id.filter(|id| !gives_away(id.as_bytes(), token.secret()));
             }
             Ok(answer)
         })
+    }
+}
+
+/// A conversation that was read as it came has no body left to look into: its texts are looked into instead.
+fn hides_echo(answer: &Answer, secret: &[u8]) -> bool {
+    let read = answer.streamed.as_deref().and_then(|read| read.as_ref().ok());
+    read.is_some_and(|conversation| gives_away(conversation.texts().as_bytes(), secret))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::Body;
+    use super::*;
+    use crate::conversation::{Conversation, Streamed};
+
+    #[test]
+    fn a_long_conversation_that_was_read_as_it_came_is_looked_into_as_well() {
+        let answer = |name: &str| {
+            let body = serde_json::json!({"participants": [{"id": "p", "name": name}]}).to_string();
+            let streamed: Streamed = Arc::new(Conversation::from_reader(body.as_bytes()));
+            let response = http::Response::builder().extension(streamed).body(Body::complete(Bytes::new()));
+            Answer::from_http(response.unwrap())
+        };
+        let secret = b"a-token-that-nobody-may-see";
+        assert!(hides_echo(&answer("I am a-token-that-nobody-may-see"), secret));
+        assert!(!hides_echo(&answer("Anna"), secret));
     }
 }

@@ -42,7 +42,7 @@ pub(super) async fn disconnect(
     let wishes = Wishes::read(&input::members(&parts.headers, &body)?)?;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
-        let plan = Plan { dry_run: preferences.dry_run, ..wishes.plan()? };
+        let plan = Plan { dry_run: preferences.dry_run, ..wishes.plan() };
         let key = input::idempotency_key(&parts.headers)?;
         return Ok(asynchronously(&app, &exchange, &who.caller, item, plan, key).await?);
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::callers::{Caller, Permission};
 use crate::disconnect::Wrapup;
+use crate::genesys::request::Medium;
 
 /// What is to be done with each item.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ use crate::disconnect::Wrapup;
 pub struct Plan {
     /// Why; the service's default reason where there is none.
     pub reason: Option<String>,
+    /// End only this medium of each participant.
+    #[serde(with = "medium")]
+    pub media: Option<Medium>,
     /// The wrap-up that goes with each disconnect.
     pub wrapup: Option<Wrapup>,
     /// Whether the wrap-up is skipped.
@@ -66,6 +70,25 @@ impl TokenRights {
         let expires = caller.expires().and_then(|end| end.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
         let held = Permission::ALL.into_iter().filter(|permission| caller.may(*permission));
         Self { expires, permissions: held.map(|permission| permission.as_str().to_owned()).collect() }
+    }
+}
+
+/// Media by the word that lists have for them.
+mod medium {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    use crate::genesys::request::Medium;
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the member")]
+    pub(super) fn serialize<S: Serializer>(value: &Option<Medium>, out: S) -> Result<S::Ok, S::Error> {
+        value.map(Medium::singular).serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Medium>, D::Error> {
+        let Some(word) = Option::<String>::deserialize(input)? else { return Ok(None) };
+        let found = Medium::ALL.into_iter().find(|medium| medium.singular() == word);
+        // A medium that only a later version knows: rather nothing than the whole participant.
+        found.map(Some).ok_or_else(|| serde::de::Error::custom("unknown medium"))
     }
 }
 

@@ -4,7 +4,9 @@ use super::Jobs;
 use super::runner::Lease;
 use crate::conversation::Conversation;
 use crate::disconnect::Origin;
+use crate::disconnect::judge::Observation;
 use crate::disconnect::outcome::Outcome;
+use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
 use crate::selector::Selector;
@@ -52,7 +54,12 @@ pub(super) fn ended(we_sent: bool) -> &'static str {
 }
 
 /// The outcome, if everybody whom the item means was read as gone.
-pub(super) fn gone(conversation: &Conversation, target: &Target, we_sent: bool) -> Option<&'static str> {
+pub(super) fn gone(
+    conversation: &Conversation,
+    target: &Target,
+    media: Option<Medium>,
+    we_sent: bool,
+) -> Option<&'static str> {
     if conversation.ended() {
         return Some(ended(we_sent));
     }
@@ -60,7 +67,8 @@ pub(super) fn gone(conversation: &Conversation, target: &Target, we_sent: bool) 
         Target::Conversation => None,
         Target::Participants(ids) => {
             // One who is not in the list was never there: that is for the disconnect to say.
-            let all_gone = ids.iter().all(|id| conversation.participant(*id).is_some_and(|p| !p.is_live()));
+            let is_gone = |id: &ParticipantId| Observation::of(conversation, *id, media) == Observation::Gone;
+            let all_gone = ids.iter().all(is_gone);
             let outcome = if we_sent { Outcome::Disconnected } else { Outcome::AlreadyDisconnected };
             (all_gone && !ids.is_empty()).then(|| outcome.name())
         }

@@ -77,7 +77,7 @@ impl Jobs {
         let cid = ConversationId::parse(&item.conversation).ok_or_else(unreadable)?;
         if item.confirming {
             let target = self.target(lease, item, &origin, cid).await?;
-            return self.confirm(item, &origin, cid, &target).await;
+            return self.confirm(lease, item, &origin, cid, &target).await;
         }
         let looks = item.tried || !lease.plan.skip_if.is_empty() || lease.job.state != JobState::Running;
         if looks && let Some(next) = self.look_first(lease, item, &origin, cid).await? {
@@ -156,7 +156,7 @@ impl Jobs {
             _ => None,
         };
         if let Some(target) = &target
-            && let Some(outcome) = gone(&seen, target, item.attempts > 0)
+            && let Some(outcome) = gone(&seen, target, lease.plan.media, item.attempts > 0)
         {
             return Ok(Some(Next::Done(ItemResult { outcome: outcome.to_owned(), ..ItemResult::default() })));
         }
@@ -191,6 +191,7 @@ impl Jobs {
             Target::Participants(ids) => {
                 let requests = ids.into_iter().map(|id| Request {
                     reason: plan.reason.clone(),
+                    media: plan.media,
                     wrapup: plan.wrapup.clone(),
                     wrapup_skipped: plan.wrapup_skipped,
                     dry_run: plan.dry_run,
@@ -229,6 +230,7 @@ impl Jobs {
     /// Reads an accepted item: gone, or still to be waited for.
     async fn confirm(
         &self,
+        lease: &Lease,
         item: &LeasedItem,
         origin: &Origin,
         cid: ConversationId,
@@ -236,7 +238,7 @@ impl Jobs {
     ) -> Result<Next, Problem> {
         let glance = self.0.disconnector.glance(origin, cid).await;
         let outcome = match &glance {
-            Ok(Glance::Found(conversation)) => gone(conversation, target, true),
+            Ok(Glance::Found(conversation)) => gone(conversation, target, lease.plan.media, true),
             Ok(Glance::Ended) => Some(ended(true)),
             _ => None,
         };

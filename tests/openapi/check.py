@@ -14,7 +14,8 @@ from demo import ROOT, Demo  # noqa: E402
 
 SECONDS = 90
 REJECTED = [400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429, "5xx"]
-ACCEPTED = ["2xx", "3xx", 401, 403, 404, 409, 413, 429, "5xx"]
+# What is made up may have changed since it was seen (412), or reuse a key (422).
+ACCEPTED = ["2xx", "3xx", 401, 403, 404, 409, 412, 413, 422, 429, "5xx"]
 # The operations that only the admin port serves.
 OPERATIONS = "^/(livez|readyz|metrics|mode)$"
 
@@ -32,6 +33,11 @@ def schemathesis(demo, port, end, *arguments):
             # As its defaults, and 413: what is made up may be too large, right or wrong.
             f"[checks.negative_data_rejection]\nexpected-statuses = {REJECTED}\n"
             f"[checks.positive_data_acceptance]\nexpected-statuses = {ACCEPTED}\n"
+            # Cursors, durations and times of jobs are texts with a meaning that a schema cannot tell.
+            '[[operations]]\ninclude-path-regex = "^/jobs"\nchecks.positive_data_acceptance.enabled = false\n'
+            # A body of `null` is taken, which generated clients need not know.
+            '[[operations]]\ninclude-name = "POST /conversations/{conversationId}/participants/{participantId}/disconnect"\n'
+            "checks.negative_data_rejection.enabled = false\n"
         )
         command = [
             str(pathlib.Path(sys.executable).parent / "schemathesis"), "--config-file", str(config), "run",

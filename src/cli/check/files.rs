@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 
 use super::report::{Item, Report};
-use crate::callers::Callers;
+use crate::callers::{Callers, unlimited_keys};
 use crate::config::Config;
 use crate::files;
 use crate::server::TlsSource;
@@ -17,7 +17,13 @@ pub(super) fn check(config: &Config, report: &mut Report) {
             Item::warn("keys file", "valid, and without a key: nobody may call", "make one with `hangup key new NAME`")
         }
         (Ok(callers), Some(path)) => {
-            Item::ok("keys file", format!("{}: {} keys", path.display(), callers.stats().keys))
+            let told = format!("{}: {} keys", path.display(), callers.stats().keys);
+            match unlimited_keys(&callers.keys()) {
+                None => Item::ok("keys file", told),
+                Some(finding) => {
+                    Item::warn("keys file", format!("{told}; {finding}"), "give each key a rate and an end")
+                }
+            }
         }
         (Ok(_), None) => Item::skipped("keys file", "auth.keys_file is not set"),
     });

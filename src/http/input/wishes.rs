@@ -70,15 +70,9 @@ impl Wishes {
     }
 
     /// The same as the plan of a job.
-    ///
-    /// # Errors
-    /// `invalid_body` for what a job cannot do: it ends participants, not single media.
-    pub(in crate::http) fn plan(self) -> Result<Plan, Problem> {
-        if self.media.is_some() {
-            return Err(invalid_body("media cannot be combined with async: a job ends the whole participant"));
-        }
-        let Self { reason, wrapup, wrapup_skipped, .. } = self;
-        Ok(Plan { reason, wrapup, wrapup_skipped, ..Plan::default() })
+    pub(in crate::http) fn plan(self) -> Plan {
+        let Self { reason, media, wrapup, wrapup_skipped, .. } = self;
+        Plan { reason, media, wrapup, wrapup_skipped, ..Plan::default() }
     }
 
     /// The reason alone, for a job.

@@ -72,6 +72,7 @@ impl Order {
                 skip_if: given("skipIf").map(skip_if).transpose()?.unwrap_or_default(),
                 dry_run: flag("dryRun", given("dryRun"))?,
                 give_up_after: given("giveUpAfter").map(|value| length("giveUpAfter", value)).transpose()?,
+                media: None,
                 token: None,
             },
             hold: flag("hold", given("hold"))?,

@@ -260,6 +260,17 @@ async fn an_asynchronous_request_is_a_job_of_one_and_its_repeat_is_the_same_job(
 }
 
 #[tokio::test]
+async fn an_asynchronous_request_for_one_medium_ends_nothing_wider() {
+    let queue = Queue::new().await;
+    let path = format!("{}?async=true", queue.service.mission(queue.service.who("customer")));
+    let by_email = queue.service.post(&path).json(&json!({"media": "email"})).send().await;
+    assert_eq!(queue.until(&id(&by_email), "done").await["counts"], json!({"participant_not_found": 1}));
+    assert_eq!(queue.service.there().len(), 4, "nobody was touched");
+    let by_call = queue.service.post(&path).json(&json!({"media": "call"})).send().await;
+    assert_eq!(queue.until(&id(&by_call), "done").await["counts"], json!({"disconnected": 1}));
+}
+
+#[tokio::test]
 async fn a_dry_run_previews_and_touches_nobody() {
     let queue = Queue::new().await;
     let conference = queue.conferences(1).remove(0);

@@ -150,6 +150,12 @@ impl Stand {
         self.request(&format!("/conversations/{}/participants/disconnect", self.conference.id)).body(selector)
     }
 
+    /// Ends the one conversation for everybody.
+    pub(crate) fn teardown(&self) -> Ask {
+        self.request(&format!("/conversations/{}/disconnect", self.conference.id))
+            .body(&serde_json::json!({"all": true}))
+    }
+
     /// Who is in the one conversation.
     pub(crate) fn list(&self) -> Ask {
         let mut ask = self.request(&format!("/conversations/{}/participants", self.conference.id));

@@ -8,7 +8,7 @@
 use hangup::config::{OperationChoice, UnknownConversation};
 use serde_json::{Value, json};
 
-use crate::engine::harness::{Answer, Asked, Kind, Reply, Stand};
+use crate::engine::harness::{Answer, Asked, Kind, Reply, Stand, s};
 
 const USER: &str =
     "This request requires a user context. Client credentials cannot be used for requests to this resource.";
@@ -371,4 +371,51 @@ async fn the_retry_of_the_post_has_both_members_and_is_left_out_where_both_were_
         .collect();
     assert_eq!(bodies, [json!({"reason": "user_request"}), json!({"reason": "user_request", "cause": "user_request"})]);
     assert!(!stand.live(0));
+}
+
+/// A service before an org that knows no conversation: it refuses each disconnect and read, and analytics answers like `analytics`.
+async fn stand_of_unknown(analytics: &'static str) -> Stand {
+    let stand = Stand::auto().crowd(3).script(move |asked| match asked.kind {
+        Kind::Login => None,
+        _ if asked.path.starts_with("/api/v2/analytics/") => Some(word(analytics, asked)),
+        Kind::Read => Some(Reply::status(404, "not.found")),
+        _ => Some(Reply::status(404, "not.found")),
+    });
+    stand.ready().await
+}
+
+fn asked_of_analytics(stand: &Stand) -> usize {
+    stand.seen().iter().filter(|seen| seen.asked.path.starts_with("/api/v2/analytics/")).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn analytics_is_asked_once_a_minute_about_a_conversation_and_left_alone_for_five_after_a_refusal() {
+    let knows = stand_of_unknown("404").await;
+    for (after, asked) in [(0, 1), (30, 1), (31, 2)] {
+        tokio::time::sleep(s(after)).await;
+        assert_eq!(knows.disconnect(0).send().await.line(), "404 conversation_not_found");
+        assert_eq!(asked_of_analytics(&knows), asked, "after {after} s more");
+    }
+    let refuses = stand_of_unknown("perm").await;
+    for (after, asked) in [(0, 1), (200, 1), (101, 2)] {
+        tokio::time::sleep(s(after)).await;
+        assert_eq!(refuses.disconnect(1).send().await.line(), "404 conversation_not_found");
+        assert_eq!(asked_of_analytics(&refuses), asked, "after {after} s more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_that_a_gateway_refuses_says_nothing_about_the_conversation() {
+    for status in [403, 404, 405] {
+        let stand = Stand::auto()
+            .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
+            .script(move |asked| {
+                (asked.kind != Kind::Login).then(|| Reply::foreign(status, "<html><body>nginx</body></html>"))
+            })
+            .ready()
+            .await;
+        let answer = stand.teardown().send().await;
+        assert_eq!(answer.line(), "502 upstream_invalid_response", "{status}");
+        assert_eq!(answer.json["gone"], Value::Null);
+    }
 }

@@ -81,6 +81,17 @@ async fn a_wrong_secret_or_region_or_file_is_told_by_its_own_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keys_without_a_rate_or_an_end_are_named() {
+    let stand = Stand::new().await;
+    let keys = stand.path("keys.toml");
+    std::fs::write(&keys, format!("[[key]]\nname = \"ivr\"\nsha256 = \"{}\"\nrate = \"5/s\"\n", "0".repeat(64)))
+        .unwrap();
+    let output = stand.run(&["check"], &[("HANGUP__AUTH__KEYS_FILE", &text(&keys))]).await;
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(shown.contains("without expires: ivr") && !shown.contains("without rate"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_a_proxy_are_not_shown() {
     let stand = Stand::new().await;
     let proxy = [("HANGUP__GENESYS__PROXY", "http://user:proxy-canary@127.0.0.1:1")];

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::ops::harness::Stand;
+
 /// Adds the names of the test functions in the Rust files below `folder`.
 fn tests_below(folder: &Path, into: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -40,4 +42,14 @@ fn every_attack_in_the_security_page_has_its_test() {
         }
     }
     assert!(named > 30, "{named}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_leaves_no_core_dump() {
+    let stand = Stand::new().await;
+    let service = stand.serve(&[], &[]).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.child.id())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
 }
