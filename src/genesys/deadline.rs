@@ -2,7 +2,7 @@
 
 use tokio::time::timeout_at;
 
-use super::error::CallError;
+use super::error::{CallError, Cause};
 use super::layer::{Next, Outcome, Step};
 use super::request::Call;
 
@@ -14,15 +14,26 @@ impl Step for Deadline {
     async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
         let context = call.context.clone();
         let disconnects = call.operation.disconnects();
-        let mut inner = std::pin::pin!(next.call(call));
-        if disconnects {
-            if let Ok(outcome) = timeout_at(context.reserve_start(), &mut inner).await {
-                return outcome;
+        let unsent_before = context.unsent_attempts();
+        let in_time = {
+            let mut inner = std::pin::pin!(next.call(call));
+            if disconnects {
+                if let Ok(outcome) = timeout_at(context.reserve_start(), &mut inner).await {
+                    return outcome;
+                }
+                if context.effect_unknown() {
+                    return Err(CallError::Timeout);
+                }
             }
-            if context.effect_unknown() {
-                return Err(CallError::Timeout);
+            timeout_at(context.deadline, inner).await
+        };
+        match in_time {
+            Ok(outcome) => outcome,
+            // The time of an attempt can end at the same moment, and be told later. Dropped by now, it has told whether it was sent.
+            Err(_) if disconnects && !context.effect_unknown() && context.unsent_attempts() > unsent_before => {
+                Err(CallError::Connect(Cause::text("none in time")))
             }
+            Err(_) => Err(CallError::Timeout),
         }
-        timeout_at(context.deadline, inner).await.unwrap_or(Err(CallError::Timeout))
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderValue, Request, Uri, header};
 use tower::{Service, ServiceExt as _};
 
 use super::answer::Answer;
-use super::echo::{gives_away, without};
+use super::echo::{gives_away, id_gives_away, without};
 use super::error::{CallError, Cause};
 use super::exchange::{BodyLimit, Connection, Exchange, Wanted};
 use super::request::{Call, Operation};
@@ -113,7 +113,7 @@ impl Service<Call> for Transport {
                 if hides_echo(&answer, token.secret()) {
                     answer.streamed = Some(Arc::new(Err(NoConversation)));
                 }
-                answer.correlation_id = answer.correlation_id.filter(|id| !gives_away(id.as_bytes(), token.secret()));
+                answer.correlation_id = answer.correlation_id.filter(|id| !id_gives_away(id, token.secret()));
             }
             Ok(answer)
         })
