@@ -14,6 +14,7 @@ pub mod layer;
 pub mod medium;
 pub mod metrics;
 pub mod pace;
+mod rank;
 pub mod renew;
 pub mod request;
 pub mod retry;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::request::Rank;
+use super::rank::Rank;
 use crate::telemetry::traces::Parent;
 
 /// Gives each context its place in line.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 pub use super::medium::Medium;
+pub use super::rank::Rank;
 use super::token::Token;
 use crate::ids::{self, ConversationId, ParticipantId};
 
@@ -61,22 +62,6 @@ impl Operation {
     pub fn disconnects(self) -> bool {
         matches!(self, Self::ParticipantDisconnect | Self::ParticipantState | Self::ConversationDisconnect)
     }
-}
-
-/// Who goes first at the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rank {
-    /// Disconnects, and the reads that a mission needs to answer.
-    Mission,
-    /// Callers' lookups, and polls after an accepted disconnect.
-    Lookup,
-    /// Items of jobs.
-    Job,
-}
-
-impl Rank {
-    /// The first goes first.
-    pub const ALL: [Self; 3] = [Self::Mission, Self::Lookup, Self::Job];
 }
 
 const CONVERSATIONS: &str = "/api/v2/conversations/";

@@ -1,0 +1,17 @@
+//! The ranks of calls at the gate.
+
+/// Who goes first at the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rank {
+    /// Disconnects, and the reads that a mission needs to answer.
+    Mission,
+    /// Callers' lookups, and polls after an accepted disconnect.
+    Lookup,
+    /// Items of jobs.
+    Job,
+}
+
+impl Rank {
+    /// The first goes first.
+    pub const ALL: [Self; 3] = [Self::Mission, Self::Lookup, Self::Job];
+}
