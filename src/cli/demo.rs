@@ -1,6 +1,7 @@
 //! `hangup demo`: service and sandbox in one process, over real sockets, with nothing to configure.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -35,8 +36,11 @@ pub(super) async fn run(mut config: Config, once: bool, is_set: impl Fn(&str) ->
     let conference = stand_in.create_conference(ConversationSpec::default());
 
     // Gone with the demo.
-    let state = std::env::temp_dir().join(format!("hangup-demo-{}", Uuid::new_v4()));
-    config.store.url = format!("sqlite:{}", state.join("hangup.db").display()).as_str().into();
+    let state = state_folder(&[Some(std::env::temp_dir()), std::env::var_os("STATE_DIRECTORY").map(PathBuf::from)]);
+    config.store.url = match &state {
+        Some(state) => format!("sqlite:{}", state.join("hangup.db").display()).as_str().into(),
+        None => "memory".into(),
+    };
     config.genesys.region = None;
     config.genesys.api_url = Some(upstream.clone());
     config.genesys.login_url = Some(upstream.clone());
@@ -68,8 +72,16 @@ pub(super) async fn run(mut config: Config, once: bool, is_set: impl Fn(&str) ->
     };
     sandbox_stop.cancel();
     let _ = serving.await;
-    let _ = std::fs::remove_dir_all(&state);
+    if let Some(state) = state {
+        let _ = std::fs::remove_dir_all(state);
+    }
     result
+}
+
+/// Makes a folder for the demo's store in the first of these that can be written: a container's root may be read-only.
+fn state_folder(candidates: &[Option<PathBuf>]) -> Option<PathBuf> {
+    let name = format!("hangup-demo-{}", Uuid::new_v4());
+    candidates.iter().flatten().map(|folder| folder.join(&name)).find(|folder| std::fs::create_dir(folder).is_ok())
 }
 
 /// The configured address. Where it is only the default, and in use, a free port: a demo runs beside anything. An address that
@@ -147,4 +159,18 @@ async fn disconnect_one(stand_in: &Sandbox, before: &Conference, service: &str) 
     }
     println!("Exactly that participant is gone.");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_keeps_its_store_in_the_first_folder_that_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Some(folder.path().join("missing"));
+        let found = state_folder(&[missing.clone(), None, Some(folder.path().to_owned())]).unwrap();
+        assert!(found.starts_with(folder.path()) && found.is_dir());
+        assert_eq!(state_folder(&[missing]), None);
+    }
 }
