@@ -3,6 +3,7 @@
 mod read;
 mod short_texts;
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
 use crate::genesys::medium::Medium;
@@ -99,26 +100,18 @@ impl Conversation {
         if other { Err(NoConversation) } else { Ok(self) }
     }
 
-    /// Everything in it that may reach a caller, one text a line.
+    /// Every text in it that may reach a caller, each once, a line each.
     #[must_use]
     pub fn texts(&self) -> String {
-        let of_participant = |p: &Participant| {
-            let optional = [
-                &p.name,
-                &p.purpose,
-                &p.user_id,
-                &p.queue_id,
-                &p.address,
-                &p.start_time,
-                &p.connected_time,
-                &p.end_time,
-            ];
-            let states = p.communications.iter().filter_map(|c| c.state.clone());
-            let texts = optional.into_iter().flatten().cloned().chain(states).chain([p.id.clone()]);
-            texts.collect::<Vec<_>>().join("\n")
-        };
-        let own = [&self.id, &self.start_time, &self.end_time].into_iter().flatten().cloned();
-        own.chain(self.participants.iter().map(of_participant)).collect::<Vec<_>>().join("\n")
+        let mut texts: BTreeSet<&str> =
+            [&self.id, &self.start_time, &self.end_time].into_iter().flatten().map(String::as_str).collect();
+        for p in &self.participants {
+            let of_person = [&p.name, &p.purpose, &p.user_id, &p.queue_id, &p.address];
+            let times = [&p.start_time, &p.connected_time, &p.end_time];
+            texts.extend(of_person.into_iter().chain(times).flatten().map(String::as_str).chain([p.id.as_str()]));
+            texts.extend(p.communications.iter().filter_map(|c| c.state.as_deref()));
+        }
+        texts.into_iter().collect::<Vec<_>>().join("\n")
     }
 
     /// Whether it is over.

@@ -34,7 +34,8 @@ fn thread(size: usize) -> Response {
 
 /// An upstream with one conversation of about `size` bytes, whose customer stays and whose agent has left.
 async fn upstream(size: usize) -> SocketAddr {
-    let grant = json!({"access_token": "t", "token_type": "bearer", "expires_in": 3600}).to_string();
+    let grant =
+        json!({"access_token": "a-token-as-long-as-real-ones", "token_type": "bearer", "expires_in": 3600}).to_string();
     let router = Router::new()
         .route("/oauth/token", post(move || async { grant }))
         .route("/api/v2/conversations/{cid}", get(move || async move { thread(size) }))
