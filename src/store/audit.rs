@@ -174,10 +174,9 @@ impl Store {
 
     /// Removes what is older than `keep`, a part at a time. Says whether there may be more.
     pub(crate) async fn purge_audit(&self, keep: Duration) -> Result<bool, StoreError> {
-        let old = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX / 4);
         let purge =
             sql("DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE time < {now} - $1 LIMIT $2) RETURNING id")
-                .bind(old)
+                .bind(keep)
                 .bind(PURGED_AT_ONCE);
         let mut statements = vec![purge];
         if *self.kind() == crate::config::StoreKind::Memory {

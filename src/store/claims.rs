@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Store;
-use super::engine::{Batch, Row, sql};
+use super::engine::{Batch, Row, ms, sql};
 use super::error::StoreError;
 use super::meta;
 
@@ -106,8 +106,4 @@ fn stored(row: &Row) -> StoredClaim {
         token: text(2),
         left: Duration::from_millis(u64::try_from(row.int(3)).unwrap_or(0)),
     }
-}
-
-fn ms(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }

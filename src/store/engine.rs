@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -22,6 +23,13 @@ pub(crate) enum Value {
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Int(number)
+    }
+}
+
+impl From<Duration> for Value {
+    /// In milliseconds, as times are stored.
+    fn from(time: Duration) -> Self {
+        Self::Int(ms(time))
     }
 }
 
@@ -81,6 +89,11 @@ pub(crate) type Rows = Vec<Row>;
 pub(crate) struct Statement {
     pub(crate) sql: Cow<'static, str>,
     pub(crate) values: Vec<Value>,
+}
+
+/// A duration as the store counts it: in milliseconds, far below the largest number so that a moment can be added.
+pub(super) fn ms(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 /// A statement without values yet.

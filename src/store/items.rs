@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Store;
 use super::engine::{Batch, Row, Statement, Value, sql};
 use super::error::StoreError;
-use super::jobs::{NEVER, ms};
+use super::jobs::NEVER;
 
 /// Items stored with one statement.
 const STORED_AT_ONCE: usize = 500;
@@ -131,7 +131,7 @@ impl Store {
         .bind(job)
         .bind(limit)
         .bind(token)
-        .bind(ms(life));
+        .bind(life);
         let rows = self.run(Batch::write([take])).await?;
         let leased = |row: &Row| {
             let text = |column| row.text(column).map(str::to_owned);
@@ -191,7 +191,7 @@ impl Store {
              WHERE job = $8 AND number = $9 AND lease = $10 AND state <> 'done' RETURNING number",
         )
         .bind(if confirming { "confirming" } else { "pending" })
-        .bind(ms(pause))
+        .bind(pause)
         .bind(Some(result.outcome.clone()).filter(|outcome| !outcome.is_empty()))
         .bind(result.code.clone())
         .bind(result.detail.clone())

@@ -203,7 +203,7 @@ impl Store {
         )
         .bind(state.name())
         .bind(total)
-        .bind(ms(start_in))
+        .bind(start_in)
         .bind(id);
         self.run(Batch::write([accept])).await.map(|_| ())
     }
@@ -325,12 +325,12 @@ impl Store {
         let items = sql(format!(
             "DELETE FROM items WHERE (job, number) IN (SELECT job, number FROM items WHERE job IN {old} LIMIT $3) RETURNING number"
         ))
-        .bind(ms(keep))
+        .bind(keep)
         .bind(ACCEPTED_WITHIN)
         .bind(PURGED_AT_ONCE);
         let jobs =
             sql(format!("DELETE FROM jobs WHERE id IN {old} AND NOT EXISTS (SELECT 1 FROM items WHERE job = jobs.id)"))
-                .bind(ms(keep))
+                .bind(keep)
                 .bind(ACCEPTED_WITHIN);
         let rows = self.run(Batch::write([items, jobs])).await?;
         Ok(rows.first().is_some_and(|rows| rows.len() as i64 >= PURGED_AT_ONCE))
@@ -348,8 +348,4 @@ pub struct QueueDepth {
     pub paused: u64,
     /// How long the oldest running job has been running.
     pub oldest: Duration,
-}
-
-pub(super) fn ms(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(NEVER / 4)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Store;
-use super::engine::{Batch, sql};
+use super::engine::{Batch, ms, sql};
 use super::error::StoreError;
 use super::meta;
 use crate::config::Mode;
@@ -78,8 +78,4 @@ impl Store {
         let purge = sql("DELETE FROM replicas WHERE seen < {now} - $1").bind(ms(FORGOTTEN_AFTER));
         self.run(Batch::write([purge])).await.map(|_| ())
     }
-}
-
-fn ms(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }

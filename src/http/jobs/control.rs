@@ -2,7 +2,6 @@
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use http::request::Parts;
 
 use super::super::App;
 use super::super::callers::{Refused, authenticate_any};
@@ -19,8 +18,7 @@ pub(in crate::http) async fn start(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let (caller, job) = find(&app, &parts, &id).await?;
+    let (caller, job) = find(&app, request, &id).await?;
     if job.state == JobState::Held && app.jobs.needs_approval(job.total) && *job.caller == **caller.identity() {
         let detail = format!(
             "a job of {} items needs the approval of another caller (jobs.approve_above); one with the permission \"jobs\" can \
@@ -38,8 +36,7 @@ pub(in crate::http) async fn pause(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let (caller, job) = find(&app, &parts, &id).await?;
+    let (caller, job) = find(&app, request, &id).await?;
     let because = format!("paused by {}", caller.identity());
     change(&app, &job, &[JobState::Running, JobState::Scheduled], JobState::Paused, Some(&because)).await
 }
@@ -50,8 +47,7 @@ pub(in crate::http) async fn resume(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let (_, job) = find(&app, &parts, &id).await?;
+    let (_, job) = find(&app, request, &id).await?;
     change(&app, &job, &[JobState::Paused], JobState::Running, None).await
 }
 
@@ -61,15 +57,15 @@ pub(in crate::http) async fn cancel(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let (_, job) = find(&app, &parts, &id).await?;
+    let (_, job) = find(&app, request, &id).await?;
     let open = [JobState::Held, JobState::Scheduled, JobState::Running, JobState::Paused];
     change(&app, &job, &open, JobState::Cancelled, None).await
 }
 
-async fn find(app: &App, parts: &Parts, id: &str) -> Result<(Caller, StoredJob), Refused> {
-    let caller = authenticate_any(app, parts).await?;
-    input::query(parts, &[], |_, _| Ok(()))?;
+async fn find(app: &App, request: Request, id: &str) -> Result<(Caller, StoredJob), Refused> {
+    let (parts, _) = request.into_parts();
+    let caller = authenticate_any(app, &parts).await?;
+    input::query(&parts, &[], |_, _| Ok(()))?;
     let job = app.jobs.find(id, caller.identity(), sees_all(&caller)).await?;
     Ok((caller, job))
 }

@@ -10,10 +10,9 @@ use serde_json::{Map, Value};
 use super::super::App;
 use super::super::callers::{Refused, authenticate_any, exchange};
 use super::super::input;
-use super::order::{MEMBERS, Order, submit};
+use super::order::{MEMBERS, Order, given_key, submit};
 use crate::jobs::{ItemInput, Submission, read_csv, read_item, read_ndjson};
 use crate::problem::{Code, Problem};
-use crate::store::KeyKind;
 
 /// The items with their numbers.
 type Items = Vec<(i64, ItemInput)>;
@@ -32,8 +31,7 @@ pub(in crate::http) async fn create(State(app): State<App>, request: Request) ->
     let read = tokio::task::spawn_blocking(move || read(&head, &body)).await;
     let (items, order, body) = read.unwrap_or_else(|_| Err(super::super::internal()))?;
     let identity = caller.identity();
-    let request_key =
-        idempotency_key.map(|key| (crate::digest::hex(format!("key\n{identity}\n{key}").as_bytes()), KeyKind::Given));
+    let request_key = idempotency_key.map(|key| given_key(identity, &key));
     let submission = Submission {
         caller: identity.to_string(),
         name: order.name,

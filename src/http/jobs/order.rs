@@ -196,6 +196,11 @@ fn queued(exchange: &Exchange, accepted: &Accepted, was_due: bool) -> Response {
     response
 }
 
+/// What makes a repeat with the same `Idempotency-Key` the same job.
+pub(super) fn given_key(caller: &str, key: &str) -> (String, KeyKind) {
+    (crate::digest::hex(format!("key\n{caller}\n{key}").as_bytes()), KeyKind::Given)
+}
+
 /// A disconnect that its caller does not wait for: a job of one item.
 pub(in crate::http) async fn asynchronously(
     app: &App,
@@ -209,7 +214,7 @@ pub(in crate::http) async fn asynchronously(
     let body = crate::digest::hex(asked.as_bytes());
     let identity = caller.identity();
     let request_key = match idempotency_key {
-        Some(key) => (crate::digest::hex(format!("key\n{identity}\n{key}").as_bytes()), KeyKind::Given),
+        Some(key) => given_key(identity, key),
         None => (crate::digest::hex(format!("async\n{identity}\n{body}").as_bytes()), KeyKind::Request),
     };
     let submission = Submission {
