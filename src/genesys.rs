@@ -144,7 +144,7 @@ impl Client {
         self.stack.clone().oneshot(call)
     }
 
-    /// Pays one mission into the retry budget.
+    /// Pays one disconnect into the retry budget.
     pub fn deposit(&self) {
         self.budget.deposit();
     }

@@ -5,6 +5,7 @@ mod audit;
 mod audited;
 mod callers;
 mod conversations;
+mod disconnect;
 mod docs;
 mod dropin;
 mod exchange;
@@ -12,7 +13,6 @@ mod fallback;
 mod health;
 mod input;
 mod jobs;
-mod mission;
 mod mode;
 mod oauth;
 mod path;
@@ -164,7 +164,7 @@ pub fn router(app: &App, door: Door) -> Routes {
     let mut router = Router::new();
     if door != Door::Admin {
         router = router
-            .route(routes::DISCONNECT, post(mission::disconnect))
+            .route(routes::DISCONNECT, post(disconnect::disconnect))
             .route(routes::CONVERSATIONS, get(search::find))
             .route(routes::CONVERSATION, get(conversations::short))
             .route(routes::PARTICIPANTS, get(conversations::participants))

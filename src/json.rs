@@ -1,4 +1,4 @@
-//! JSON objects of one line, written straight into a text: log lines, audit records, what a mission sends and what it answers.
+//! JSON objects of one line, written straight into a text: log lines, audit records, what a disconnect sends and what it answers.
 //!
 //! There are four for each disconnect, and a general serializer takes several times as long for them.
 

@@ -1,7 +1,7 @@
 //! `hangup` disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
 //!
 //! The way of a request: [`server`] accepts it, [`http`] routes, authenticates and parses it, [`disconnect`] carries the
-//! mission through, [`genesys`] talks to the upstream. [`sandbox`] stands in for the upstream.
+//! disconnect through, [`genesys`] talks to the upstream. [`sandbox`] stands in for the upstream.
 
 pub mod app;
 pub mod audit;

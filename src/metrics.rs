@@ -21,7 +21,7 @@ use crate::disconnect::outcome::Outcome;
 use crate::genesys::Client;
 use crate::genesys::metrics::UpstreamMetrics;
 use crate::problem::Code;
-use labels::{CallerLabels, Mission, RequestLabels, RouteLabels, Version};
+use labels::{CallerLabels, Disconnect, RequestLabels, RouteLabels, Version};
 pub use scraped::Readings;
 use scraped::Scraped;
 
@@ -32,7 +32,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<RouteLabels, Histogram, fn() -> Histogram>,
     caller_requests: Family<CallerLabels, Counter>,
-    missions: Family<Mission, Counter>,
+    disconnects: Family<Disconnect, Counter>,
     joined: Counter,
     shed: Counter,
     unconfirmed: Counter,
@@ -87,8 +87,8 @@ impl Metrics {
                 Family::new_with_constructor(duration_buckets as fn() -> Histogram),
             ),
             caller_requests: add(r, "caller_requests", "Requests by caller", Family::default()),
-            missions: add(r, "missions", "Disconnect missions by outcome or error code", Family::default()),
-            joined: add(r, "joined", "Requests that shared the mission of another", Counter::default()),
+            disconnects: add(r, "disconnects", "Disconnects by outcome or error code", Family::default()),
+            joined: add(r, "joined", "Requests that shared the disconnect of another", Counter::default()),
             shed: add(r, "shed", "Requests refused as overloaded", Counter::default()),
             unconfirmed: add(
                 r,
@@ -96,7 +96,7 @@ impl Metrics {
                 "Accepted disconnects after which the participant was still there",
                 Counter::default(),
             ),
-            in_flight: add(r, "in_flight", "Missions and lookups under way", Gauge::default()),
+            in_flight: add(r, "in_flight", "Disconnects and lookups under way", Gauge::default()),
             observing: add(r, "observe_mode", "1 while nothing is written upstream", Gauge::default()),
             scraped: Scraped::new(r),
             registry,
@@ -108,7 +108,7 @@ impl Metrics {
     /// A counter that first appears at 1 shows no increase to a scraper: the first failure of a kind would raise no alert.
     fn begin_at_zero(&self) {
         for outcome in Outcome::ALL.iter().map(|o| o.name()).chain(Code::ALL.iter().map(|c| c.name())) {
-            self.missions.get_or_create(&Mission { outcome }).inc_by(0);
+            self.disconnects.get_or_create(&Disconnect { outcome }).inc_by(0);
         }
     }
 
@@ -129,12 +129,12 @@ impl Metrics {
         self.caller_requests.get_or_create(&CallerLabels { caller: caller.to_owned() }).inc();
     }
 
-    /// A mission ended with this outcome or error code.
-    pub fn mission(&self, outcome: &'static str) {
-        self.missions.get_or_create(&Mission { outcome }).inc();
+    /// A disconnect ended with this outcome or error code.
+    pub fn disconnect(&self, outcome: &'static str) {
+        self.disconnects.get_or_create(&Disconnect { outcome }).inc();
     }
 
-    /// A request shared the mission of another.
+    /// A request shared the disconnect of another.
     pub fn join(&self) {
         self.joined.inc();
     }
@@ -192,7 +192,7 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &Metrics::new().registry).unwrap();
         for line in [
-            "hangup_missions_total{outcome=\"upstream_forbidden\"} 0",
+            "hangup_disconnects_total{outcome=\"upstream_forbidden\"} 0",
             "hangup_upstream_attempts_total{operation=\"participant_state\",result=\"429\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

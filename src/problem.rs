@@ -77,7 +77,7 @@ impl Problem {
         self
     }
 
-    /// With the effect that its mission may have had.
+    /// With the effect that its disconnect may have had.
     #[must_use]
     pub fn effect(mut self, unknown: bool) -> Self {
         self.effect = if unknown { Effect::Unknown } else { Effect::None };

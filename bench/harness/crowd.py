@@ -1,4 +1,4 @@
-"""Memory for ten thousand: connections that do nothing, then missions that all wait for a slow upstream."""
+"""Memory for ten thousand: connections that do nothing, then disconnects that all wait for a slow upstream."""
 import contextlib
 import json
 import os
@@ -21,7 +21,7 @@ def measured(programs, cores, count):
     """A sentence for each."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # A mission takes two descriptors of the service: its caller's and the upstream's.
+    # A disconnect takes two descriptors of the service: its caller's and the upstream's.
     count = min(count, (most - 1_000) // 2)
     settings = {
         "limits.max_in_flight": count, "disconnect.deadline": "55s", "disconnect.attempt_timeout": "50s", "server.max_connections": count + 1000,
@@ -51,7 +51,7 @@ def measured(programs, cores, count):
     each = lambda mib: f"{mib * 1024 / count:.1f} KiB"
     return (
         f"{count:,} connections that have been served once and wait: {idle - start:.0f} MiB, {each(idle - start)} each. "
-        f"{count:,} missions under way at once, their upstream answering after {SLOW} s: {slow - idle:.0f} MiB more, {each(slow - idle)} each, "
+        f"{count:,} disconnects under way at once, their upstream answering after {SLOW} s: {slow - idle:.0f} MiB more, {each(slow - idle)} each, "
         f"the connection to the upstream included; all were answered 200. Peak RSS {peak:.0f} MiB."
     )
 

@@ -59,21 +59,21 @@ for file in files:
 def studio(house):
     """What the REST API action and the SNIPPET put on the wire. Studio itself is not to be had."""
 
-    def mission(c, participant):
+    def disconnect(c, participant):
         return f"/conversations/{c.id}/participants/{participant}/disconnect"
 
     def the_actions_form_content_type_is_taken():
         c, key = house.conference(), house.keys["ivr"]
         form = {"X-API-Key": key, "Content-Type": "application/x-www-form-urlencoded"}
-        status, answer = send(house, mission(c, c.customer), '{"reason":"user_request"}', **form)
+        status, answer = send(house, disconnect(c, c.customer), '{"reason":"user_request"}', **form)
         check((status, answer["outcome"]) == (200, "accepted"), f"{status} {answer}")
-        status, answer = send(house, mission(c, c.agent), "", **form)
+        status, answer = send(house, disconnect(c, c.agent), "", **form)
         check((status, answer["outcome"]) == (200, "accepted"), f"{status} {answer}")
         c.gone(c.customer, c.agent)
 
     def unset_variables_are_named():
         c = house.conference()
-        status, answer = send(house, mission(c, ""), '{"reason":""}', **{"X-API-Key": house.keys["ivr"]})
+        status, answer = send(house, disconnect(c, ""), '{"reason":""}', **{"X-API-Key": house.keys["ivr"]})
         check((status, answer["code"]) == (400, "invalid_participant_id"), f"{status} {answer}")
         status, answer = send(house, f"/conversations//participants/{c.agent}/disconnect", "", **{"X-API-Key": house.keys["ivr"]})
         check((status, answer["code"]) == (400, "invalid_conversation_id"), f"{status} {answer}")
@@ -83,8 +83,8 @@ def studio(house):
         text = (CLIENTS / "studio/hangup.snippet").read_text()
         c = house.conference()
         key = {"X-API-Key": house.keys["ivr"], "Content-Type": "application/json"}
-        _, success = send(house, mission(c, c.customer), '{ "reason": "user_request" }', **key)
-        _, failure = send(house, mission(c, str(uuid.uuid4())), "", **key)
+        _, success = send(house, disconnect(c, c.customer), '{ "reason": "user_request" }', **key)
+        _, failure = send(house, disconnect(c, str(uuid.uuid4())), "", **key)
         members = {word.split(".")[1].split()[0] for word in text.split("hangupAnswer")[1:] if word.startswith(".")}
         check(members == {"outcome", "code", "retryAfterSeconds"}, f"{members}")
         check("outcome" in success and "code" in failure and "retryAfterSeconds" in failure, f"{success} {failure}")

@@ -25,7 +25,7 @@ class Client:
 
 
 def plain(house, client):
-    """The cases of a piece that calls the mission endpoint."""
+    """The cases of a piece that calls the disconnect endpoint."""
     someone = str(uuid.uuid4())
 
     def hangs_up_exactly_that_participant():

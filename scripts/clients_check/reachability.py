@@ -56,11 +56,11 @@ def reachability(house):
             proxy = house.spawn(name, command, port, stdout=log, stderr=log)
             try:
                 c = house.conference()
-                mission = f"/conversations/{c.id}/participants/{c.customer}/disconnect"
+                disconnect = f"/conversations/{c.id}/participants/{c.customer}/disconnect"
                 key = ["-X", "POST", "-H", f"X-API-Key: {house.keys['ivr']}"]
                 request = str(uuid.uuid4())
                 spoof = ["-H", f"X-Request-Id: {request}", "-H", "X-Forwarded-For: 198.51.100.7"]
-                got = call(port, mission, *key, *spoof, "-H", "Prefer: wait=5", source="127.0.0.2")
+                got = call(port, disconnect, *key, *spoof, "-H", "Prefer: wait=5", source="127.0.0.2")
                 check(got[:2] == (0, "200") and '"disconnected"' in got[3], f"{got}")
                 c.gone(c.customer)
                 line = logged(folder / "serve.log", request)
@@ -70,9 +70,9 @@ def reachability(house):
                     check(got[1:3] == ("404", "application/json") and not json.loads(got[3])["ok"], f"{path}: {got}")
                 got = call(port, "/conversations//participants/x/disconnect", *key)
                 check(got[1] == "400" and "invalid_conversation_id" in got[3], f"{got}")
-                got = call(port, mission, *key, "--data", "x" * 20000)
+                got = call(port, disconnect, *key, "--data", "x" * 20000)
                 check(got[1] == "413" and json.loads(got[3])["ok"] is False, f"{got}")
-                got = call(port, mission, *key, source="127.0.0.3")
+                got = call(port, disconnect, *key, source="127.0.0.3")
                 check(got[1:3] == ("403", "application/json") and not json.loads(got[3])["ok"], f"{got}")
             finally:
                 proxy.terminate()
@@ -82,7 +82,7 @@ def reachability(house):
             command, log = started(port, upstream=free_port())
             proxy = house.spawn(name, command, port, stdout=log, stderr=log)
             try:
-                got = call(port, mission, *key, "--dump-header", folder / f"{name}.headers")
+                got = call(port, disconnect, *key, "--dump-header", folder / f"{name}.headers")
                 headers = (folder / f"{name}.headers").read_text().lower()
                 check(got[1:3] == ("503", "application/json") and json.loads(got[3])["retryable"], f"{got}")
                 check("\nretry-after: 2" in headers, headers)
@@ -147,12 +147,12 @@ def reachability(house):
         house.serve("mtls", port, SERVER__TLS__CERT=folder / "server.pem", SERVER__TLS__KEY=folder / "server.key",
                     SERVER__TLS__CLIENT_CA=folder / "ca.pem")
         c = house.conference()
-        mission = [f"/conversations/{c.id}/participants/{c.customer}/disconnect", "-X", "POST", "-H", "Prefer: wait=5"]
-        mission += ["-H", f"X-API-Key: {house.keys['ivr']}"]
-        code, status, *_ = call(port, *mission)
+        disconnect = [f"/conversations/{c.id}/participants/{c.customer}/disconnect", "-X", "POST", "-H", "Prefer: wait=5"]
+        disconnect += ["-H", f"X-API-Key: {house.keys['ivr']}"]
+        code, status, *_ = call(port, *disconnect)
         check(code != 0 and status == "000", f"{code} {status}")
         c.gone()
-        code, status, *_ = call(port, *mission, "--cert", folder / "client.pem", "--key", folder / "client.key")
+        code, status, *_ = call(port, *disconnect, "--cert", folder / "client.pem", "--key", folder / "client.key")
         check((code, status) == (0, "200"), f"{code} {status}")
         c.gone(c.customer)
 

@@ -89,7 +89,7 @@ async fn until(what: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn each_end_of_a_mission_leaves_exactly_one_record() {
+async fn each_end_of_a_disconnect_leaves_exactly_one_record() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
     let audit = open(&settings(&path));

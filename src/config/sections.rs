@@ -228,7 +228,7 @@ section! {
 }
 
 section! {
-    /// `[disconnect]`: the mission.
+    /// `[disconnect]`: how one participant is disconnected.
     Disconnect {
         #[serde(with = "duration")]
         deadline: Duration where positive_up_to(600),

@@ -15,7 +15,7 @@ use crate::problem::{Code, Problem};
 impl Disconnector {
     /// A repeat soon after an accepted disconnect: one look, and nothing is sent.
     pub(super) async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Result<Settled, Problem> {
-        let (observation, answer) = look(&self.inner.client, context, Rank::Mission, request.target()).await?;
+        let (observation, answer) = look(&self.inner.client, context, Rank::Disconnect, request.target()).await?;
         let last = Last::of(&answer);
         let verdict = self.judge(observation, context, request).await;
         let accepted = |gone| Ok(Settled { gone, ..last.settled(context, Outcome::Accepted, false) });
@@ -56,7 +56,7 @@ impl Disconnector {
         request: &Request,
         context: &Arc<Context>,
     ) -> Result<(Option<Conversation>, Last), Problem> {
-        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
+        let (read, answer) = read(&self.inner.client, context, Rank::Disconnect, request.conversation).await?;
         match read {
             Read::Found(conversation) => Ok((Some(conversation), Last::of(&answer))),
             Read::NotFound => Ok((None, Last::of(&answer))),

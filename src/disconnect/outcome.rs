@@ -1,4 +1,4 @@
-//! What became of a mission.
+//! What became of a disconnect.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// All outcomes of a mission.
+    /// All outcomes of a disconnect.
     pub const ALL: [Self; 5] =
         [Self::Disconnected, Self::Accepted, Self::AlreadyDisconnected, Self::ConversationEnded, Self::WouldDisconnect];
 
@@ -47,7 +47,7 @@ impl Outcome {
     }
 }
 
-/// How a mission was settled.
+/// How a disconnect was settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// What became of it.

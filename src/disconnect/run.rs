@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
     /// No path ends this medium alone, but the media-agnostic PATCH does where it is all that is live.
     async fn end_alone(&mut self, medium: Medium) -> Result<Sent, Problem> {
         let (cid, pid, _) = self.request.target();
-        let (observation, answer) = look(self.client, &self.context, Rank::Mission, (cid, pid, None)).await?;
+        let (observation, answer) = look(self.client, &self.context, Rank::Disconnect, (cid, pid, None)).await?;
         self.last.note(&answer);
         match observation {
             Observation::Live(media) if media.contains(&medium) && media.len() > 1 => {
@@ -226,7 +226,7 @@ impl<'a> Run<'a> {
 
     /// Reads the conversation, and finds out about one that Genesys Cloud does not know.
     async fn look(&self) -> Result<(Verdict, Answer), Problem> {
-        let (observation, read) = look(self.client, &self.context, Rank::Mission, self.request.target()).await?;
+        let (observation, read) = look(self.client, &self.context, Rank::Disconnect, self.request.target()).await?;
         let verdict = self.unknown.judge(observation, self.client, &self.context, self.request.conversation).await;
         Ok((verdict, read))
     }
@@ -295,7 +295,7 @@ impl<'a> Run<'a> {
         if self.looked_after == Some(self.context.unknown_attempts()) {
             return Err(problem.effect(true));
         }
-        let read = look(self.client, &self.context, Rank::Mission, self.request.target()).await;
+        let read = look(self.client, &self.context, Rank::Disconnect, self.request.target()).await;
         let Ok((observation, answer)) = read else { return Err(problem.effect(true)) };
         match judge(observation, self.unknown.rule) {
             Verdict::ConversationNotFound | Verdict::Unread => Err(problem.effect(true)),

@@ -105,7 +105,7 @@ impl Disconnector {
     async fn read_to_select(&self, origin: &Origin, cid: ConversationId) -> Result<Option<Conversation>, Problem> {
         let admission = self.admit(origin)?;
         let (client, context) = (&self.inner.client, &admission.context);
-        let (read, answer) = read(client, context, Rank::Mission, cid).await?;
+        let (read, answer) = read(client, context, Rank::Disconnect, cid).await?;
         match read {
             Read::Found(conversation) => Ok(Some(conversation)),
             Read::NotFound => {

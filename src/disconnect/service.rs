@@ -69,7 +69,7 @@ impl Disconnector {
                 pending.abandon(&problem);
                 return Err(problem);
             };
-            this.inner.metrics.mission(match &result {
+            this.inner.metrics.disconnect(match &result {
                 Ok(settled) => settled.outcome.name(),
                 Err(problem) => problem.code.name(),
             });

@@ -207,7 +207,7 @@ impl Disconnector {
     /// Reads whether the conversation is over. With `guarded`, the limits of the caller's key are checked against everybody who
     /// is there.
     async fn look_for_end(&self, request: &Teardown, context: &Arc<Context>, guarded: bool) -> Result<Look, Problem> {
-        let (read, answer) = read(&self.inner.client, context, Rank::Mission, request.conversation).await?;
+        let (read, answer) = read(&self.inner.client, context, Rank::Disconnect, request.conversation).await?;
         let mut present = Vec::new();
         let observation = match read {
             Read::Found(conversation) if conversation.ended() => Observation::Ended { verified: true },

@@ -1,4 +1,4 @@
-//! What all upstream calls of one mission or lookup share: its end, its caller, its place in line, its counts.
+//! What all upstream calls of one disconnect or lookup share: its end, its caller, its place in line, its counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::telemetry::traces::Parent;
 /// Gives each context its place in line.
 static ORDER: AtomicU64 = AtomicU64::new(0);
 
-/// Shared by the upstream calls of one mission or lookup.
+/// Shared by the upstream calls of one disconnect or lookup.
 #[derive(Debug)]
 pub struct Context {
     /// Name of the caller's key; for fairness at the gate, and logs.
@@ -43,7 +43,7 @@ impl Context {
             caller,
             request_id,
             trace: Parent::default(),
-            rank: Rank::Mission,
+            rank: Rank::Disconnect,
             deadline: Instant::now() + deadline,
             reserve,
             order: ORDER.fetch_add(1, Ordering::Relaxed),

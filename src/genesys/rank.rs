@@ -3,8 +3,8 @@
 /// Who goes first at the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rank {
-    /// Disconnects, and the reads that a mission needs to answer.
-    Mission,
+    /// Disconnects, and the reads that a disconnect needs to answer.
+    Disconnect,
     /// Callers' lookups, and polls after an accepted disconnect.
     Lookup,
     /// Items of jobs.
@@ -13,5 +13,5 @@ pub enum Rank {
 
 impl Rank {
     /// The first goes first.
-    pub const ALL: [Self; 3] = [Self::Mission, Self::Lookup, Self::Job];
+    pub const ALL: [Self; 3] = [Self::Disconnect, Self::Lookup, Self::Job];
 }

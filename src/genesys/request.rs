@@ -118,7 +118,7 @@ impl Call {
         let (mut cid_text, mut pid_text) = (ids::TEXT, ids::TEXT);
         let path =
             [CONVERSATIONS, cid.text(&mut cid_text), PARTICIPANTS, pid.text(&mut pid_text), "/disconnect"].concat();
-        Self::new(context, Operation::ParticipantDisconnect, Rank::Mission, Method::POST, path, body)
+        Self::new(context, Operation::ParticipantDisconnect, Rank::Disconnect, Method::POST, path, body)
     }
 
     /// What the published `PATCH` takes to disconnect.
@@ -139,14 +139,14 @@ impl Call {
             None => [CONVERSATIONS, cid, PARTICIPANTS, pid].concat(),
             Some(medium) => [CONVERSATIONS, medium.segment(), "/", cid, PARTICIPANTS, pid].concat(),
         };
-        Self::new(context, Operation::ParticipantState, Rank::Mission, Method::PATCH, path, body)
+        Self::new(context, Operation::ParticipantState, Rank::Disconnect, Method::PATCH, path, body)
     }
 
     /// Tears the whole conversation down.
     #[must_use]
     pub fn teardown(context: &Arc<Context>, cid: ConversationId) -> Self {
         let path = format!("/api/v2/conversations/{cid}/disconnect");
-        Self::new(context, Operation::ConversationDisconnect, Rank::Mission, Method::POST, path, Bytes::new())
+        Self::new(context, Operation::ConversationDisconnect, Rank::Disconnect, Method::POST, path, Bytes::new())
     }
 
     /// Reads a conversation: the media-agnostic form for `None`, else that medium's.
@@ -183,7 +183,7 @@ impl Call {
     #[must_use]
     pub fn analytics(context: &Arc<Context>, cid: ConversationId) -> Self {
         let path = format!("/api/v2/analytics/conversations/{cid}/details");
-        Self::new(context, Operation::AnalyticsRead, Rank::Mission, Method::GET, path, Bytes::new())
+        Self::new(context, Operation::AnalyticsRead, Rank::Disconnect, Method::GET, path, Bytes::new())
     }
 
     /// The moment after which nothing more is sent or awaited for this call.

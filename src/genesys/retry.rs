@@ -100,7 +100,7 @@ impl RetryPolicy {
         Self { shared: Arc::new(Shared { settings, budget, stopping, metrics }), attempts: 1, reconnects: 0 }
     }
 
-    /// The budget that all calls share: `budget_ratio` retries per mission, and `budget_floor` a second.
+    /// The budget that all calls share: `budget_ratio` retries per disconnect, and `budget_floor` a second.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "a ratio between 0 and 1")]
     pub fn budget(settings: &config::Retry) -> Arc<TpsBudget> {

@@ -35,7 +35,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts, permission: Permissio
         guards: caller.guards().cloned(),
         observe: caller.mode() == Some(Mode::Observe),
         scope: exchange.scope.clone(),
-        rank: Rank::Mission,
+        rank: Rank::Disconnect,
         deadline: None,
         sent: Arc::default(),
     };

@@ -84,7 +84,7 @@ impl Exchange {
         }
     }
 
-    /// Adds how a mission was settled.
+    /// Adds how a disconnect was settled.
     pub(super) fn settled(&self, settled: &Settled) {
         self.note(|note| {
             note.outcome = Some(settled.outcome.name());

@@ -1,7 +1,7 @@
 //! The paths we answer, by their templates. One list serves the router, the labels of metrics, and the test that holds
 //! `openapi.yaml` against it.
 
-/// Disconnects one participant: the mission.
+/// Disconnects one participant.
 pub const DISCONNECT: &str = "/conversations/{conversationId}/participants/{participantId}/disconnect";
 /// Searches live conversations.
 pub const CONVERSATIONS: &str = "/conversations";

@@ -15,6 +15,6 @@ labels! {
     RequestLabels { route: &'static str, status: u16 }
     RouteLabels { route: &'static str }
     CallerLabels { caller: String }
-    Mission { outcome: &'static str }
+    Disconnect { outcome: &'static str }
     Version { version: &'static str }
 }

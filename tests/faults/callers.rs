@@ -64,7 +64,7 @@ impl Seen {
         times.get(times.len() * 99 / 100).copied().unwrap_or_default()
     }
 
-    /// Targets of successful missions.
+    /// Targets of successful disconnects.
     pub(crate) fn gone(&self) -> Vec<Target> {
         self.answers.iter().filter(|(_, a)| a.status == 200).map(|(t, _)| *t).collect()
     }
@@ -75,8 +75,8 @@ impl Seen {
     }
 }
 
-/// Sends one mission per target, from `at_once` callers with a connection each.
-pub(crate) async fn missions(service: &Service, targets: &[Target], at_once: usize) -> Seen {
+/// Sends one disconnect per target, from `at_once` callers with a connection each.
+pub(crate) async fn disconnects(service: &Service, targets: &[Target], at_once: usize) -> Seen {
     all(service, targets, at_once, "POST", Target::path).await
 }
 
@@ -111,7 +111,7 @@ async fn all(
     seen
 }
 
-/// Missions at a steady rate, whatever the answers, until they are stopped.
+/// Disconnects at a steady rate, whatever the answers, until they are stopped.
 #[derive(Debug)]
 pub(crate) struct Traffic {
     stop: Arc<AtomicBool>,
@@ -119,7 +119,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// `per_second` missions a second, each against somebody else.
+    /// `per_second` disconnects a second, each against somebody else.
     pub(crate) fn start(service: &Service, stand: &Stand, per_second: u32) -> Self {
         let sandbox = stand.sandbox.clone();
         Self::start_with(service.caller(), per_second, move || super::stand::target_in(&sandbox))

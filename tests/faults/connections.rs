@@ -6,7 +6,7 @@ use hangup::sandbox::{ConversationSpec, Fault, On, ParticipantSpec};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::callers::{Seen, missions, until};
+use super::callers::{Seen, disconnects, until};
 use super::stand::Stand;
 use super::table::Row;
 
@@ -21,7 +21,7 @@ async fn a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_notice
     let mut seen = Seen::default();
     while stand.sandbox.counts().faults < 1_000 {
         assert!(seen.total() < 5_000, "{} resets only", stand.sandbox.counts().faults);
-        let more = missions(&service, &stand.targets(200), 8).await;
+        let more = disconnects(&service, &stand.targets(200), 8).await;
         more.none_failed();
         seen.answers.extend(more.answers);
     }
@@ -31,7 +31,7 @@ async fn a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_notice
         fault: "1,000 reused connections to the upstream are reset at the moment of use",
         callers_see: "Nothing",
         figure: "0 errors",
-        measured: format!("{} missions met {} resets", seen.total(), stand.sandbox.counts().faults),
+        measured: format!("{} disconnects met {} resets", seen.total(), stand.sandbox.counts().faults),
         test: "connections::a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_noticed",
         long_half: false,
     }

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::callers::{Seen, Traffic, missions};
+use super::callers::{Seen, Traffic, disconnects};
 use super::http::Caller;
 use super::memory::resident;
 use super::service::Service;
@@ -128,13 +128,13 @@ async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
     });
     let mut seen = Seen::default();
     while !crowd.is_finished() {
-        let more = missions(&service, &stand.targets(20), 4).await;
+        let more = disconnects(&service, &stand.targets(20), 4).await;
         more.none_failed();
         seen.answers.extend(more.answers);
     }
     let held = crowd.await.expect("no panic");
     let began = Instant::now();
-    missions(&service, &stand.targets(20), 4).await.none_failed();
+    disconnects(&service, &stand.targets(20), 4).await.none_failed();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(stand.only_these_are_gone(&seen.gone()).await);
     Row {
@@ -142,7 +142,7 @@ async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
         fault: "6,000 idle connections, 2,000 of them of one address, where 1,000 may be open",
         callers_see: "Nothing",
         figure: "0 errors; an address holds 512 connections at most, and at the limit the longest idle one makes place",
-        measured: format!("{} missions beside {} connections", seen.total(), held.len()),
+        measured: format!("{} disconnects beside {} connections", seen.total(), held.len()),
         test: TEST,
         long_half: false,
     }
@@ -161,7 +161,7 @@ async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back
     // Slow enough that everybody has come before the first is answered.
     let plan = stand.plan().set("disconnect.deadline", "55s").set("disconnect.attempt_timeout", "50s");
     let service = stand.start(plan).await;
-    missions(&service, &stand.targets(200), 50).await.none_failed();
+    disconnects(&service, &stand.targets(200), 50).await.none_failed();
     let empty = resident(service.pid());
 
     // Each has been served once, so that it has all that an idle connection has.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
-use super::callers::{missions, until};
+use super::callers::{disconnects, until};
 use super::http::Caller;
 use super::memory::busy;
 use super::stand::Stand;
@@ -48,7 +48,7 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
 
     drop(crowd);
     let began = Instant::now();
-    missions(&service, &[stand.target()], 1).await.none_failed();
+    disconnects(&service, &[stand.target()], 1).await.none_failed();
     assert!(began.elapsed() < Duration::from_secs(3), "the next caller waits {:?}", began.elapsed());
     Row {
         theme: THEME,
@@ -70,7 +70,7 @@ async fn a_blocked_stdout_stalls_nobody() {
     let mut service = plan.set("shutdown.grace", "100ms").blocked_stdout().start().await;
     service.ready().await;
     // Some 400 bytes a line fill the pipe's 64 KiB many times over.
-    let seen = missions(&service, &stand.targets(1_500), 20).await;
+    let seen = disconnects(&service, &stand.targets(1_500), 20).await;
     seen.none_failed();
     assert!(seen.slowest() < Duration::from_secs(2), "{:?}", seen.slowest());
     service.signal("TERM");
@@ -80,7 +80,7 @@ async fn a_blocked_stdout_stalls_nobody() {
         theme: THEME,
         fault: "stdout is a pipe that nobody reads",
         callers_see: "Nothing; log lines are dropped",
-        figure: "1,500 missions at level trace: 0 fail, none takes over 2 s; exit 0 on SIGTERM",
+        figure: "1,500 disconnects at level trace: 0 fail, none takes over 2 s; exit 0 on SIGTERM",
         measured: format!("slowest {} ms", seen.slowest().as_millis()),
         test: "exhaustion::a_blocked_stdout_stalls_nobody",
         long_half: false,
@@ -123,9 +123,9 @@ async fn a_panic_is_answered_and_the_next_request_is_fine() {
     });
     assert!(up.await.is_some());
     panics.cancel();
-    let mission = caller.post(&stand.target().path()).await.unwrap();
-    assert_eq!((mission.status, mission.word().as_str()), (500, "internal"), "{}", mission.text());
-    assert_eq!((&mission.json()["retryable"], &mission.json()["effect"]), (&true.into(), &"unknown".into()));
+    let disconnect = caller.post(&stand.target().path()).await.unwrap();
+    assert_eq!((disconnect.status, disconnect.word().as_str()), (500, "internal"), "{}", disconnect.text());
+    assert_eq!((&disconnect.json()["retryable"], &disconnect.json()["effect"]), (&true.into(), &"unknown".into()));
     let lookup = caller.get(&stand.target().list()).await.unwrap();
     assert_eq!((lookup.status, lookup.word().as_str()), (500, "internal"), "{}", lookup.text());
     assert_eq!(caller.get("/livez").await.unwrap().status, 200);
@@ -133,7 +133,7 @@ async fn a_panic_is_answered_and_the_next_request_is_fine() {
     running.await.unwrap();
     Row {
         theme: THEME,
-        fault: "A handler, or the task of a mission, panics (the app in the test's process, over an upstream client that panics)",
+        fault: "A handler, or the task of a disconnect, panics (the app in the test's process, over an upstream client that panics)",
         callers_see: "500 `internal`, retryable, `effect: unknown`",
         figure: "Each is answered on its connection, and the next request on it is fine",
         measured: "2 of 2".to_owned(),

@@ -6,7 +6,7 @@ use hangup::sandbox::{Action, Answer, Fault, On};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::callers::{Traffic, missions, until};
+use super::callers::{Traffic, disconnects, until};
 use super::stand::Stand;
 use super::table::Row;
 
@@ -41,7 +41,7 @@ async fn while_the_login_is_down_the_old_token_serves_and_after_it_nobody_waits(
     assert!(expired.is_some(), "it stays ready without a token");
     let sent_before = stand.sandbox.counts().disconnects();
     // Some meet the login attempt under way, which a sandbox that is down answers at once.
-    let refused = missions(&service, &stand.targets(200), 10).await;
+    let refused = disconnects(&service, &stand.targets(200), 10).await;
     assert_eq!(refused.account(), [("503 upstream_unavailable".to_owned(), 200)].into(), "{:?}", refused.failures);
     assert!(refused.answers.iter().all(|(_, a)| a.retry_after().is_some_and(|s| (1..=2).contains(&s))));
     assert!(refused.slowest() < Duration::from_millis(500), "{:?}", refused.slowest());
@@ -67,7 +67,7 @@ async fn while_the_login_is_down_the_old_token_serves_and_after_it_nobody_waits(
         figure: "10 failed renewals in one lifetime: 0 failed requests, ready throughout. After expiry: 200 of 200 refused within 500 ms, \
                  0 uses of the expired token. First success within 2 s of the login's return",
         measured: format!(
-            "{} missions, 0 failed; refusals within {} ms; back after {} ms",
+            "{} disconnects, 0 failed; refusals within {} ms; back after {} ms",
             seen.total(),
             refused.slowest().as_millis(),
             back.elapsed().as_millis()
@@ -86,7 +86,7 @@ async fn the_first_call_after_a_quiet_time_succeeds_after_one_renewal() {
     for _ in 0..3 {
         sleep(Duration::from_millis(900)).await;
         stand.sandbox.clear_journal();
-        missions(&service, &[stand.target()], 1).await.none_failed();
+        disconnects(&service, &[stand.target()], 1).await.none_failed();
         let counts = stand.sandbox.counts();
         assert_eq!((counts.logins(), counts.refused.get("idled_out")), (1, Some(&1)));
     }
@@ -111,7 +111,7 @@ async fn an_api_that_answers_401_for_ever_causes_no_login_storm() {
     let began = Instant::now();
     let mut seen = Vec::new();
     while began.elapsed() < Duration::from_secs(5) {
-        let wave = missions(&service, &stand.targets(50), 50).await;
+        let wave = disconnects(&service, &stand.targets(50), 50).await;
         assert_eq!(wave.account(), [("503 upstream_rejected_credentials".to_owned(), 50)].into());
         assert!(wave.answers.iter().all(|(_, a)| a.retry_after().is_some()));
         seen.push(wave.slowest());
@@ -153,7 +153,7 @@ async fn a_token_revoked_under_500_concurrent_requests_costs_one_login_and_no_fa
         .await;
         stand.sandbox.revoke_all_tokens()
     };
-    let (seen, revoked) = tokio::join!(missions(&service, &targets, 500), revoked);
+    let (seen, revoked) = tokio::join!(disconnects(&service, &targets, 500), revoked);
     assert_eq!(revoked, 1);
     seen.none_failed();
     assert_eq!(seen.total(), 1_000);
@@ -165,7 +165,7 @@ async fn a_token_revoked_under_500_concurrent_requests_costs_one_login_and_no_fa
         theme: THEME,
         fault: "The token is revoked under 500 concurrent requests",
         callers_see: "Nothing",
-        figure: "1,000 missions from 500 callers: 0 failures, 1 login",
+        figure: "1,000 disconnects from 500 callers: 0 failures, 1 login",
         measured: format!("{met} requests met the 401"),
         test: "login::a_token_revoked_under_500_concurrent_requests_costs_one_login_and_no_failure",
         long_half: false,

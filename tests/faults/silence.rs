@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
-use super::callers::{Traffic, missions, until};
+use super::callers::{Traffic, disconnects, until};
 use super::http::Caller;
 use super::relay::Relay;
 use super::service::{Plan, Service};
@@ -26,7 +26,7 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// Makes the service open so many connections to the upstream, and leaves them idle.
 async fn open_connections(service: &Service, stand: &Stand, count: usize) {
     stand.fault(Fault::latency(On::Api, Duration::from_millis(300)));
-    missions(service, &stand.targets(count), count).await.none_failed();
+    disconnects(service, &stand.targets(count), count).await.none_failed();
     stand.sandbox.clear_faults();
 }
 
@@ -38,17 +38,17 @@ async fn thirty_connections_that_go_silent_cost_the_first_one_a_time_out_and_the
     let service = stand.start(plan.set("disconnect.attempt_timeout", "1s")).await;
     open_connections(&service, &stand, 30).await;
     relay.silence();
-    let first = missions(&service, &stand.targets(1), 1).await;
+    let first = disconnects(&service, &stand.targets(1), 1).await;
     first.none_failed();
     assert!(first.slowest() < ATTEMPT + Duration::from_secs(1), "{:?}", first.slowest());
-    let others = missions(&service, &stand.targets(10), 1).await;
+    let others = disconnects(&service, &stand.targets(10), 1).await;
     others.none_failed();
     assert!(others.slowest() < Duration::from_millis(500), "{:?}", others.slowest());
 
     // All at once.
     open_connections(&service, &stand, 30).await;
     relay.silence();
-    let burst = missions(&service, &stand.targets(20), 20).await;
+    let burst = disconnects(&service, &stand.targets(20), 20).await;
     burst.none_failed();
     assert!(burst.slowest() < ATTEMPT + Duration::from_secs(1), "{:?}", burst.slowest());
     Row {
@@ -147,7 +147,7 @@ async fn an_address_that_drops_everything_has_had_no_effect() {
     let dropping = Dropping::at(([127, 0, 0, 1], 0).into()).await;
     let service = Plan::new(stand.addr).set("genesys.api_url", &format!("http://{}", dropping.addr)).start().await;
     service.ready().await;
-    let refused = missions(&service, &stand.targets(20), 20).await;
+    let refused = disconnects(&service, &stand.targets(20), 20).await;
     assert_eq!(refused.account(), [("503 upstream_unavailable".to_owned(), 20)].into(), "{:?}", refused.failures);
     for (_, answer) in &refused.answers {
         assert_eq!(answer.json()["effect"], "none", "{}", answer.text());
@@ -161,7 +161,7 @@ async fn an_address_that_drops_everything_has_had_no_effect() {
         .start()
         .await;
     hurried.ready().await;
-    let given_up = missions(&hurried, &stand.targets(5), 5).await;
+    let given_up = disconnects(&hurried, &stand.targets(5), 5).await;
     assert_eq!(given_up.account(), [("503 upstream_unavailable".to_owned(), 5)].into(), "{:?}", given_up.failures);
     assert!(given_up.answers.iter().all(|(_, answer)| answer.json()["effect"] == "none"));
     Row {

@@ -28,7 +28,7 @@ const EFFECT: Duration = Duration::from_secs(2);
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Deed {
-    Mission,
+    Disconnect,
     Repeated,
     DropIn,
     Selector,
@@ -41,7 +41,7 @@ enum Deed {
 impl Deed {
     fn pick(dice: &mut StdRng) -> Self {
         match dice.random_range(0..100) {
-            0..40 => Self::Mission,
+            0..40 => Self::Disconnect,
             40..55 => Self::Repeated,
             55..68 => Self::DropIn,
             68..76 => Self::Selector,
@@ -113,14 +113,14 @@ impl Worker {
         let deed = Deed::pick(&mut self.dice);
         let agent = stage.agents[self.dice.random_range(0..stage.agents.len())];
         let c = stage.id;
-        let mission = format!("/conversations/{c}/participants/{agent}/disconnect");
+        let disconnect = format!("/conversations/{c}/participants/{agent}/disconnect");
         match deed {
-            Deed::Mission => self.send(deed, c, &[agent], "POST", &mission, None).await,
+            Deed::Disconnect => self.send(deed, c, &[agent], "POST", &disconnect, None).await,
             Deed::Repeated => {
                 // The same at once from two sides, as an IVR platform that repeats.
                 let mut other = self.caller.fresh();
                 self.open(c, &[agent]);
-                let (one, two) = tokio::join!(self.caller.post(&mission), other.post(&mission));
+                let (one, two) = tokio::join!(self.caller.post(&disconnect), other.post(&disconnect));
                 self.settle(deed, c, &[agent], one);
                 self.settle(deed, c, &[agent], two);
             }

@@ -1,4 +1,4 @@
-//! A sandbox on a socket, in this process, and missions against it.
+//! A sandbox on a socket, in this process, and disconnects against it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Stand {
         Plan::new(self.addr)
     }
 
-    /// Starts the service and carries one mission through, so that it knows the org's way to disconnect.
+    /// Starts the service and carries one disconnect through, so that it knows the org's way to disconnect.
     pub(crate) async fn start(&self, plan: Plan) -> Service {
         let service = plan.start().await;
         service.ready().await;

@@ -7,7 +7,7 @@ use hangup::sandbox::{ConversationSpec, ParticipantSpec};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::callers::{Seen, lookups, missions, until};
+use super::callers::{Seen, disconnects, lookups, until};
 use super::http::Answer;
 use super::memory::{MIB, Peak};
 use super::service::Service;
@@ -27,8 +27,8 @@ struct Storm {
     fault: &'static str,
     callers_see: &'static str,
     rules: Vec<Value>,
-    /// Words that a mission may end with; none: no missions are sent.
-    missions: &'static [&'static str],
+    /// Words that a disconnect may end with; none: no disconnects are sent.
+    disconnects: &'static [&'static str],
     /// Words that a lookup may end with (a success has none); none: no lookups are sent.
     lookups: &'static [&'static str],
     /// Whether those who are told of a success are to be gone.
@@ -37,7 +37,7 @@ struct Storm {
 }
 
 impl Storm {
-    /// Sends 50 missions and 50 lookups at once into the fault, then looks whether all is well again after it.
+    /// Sends 50 disconnects and 50 lookups at once into the fault, then looks whether all is well again after it.
     async fn rage(self) {
         let stand = Stand::new();
         let plan = stand
@@ -58,7 +58,7 @@ impl Storm {
         }
         let memory = Peak::watch(service.pid());
         let mut seen = Seen::default();
-        for (words, lookup) in [(self.missions, false), (self.lookups, true)] {
+        for (words, lookup) in [(self.disconnects, false), (self.lookups, true)] {
             if words.is_empty() {
                 continue;
             }
@@ -66,7 +66,7 @@ impl Storm {
             let part = if lookup {
                 lookups(&service, &targets, AT_ONCE).await
             } else {
-                missions(&service, &targets, AT_ONCE).await
+                disconnects(&service, &targets, AT_ONCE).await
             };
             self.judge(&part, words, lookup);
             if !lookup {
@@ -82,7 +82,7 @@ impl Storm {
 
         stand.sandbox.clear_faults();
         let healed =
-            until(Duration::from_secs(15), async || missions(&service, &[stand.target()], 1).await.failed() == 0);
+            until(Duration::from_secs(15), async || disconnects(&service, &[stand.target()], 1).await.failed() == 0);
         assert!(healed.await.is_some(), "no success after the fault");
         Row {
             theme: THEME,
@@ -150,7 +150,7 @@ async fn warm_up(service: &Service, stand: &Stand) {
     let long = Target { conversation: long.id, participant: first, customer: first };
     lookups(service, &[long; 15], 15).await.none_failed();
     for _ in 0..3 {
-        missions(service, &stand.targets(AT_ONCE), AT_ONCE).await.none_failed();
+        disconnects(service, &stand.targets(AT_ONCE), AT_ONCE).await.none_failed();
         lookups(service, &stand.targets(AT_ONCE), AT_ONCE).await.none_failed();
     }
 }
@@ -163,13 +163,13 @@ fn body(on: &str, kind: &str) -> Vec<Value> {
     vec![json!({"on": on, "action": {"body": {"kind": kind, "bytes": 100 * MIB}}})]
 }
 
-/// One test per fault. `missions` and `lookups` list the words that are allowed.
+/// One test per fault. `disconnects` and `lookups` list the words that are allowed.
 macro_rules! storms {
-    ($($test:ident: $fault:literal, $see:literal, $rules:expr, missions $missions:expr, lookups $lookups:expr, effect $effect:literal;)*) => {
+    ($($test:ident: $fault:literal, $see:literal, $rules:expr, disconnects $disconnects:expr, lookups $lookups:expr, effect $effect:literal;)*) => {
         $(#[tokio::test(flavor = "multi_thread")]
         async fn $test() {
             let storm = Storm {
-                fault: $fault, callers_see: $see, rules: $rules, missions: &$missions, lookups: &$lookups,
+                fault: $fault, callers_see: $see, rules: $rules, disconnects: &$disconnects, lookups: &$lookups,
                 effect: $effect, test: concat!("storms::", stringify!($test)),
             };
             storm.rage().await;
@@ -179,56 +179,56 @@ macro_rules! storms {
 
 storms! {
     a_storm_of_503s_ends_in_503: "503 to every call", "503 `upstream_unavailable` with `Retry-After`",
-        answer("api", 503), missions ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
+        answer("api", 503), disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
     a_503_that_asks_for_an_hour_is_told_at_once: "503 with `Retry-After: 3600`", "503 `upstream_unavailable` with the hour as `Retry-After`",
         vec![json!({"on": "api", "action": {"answer": {"status": 503, "retry_after": "3600"}}})],
-        missions ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
+        disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
     a_storm_of_500s_ends_in_503: "500 to every call", "503 `upstream_unavailable` with `Retry-After`",
-        answer("api", 500), missions ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
+        answer("api", 500), disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
     a_storm_of_504s_ends_in_an_error_that_may_be_repeated: "504 to every call", "503 `upstream_unavailable` with `Retry-After`",
-        answer("api", 504), missions ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
+        answer("api", 504), disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
     a_storm_of_429s_is_told_with_the_time_to_come_back: "429 with `Retry-After: 8` to every call",
         "429 `upstream_rate_limited` with `Retry-After`, at once",
         vec![json!({"on": "api", "action": {"answer": {"status": 429, "retry_after": "8"}}})],
-        missions ["upstream_rate_limited"], lookups ["upstream_rate_limited"], effect false;
+        disconnects ["upstream_rate_limited"], lookups ["upstream_rate_limited"], effect false;
     resets_in_place_of_answers_end_in_503: "Every connection is reset in place of the answer", "503 `upstream_unavailable` with `Retry-After`",
         vec![json!({"on": "api", "action": "reset"})],
-        missions ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
+        disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
     closes_in_place_of_answers_end_in_503: "Every connection is closed in place of the answer", "503 `upstream_unavailable` with `Retry-After`",
         vec![json!({"on": "api", "action": "close"})],
-        missions ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
+        disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
     an_upstream_that_never_answers_ends_in_504: "Half open: requests are taken and never answered", "504 `upstream_timeout`",
         vec![json!({"on": "api", "action": "half_open"})],
-        missions ["upstream_timeout"], lookups ["upstream_timeout"], effect false;
+        disconnects ["upstream_timeout"], lookups ["upstream_timeout"], effect false;
     disconnects_whose_answers_are_reset_are_looked_for: "Every disconnect takes effect and its answer is lost (reset)",
         "200 `already_disconnected`, `verified`, where the look sees it; 503 with `effect: unknown` where it is not to be seen yet",
         vec![json!({"on": "disconnect", "action": {"lost_answer": "reset"}})],
-        missions ["already_disconnected", "upstream_unavailable"], lookups [], effect true;
+        disconnects ["already_disconnected", "upstream_unavailable"], lookups [], effect true;
     disconnects_whose_answers_never_come_are_found_to_have_happened: "Every disconnect takes effect and its answer never comes",
         "200 `already_disconnected`, `verified`: somebody has looked",
         vec![json!({"on": "disconnect", "action": {"lost_answer": "half_open"}})],
-        missions ["already_disconnected"], lookups [], effect true;
+        disconnects ["already_disconnected"], lookups [], effect true;
     garbage_after_a_2xx_is_no_failure_of_a_disconnect: "Garbage as the body of every answer",
-        "A mission: 200 `accepted`, its status says it all. A lookup: 502 `upstream_invalid_response`",
-        body("api", "garbage"), missions ["accepted"], lookups ["upstream_invalid_response"], effect true;
+        "A disconnect: 200 `accepted`, its status says it all. A lookup: 502 `upstream_invalid_response`",
+        body("api", "garbage"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
     a_body_of_100_mib_is_not_read: "A body of 100 MiB in every answer",
-        "A mission: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
-        body("api", "sized"), missions ["accepted"], lookups ["upstream_invalid_response"], effect true;
+        "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
+        body("api", "sized"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
     a_body_without_end_is_not_read: "A body without end in every answer",
-        "A mission: 200 `accepted`. A lookup: 502 `upstream_invalid_response`, or 504 `upstream_timeout` where its turn to read a long body did not come",
-        body("api", "endless"), missions ["accepted"], lookups ["upstream_invalid_response", "upstream_timeout"], effect true;
+        "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`, or 504 `upstream_timeout` where its turn to read a long body did not come",
+        body("api", "endless"), disconnects ["accepted"], lookups ["upstream_invalid_response", "upstream_timeout"], effect true;
     a_page_of_html_is_told_from_an_answer: "A page of HTML with status 200 in place of every answer",
         "502 `upstream_invalid_response`; of a disconnect with `effect: unknown`, for nothing can be read that tells whose page it is",
-        body("api", "html"), missions ["upstream_invalid_response"], lookups ["upstream_invalid_response"], effect false;
+        body("api", "html"), disconnects ["upstream_invalid_response"], lookups ["upstream_invalid_response"], effect false;
     bodies_cut_short_end_in_502: "Every body is cut off in the middle",
-        "A mission: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
-        body("api", "truncated"), missions ["accepted"], lookups ["upstream_invalid_response"], effect true;
+        "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
+        body("api", "truncated"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
     broken_chunks_end_in_502: "A chunk size that is no number in every answer",
-        "A mission: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
-        body("api", "chunk_error"), missions ["accepted"], lookups ["upstream_invalid_response"], effect true;
+        "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
+        body("api", "chunk_error"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
     missing_permission_is_named: "403 to every call, a permission is missing", "403 `upstream_forbidden`, which names the permission",
         vec![json!({"on": "api", "action": {"forbidden": {"permission": "conversation:communication:disconnect"}}})],
-        missions ["upstream_forbidden"], lookups ["upstream_forbidden"], effect false;
+        disconnects ["upstream_forbidden"], lookups ["upstream_forbidden"], effect false;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,7 +239,7 @@ async fn a_redirect_is_not_followed() {
         fault: "302 elsewhere to every call",
         callers_see: "502 `upstream_invalid_response`; nothing goes elsewhere, above all no token",
         rules: vec![json!({"on": "api", "action": {"redirect": {"location": location}}})],
-        missions: &["upstream_invalid_response"],
+        disconnects: &["upstream_invalid_response"],
         lookups: &["upstream_invalid_response"],
         effect: false,
         test: "storms::a_redirect_is_not_followed",
@@ -254,7 +254,7 @@ async fn refused_connections_end_in_503() {
         fault: "Connections refused, open ones reset",
         callers_see: "503 `upstream_unavailable` with `Retry-After`",
         rules: vec![json!({"on": "connection", "for": "60s", "action": "refuse"})],
-        missions: &["upstream_unavailable"],
+        disconnects: &["upstream_unavailable"],
         lookups: &["upstream_unavailable"],
         effect: false,
         test: "storms::refused_connections_end_in_503",
@@ -269,9 +269,9 @@ async fn a_window_of_the_rate_limit_spreads_a_burst_instead_of_failing_it() {
     warm_up(&service, &stand).await;
     stand.sandbox.change_settings(&json!({"rate_limit": 40, "rate_window": "2s"})).unwrap();
     stand.sandbox.revoke_all_tokens();
-    missions(&service, &[stand.target()], 1).await.none_failed();
+    disconnects(&service, &[stand.target()], 1).await.none_failed();
     stand.sandbox.clear_journal();
-    let seen = missions(&service, &stand.targets(120), 120).await;
+    let seen = disconnects(&service, &stand.targets(120), 120).await;
     seen.none_failed();
     let counts = stand.sandbox.counts();
     let refused = counts.status(429);

@@ -134,21 +134,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn missions_go_before_lookups_and_older_before_younger() {
+    async fn disconnects_go_before_lookups_and_older_before_younger() {
         let mut line = Line::default();
         join(&mut line, Rank::Lookup, 1, "l");
-        join(&mut line, Rank::Mission, 3, "c");
-        join(&mut line, Rank::Mission, 2, "b");
-        assert_eq!(line.ahead_of((Rank::Mission, 4, 0)), 2);
+        join(&mut line, Rank::Disconnect, 3, "c");
+        join(&mut line, Rank::Disconnect, 2, "b");
+        assert_eq!(line.ahead_of((Rank::Disconnect, 4, 0)), 2);
         assert_eq!(drain(&mut line), "bcl");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_with_over_half_of_the_line_alternates_with_the_others() {
         let mut line = Line::default();
-        (0..6).for_each(|n| join(&mut line, Rank::Mission, n, "A"));
-        join(&mut line, Rank::Mission, 10, "b");
-        join(&mut line, Rank::Mission, 11, "c");
+        (0..6).for_each(|n| join(&mut line, Rank::Disconnect, n, "A"));
+        join(&mut line, Rank::Disconnect, 10, "b");
+        join(&mut line, Rank::Disconnect, 11, "c");
         assert!(line.crowded_by("A", 6) && !line.crowded_by("A", 7) && !line.crowded_by("b", 2));
         assert_eq!(drain(&mut line), "AbAcAAAA");
         assert!(line.is_empty() && line.by_caller.is_empty());
@@ -157,17 +157,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_caller_with_half_of_the_window_goes_after_others_who_may_go_and_before_those_who_may_not() {
         let mut line = Line::default();
-        (0..3).for_each(|n| join(&mut line, Rank::Mission, n, "A"));
-        join(&mut line, Rank::Mission, 5, "b");
+        (0..3).for_each(|n| join(&mut line, Rank::Disconnect, n, "A"));
+        join(&mut line, Rank::Disconnect, 5, "b");
         join(&mut line, Rank::Lookup, 1, "c");
         let next = |line: &mut Line, lookups: bool| {
-            let may_go = move |rank| rank == Rank::Mission || lookups;
+            let may_go = move |rank| rank == Rank::Disconnect || lookups;
             line.next(may_go, |caller| caller == "A").map(|waiter| waiter.caller.to_string())
         };
         assert_eq!(next(&mut line, false).as_deref(), Some("b"));
         assert_eq!(next(&mut line, false).as_deref(), Some("A"), "the window is not left idle");
         assert_eq!(next(&mut line, true).as_deref(), Some("c"));
         assert_eq!(next(&mut line, true).as_deref(), Some("A"));
-        assert_eq!(line.ranks().collect::<Vec<_>>(), [Rank::Mission]);
+        assert_eq!(line.ranks().collect::<Vec<_>>(), [Rank::Disconnect]);
     }
 }

@@ -77,7 +77,7 @@ impl State {
 
     /// A call of this rank has come to the gate.
     pub(super) fn note(&mut self, rank: Rank, now: Instant) {
-        if rank == Rank::Mission {
+        if rank == Rank::Disconnect {
             self.last_disconnect = Some(now);
         }
     }
@@ -136,7 +136,7 @@ impl State {
     fn reserve_for(&self, rank: Rank, now: Instant) -> u32 {
         let lent = rank == Rank::Job && self.lent_from().is_none_or(|from| now >= from);
         match &self.window {
-            Some(window) if rank != Rank::Mission && !lent => window.reserve(self.length(), now),
+            Some(window) if rank != Rank::Disconnect && !lent => window.reserve(self.length(), now),
             _ => 0,
         }
     }

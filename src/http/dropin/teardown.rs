@@ -83,7 +83,7 @@ enum Members {
 
 async fn members(app: &App, origin: &Origin, cid: ConversationId, medium: Medium) -> Result<Members, Problem> {
     let admission = app.disconnector.admit(origin)?;
-    let (read, _) = read(app.disconnector.client(), &admission.context, Rank::Mission, cid).await?;
+    let (read, _) = read(app.disconnector.client(), &admission.context, Rank::Disconnect, cid).await?;
     match read {
         Read::Found(conversation) => of(&conversation, medium),
         Read::NotFound => Err(conversation_not_found(None)),

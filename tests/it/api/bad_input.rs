@@ -77,7 +77,7 @@ async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
 #[tokio::test]
 async fn wrong_bodies_are_told_and_not_forwarded() {
     let service = Service::start().await;
-    let path = service.mission(service.who("agent"));
+    let path = service.disconnect(service.who("agent"));
     for body in ["[]", "7", "{", "reason=x", r#"{"reason":7}"#, r#"{"cause":{}}"#] {
         let answer = service.post(&path).header("content-type", "application/json").body(body).send().await;
         assert_eq!(answer.verdict(), "400 invalid_body", "{body}");
@@ -93,7 +93,7 @@ async fn wrong_bodies_are_told_and_not_forwarded() {
 #[tokio::test]
 async fn options_in_the_body_are_refused_and_told_where_they_belong() {
     let service = Service::start().await;
-    let path = service.mission(service.who("agent"));
+    let path = service.disconnect(service.who("agent"));
     let form = "application/x-www-form-urlencoded";
     for (kind, body, place) in [
         ("application/json", r#"{"dryRun":true}"#, "?dryRun=true"),
@@ -116,7 +116,7 @@ async fn no_answer_is_kept_or_taken_for_something_else() {
     let service = Service::start().await;
     let (cid, agent) = (service.conference.id, service.who("agent"));
     for (method, path) in [
-        ("POST", service.mission(agent)),
+        ("POST", service.disconnect(agent)),
         ("GET", format!("/conversations/{cid}")),
         ("GET", format!("/api/v2/conversations/{cid}")),
         ("PATCH", format!("/api/v2/conversations/{cid}/participants/{agent}")),
@@ -162,7 +162,7 @@ async fn a_chunked_body_is_cut_at_the_limit_too() {
     let addr = service.url.trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
     let head =
-        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ntransfer-encoding: chunked\r\n\r\n", service.mission(NOBODY));
+        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ntransfer-encoding: chunked\r\n\r\n", service.disconnect(NOBODY));
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
     stream.write_all(format!("{head}{}", chunk.repeat(20)).as_bytes()).await.unwrap();
     let mut answer = String::new();

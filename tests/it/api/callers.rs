@@ -41,15 +41,15 @@ pub(crate) async fn with_keys_and(
 }
 
 impl Service {
-    async fn mission_by(&self, key: &str, purpose: &str) -> Answer {
-        self.post(&self.mission(self.who(purpose))).header("x-api-key", key).send().await
+    async fn disconnect_by(&self, key: &str, purpose: &str) -> Answer {
+        self.post(&self.disconnect(self.who(purpose))).header("x-api-key", key).send().await
     }
 }
 
 #[tokio::test]
 async fn without_a_valid_key_nothing_happens() {
     let (service, keys, _file) = with_keys(&[("ivr", ""), ("old", "expires = \"2020-01-01\"")]).await;
-    let path = service.mission(service.who("agent"));
+    let path = service.disconnect(service.who("agent"));
     for (header, value) in
         [("x-none", "x"), ("x-api-key", "hk_wrong"), ("authorization", "Bearer wrong"), ("x-api-key", &keys[1])]
     {
@@ -67,7 +67,7 @@ async fn without_a_valid_key_nothing_happens() {
 async fn a_missing_permission_is_named() {
     let (service, keys, _file) =
         with_keys(&[("reader", "permissions = [\"read\"]"), ("dropper", "permissions = [\"disconnect\"]")]).await;
-    let refused = service.mission_by(&keys[0], "agent").await;
+    let refused = service.disconnect_by(&keys[0], "agent").await;
     assert_eq!(refused.verdict(), "403 forbidden_caller");
     assert!(refused.get("detail").as_str().unwrap().contains("\"disconnect\""));
     let list = format!("/conversations/{}/participants", service.conference.id);
@@ -85,7 +85,7 @@ async fn a_guarded_key_reaches_only_its_purposes() {
     let (service, keys, _file) =
         with_keys(&[("guarded", "purposes = [\"customer\"]\npermissions = [\"disconnect\", \"read\", \"teardown\"]")])
             .await;
-    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "403 forbidden_participant");
+    assert_eq!(service.disconnect_by(&keys[0], "agent").await.verdict(), "403 forbidden_participant");
     let path = format!("/conversations/{}/participants/disconnect", service.conference.id);
     let select = |selector: serde_json::Value| service.post(&path).header("x-api-key", &keys[0]).json(&selector).send();
     assert_eq!(select(json!({"purpose": "external"})).await.verdict(), "403 forbidden_participant");
@@ -93,8 +93,8 @@ async fn a_guarded_key_reaches_only_its_purposes() {
         service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[0]);
     assert_eq!(teardown.json(&json!({"all": true})).send().await.verdict(), "403 forbidden_participant");
     assert_eq!(service.sandbox.counts().disconnects(), 0);
-    assert_eq!(service.mission_by(&keys[0], "customer").await.verdict(), "200 accepted");
-    let nobody = service.post(&service.mission(NOBODY)).header("x-api-key", &keys[0]).send().await;
+    assert_eq!(service.disconnect_by(&keys[0], "customer").await.verdict(), "200 accepted");
+    let nobody = service.post(&service.disconnect(NOBODY)).header("x-api-key", &keys[0]).send().await;
     assert_eq!(nobody.verdict(), "404 participant_not_found");
 }
 
@@ -122,7 +122,7 @@ async fn a_guarded_key_reads_of_those_alone_whom_it_may_touch() {
 async fn an_observing_key_touches_nobody_through_any_door() {
     let (service, keys, _file) =
         with_keys(&[("watcher", "mode = \"observe\"\npermissions = [\"disconnect\", \"read\", \"teardown\"]")]).await;
-    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "200 would_disconnect");
+    assert_eq!(service.disconnect_by(&keys[0], "agent").await.verdict(), "200 would_disconnect");
     let api = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
     let patch =
         service.request(Method::PATCH, &api).header("x-api-key", &keys[0]).json(&json!({"state": "disconnected"}));
@@ -150,7 +150,7 @@ async fn a_rate_that_is_used_up_is_told_with_retry_after() {
     let (service, keys, _file) = with_keys(&[("slow", "rate = \"2/h\"")]).await;
     let mut verdicts = Vec::new();
     for _ in 0..3 {
-        let answer = service.mission_by(&keys[0], "agent").await;
+        let answer = service.disconnect_by(&keys[0], "agent").await;
         verdicts.push((answer.verdict(), answer.header("retry-after").is_empty()));
     }
     assert_eq!(verdicts[2], ("429 caller_rate_limited".to_owned(), false));
@@ -185,7 +185,7 @@ async fn the_oauth_door_gives_back_the_key_when_name_and_key_match() {
 #[tokio::test]
 async fn pages_of_other_origins_are_kept_away_from_a_keyless_service() {
     let service = Service::start().await;
-    let path = service.mission(service.who("agent"));
+    let path = service.disconnect(service.who("agent"));
     for (header, value) in
         [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "cross-site")]
     {
@@ -200,7 +200,7 @@ async fn denials_are_charged_to_the_rate() {
     let (service, keys, _file) = with_keys(&[("reader", "permissions = [\"read\"]\nrate = \"2/h\"")]).await;
     let mut verdicts = Vec::new();
     for _ in 0..4 {
-        verdicts.push(service.mission_by(&keys[0], "agent").await.verdict());
+        verdicts.push(service.disconnect_by(&keys[0], "agent").await.verdict());
     }
     let (denied, charged) = ("403 forbidden_caller", "429 caller_rate_limited");
     assert_eq!(verdicts, [denied, denied, charged, charged]);
@@ -211,10 +211,10 @@ async fn wrong_keys_of_an_address_lock_out_no_valid_one() {
     let (service, keys, _file) = with_keys(&[("ivr", "")]).await;
     let mut last = String::new();
     for _ in 0..20 {
-        last = service.mission_by("hk_wrong", "agent").await.verdict();
+        last = service.disconnect_by("hk_wrong", "agent").await.verdict();
     }
     assert_eq!(last, "429 caller_rate_limited");
-    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "200 accepted");
+    assert_eq!(service.disconnect_by(&keys[0], "agent").await.verdict(), "200 accepted");
 }
 
 #[tokio::test]
@@ -222,8 +222,8 @@ async fn a_key_is_refused_beyond_its_addresses() {
     let (service, keys, _file) =
         with_keys(&[("here", "addresses = [\"127.0.0.0/8\"]"), ("there", "addresses = [\"10.0.0.0/8\", \"::1\"]")])
             .await;
-    assert_eq!(service.mission_by(&keys[0], "agent").await.verdict(), "200 accepted");
-    let refused = service.mission_by(&keys[1], "customer").await;
+    assert_eq!(service.disconnect_by(&keys[0], "agent").await.verdict(), "200 accepted");
+    let refused = service.disconnect_by(&keys[1], "customer").await;
     assert_eq!(refused.verdict(), "403 forbidden_caller");
     assert!(refused.get("detail").as_str().unwrap().contains("127.0.0.1"), "{}", refused.text);
 }
@@ -231,7 +231,7 @@ async fn a_key_is_refused_beyond_its_addresses() {
 #[tokio::test]
 async fn a_typo_in_a_key_is_told() {
     let (service, keys, _file) = with_keys(&[("ivr", "")]).await;
-    let cut = service.mission_by(&keys[0][..keys[0].len() - 1], "agent").await;
+    let cut = service.disconnect_by(&keys[0][..keys[0].len() - 1], "agent").await;
     assert_eq!(cut.verdict(), "401 unauthenticated");
     assert!(cut.get("detail").as_str().unwrap().contains("mistyped or cut off"), "{}", cut.text);
 }
@@ -242,7 +242,7 @@ async fn on_loopback_pages_are_kept_away_whoever_may_call() {
     for (header, value) in
         [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "same-site")]
     {
-        let path = service.mission(service.who("agent"));
+        let path = service.disconnect(service.who("agent"));
         let anonymous = service.post(&path).header(header, value).send().await;
         assert_eq!(anonymous.verdict(), "403 forbidden_origin", "{header}");
         let keyed = service.post(&path).header(header, value).header("x-api-key", &keys[0]).send().await;
@@ -255,10 +255,10 @@ async fn on_loopback_pages_are_kept_away_whoever_may_call() {
 async fn a_keyless_service_behind_a_local_proxy_serves_no_outsiders() {
     let forwarded = ("x-forwarded-for", "203.0.113.9");
     let service = Service::start().await;
-    let path = service.mission(service.who("agent"));
+    let path = service.disconnect(service.who("agent"));
     assert_eq!(service.post(&path).header(forwarded.0, forwarded.1).send().await.verdict(), "403 forbidden_origin");
     let trusting = Service::with(|c| c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()]).await;
-    let path = trusting.mission(trusting.who("agent"));
+    let path = trusting.disconnect(trusting.who("agent"));
     assert_eq!(trusting.post(&path).header("host", "evil.example").send().await.verdict(), "403 forbidden_origin");
     assert_eq!(trusting.post(&path).header(forwarded.0, forwarded.1).send().await.verdict(), "200 accepted");
 }
@@ -267,7 +267,7 @@ async fn a_keyless_service_behind_a_local_proxy_serves_no_outsiders() {
 async fn a_trusted_proxy_may_use_the_public_name_for_callers_with_keys() {
     let (service, keys, _file) =
         with_keys_and(&[("ivr", "")], |c| c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()]).await;
-    let path = service.mission(service.who("agent"));
+    let path = service.disconnect(service.who("agent"));
     let by = |origin: &str| {
         let request = service.post(&path).header("x-api-key", &keys[0]).header("host", "hangup.example");
         request.header("origin", origin).send()

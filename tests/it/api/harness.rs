@@ -108,8 +108,8 @@ impl Service {
         self.conference.first(purpose).unwrap()
     }
 
-    /// Path of the mission for that participant.
-    pub(crate) fn mission(&self, participant: impl std::fmt::Display) -> String {
+    /// Path of the disconnect for that participant.
+    pub(crate) fn disconnect(&self, participant: impl std::fmt::Display) -> String {
         format!("/conversations/{}/participants/{participant}/disconnect", self.conference.id)
     }
 

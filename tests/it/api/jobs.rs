@@ -240,7 +240,7 @@ async fn what_is_transient_is_tried_again_and_given_up_when_the_plan_says_so() {
 #[tokio::test]
 async fn an_asynchronous_request_is_a_job_of_one_and_its_repeat_is_the_same_job() {
     let queue = Queue::new().await;
-    let path = queue.service.mission(queue.service.who("customer"));
+    let path = queue.service.disconnect(queue.service.who("customer"));
     let first = queue.service.post(&format!("{path}?async=true")).send().await;
     assert_eq!(first.header("preference-applied"), "respond-async");
     let second = queue.service.post(&path).header("prefer", "respond-async").send().await;
@@ -262,7 +262,7 @@ async fn an_asynchronous_request_is_a_job_of_one_and_its_repeat_is_the_same_job(
 #[tokio::test]
 async fn an_asynchronous_request_for_one_medium_ends_nothing_wider() {
     let queue = Queue::new().await;
-    let path = format!("{}?async=true", queue.service.mission(queue.service.who("customer")));
+    let path = format!("{}?async=true", queue.service.disconnect(queue.service.who("customer")));
     let by_email = queue.service.post(&path).json(&json!({"media": "email"})).send().await;
     assert_eq!(queue.until(&id(&by_email), "done").await["counts"], json!({"participant_not_found": 1}));
     assert_eq!(queue.service.there().len(), 4, "nobody was touched");

@@ -99,12 +99,12 @@ async fn a_disconnect_of_somebody_who_has_changed_since_the_list_is_refused() {
     let (customer, agent) = (service.who("customer"), service.who("agent"));
     let list = service.get(&format!("/conversations/{}/participants", service.conference.id)).await;
     let tag = list.header("etag").to_owned();
-    let disconnect = |who, tag: &str| service.post(&service.mission(who)).header("if-match", tag).send();
+    let disconnect = |who, tag: &str| service.post(&service.disconnect(who)).header("if-match", tag).send();
 
     let nonsense = disconnect(agent, "\"nonsense\"").await;
     assert_eq!((nonsense.verdict(), nonsense.get("gone")), ("412 changed".to_owned(), false.into()));
     let dry =
-        service.post(&format!("{}?dryRun=true", service.mission(agent))).header("if-match", "\"nonsense\"").send();
+        service.post(&format!("{}?dryRun=true", service.disconnect(agent))).header("if-match", "\"nonsense\"").send();
     assert_eq!(dry.await.verdict(), "412 changed");
     assert_eq!(service.sandbox.counts().disconnects(), 0);
 

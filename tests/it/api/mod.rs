@@ -3,11 +3,11 @@
 
 mod bad_input;
 mod callers;
+mod disconnect;
 mod dropin;
 mod harness;
 mod jobs;
 mod lookups;
-mod mission;
 mod operations;
 mod operators;
 mod search;

@@ -19,7 +19,7 @@ async fn readiness_says_why_not() {
         }
     };
     assert!(reasons.contains("genesys.client_secret") && reasons.contains("genesys.region"), "{reasons}");
-    let refused = service.post(&service.mission(service.who("agent"))).send().await;
+    let refused = service.post(&service.disconnect(service.who("agent"))).send().await;
     assert_eq!(refused.verdict(), "503 upstream_rejected_credentials");
     assert_eq!(refused.get("retryable"), false);
     assert!(!refused.header("retry-after").is_empty());
@@ -32,17 +32,17 @@ async fn operations_are_on_the_admin_port_alone_when_there_is_one() {
         assert_eq!(service.get(path).await.verdict(), "404 no_such_route", "{path}");
         assert_eq!(service.admin(Method::GET, path).send().await.status, 200, "{path}");
     }
-    let mission = service.mission(service.who("agent"));
-    assert_eq!(service.admin(Method::POST, &mission).send().await.verdict(), "404 no_such_route");
+    let disconnect = service.disconnect(service.who("agent"));
+    assert_eq!(service.admin(Method::POST, &disconnect).send().await.verdict(), "404 no_such_route");
 }
 
 #[tokio::test]
-async fn metrics_count_missions_by_outcome_and_name_no_ids() {
+async fn metrics_count_disconnects_by_outcome_and_name_no_ids() {
     let service = Service::start().await;
-    assert_eq!(service.post(&service.mission(service.who("agent"))).send().await.status, 200);
+    assert_eq!(service.post(&service.disconnect(service.who("agent"))).send().await.status, 200);
     let text = service.get("/metrics").await.text;
     for line in [
-        r#"hangup_missions_total{outcome="accepted"} 1"#,
+        r#"hangup_disconnects_total{outcome="accepted"} 1"#,
         r#"hangup_token_renewals_total{result="granted"} 1"#,
         "hangup_token_usable 1",
         "hangup_pace_allowed 300",
@@ -59,7 +59,7 @@ async fn observe_mode_is_switched_on_the_admin_port_and_seen_everywhere() {
         c.disconnect.mode = Mode::Observe;
     })
     .await;
-    let path = service.mission(service.who("agent"));
+    let path = service.disconnect(service.who("agent"));
     assert_eq!(service.post(&path).send().await.verdict(), "200 would_disconnect");
     assert!(service.admin(Method::GET, "/readyz").send().await.get("reasons").to_string().contains("observe"));
     assert!(service.admin(Method::GET, "/metrics").send().await.text.contains("hangup_observe_mode 1"));
@@ -83,8 +83,10 @@ async fn a_caller_that_hangs_up_stops_nothing() {
     service.sandbox.set_faults(vec![slow]).unwrap();
     let addr = service.url.trim_start_matches("http://").to_owned();
     let mut stream = tokio::net::TcpStream::connect(&addr).await.unwrap();
-    let head =
-        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ncontent-length: 0\r\n\r\n", service.mission(service.who("agent")));
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: {addr}\r\ncontent-length: 0\r\n\r\n",
+        service.disconnect(service.who("agent"))
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     while service.sandbox.counts().requests < 2 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -85,11 +85,11 @@ async fn the_status_tells_token_window_operation_mode_errors_and_the_last_use_of
     let unused = service.get_with("/status", &keys[0]).await;
     assert_eq!(unused.get("operation"), json!(null));
     assert_eq!(unused.get("keys")[1]["lastUsed"], json!(null));
-    let agent = service.mission(service.who("agent"));
+    let agent = service.disconnect(service.who("agent"));
     assert_eq!(service.post(&agent).header("x-api-key", &keys[1]).send().await.status, 200);
     let fault = json!({"on": "disconnect", "action": {"answer": {"status": 400}}});
     service.sandbox.set_faults(vec![serde_json::from_value(fault).unwrap()]).unwrap();
-    let customer = service.mission(service.who("customer"));
+    let customer = service.disconnect(service.who("customer"));
     assert_eq!(service.post(&customer).header("x-api-key", &keys[1]).send().await.status, 422);
     let fault = json!({"on": "disconnect", "action": {"redirect": {"location": "http://127.0.0.1/"}}});
     service.sandbox.set_faults(vec![serde_json::from_value(fault).unwrap()]).unwrap();

@@ -14,24 +14,24 @@ use uuid::Uuid;
 use crate::contract::service::Service;
 
 #[tokio::test]
-async fn every_outcome_of_a_mission_is_answered_as_the_file_says() {
+async fn every_outcome_of_a_disconnect_is_answered_as_the_file_says() {
     let service = Service::start(|_| {}).await;
     let mut outcomes = BTreeSet::new();
     let conference = service.conference();
     let customer = (conference.id, conference.first("customer").expect("a customer"));
     let agent = (conference.id, conference.first("agent").expect("an agent"));
 
-    let dry = service.mission(customer, "?dryRun=true", &[], r#"{"reason":null}"#).await;
-    let accepted = service.mission(customer, "", &[], r#"{"reason":"too loud","cause":"x","other":1}"#).await;
-    let seen = service.mission(customer, "", &[("prefer", "wait=9")], "null").await;
-    let again = service.mission(customer, "", &[("x-request-id", "mine")], "").await;
+    let dry = service.disconnect(customer, "?dryRun=true", &[], r#"{"reason":null}"#).await;
+    let accepted = service.disconnect(customer, "", &[], r#"{"reason":"too loud","cause":"x","other":1}"#).await;
+    let seen = service.disconnect(customer, "", &[("prefer", "wait=9")], "null").await;
+    let again = service.disconnect(customer, "", &[("x-request-id", "mine")], "").await;
     let form = ("content-type", "application/x-www-form-urlencoded");
-    let waited = service.mission(agent, "", &[("prefer", "wait=9"), form], "reason=user_request").await;
+    let waited = service.disconnect(agent, "", &[("prefer", "wait=9"), form], "reason=user_request").await;
     assert_eq!(waited.headers["preference-applied"], "wait=9");
     assert_eq!(again.headers["x-request-id"], "mine");
     assert_eq!(seen.status, 200);
     service.sandbox.end_conversation(conference.id);
-    let ended = service.mission(agent, "", &[], "").await;
+    let ended = service.disconnect(agent, "", &[], "").await;
     for answer in [dry, accepted, again, waited, ended] {
         outcomes.insert(answer.word("outcome").to_owned());
     }

@@ -73,11 +73,11 @@ async fn wrong_requests(seen: &mut Seen) {
     seen.add(&post(routes::CONVERSATION, &[&id], "").await, Code::MethodNotAllowed);
     seen.add(&post(routes::SELECTOR, &[&id], r#"{"purpose":""}"#).await, Code::InvalidSelector);
     seen.add(&post(routes::SELECTOR, &[&id], r#"{"purpose":"agent"}"#).await, Code::SelectorAmbiguous);
-    seen.add(&service.mission(customer, "", &[], "[]").await, Code::InvalidBody);
-    seen.add(&service.mission(customer, "?dryrun=true", &[], "").await, Code::InvalidQuery);
-    seen.add(&service.mission(customer, "", &[], &" ".repeat(20_000)).await, Code::BodyTooLarge);
+    seen.add(&service.disconnect(customer, "", &[], "[]").await, Code::InvalidBody);
+    seen.add(&service.disconnect(customer, "?dryrun=true", &[], "").await, Code::InvalidQuery);
+    seen.add(&service.disconnect(customer, "", &[], &" ".repeat(20_000)).await, Code::BodyTooLarge);
     let elsewhere = ("origin", "https://elsewhere.example");
-    seen.add(&service.mission(customer, "", &[elsewhere, ANY], "").await, Code::ForbiddenOrigin);
+    seen.add(&service.disconnect(customer, "", &[elsewhere, ANY], "").await, Code::ForbiddenOrigin);
     // No operation has an empty path segment, so this one is held against a path that is in the file.
     let dots = service.ask(Method::GET, routes::CONVERSATION, &["a/b/c"], "", &[ANY], "").await;
     seen.add(&dots, Code::NoSuchRoute);
@@ -140,7 +140,7 @@ async fn upstream_trouble(seen: &mut Seen) {
 
 async fn our_own_limits(seen: &mut Seen) {
     let service = Service::start(|config| config.limits.max_in_flight = 1).await;
-    // The first mission waits for a second attempt.
+    // The first disconnect waits for a second attempt.
     service.fault(json!({"on": "disconnect", "action": {"answer": {"status": 503, "retry_after": "5"}}}));
     let waiting = tokio::spawn({
         let service = service.clone();

@@ -85,17 +85,23 @@ impl Service {
         self.ask(Method::GET, template, ids, "", headers, "").await
     }
 
-    /// The mission for this participant.
-    pub(crate) async fn mission(&self, who: (Uuid, Uuid), query: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    /// The disconnect for this participant.
+    pub(crate) async fn disconnect(
+        &self,
+        who: (Uuid, Uuid),
+        query: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
         let ids = [who.0.to_string(), who.1.to_string()];
         self.ask(Method::POST, hangup::http::routes::DISCONNECT, &[&ids[0], &ids[1]], query, headers, body).await
     }
 
-    /// The mission for the customer of a conference of its own.
+    /// The disconnect for the customer of a conference of its own.
     pub(crate) async fn hang_somebody_up(&self, headers: &[(&str, &str)]) -> Answer {
         let conference = self.conference();
         let customer = conference.first("customer").expect("a customer");
-        self.mission((conference.id, customer), "", headers, "").await
+        self.disconnect((conference.id, customer), "", headers, "").await
     }
 
     /// Sends a request to the template with its parameters filled in, and holds the answer against the file.

@@ -137,7 +137,7 @@ async fn the_background_looks_only_while_over_half_of_the_window_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn polls_wait_behind_missions_at_the_gate() {
+async fn polls_wait_behind_disconnects_at_the_gate() {
     let stand = Stand::patch()
         .crowd(40)
         .config(|c| c.pace.spread = ms(50))
@@ -149,12 +149,12 @@ async fn polls_wait_behind_missions_at_the_gate() {
         .ready()
         .await;
     let polled = tokio::spawn(stand.disconnect(0).with("prefer", "wait=20").send());
-    // The poll is in line from 250 ms on, the missions come after it.
+    // The poll is in line from 250 ms on, the disconnects come after it.
     sleep(ms(500)).await;
-    let missions = stand.disconnect_all(1..20).await;
-    all_are(&missions, "200 accepted");
-    let (first_read, last_mission) =
+    let disconnects = stand.disconnect_all(1..20).await;
+    all_are(&disconnects, "200 accepted");
+    let (first_read, last_disconnect) =
         (stand.times(Kind::Read).first().copied(), *stand.times(Kind::Patch).last().unwrap());
-    assert!(first_read.is_none_or(|at| at >= last_mission), "{first_read:?} before {last_mission:?}");
+    assert!(first_read.is_none_or(|at| at >= last_disconnect), "{first_read:?} before {last_disconnect:?}");
     polled.await.unwrap();
 }

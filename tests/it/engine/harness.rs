@@ -131,7 +131,7 @@ impl Stand {
         Builder { config, script: Box::new(|_| None), latency: Duration::from_millis(10), participants: None }
     }
 
-    /// A mission for the n-th participant.
+    /// A disconnect for the n-th participant.
     pub(crate) fn disconnect(&self, n: usize) -> Ask {
         self.disconnect_id(self.conference.participants[n].id)
     }
@@ -168,7 +168,7 @@ impl Stand {
         Ask { router: self.router.clone(), request }
     }
 
-    /// Missions for the first so many participants, all at once.
+    /// Disconnects for the first so many participants, all at once.
     pub(crate) async fn disconnect_all(&self, many: std::ops::Range<usize>) -> Vec<Answer> {
         together(many.map(|n| self.disconnect(n))).await
     }
@@ -238,7 +238,7 @@ pub(crate) fn origin(caller: &str) -> Origin {
         guards: None,
         observe: false,
         scope: Default::default(),
-        rank: Rank::Mission,
+        rank: Rank::Disconnect,
         deadline: None,
         sent: Default::default(),
     }

@@ -74,7 +74,7 @@ async fn a_repeat_within_ten_seconds_of_acceptance_reads_once_and_sends_nothing(
     assert_eq!(stand.counts(), [1, 0, 1, 2]);
     sleep(s(5)).await;
     assert_eq!(stand.disconnect(0).send().await.line(), "200 already_disconnected, seen");
-    assert_eq!(stand.counts(), [1, 0, 2, 3], "after ten seconds it is a mission like any other");
+    assert_eq!(stand.counts(), [1, 0, 2, 3], "after ten seconds it is a disconnect like any other");
 }
 
 #[tokio::test(start_paused = true)]

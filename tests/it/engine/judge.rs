@@ -106,7 +106,7 @@ fn conversation(asked: &Asked, end: Option<&str>, people: &[Value]) -> Reply {
 }
 
 /// A service before such an org, and one disconnect there: what was answered, and the calls in their order.
-async fn mission(operation: OperationChoice, org: &'static str, body: Option<Value>) -> (Answer, String) {
+async fn disconnect(operation: OperationChoice, org: &'static str, body: Option<Value>) -> (Answer, String) {
     let (answer, calls) = run(operation, org, body).await;
     if answer.json["ok"] != true {
         assert_eq!(answer.effect(), "none", "{org}");
@@ -156,7 +156,7 @@ async fn run(operation: OperationChoice, org: &'static str, body: Option<Value>)
 
 async fn table(operation: OperationChoice, rows: &[(&'static str, &str, &str)]) {
     for (org, told, calls) in rows {
-        let (answer, took) = mission(operation, org, None).await;
+        let (answer, took) = disconnect(operation, org, None).await;
         assert_eq!((answer.line().as_str(), took.as_str()), (*told, *calls), "{operation:?}, {org}: {}", answer.json);
     }
 }
@@ -332,22 +332,22 @@ async fn a_success_with_a_page_is_looked_into() {
 
 #[tokio::test(start_paused = true)]
 async fn a_conflict_carries_the_first_refusal_and_a_missing_permission_its_name() {
-    let (answer, _) = mission(OperationChoice::Auto, "patch=409 read=live own=inactive", None).await;
+    let (answer, _) = disconnect(OperationChoice::Auto, "patch=409 read=live own=inactive", None).await;
     assert_eq!(
         answer.json["upstream"],
         json!({
             "status": 409, "code": "conflict", "message": "about conflict", "correlationId": "c-1",
         })
     );
-    let (answer, _) = mission(OperationChoice::Patch, "patch=perm", None).await;
+    let (answer, _) = disconnect(OperationChoice::Patch, "patch=perm", None).await;
     let detail = answer.json["detail"].as_str().unwrap();
     assert!(detail.contains("conversation:communication:disconnect"), "{detail}");
-    let (answer, _) = mission(OperationChoice::Auto, "patch=gone read=hidden", None).await;
+    let (answer, _) = disconnect(OperationChoice::Auto, "patch=gone read=hidden", None).await;
     let detail = answer.json["detail"].as_str().unwrap();
     assert!(detail.contains("conversation:communication:view"), "{detail}");
-    let (answer, _) = mission(OperationChoice::Auto, "patch=413", None).await;
+    let (answer, _) = disconnect(OperationChoice::Auto, "patch=413", None).await;
     assert_eq!(answer.json["upstream"]["code"], "too.large");
-    let (answer, _) = mission(OperationChoice::Patch, "patch=404nginx read=404nginx", None).await;
+    let (answer, _) = disconnect(OperationChoice::Patch, "patch=404nginx read=404nginx", None).await;
     let detail = answer.json["detail"].as_str().unwrap();
     assert!(detail.contains("not Genesys Cloud") && detail.contains("api_url"), "{detail}");
     assert_eq!(answer.json["upstream"]["status"], 404);
@@ -356,7 +356,7 @@ async fn a_conflict_carries_the_first_refusal_and_a_missing_permission_its_name(
 #[tokio::test(start_paused = true)]
 async fn the_retry_of_the_post_has_both_members_and_is_left_out_where_both_were_sent() {
     let both = Some(json!({"reason": "r", "cause": "c"}));
-    let (answer, calls) = mission(OperationChoice::Post, "post=409 read=live again=204", both).await;
+    let (answer, calls) = disconnect(OperationChoice::Post, "post=409 read=live again=204", both).await;
     assert_eq!((answer.line().as_str(), calls.as_str()), ("409 upstream_conflict", "post read"));
 
     let stand = Stand::post().ready().await;

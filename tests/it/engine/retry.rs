@@ -177,7 +177,7 @@ async fn a_minute_of_503_costs_no_more_than_the_budget_allows() {
     assert!(calls <= allowed, "{calls} calls, {allowed} allowed");
     assert!(calls > 1200 * 115 / 100, "the budget is used: {calls}");
     assert!(stand.metric("hangup_retry_budget_exhausted_total").await > 500.0, "and it is exhausted");
-    println!("a minute of 503 at 20 a second: {calls} disconnect calls for 1200 missions, {allowed} allowed");
+    println!("a minute of 503 at 20 a second: {calls} disconnect calls for 1200 disconnects, {allowed} allowed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +195,7 @@ async fn reads_after_a_minute_of_503_stay_within_the_budget_too() {
     for task in running {
         assert_eq!(task.await.unwrap().effect(), "unknown");
     }
-    // One disconnect and one look per mission, and over both a fifth of the missions, the floor and the initial stock.
+    // One disconnect and one look per disconnect, and over both a fifth of the disconnects, the floor and the initial stock.
     let calls = stand.disconnects() + stand.count(Kind::Read);
     let allowed = 600 * 2 + 600 / 5 + 60 + 10;
     assert!(calls <= allowed, "{calls} calls, {allowed} allowed");

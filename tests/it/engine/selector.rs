@@ -1,4 +1,4 @@
-//! A selector is one request: its look and all its missions share one deadline.
+//! A selector is one request: its look and all its disconnects share one deadline.
 
 use serde_json::json;
 

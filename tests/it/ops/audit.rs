@@ -19,11 +19,11 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
 
     let body = json!({"reason": "fraud"}).to_string();
     let id = ("x-request-id", "req-1");
-    assert_eq!(service.post(&stand.mission(customer), &[key, id, ("prefer", "wait=5")], &body).await.0, 200);
-    assert_eq!(service.post(&format!("{}?dryRun=true", stand.mission(agent)), &[key], "").await.0, 200);
-    assert_eq!(service.post(&stand.mission(agent), &[], "").await.0, 401);
+    assert_eq!(service.post(&stand.disconnect(customer), &[key, id, ("prefer", "wait=5")], &body).await.0, 200);
+    assert_eq!(service.post(&format!("{}?dryRun=true", stand.disconnect(agent)), &[key], "").await.0, 200);
+    assert_eq!(service.post(&stand.disconnect(agent), &[], "").await.0, 401);
     assert_eq!(service.post("/conversations/nonsense/participants/nonsense/disconnect", &[key], "").await.0, 400);
-    assert_eq!(service.post(&stand.mission(uuid::Uuid::nil()), &[key], "").await.0, 404);
+    assert_eq!(service.post(&stand.disconnect(uuid::Uuid::nil()), &[key], "").await.0, 404);
     let tear_down = format!("/conversations/{}/disconnect", stand.conference.id);
     assert_eq!(service.post(&tear_down, &[key], r#"{"all":true}"#).await.0, 403);
     assert_eq!(service.get("/conversations/nonsense").await.0, 401);
@@ -81,13 +81,13 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_hangs_up_is_recorded_by_the_mission_itself() {
+async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
     let stand = Stand::new().await;
     let file = text(&stand.path("audit.jsonl"));
     let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", file.as_str())]).await;
     stand.fault(r#"{"on":"disconnect","times":1,"latency":"1s"}"#).await;
     let mut caller = tokio::net::TcpStream::connect(service.url.trim_start_matches("http://")).await.unwrap();
-    let path = stand.mission(stand.who("customer"));
+    let path = stand.disconnect(stand.who("customer"));
     let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
     tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -107,7 +107,7 @@ async fn what_is_abandoned_at_the_end_of_the_drain_is_recorded_before_exit() {
     let environment = [("HANGUP__AUDIT__TARGET", file.as_str()), ("HANGUP__SHUTDOWN__DRAIN", "200ms")];
     let mut service = stand.serve(&[], &environment).await;
     stand.fault(r#"{"on":"disconnect","times":1,"latency":"20s"}"#).await;
-    let url = format!("{}{}", service.url, stand.mission(stand.who("customer")));
+    let url = format!("{}{}", service.url, stand.disconnect(stand.who("customer")));
     let caller = tokio::spawn(stand.client.post(url).send());
     let journal = format!("http://{}/sandbox/journal", stand.addr);
     until(|| async {
@@ -134,7 +134,7 @@ async fn a_later_look_that_finds_the_participant_still_there_is_recorded() {
     ];
     let service = stand.serve(&[], &environment).await;
     stand.fault(r#"{"on":"disconnect","action":"ignore_effect"}"#).await;
-    assert_eq!(service.post(&stand.mission(stand.who("customer")), &[], "").await.0, 200);
+    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 200);
     let path = stand.path("audit.jsonl");
     until(|| async { records(&path).len() == 2 }).await;
     let found = records(&path);
@@ -149,7 +149,7 @@ async fn with_a_full_disk_it_goes_on_hanging_up_and_says_so_once_and_in_a_metric
         let stand = Stand::new().await;
         let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", target)]).await;
         for purpose in ["customer", "agent"] {
-            assert_eq!(service.post(&stand.mission(stand.who(purpose)), &[], "").await.0, 200, "{target}");
+            assert_eq!(service.post(&stand.disconnect(stand.who(purpose)), &[], "").await.0, 200, "{target}");
         }
         until(|| async { service.metric("hangup_audit_failures_total").await >= 2.0 }).await;
         assert!((service.metric("hangup_audit_failing").await - 1.0).abs() < 0.1);

@@ -35,8 +35,8 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
     let (customer, agent) = (stand.who("customer"), stand.who("agent"));
     let header = ("x-api-key", ivr.as_str());
     let reason = json!({"reason": "=fraud, he said"}).to_string();
-    assert_eq!(service.post(&stand.mission(customer), &[header, ("prefer", "wait=5")], &reason).await.0, 200);
-    assert_eq!(service.post(&format!("{}?dryRun=true", stand.mission(agent)), &[header], "").await.0, 200);
+    assert_eq!(service.post(&stand.disconnect(customer), &[header, ("prefer", "wait=5")], &reason).await.0, 200);
+    assert_eq!(service.post(&format!("{}?dryRun=true", stand.disconnect(agent)), &[header], "").await.0, 200);
     until(async || records(&service, &auditor, "").await.len() == 2).await;
 
     let found =
@@ -75,7 +75,7 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
 async fn pages_stay_small_and_lead_through_all_records() {
     let stand = Stand::new().await;
     let service = stand.serve(&[], &[("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit")]).await;
-    let path = format!("{}?dryRun=true", stand.mission(stand.who("agent")));
+    let path = format!("{}?dryRun=true", stand.disconnect(stand.who("agent")));
     for _ in 0..130 {
         assert_eq!(service.post(&path, &[], "").await.0, 200);
     }
@@ -102,7 +102,7 @@ async fn redacted_records_name_no_addresses() {
     let environment =
         [("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit"), ("HANGUP__AUDIT__REDACT", "addresses,names")];
     let service = stand.serve(&[], &environment).await;
-    assert_eq!(service.post(&stand.mission(stand.who("agent")), &[("x-actor", "alice")], "").await.0, 200);
+    assert_eq!(service.post(&stand.disconnect(stand.who("agent")), &[("x-actor", "alice")], "").await.0, 200);
     until(async || service.get("/audit").await.1.contains("disconnect\"")).await;
     let body = service.get("/audit").await.1;
     assert!(!body.contains("127.0.0.1") && !body.contains("alice"), "{body}");

@@ -28,8 +28,8 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
     let basic = format!("Basic {}", STANDARD.encode(format!("ivr:{key}")));
     let wrong_basic = format!("Basic {}", STANDARD.encode(format!("ivr:{WRONG_KEY}")));
     let wrong_bearer = format!("Bearer {WRONG_BEARER}");
-    let mission = stand.mission(stand.who("customer"));
-    let drop_in = format!("/api/v2{mission}");
+    let disconnect = stand.disconnect(stand.who("customer"));
+    let drop_in = format!("/api/v2{disconnect}");
     let mut answers = String::new();
     let faults = [
         r#"{"on":"api","times":3,"action":"unauthorized"}"#,
@@ -42,7 +42,7 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
     ];
     for fault in faults {
         stand.fault(fault).await;
-        for path in [mission.as_str(), drop_in.as_str()] {
+        for path in [disconnect.as_str(), drop_in.as_str()] {
             for header in [
                 ("x-api-key", key.as_str()),
                 ("authorization", bearer.as_str()),

@@ -93,8 +93,8 @@ impl Stand {
         service
     }
 
-    /// Path of the mission for that participant of the conference.
-    pub(crate) fn mission(&self, participant: Uuid) -> String {
+    /// Path of the disconnect for that participant of the conference.
+    pub(crate) fn disconnect(&self, participant: Uuid) -> String {
         format!("/conversations/{}/participants/{participant}/disconnect", self.conference.id)
     }
 

@@ -15,7 +15,7 @@ async fn the_line_of_a_failed_call_names_its_cause() {
     let customer = stand.who("customer");
     let headers =
         [("x-request-id", "req-7"), ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
-    assert_eq!(service.post(&stand.mission(customer), &headers, "").await.0, 503);
+    assert_eq!(service.post(&stand.disconnect(customer), &headers, "").await.0, 503);
     let line = service.line("request").await;
     assert_eq!(line["route"], "/conversations/{conversationId}/participants/{participantId}/disconnect");
     assert_eq!((&line["status"], &line["code"]), (&json!(503), &json!("upstream_unavailable")));
@@ -33,11 +33,11 @@ async fn a_lost_connection_is_named_as_the_cause() {
     let environment = [("HANGUP__GENESYS__API_URL", "http://127.0.0.1:1"), ("HANGUP__DISCONNECT__DEADLINE", "1s")];
     let service = stand.serve(&[], &environment).await;
     until(|| async { service.get("/readyz").await.0 == 200 }).await;
-    assert_eq!(service.post(&stand.mission(stand.who("customer")), &[], "").await.0, 503);
+    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 503);
     // Probes that say no leave a line as well.
-    let missions = || service.lines.events("request").into_iter().find(|line| line["route"] != "/readyz");
-    until(|| async { missions().is_some() }).await;
-    let line = missions().unwrap();
+    let disconnects = || service.lines.events("request").into_iter().find(|line| line["route"] != "/readyz");
+    until(|| async { disconnects().is_some() }).await;
+    let line = disconnects().unwrap();
     assert!(line["cause"].as_str().unwrap().contains("refused"), "{line}");
 }
 
@@ -73,8 +73,8 @@ async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
     let metrics = stand.client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
     let dropped = metrics.lines().find_map(|line| line.strip_prefix("hangup_log_lines_dropped ")).unwrap();
     assert!(dropped.parse::<u64>().unwrap() > 0, "{dropped}");
-    let mission = format!("{url}{}", stand.mission(stand.who("customer")));
-    assert_eq!(stand.client.post(mission).send().await.unwrap().status(), 200);
+    let disconnect = format!("{url}{}", stand.disconnect(stand.who("customer")));
+    assert_eq!(stand.client.post(disconnect).send().await.unwrap().status(), 200);
     let pid = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
     for _ in 0..2000 {

@@ -17,8 +17,8 @@ async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
     let environment = [("HANGUP__AUTH__KEYS_FILE", keys_text.as_str()), ("HANGUP__AUDIT__TARGET", audit_text.as_str())];
     let mut service = stand.serve(&["--config", &file], &environment).await;
     let key = [("x-api-key", made.text.as_str())];
-    let mission = stand.mission(stand.who("customer"));
-    assert_eq!(service.post(&mission, &key, "").await.0, 401);
+    let disconnect = stand.disconnect(stand.who("customer"));
+    assert_eq!(service.post(&disconnect, &key, "").await.0, 401);
 
     std::fs::write(&config, OBSERVE).unwrap();
     std::fs::write(&keys, &made.toml).unwrap();
@@ -32,7 +32,7 @@ async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
         assert!(taken_over.contains(word), "{word} is missing in {line}");
     }
     assert_eq!(line["needs_restart"], "retry.max_attempts");
-    let (status, body) = service.post(&mission, &key, "").await;
+    let (status, body) = service.post(&disconnect, &key, "").await;
     assert!(status == 200 && body.contains("would_disconnect"), "{status} {body}");
     until(|| async { audit.exists() && std::fs::read_to_string(&audit).unwrap().contains("would_disconnect") }).await;
     let record = |event: &str| {
@@ -61,7 +61,7 @@ async fn a_bad_file_changes_nothing_and_is_said_once() {
         service.signal("HUP");
         until(|| async { service.lines.events("reload_failed").len() == n + 1 }).await;
     }
-    let (status, body) = service.post(&stand.mission(stand.who("customer")), &[], "").await;
+    let (status, body) = service.post(&stand.disconnect(stand.who("customer")), &[], "").await;
     assert!(status == 200 && body.contains("accepted"), "{status} {body}");
     assert!(service.lines.events("reloaded").is_empty());
     assert_eq!(service.stop().await, Some(0));

@@ -19,7 +19,7 @@ async fn without_the_store_named_disconnects_go_on_and_whatever_needs_a_claim_is
     until(async || service.get("/readyz").await.0 == 200).await;
     let ready = service.get("/readyz").await.1;
     assert!(ready.contains("degraded: the store is out of reach"), "{ready}");
-    assert_eq!(service.post(&stand.mission(stand.who("customer")), &[("prefer", "wait=5")], "").await.0, 200);
+    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[("prefer", "wait=5")], "").await.0, 200);
     let conversation = format!("/conversations/{}", stand.conference.id);
     let selector =
         (format!("{conversation}/participants/disconnect"), json!({"purpose": "agent", "max": 2}).to_string());
@@ -49,7 +49,7 @@ async fn without_the_store_named_disconnects_go_on_and_whatever_needs_a_claim_is
 async fn where_the_audit_is_required_nothing_is_sent_that_could_not_be_recorded() {
     let stand = Stand::new().await;
     let service = stand.serve(&[], &[NOWHERE, ("HANGUP__AUDIT__REQUIRED", "true")]).await;
-    let (status, answer) = service.post(&stand.mission(stand.who("agent")), &[], "").await;
+    let (status, answer) = service.post(&stand.disconnect(stand.who("agent")), &[], "").await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!((status, &answer["code"], &answer["effect"]), (503, &json!("audit_unavailable"), &json!("none")));
     assert!(stand.sandbox.is_live(stand.conference.id, stand.who("agent")));
@@ -57,7 +57,7 @@ async fn where_the_audit_is_required_nothing_is_sent_that_could_not_be_recorded(
     let environment =
         [("HANGUP__AUDIT__REQUIRED", "true"), ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit")];
     let service = stand.serve(&[], &environment).await;
-    assert_eq!(service.post(&stand.mission(stand.who("agent")), &[], "").await.0, 200);
+    assert_eq!(service.post(&stand.disconnect(stand.who("agent")), &[], "").await.0, 200);
     let outcomes = async || {
         let body: Value = serde_json::from_str(&service.get("/audit").await.1).unwrap();
         body["records"].as_array().unwrap().iter().map(|record| record["outcome"].to_string()).collect::<Vec<_>>()
@@ -102,7 +102,7 @@ async fn a_mode_that_was_set_holds_after_a_restart() {
     let service = stand.serve(&[], &[operate]).await;
     let status: Value = serde_json::from_str(&service.get("/status").await.1).unwrap();
     assert_eq!((&status["mode"], &status["modeFrom"]), (&json!("observe"), &json!("store")));
-    assert_eq!(service.post(&stand.mission(stand.who("agent")), &[], "").await.0, 200);
+    assert_eq!(service.post(&stand.disconnect(stand.who("agent")), &[], "").await.0, 200);
     assert!(stand.sandbox.is_live(stand.conference.id, stand.who("agent")));
 }
 

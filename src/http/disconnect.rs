@@ -1,4 +1,4 @@
-//! `POST /conversations/{conversationId}/participants/{participantId}/disconnect`: the mission.
+//! `POST /conversations/{conversationId}/participants/{participantId}/disconnect`: disconnects one participant.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -12,7 +12,7 @@ use super::input::{self, Preferences, Wishes};
 use super::jobs::asynchronously;
 use super::path::ParticipantPath;
 use crate::callers::Permission;
-use crate::disconnect::Request as Mission;
+use crate::disconnect::Request as Disconnect;
 use crate::disconnect::outcome::Settled;
 use crate::genesys::request::Operation;
 use crate::ids::{self, ConversationId, ParticipantId};
@@ -22,7 +22,7 @@ use crate::json::Object;
 /// Room for an answer, in bytes.
 const USUAL: usize = 512;
 
-/// Handles the mission.
+/// Disconnects one participant.
 pub(super) async fn disconnect(
     State(app): State<App>,
     ParticipantPath(conversation, participant): ParticipantPath,
@@ -48,8 +48,8 @@ pub(super) async fn disconnect(
     }
     let Preferences { wait, dry_run, .. } = preferences;
     let as_seen = input::as_seen(&parts.headers);
-    let mission = Mission { wait, dry_run, as_seen, ..wishes.request(who.origin, conversation, participant) };
-    let settled = app.disconnector.disconnect(mission).await?;
+    let disconnect = Disconnect { wait, dry_run, as_seen, ..wishes.request(who.origin, conversation, participant) };
+    let settled = app.disconnector.disconnect(disconnect).await?;
     Ok(answer(&exchange, &settled, preferences, conversation, participant))
 }
 
