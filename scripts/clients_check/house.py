@@ -26,6 +26,7 @@ class House:
         self.binary, self.folder, self.children, self.keys = binary, Path(folder), [], {}
         for name, more in {
             "ivr": "", "reader": 'permissions = ["read"]', "watcher": 'mode = "observe"',
+            "tools": 'permissions = ["disconnect", "read", "search", "bulk"]',
             **{f"hasty-{n}": 'rate = "20/m"' for n in ("curl", "python", "node", "php", "java")},
         }.items():
             made = run(binary, "key", "new", name)
