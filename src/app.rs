@@ -21,7 +21,7 @@ use crate::disconnect::Disconnector;
 use crate::fleet::{Fleet, Look};
 use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
-use crate::http::{self, Door, Shared};
+use crate::http::{self, Listener, Shared};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::search::Search;
@@ -120,13 +120,13 @@ impl App {
             proxies: Arc::new(self.http.proxies.clone()),
             ..ServeSettings::new(&self.config.server)
         };
-        let main_door = match (&self.admin, self.config.server.bind.ip().is_loopback()) {
-            (Some(_), _) => Door::Callers,
-            (None, loopback) => Door::Both { metrics: loopback },
+        let main = match (&self.admin, self.config.server.bind.ip().is_loopback()) {
+            (Some(_), _) => Listener::Callers,
+            (None, loopback) => Listener::Both { metrics: loopback },
         };
         let serving = server::serve(
             self.listener,
-            http::router(&self.http, main_door),
+            http::router(&self.http, main),
             settings,
             shutdown.stopping.clone(),
             shutdown.cut.clone(),
@@ -135,7 +135,7 @@ impl App {
         // Probes are answered until the very end.
         let admin = self.admin.map(|listener| {
             let settings = ServeSettings::new(&self.config.server);
-            let router = http::router(&self.http, Door::Admin);
+            let router = http::router(&self.http, Listener::Admin);
             tokio::spawn(server::serve(listener, router, settings, shutdown.ended.clone(), shutdown.ended.clone()))
         });
         let (jobs, stopping) = (self.http.jobs.clone(), shutdown.stopping.clone());
@@ -232,14 +232,18 @@ impl Parts {
     }
 }
 
-/// The router of one door over another exchange than sockets: everything but the listeners, with a store that ends with the
+/// The router of one listener over another exchange than sockets: everything but the listeners, with a store that ends with the
 /// process, for tests on a paused clock.
 ///
 /// # Errors
 /// A setting that cannot be used.
-pub fn in_process(config: &Config, exchange: Exchange, door: Door) -> Result<(http::App, http::Routes), StartError> {
+pub fn in_process(
+    config: &Config,
+    exchange: Exchange,
+    listener: Listener,
+) -> Result<(http::App, http::Routes), StartError> {
     let parts = Parts::start(config, exchange, Store::memory().map_err(ConfigError)?)?;
-    let router = http::router(&parts.http, door);
+    let router = http::router(&parts.http, listener);
     Ok((parts.http, router))
 }
 

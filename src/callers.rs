@@ -77,7 +77,7 @@ pub struct CallerStats {
     pub refused: u64,
 }
 
-/// A login at the OAuth door.
+/// A login at the OAuth endpoint.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// Who has logged in.
@@ -139,7 +139,7 @@ impl Callers {
         self.counted(found)
     }
 
-    /// Recognises the caller of the OAuth door by `Authorization: Basic` with name and key. Both must match. Without
+    /// Recognises the caller of the OAuth endpoint by `Authorization: Basic` with name and key. Both must match. Without
     /// keys, everybody may log in and gets back what was sent.
     ///
     /// # Errors

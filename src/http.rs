@@ -4,11 +4,12 @@ mod answer;
 mod audit;
 mod audited;
 mod callers;
+mod context;
 mod conversations;
 mod disconnect;
 mod docs;
 mod dropin;
-mod exchange;
+mod edge;
 mod fallback;
 mod health;
 mod input;
@@ -18,9 +19,11 @@ mod oauth;
 mod path;
 mod prefix;
 mod recent_errors;
+mod refused;
 pub mod routes;
 mod search;
 mod selector;
+mod span;
 mod status;
 mod teardown;
 mod upstream_form;
@@ -30,7 +33,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, patch, post};
@@ -144,7 +147,7 @@ impl App {
 
 /// Which routes a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum Listener {
     /// Callers and operations.
     Both {
         /// Whether `/metrics` is among them.
@@ -160,9 +163,9 @@ pub enum Door {
 pub type Routes = MapRequest<Router, fn(Request) -> Request>;
 
 /// The routes of one listener.
-pub fn router(app: &App, door: Door) -> Routes {
+pub fn router(app: &App, listener: Listener) -> Routes {
     let mut router = Router::new();
-    if door != Door::Admin {
+    if listener != Listener::Admin {
         router = router
             .route(routes::DISCONNECT, post(disconnect::disconnect))
             .route(routes::CONVERSATIONS, get(search::find))
@@ -189,20 +192,21 @@ pub fn router(app: &App, door: Door) -> Routes {
             let path = |template: &str| template.replace("{media}", medium.segment());
             router = router.route(&path(routes::API_MEDIUM_PARTICIPANT), patch_of(Some(medium)));
             if medium.is_read_by_path() {
-                let end = move |State(app), path, request| dropin::teardown::patch(app, path, medium, request);
+                let end =
+                    move |app, who, path, query, body| dropin::teardown::patch(medium, app, who, path, query, body);
                 router = router.route(&path(routes::API_MEDIUM), read_of(Some(medium)).patch(end));
             }
         }
     }
-    if door != Door::Callers {
+    if listener != Listener::Callers {
         router = router.route(routes::LIVEZ, get(health::livez)).route(routes::READYZ, get(health::readyz));
     }
-    if matches!(door, Door::Admin | Door::Both { metrics: true }) {
+    if matches!(listener, Listener::Admin | Listener::Both { metrics: true }) {
         router = router.route(routes::METRICS, get(health::metrics));
     }
-    let on_loopback = if door == Door::Admin { app.admin_on_loopback } else { app.on_loopback };
+    let on_loopback = if listener == Listener::Admin { app.admin_on_loopback } else { app.on_loopback };
     // Beyond loopback without keys, whoever reaches the operators' listener is not known.
-    if door != Door::Admin || on_loopback || !app.callers.is_keyless() {
+    if listener != Listener::Admin || on_loopback || !app.callers.is_keyless() {
         router = router.route(routes::MODE, get(mode::get).put(mode::put)).route(routes::STATUS, get(status::get));
     }
     let router = router
@@ -214,7 +218,7 @@ pub fn router(app: &App, door: Door) -> Routes {
                 // What we answer is about people of this moment: nobody keeps it, and nobody takes it for something else.
                 .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store")))
                 .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-                .layer(from_fn_with_state((app.clone(), on_loopback), exchange::layer))
+                .layer(from_fn_with_state((app.clone(), on_loopback), edge::layer))
                 .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(&*panic))),
         )
         .with_state(app.clone());
@@ -223,11 +227,11 @@ pub fn router(app: &App, door: Door) -> Routes {
 }
 
 fn patch_of(medium: Option<Medium>) -> MethodRouter<App> {
-    patch(move |State(app), path, request| dropin::patch(app, path, medium, request))
+    patch(move |app, who, path, query, seen, body| dropin::patch(medium, app, who, path, query, seen, body))
 }
 
 fn read_of(medium: Option<Medium>) -> MethodRouter<App> {
-    get(move |State(app), path, request| dropin::read(app, path, medium, request))
+    get(move |app, who, path| dropin::read(medium, app, who, path))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Response {

@@ -47,7 +47,7 @@ pub(super) fn find(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusa
 
 /// The name and key of `Authorization: Basic`.
 pub(super) fn basic(headers: &HeaderMap) -> Result<Option<(String, SecretString)>, Refusal> {
-    let wrong = Refusal::Malformed("This door takes Authorization: Basic with base64 of name:key.");
+    let wrong = Refusal::Malformed("This endpoint takes Authorization: Basic with base64 of name:key.");
     let Some(value) = authorization(headers)? else { return Ok(None) };
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("basic") || rest.len() > MAX_LENGTH {

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::config::value::List;
 use crate::genesys::error::Cause;
 use crate::genesys::exchange::Wire;
-use crate::http::{App, Door, Routes};
+use crate::http::{App, Listener, Routes};
 use crate::server::tls::install_crypto_provider;
 
 /// Added to the longest time that the service itself may take.
@@ -119,7 +119,7 @@ impl Service {
         install_crypto_provider();
         let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout).map_err(Failure::unusable)?;
         let (app, routes) =
-            in_process(&config, BoxCloneSyncService::new(wire), Door::Callers).map_err(Failure::unusable)?;
+            in_process(&config, BoxCloneSyncService::new(wire), Listener::Callers).map_err(Failure::unusable)?;
         Ok(Self::Own { routes, app })
     }
 

@@ -5,23 +5,22 @@ mod csv;
 use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::stream;
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::App;
 use super::answer::{fitting, json};
-use super::callers::{Refused, authenticate};
-use super::input::query;
+use super::callers::{Permitted, to};
+use super::input::Query;
+use super::refused::Refused;
 use crate::audit::query::moment;
-use crate::callers::Permission;
 use crate::claims::unavailable;
 use crate::problem::{Code, Problem};
 use crate::store::{AuditEntry, AuditQuery, Store};
@@ -48,31 +47,34 @@ enum Form {
 }
 
 /// Answers with records.
-pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let who = authenticate(&app, &parts, Permission::Audit).await?;
-    let mut wanted = read_query(&parts)?;
-    if who.caller.guards().is_some() {
+pub(super) async fn get(
+    State(app): State<App>,
+    Permitted { caller, .. }: Permitted<to::Audit>,
+    query: Query,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let mut wanted = read_query(&query)?;
+    if caller.guards().is_some() {
         // Records do not tell purpose and queue: a guarded key sees its own.
-        wanted.caller = Some(who.caller.identity().to_string());
+        wanted.caller = Some(caller.identity().to_string());
     }
-    match form(&parts.headers) {
+    match form(&headers) {
         Form::Page => page(&app.store, wanted).await,
         form => {
-            let text = format!("as {}, {}", if form == Form::Csv { "CSV" } else { "NDJSON" }, described(&parts));
-            app.audit.exported(who.caller.identity(), text);
+            let text = format!("as {}, {}", if form == Form::Csv { "CSV" } else { "NDJSON" }, described(&query));
+            app.audit.exported(caller.identity(), text);
             download(&app.store, wanted, form).await
         }
     }
 }
 
-fn read_query(parts: &Parts) -> Result<AuditQuery, Problem> {
+fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
     let mut wanted = AuditQuery::default();
     let time = |name: &str, value: &str| {
         let at = moment(value).map_err(|remedy| Problem::new(Code::InvalidQuery, format!("{name}: {remedy}")))?;
         Ok::<_, Problem>(i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
     };
-    query(parts, &NAMES, |name, value| {
+    query.read(&NAMES, |name, value| {
         if value.is_empty() {
             return Err(Problem::new(Code::InvalidQuery, format!("the query parameter {name} is empty; leave it out")));
         }
@@ -119,8 +121,8 @@ fn form(headers: &HeaderMap) -> Form {
     Form::Page
 }
 
-fn described(parts: &Parts) -> String {
-    parts.uri.query().map_or_else(|| "all records".to_owned(), |query| query.chars().take(512).collect())
+fn described(query: &Query) -> String {
+    if query.text().is_empty() { "all records".to_owned() } else { query.text().chars().take(512).collect() }
 }
 
 async fn page(store: &Store, wanted: AuditQuery) -> Result<Response, Refused> {

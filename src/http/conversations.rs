@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
-use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::App;
 use super::answer::{fitting, json};
-use super::callers::{Refused, authenticate, exchange};
-use super::input;
+use super::callers::{Permitted, to};
+use super::input::{NoQuery, Query};
 use super::path::ConversationPath;
-use crate::callers::{Guards, Permission};
+use super::refused::Refused;
+use crate::callers::Guards;
 use crate::conversation::{Conversation, Participant};
 use crate::disconnect::conversation_not_found;
 use crate::disconnect::look::{Read, read};
 use crate::disconnect::seen;
 use crate::genesys::request::{Medium, Rank};
 use crate::ids::ConversationId;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, Upstream};
 
 /// One participant in our lists. Every member is always there.
 #[derive(Serialize)]
@@ -126,32 +126,14 @@ impl Found {
 }
 
 /// Reads the conversation of a lookup.
-async fn look_up(
-    app: &App,
-    parts: &Parts,
-    conversation: &str,
-    known: &[&str],
-    filter: &mut Filter,
-) -> Result<Found, Refused> {
-    let who = authenticate(app, parts, Permission::Read).await?;
-    let id = input::conversation_id(conversation)?;
-    let exchange = exchange(parts);
-    exchange.note(|note| note.conversation = Some(id));
-    input::query(parts, known, |name, value| filter.take(name, value))?;
+async fn look_up(app: &App, who: Permitted<to::Read>, id: ConversationId) -> Result<Found, Problem> {
     let admission = app.disconnector.admit(&who.origin)?;
-    let client = app.disconnector.client();
-    let (read, answer) = read(client, &Arc::clone(&admission.context), Rank::Lookup, id).await?;
-    exchange.note(|note| {
-        note.upstream_status = Some(answer.status.as_u16());
-        note.correlation_id.clone_from(&answer.correlation_id);
-    });
+    let (read, answer) = read(app.disconnector.client(), &admission.context, Rank::Lookup, id).await?;
+    who.context.log().read(&answer);
     match read {
         Read::Found(conversation) => Ok(Found { id, conversation, guards: who.origin.guards }),
-        Read::NotFound => {
-            let upstream = crate::problem::Upstream::of(&answer);
-            Err(conversation_not_found(Some(Box::new(upstream))).into())
-        }
-        Read::Hidden(problem) | Read::Foreign(problem) => Err(problem.into()),
+        Read::NotFound => Err(conversation_not_found(Some(Box::new(Upstream::of(&answer))))),
+        Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
     }
 }
 
@@ -163,6 +145,12 @@ struct Filter {
 }
 
 impl Filter {
+    fn read(query: &Query) -> Result<Self, Problem> {
+        let mut filter = Self::default();
+        query.read(&["purpose", "state"], |name, value| filter.take(name, value))?;
+        Ok(filter)
+    }
+
     fn take(&mut self, name: &str, value: &str) -> Result<(), Problem> {
         if value.trim().is_empty() {
             let detail = format!("the query parameter {name} is empty; give a value, or leave it out");
@@ -184,11 +172,11 @@ impl Filter {
 /// `GET /conversations/{conversationId}`.
 pub(super) async fn short(
     State(app): State<App>,
-    ConversationPath(conversation): ConversationPath,
-    request: Request,
+    who: Permitted<to::Read>,
+    ConversationPath(id): ConversationPath,
+    _: NoQuery,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let found = look_up(&app, &parts, &conversation, &[], &mut Filter::default()).await?;
+    let found = look_up(&app, who, id).await?;
     let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |_| true);
     let short = Short {
         ok: true,
@@ -207,12 +195,12 @@ pub(super) async fn short(
 /// `GET /conversations/{conversationId}/participants`.
 pub(super) async fn participants(
     State(app): State<App>,
-    ConversationPath(conversation): ConversationPath,
-    request: Request,
+    who: Permitted<to::Read>,
+    ConversationPath(id): ConversationPath,
+    query: Query,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let mut filter = Filter::default();
-    let found = look_up(&app, &parts, &conversation, &["purpose", "state"], &mut filter).await?;
+    let filter = Filter::read(&query)?;
+    let found = look_up(&app, who, id).await?;
     let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |p| filter.keeps(p));
     let list = List {
         ok: true,

@@ -1,18 +1,18 @@
 //! `POST /conversations/{conversationId}/participants/{participantId}/disconnect`: disconnects one participant.
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 
 use super::App;
 use super::answer::json_text;
-use super::callers::{Refused, authenticate, exchange};
-use super::exchange::Exchange;
-use super::input::{self, Preferences, Wishes};
+use super::callers::{Permitted, to};
+use super::context::RequestContext;
+use super::input::{IdempotencyKey, IfMatch, Members, Preferences, Wishes};
 use super::jobs::asynchronously;
 use super::path::ParticipantPath;
-use crate::callers::Permission;
-use crate::disconnect::Request as Disconnect;
+use super::refused::Refused;
+use crate::disconnect::Request;
 use crate::disconnect::outcome::Settled;
 use crate::genesys::request::Operation;
 use crate::ids::{self, ConversationId, ParticipantId};
@@ -25,43 +25,34 @@ const USUAL: usize = 512;
 /// Disconnects one participant.
 pub(super) async fn disconnect(
     State(app): State<App>,
+    Permitted { caller, origin, context, .. }: Permitted<to::Disconnect>,
     ParticipantPath(conversation, participant): ParticipantPath,
-    request: Request,
+    preferences: Preferences,
+    IfMatch(as_seen): IfMatch,
+    idempotency_key: IdempotencyKey,
+    Members(members): Members,
 ) -> Result<Response, Refused> {
-    let (parts, body) = request.into_parts();
-    let exchange = exchange(&parts);
-    let who = authenticate(&app, &parts, Permission::Disconnect).await?;
-    let conversation = input::conversation_id(&conversation)?;
-    let participant = input::participant_id(&participant)?;
-    exchange.note(|note| {
-        note.conversation = Some(conversation);
-        note.participant = Some(participant);
-    });
-    let preferences = Preferences::of(&parts)?;
-    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let wishes = Wishes::read(&input::members(&parts.headers, &body)?)?;
+    let wishes = Wishes::read(&members)?;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
         let plan = Plan { dry_run: preferences.dry_run, ..wishes.plan() };
-        let key = input::idempotency_key(&parts.headers)?;
-        return Ok(asynchronously(&app, &exchange, &who.caller, item, plan, key).await?);
+        return asynchronously(&app, &context, &caller, item, plan, idempotency_key.read()?).await;
     }
     let Preferences { wait, dry_run, .. } = preferences;
-    let as_seen = input::as_seen(&parts.headers);
-    let disconnect = Disconnect { wait, dry_run, as_seen, ..wishes.request(who.origin, conversation, participant) };
-    let settled = app.disconnector.disconnect(disconnect).await?;
-    Ok(answer(&exchange, &settled, preferences, conversation, participant))
+    let request = Request { wait, dry_run, as_seen, ..wishes.request(origin, conversation, participant) };
+    let settled = app.disconnector.disconnect(request).await?;
+    context.log().settled(&settled);
+    Ok(answer(&context, &settled, preferences, conversation, participant))
 }
 
 /// Every member is always there.
 fn answer(
-    exchange: &Exchange,
+    context: &RequestContext,
     settled: &Settled,
     preferences: Preferences,
     conversation_id: ConversationId,
     participant_id: ParticipantId,
 ) -> Response {
-    exchange.settled(settled);
     let minimal = preferences.minimal && !settled.still_there;
     let mut response = if minimal {
         StatusCode::NO_CONTENT.into_response()
@@ -79,7 +70,7 @@ fn answer(
             .text("participantId", participant_id.text(&mut participant))
             .text_or_null("operation", settled.operation.map(Operation::name))
             .integer("attempts", settled.attempts)
-            .text("requestId", &exchange.request_id)
+            .text("requestId", &context.request_id)
             .text_or_null("correlationId", settled.correlation_id.as_deref());
         answer.end();
         json_text(status, body)

@@ -7,18 +7,17 @@ pub(super) mod teardown;
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use http::request::Parts;
 
 use super::App;
-use super::callers::{Authenticated, Refused, authenticate, exchange};
-use super::input::{self, Wishes};
+use super::callers::{Permitted, to};
+use super::input::{IfMatch, Members, NoQuery, Wishes};
 use super::path::ParticipantPath;
-use crate::callers::Permission;
+use super::refused::Refused;
 use crate::disconnect::outcome::{Outcome, Settled};
-use crate::disconnect::{Request as Disconnect, conversation_not_found};
+use crate::disconnect::{Request, conversation_not_found};
 use crate::genesys::request::Medium;
 use crate::problem::{Code, Problem};
 
@@ -28,51 +27,43 @@ pub(super) use read::read;
 const POST_WAIT: Duration = Duration::from_secs(2);
 
 /// `POST /api/v2/conversations/{cid}/participants/{pid}/disconnect`.
-pub(super) async fn post(State(app): State<App>, path: ParticipantPath, request: Request) -> Result<Response, Refused> {
-    let (parts, body) = request.into_parts();
-    let who = authenticate(&app, &parts, Permission::Disconnect).await?;
-    input::query(&parts, &[], |_, _| Ok(()))?;
-    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let wishes = Wishes::read(&input::members(&parts.headers, &body)?)?;
-    carry_out(&app, &parts, who, &path, wishes, Some(POST_WAIT)).await?;
+pub(super) async fn post(
+    State(app): State<App>,
+    who: Permitted<to::Disconnect>,
+    path: ParticipantPath,
+    _: NoQuery,
+    as_seen: IfMatch,
+    Members(members): Members,
+) -> Result<Response, Refused> {
+    carry_out(&app, who, path, as_seen, Wishes::read(&members)?, Some(POST_WAIT)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `PATCH /api/v2/conversations/{cid}/participants/{pid}`, and with a medium the path of that medium, which ends nothing else.
 pub(super) async fn patch(
-    app: App,
-    path: ParticipantPath,
     media: Option<Medium>,
-    request: Request,
+    State(app): State<App>,
+    who: Permitted<to::Disconnect>,
+    path: ParticipantPath,
+    _: NoQuery,
+    as_seen: IfMatch,
+    Members(members): Members,
 ) -> Result<Response, Refused> {
-    let (parts, body) = request.into_parts();
-    let who = authenticate(&app, &parts, Permission::Disconnect).await?;
-    input::query(&parts, &[], |_, _| Ok(()))?;
-    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let wishes = Wishes::of_patch(&input::members(&parts.headers, &body)?, media)?;
-    carry_out(&app, &parts, who, &path, wishes, None).await?;
+    carry_out(&app, who, path, as_seen, Wishes::of_patch(&members, media)?, None).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 async fn carry_out(
     app: &App,
-    parts: &Parts,
-    who: Authenticated,
-    ParticipantPath(conversation, participant): &ParticipantPath,
+    who: Permitted<to::Disconnect>,
+    ParticipantPath(conversation, participant): ParticipantPath,
+    IfMatch(as_seen): IfMatch,
     wishes: Wishes,
     wait: Option<Duration>,
 ) -> Result<(), Problem> {
-    let conversation = input::conversation_id(conversation)?;
-    let participant = input::participant_id(participant)?;
-    let exchange = exchange(parts);
-    exchange.note(|note| {
-        note.conversation = Some(conversation);
-        note.participant = Some(participant);
-    });
-    let as_seen = input::as_seen(&parts.headers);
     let request = wishes.request(who.origin, conversation, participant);
-    let settled = app.disconnector.disconnect(Disconnect { wait, trust_stated: true, as_seen, ..request }).await?;
-    exchange.settled(&settled);
+    let settled = app.disconnector.disconnect(Request { wait, trust_stated: true, as_seen, ..request }).await?;
+    who.context.log().settled(&settled);
     as_the_upstream(&settled)
 }
 

@@ -1,31 +1,29 @@
 //! `/mode`: whether the service enforces or only observes, switched by operators without a restart.
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 
 use super::App;
 use super::answer::json as answer;
-use super::callers::{Refused, authenticate_operator, exchange};
-use super::input;
+use super::callers::Operator;
+use super::input::Members;
+use super::refused::Refused;
 use crate::config::Mode;
 use crate::problem::{Code, Problem};
 
 /// Says the mode.
-pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    authenticate_operator(&app, &parts).await?;
-    Ok(say(&app))
+pub(super) async fn get(State(app): State<App>, _: Operator) -> Response {
+    say(&app)
 }
 
 /// Switches the mode: `{"mode":"observe"}` or `{"mode":"enforce"}`.
-pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Response, Refused> {
-    let (parts, body) = request.into_parts();
-    authenticate_operator(&app, &parts).await?;
-    let exchange = exchange(&parts);
-    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let members = input::members(&parts.headers, &body)?;
+pub(super) async fn put(
+    State(app): State<App>,
+    Operator(context): Operator,
+    Members(members): Members,
+) -> Result<Response, Refused> {
     let mode = match members.get("mode").and_then(|mode| mode.as_str()) {
         Some("observe") => Mode::Observe,
         Some("enforce") => Mode::Enforce,
@@ -39,7 +37,7 @@ pub(super) async fn put(State(app): State<App>, request: Request) -> Result<Resp
         return Err(Problem::new(Code::StoreUnavailable, detail).into());
     }
     app.disconnector.set_mode(mode);
-    exchange.note(|note| note.outcome = Some(word(&app)));
+    context.log().outcome = Some(word(&app));
     Ok(say(&app))
 }
 

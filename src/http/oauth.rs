@@ -8,19 +8,24 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::answer::json as answer;
-use super::callers::{Refused, exchange, keep_pages_away};
+use super::callers::keep_pages_away;
+use super::context::RequestContext;
 use super::input;
+use super::refused::Refused;
 use crate::callers::Refusal;
 
 /// Life that clients are told; keys are looked at on every request anyway.
 const LIFE_S: u64 = 86_400;
 
 /// Answers the caller's own key as access token when name and key match.
-pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Response, Refused> {
+pub(super) async fn token(
+    State(app): State<App>,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
-    let exchange = exchange(&parts);
-    if !exchange.behind_proxy {
-        keep_pages_away(&parts, &exchange)?;
+    if !context.behind_proxy {
+        keep_pages_away(&parts, &context)?;
     }
     let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
     let grant =
@@ -32,13 +37,13 @@ pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Re
             "only grant_type=client_credentials is served here",
         ));
     }
-    let login = match app.callers.log_in(&parts.headers, exchange.addr) {
+    let login = match app.callers.log_in(&parts.headers, context.addr) {
         Ok(login) => login,
         Err(refusal @ Refusal::Throttled(_)) => return Err(refusal.into()),
         Err(refusal) => {
-            exchange.note(|note| note.code = Some("unauthenticated"));
+            context.log().code = Some("unauthenticated");
             let text = match &refusal {
-                // Its own words tell of other headers than this door takes.
+                // Its own words tell of other headers than this endpoint takes.
                 Refusal::Missing | Refusal::Malformed(_) => {
                     "send Authorization: Basic with the key's name as user name and the key itself as password"
                         .to_owned()
@@ -51,7 +56,7 @@ pub(super) async fn token(State(app): State<App>, request: Request) -> Result<Re
             return Ok(response);
         }
     };
-    exchange.note(|note| note.caller = Some(login.caller.identity().clone()));
+    context.log().caller = Some(login.caller.identity().clone());
     let left = login.caller.expires().and_then(|at| at.duration_since(std::time::SystemTime::now()).ok());
     let life = left.map_or(LIFE_S, |left| left.as_secs().clamp(1, LIFE_S));
     Ok(answer(

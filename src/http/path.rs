@@ -1,19 +1,47 @@
-//! The parameters of a path. What cannot be decoded is no id: it is told after the caller was recognised, like any other.
+//! The ids of a path. They were read when the request came in; here the handlers that need them say what is wrong.
 
 use std::convert::Infallible;
 
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 
-/// `{conversationId}`, as it was sent.
-#[derive(Debug)]
-pub(super) struct ConversationPath(pub(super) String);
+use super::context::RequestContext;
+use super::refused::Refused;
+use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Code, Problem};
 
-/// `{conversationId}` and `{participantId}`, as they were sent.
-#[derive(Debug)]
-pub(super) struct ParticipantPath(pub(super) String, pub(super) String);
+/// `{conversationId}`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ConversationPath(pub(super) ConversationId);
 
-impl<S: Send + Sync> FromRequestParts<S> for ConversationPath {
+/// `{conversationId}` and `{participantId}`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ParticipantPath(pub(super) ConversationId, pub(super) ParticipantId);
+
+impl<S: Sync> FromRequestParts<S> for ConversationPath {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let context = RequestContext::from_request_parts(parts, state).await?;
+        Ok(Self(context.conversation.ok_or_else(wrong_conversation)?))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for ParticipantPath {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let context = RequestContext::from_request_parts(parts, state).await?;
+        let conversation = context.conversation.ok_or_else(wrong_conversation)?;
+        Ok(Self(conversation, context.participant.ok_or_else(wrong_participant)?))
+    }
+}
+
+/// `{jobId}`, as it was sent: a job is found by it, or it is not.
+#[derive(Debug)]
+pub(super) struct JobPath(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobPath {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
@@ -22,12 +50,15 @@ impl<S: Send + Sync> FromRequestParts<S> for ConversationPath {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ParticipantPath {
-    type Rejection = Infallible;
+fn wrong_conversation() -> Problem {
+    let detail = "the conversation id in the path must be a hyphenated UUID, such as \
+                  0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d: check that the variable is set, and that it is Genesys' \
+                  conversation id and not another system's contact id";
+    Problem::new(Code::InvalidConversationId, detail)
+}
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
-        let (conversation, participant) = path.map(|Path(ids)| ids).unwrap_or_default();
-        Ok(Self(conversation, participant))
-    }
+fn wrong_participant() -> Problem {
+    let detail = "the participant id in the path must be a hyphenated UUID; take it from \
+                  GET /conversations/{conversationId}/participants";
+    Problem::new(Code::InvalidParticipantId, detail)
 }

@@ -1,5 +1,5 @@
 //! Path prefixes: SDKs can be pointed at a gateway below a path, such as `/genesys/api/v2/…`. For the drop-in paths and the
-//! OAuth door a short prefix is taken off before routing; nothing else is ever reached that way.
+//! OAuth endpoint a short prefix is taken off before routing; nothing else is ever reached that way.
 
 use axum::extract::Request;
 use http::Uri;

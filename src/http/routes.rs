@@ -27,7 +27,7 @@ pub const JOB_PAUSE: &str = "/jobs/{jobId}/pause";
 pub const JOB_RESUME: &str = "/jobs/{jobId}/resume";
 /// Gives up what has not been taken up.
 pub const JOB_CANCEL: &str = "/jobs/{jobId}/cancel";
-/// The OAuth door.
+/// The OAuth endpoint.
 pub const TOKEN: &str = "/oauth/token";
 /// Drop-in: the seeds' POST.
 pub const API_DISCONNECT: &str = "/api/v2/conversations/{conversationId}/participants/{participantId}/disconnect";
@@ -135,4 +135,9 @@ pub(super) fn label(matched: Option<&str>) -> &'static str {
         Some(if tail.contains("/participants/") { API_MEDIUM_PARTICIPANT } else { API_MEDIUM })
     };
     known.or_else(of_a_medium).unwrap_or("unmatched")
+}
+
+/// Probes come every second or so and say nothing new.
+pub(super) fn is_probe(route: &str) -> bool {
+    matches!(route, LIVEZ | READYZ | METRICS)
 }

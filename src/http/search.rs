@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
@@ -10,9 +10,9 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::App;
 use super::answer::{fitting, json};
-use super::callers::{Refused, authenticate};
-use super::input;
-use crate::callers::Permission;
+use super::callers::{Permitted, to};
+use super::input::Query;
+use super::refused::Refused;
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
 use crate::search::{Cursor, Filter, Found, Hit, State as Wanted};
@@ -87,12 +87,14 @@ impl<'a> Item<'a> {
 }
 
 /// `GET /conversations`.
-pub(super) async fn find(State(app): State<App>, request: Request) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let who = authenticate(&app, &parts, Permission::Search).await?;
+pub(super) async fn find(
+    State(app): State<App>,
+    who: Permitted<to::Search>,
+    query: Query,
+) -> Result<Response, Refused> {
     let mut filter = Filter::default();
     let mut limited = false;
-    input::query(&parts, NAMES, |name, value| {
+    query.read(NAMES, |name, value| {
         limited |= name == "limit" && !value.is_empty();
         // An unset variable of a script is no filter.
         if value.is_empty() { Ok(()) } else { take(&mut filter, name, value) }

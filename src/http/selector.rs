@@ -1,16 +1,17 @@
 //! `POST /conversations/{conversationId}/participants/disconnect`: whoever matches a selector.
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
 use super::App;
 use super::answer::{fitting, json};
-use super::callers::{Refused, authenticate, demand, exchange};
-use super::input::{self, Preferences};
+use super::callers::{Permitted, demand, to};
+use super::input::{IdempotencyKey, Members, Preferences};
 use super::jobs::asynchronously;
 use super::path::ConversationPath;
+use super::refused::Refused;
 use crate::callers::Permission;
 use crate::claims::Target;
 use crate::disconnect::outcome::{Outcome, Settled};
@@ -56,30 +57,26 @@ struct Item<'a> {
 /// Handles a selector.
 pub(super) async fn disconnect(
     State(app): State<App>,
+    Permitted { caller, origin, context, .. }: Permitted<to::Disconnect>,
     ConversationPath(conversation): ConversationPath,
-    request: Request,
+    preferences: Preferences,
+    idempotency_key: IdempotencyKey,
+    Members(members): Members,
 ) -> Result<Response, Refused> {
-    let (parts, body) = request.into_parts();
-    let exchange = exchange(&parts);
-    let who = authenticate(&app, &parts, Permission::Disconnect).await?;
-    let conversation = input::conversation_id(&conversation)?;
-    exchange.note(|note| note.conversation = Some(conversation));
-    let preferences = Preferences::of(&parts)?;
-    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let members = input::members(&parts.headers, &body)?;
     let selector = Selector::read(&members)?;
-    if selector.needs_teardown() {
-        demand(&who.caller, Permission::Teardown)?;
+    let tears_down = selector.needs_teardown();
+    if tears_down {
+        demand(&caller, Permission::Teardown)?;
     }
-    if preferences.respond_async {
-        let target = TargetInput::Selector { members, tears_down: selector.needs_teardown() };
-        let plan = Plan { dry_run: preferences.dry_run, ..Plan::default() };
-        let key = input::idempotency_key(&parts.headers)?;
-        return Ok(asynchronously(&app, &exchange, &who.caller, ItemInput { conversation, target }, plan, key).await?);
-    }
-    let idempotency_key = input::idempotency_key(&parts.headers)?.map(str::to_owned);
+    let idempotency_key = idempotency_key.read()?;
     let Preferences { wait, dry_run, .. } = preferences;
-    let selection = Selection { origin: who.origin, conversation, selector, idempotency_key, wait, dry_run };
+    if preferences.respond_async {
+        let item = ItemInput { conversation, target: TargetInput::Selector { members, tears_down } };
+        let plan = Plan { dry_run, ..Plan::default() };
+        return asynchronously(&app, &context, &caller, item, plan, idempotency_key).await;
+    }
+    let idempotency_key = idempotency_key.map(str::to_owned);
+    let selection = Selection { origin, conversation, selector, idempotency_key, wait, dry_run };
     let selected = app.disconnector.select(selection).await?;
 
     let results = &selected.results;
@@ -90,10 +87,11 @@ pub(super) async fn disconnect(
         return Err(problem.clone().into());
     }
     let outcome = outcome(&selected, failed);
-    exchange.note(|note| {
-        note.outcome = Some(outcome);
-        note.attempts = Some(results.iter().filter_map(|(_, r)| r.as_ref().ok()).map(|s| s.attempts).sum());
-    });
+    {
+        let mut log = context.log();
+        log.outcome = Some(outcome);
+        log.attempts = Some(results.iter().filter_map(|(_, r)| r.as_ref().ok()).map(|s| s.attempts).sum());
+    }
     let gone = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect;
     let items = fitting(results.iter().map(|(target, result)| item(target, result)));
     let answer = Answer {
@@ -105,7 +103,7 @@ pub(super) async fn disconnect(
         failed,
         truncated: items.len() < results.len(),
         results: items,
-        request_id: &exchange.request_id,
+        request_id: &context.request_id,
     };
     let mut response = json(StatusCode::OK, &answer);
     preferences.stamp(&mut response, false);

@@ -1,17 +1,17 @@
 //! `POST /conversations/{conversationId}/disconnect`: ends the conversation for everybody.
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
 use super::App;
 use super::answer::json;
-use super::callers::{Refused, authenticate, exchange};
-use super::input::{self, Preferences};
+use super::callers::{Permitted, to};
+use super::input::{IdempotencyKey, Members, Preferences};
 use super::jobs::asynchronously;
 use super::path::ConversationPath;
-use crate::callers::Permission;
+use super::refused::Refused;
 use crate::disconnect::Teardown;
 use crate::genesys::request::Operation;
 use crate::ids::ConversationId;
@@ -36,33 +36,28 @@ struct Answer<'a> {
 /// Handles a teardown. The body must say that it is meant.
 pub(super) async fn disconnect(
     State(app): State<App>,
+    Permitted { caller, origin, context, .. }: Permitted<to::Teardown>,
     ConversationPath(conversation): ConversationPath,
-    request: Request,
+    preferences: Preferences,
+    idempotency_key: IdempotencyKey,
+    Members(members): Members,
 ) -> Result<Response, Refused> {
-    let (parts, body) = request.into_parts();
-    let exchange = exchange(&parts);
-    let who = authenticate(&app, &parts, Permission::Teardown).await?;
-    let conversation = input::conversation_id(&conversation)?;
-    exchange.note(|note| note.conversation = Some(conversation));
-    let preferences = Preferences::of(&parts)?;
-    let Preferences { wait, dry_run, .. } = preferences;
-    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
-    let members = input::members(&parts.headers, &body)?;
     if members.len() != 1 || !members.get("all").is_some_and(says_yes) {
         let detail = "to end the conversation for everybody, the body must be {\"all\":true} and nothing else; to disconnect \
                       one participant, name it in the path";
         return Err(Problem::new(Code::InvalidBody, detail).into());
     }
+    let idempotency_key = idempotency_key.read()?;
+    let Preferences { wait, dry_run, .. } = preferences;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::All };
         let plan = Plan { dry_run, ..Plan::default() };
-        let key = input::idempotency_key(&parts.headers)?;
-        return Ok(asynchronously(&app, &exchange, &who.caller, item, plan, key).await?);
+        return asynchronously(&app, &context, &caller, item, plan, idempotency_key).await;
     }
-    let idempotency_key = input::idempotency_key(&parts.headers)?.map(Into::into);
-    let teardown = Teardown { origin: who.origin, conversation, idempotency_key, wait, dry_run };
+    let idempotency_key = idempotency_key.map(Into::into);
+    let teardown = Teardown { origin, conversation, idempotency_key, wait, dry_run };
     let settled = app.disconnector.tear_down(teardown).await?;
-    exchange.settled(&settled);
+    context.log().settled(&settled);
     let mut response = json(
         if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK },
         &Answer {
@@ -73,7 +68,7 @@ pub(super) async fn disconnect(
             conversation_id: conversation,
             operation: settled.operation.map(Operation::name),
             attempts: settled.attempts,
-            request_id: &exchange.request_id,
+            request_id: &context.request_id,
             correlation_id: settled.correlation_id.as_deref(),
         },
     );

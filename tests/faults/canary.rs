@@ -170,7 +170,7 @@ async fn no_secret_token_or_key_comes_out_anywhere() {
         caller.headers = header;
         for path in ["/oauth/token", "/conversations/x/participants/y/disconnect", "/nowhere"] {
             let answer = caller.send("POST", path, Some("grant_type=client_credentials")).await.expect("an answer");
-            // Its key is what the OAuth door grants, by contract.
+            // Its key is what the OAuth endpoint grants, by contract.
             if !(path == "/oauth/token" && answer.status == 200) {
                 shown.push(answer.text());
             }

@@ -1,7 +1,7 @@
 //! Reads of the drop-in: the upstream's own body, as long as it is a conversation, and the one that was asked for.
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::App;
-use super::super::callers::{Refused, authenticate, exchange};
-use super::super::input;
+use super::super::callers::{Permitted, to};
 use super::super::path::ConversationPath;
-use crate::callers::{Guards, Permission};
+use super::super::refused::Refused;
+use crate::callers::Guards;
 use crate::disconnect::conversation_not_found;
 use crate::disconnect::look::{self, Read};
 use crate::genesys::answer::{Answer, BodyEnd};
@@ -22,28 +22,21 @@ use crate::problem::{Problem, Upstream};
 
 /// `GET /api/v2/conversations/{cid}`, and with a medium the path of that medium.
 pub(in crate::http) async fn read(
-    app: App,
-    ConversationPath(conversation): ConversationPath,
     medium: Option<Medium>,
-    request: Request,
+    State(app): State<App>,
+    Permitted { origin, context, .. }: Permitted<to::Read>,
+    ConversationPath(cid): ConversationPath,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let who = authenticate(&app, &parts, Permission::Read).await?;
-    let cid = input::conversation_id(&conversation)?;
-    let exchange = exchange(&parts);
-    exchange.note(|note| note.conversation = Some(cid));
-    let admission = app.disconnector.admit(&who.origin)?;
+    let admission = app.disconnector.admit(&origin)?;
     let call = Call::read(&admission.context, Rank::Lookup, medium, cid).with_whole_body();
     let answer = app.disconnector.client().call(call).await.map_err(Problem::from)?;
-    exchange.note(|note| {
-        note.upstream_status = Some(answer.status.as_u16());
-        note.correlation_id.clone_from(&answer.correlation_id);
-    });
-    let body = handed_on(&answer, cid, who.origin.guards.as_deref())?;
-    exchange.note(|note| {
-        note.outcome = Some("read");
-        note.verified = true;
-    });
+    context.log().read(&answer);
+    let body = handed_on(&answer, cid, origin.guards.as_deref())?;
+    {
+        let mut log = context.log();
+        log.outcome = Some("read");
+        log.verified = true;
+    }
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)

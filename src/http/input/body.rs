@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
+use super::super::App;
+use super::super::refused::Refused;
 use crate::problem::{Code, Problem};
 
 pub(super) fn invalid_body(detail: impl Into<String>) -> Problem {
@@ -41,6 +44,20 @@ pub(in crate::http) async fn body(
     }
 }
 
+/// The members of a body that is a JSON object, or was taken as one.
+#[derive(Debug)]
+pub(in crate::http) struct Members(pub(in crate::http) Map<String, Value>);
+
+impl FromRequest<App> for Members {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
+        let (parts, content) = request.into_parts();
+        let bytes = body(&parts.headers, content, app.max_body, app.body_timeout).await?;
+        Ok(Self(members(&parts.headers, &bytes)?))
+    }
+}
+
 fn is_form(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_TYPE)
@@ -50,7 +67,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 /// Reads a body as a JSON object. Empty and `null` are no members; a form content type may carry JSON, a form or nothing.
 /// No content type is refused.
-pub(in crate::http) fn members(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
+fn members(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| invalid_body("the body is not UTF-8; send JSON, or nothing"))?;
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {

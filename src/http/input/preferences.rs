@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use axum::extract::FromRequestParts;
 use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::query::query;
+use super::super::refused::Refused;
+use super::query;
 use crate::problem::{Code, Problem};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -29,9 +31,9 @@ pub(in crate::http) struct Preferences {
 impl Preferences {
     /// Reads `Prefer`, of which unknown words are ignored, and the query, of which they are refused. Where both name a
     /// wait, the query counts.
-    pub(in crate::http) fn of(parts: &Parts) -> Result<Self, Problem> {
+    fn of(parts: &Parts) -> Result<Self, Problem> {
         let mut found = Self::of_headers(&parts.headers);
-        query(parts, &["wait", "dryRun", "async"], |name, value| {
+        query::read(parts.uri.query().unwrap_or_default(), &["wait", "dryRun", "async"], |name, value| {
             match name {
                 "wait" => {
                     found.wait = Some(seconds(value).ok_or_else(|| wrong(name, "a number of seconds, such as 5"))?)
@@ -75,6 +77,14 @@ impl Preferences {
         let minimal = minimal.then(|| "return=minimal".to_owned());
         let applied: Vec<_> = wait.into_iter().chain(minimal).collect();
         if applied.is_empty() { None } else { HeaderValue::from_str(&applied.join(", ")).ok() }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Preferences {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        Ok(Self::of(parts)?)
     }
 }
 

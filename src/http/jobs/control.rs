@@ -1,11 +1,13 @@
 //! `POST /jobs/{id}/start`, `/pause`, `/resume`, `/cancel`. Asking for the state in which a job already is, succeeds.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::State;
 use axum::response::Response;
 
 use super::super::App;
-use super::super::callers::{Refused, authenticate_any};
-use super::super::input;
+use super::super::callers::Recognised;
+use super::super::input::NoQuery;
+use super::super::path::JobPath;
+use super::super::refused::Refused;
 use super::one::view;
 use super::sees_all;
 use crate::callers::Caller;
@@ -15,11 +17,12 @@ use crate::store::{JobState, StoredJob};
 /// Starts a held job.
 pub(in crate::http) async fn start(
     State(app): State<App>,
-    Path(id): Path<String>,
-    request: Request,
+    who: Recognised,
+    JobPath(id): JobPath,
+    _: NoQuery,
 ) -> Result<Response, Refused> {
-    let (caller, job) = find(&app, request, &id).await?;
-    if job.state == JobState::Held && app.jobs.needs_approval(job.total) && *job.caller == **caller.identity() {
+    let job = find(&app, &who.caller, &id).await?;
+    if job.state == JobState::Held && app.jobs.needs_approval(job.total) && *job.caller == **who.caller.identity() {
         let detail = format!(
             "a job of {} items needs the approval of another caller (jobs.approve_above); one with the permission \"jobs\" can \
              start it",
@@ -33,41 +36,40 @@ pub(in crate::http) async fn start(
 /// Pauses a job: no more items are taken up, those under way are seen through.
 pub(in crate::http) async fn pause(
     State(app): State<App>,
-    Path(id): Path<String>,
-    request: Request,
+    who: Recognised,
+    JobPath(id): JobPath,
+    _: NoQuery,
 ) -> Result<Response, Refused> {
-    let (caller, job) = find(&app, request, &id).await?;
-    let because = format!("paused by {}", caller.identity());
+    let job = find(&app, &who.caller, &id).await?;
+    let because = format!("paused by {}", who.caller.identity());
     change(&app, &job, &[JobState::Running, JobState::Scheduled], JobState::Paused, Some(&because)).await
 }
 
 /// Resumes a paused job.
 pub(in crate::http) async fn resume(
     State(app): State<App>,
-    Path(id): Path<String>,
-    request: Request,
+    who: Recognised,
+    JobPath(id): JobPath,
+    _: NoQuery,
 ) -> Result<Response, Refused> {
-    let (_, job) = find(&app, request, &id).await?;
+    let job = find(&app, &who.caller, &id).await?;
     change(&app, &job, &[JobState::Paused], JobState::Running, None).await
 }
 
 /// Gives up the items that have not been taken up. Those under way are not recalled.
 pub(in crate::http) async fn cancel(
     State(app): State<App>,
-    Path(id): Path<String>,
-    request: Request,
+    who: Recognised,
+    JobPath(id): JobPath,
+    _: NoQuery,
 ) -> Result<Response, Refused> {
-    let (_, job) = find(&app, request, &id).await?;
+    let job = find(&app, &who.caller, &id).await?;
     let open = [JobState::Held, JobState::Scheduled, JobState::Running, JobState::Paused];
     change(&app, &job, &open, JobState::Cancelled, None).await
 }
 
-async fn find(app: &App, request: Request, id: &str) -> Result<(Caller, StoredJob), Refused> {
-    let (parts, _) = request.into_parts();
-    let caller = authenticate_any(app, &parts).await?;
-    input::query(&parts, &[], |_, _| Ok(()))?;
-    let job = app.jobs.find(id, caller.identity(), sees_all(&caller)).await?;
-    Ok((caller, job))
+async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredJob, Problem> {
+    app.jobs.find(id, caller.identity(), sees_all(caller)).await
 }
 
 async fn change(

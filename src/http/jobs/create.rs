@@ -2,14 +2,14 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::request::Parts;
 use http::{HeaderMap, header};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::super::App;
-use super::super::callers::{Refused, authenticate_any, exchange};
-use super::super::input;
+use super::super::callers::Recognised;
+use super::super::input::{self, IdempotencyKey, Query};
+use super::super::refused::Refused;
 use super::order::{MEMBERS, Order, given_key, submit};
 use crate::jobs::{ItemInput, Submission, read_csv, read_item, read_ndjson};
 use crate::problem::{Code, Problem};
@@ -18,20 +18,23 @@ use crate::problem::{Code, Problem};
 type Items = Vec<(i64, ItemInput)>;
 
 /// Queues a job.
-pub(in crate::http) async fn create(State(app): State<App>, request: Request) -> Result<Response, Refused> {
+pub(in crate::http) async fn create(
+    State(app): State<App>,
+    Recognised { caller, context }: Recognised,
+    query: Query,
+    idempotency_key: IdempotencyKey,
+    request: Request,
+) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();
-    let exchange = exchange(&parts);
-    let caller = authenticate_any(&app, &parts).await?;
     let settings = app.jobs.settings();
     let limit = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
     let body = input::body(&parts.headers, body, limit, settings.body_timeout).await?;
-    let idempotency_key = input::idempotency_key(&parts.headers)?.map(str::to_owned);
+    let idempotency_key = idempotency_key.read()?;
     // A hundred thousand lines take a while: other requests go on meanwhile.
-    let head = parts.clone();
-    let read = tokio::task::spawn_blocking(move || read(&head, &body)).await;
+    let read = tokio::task::spawn_blocking(move || read(&query, &kind(&parts.headers), &body)).await;
     let (items, order, body) = read.unwrap_or_else(|_| Err(super::super::internal()))?;
     let identity = caller.identity();
-    let request_key = idempotency_key.map(|key| given_key(identity, &key));
+    let request_key = idempotency_key.map(|key| given_key(identity, key));
     let submission = Submission {
         caller: identity.to_string(),
         name: order.name,
@@ -42,28 +45,27 @@ pub(in crate::http) async fn create(State(app): State<App>, request: Request) ->
         body,
         request_key,
     };
-    Ok(submit(&app, &exchange, &caller, submission, order.was_due).await?)
+    Ok(submit(&app, &context, &caller, submission, order.was_due).await?)
 }
 
 /// What is asked, and the digest of it.
-fn read(parts: &Parts, body: &[u8]) -> Result<(Items, Order, String), Problem> {
+fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(Items, Order, String), Problem> {
     let invalid = |why: String| Problem::new(Code::InvalidBody, format!("{why}; nothing was queued"));
     let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
-    let query = parts.uri.query().unwrap_or_default();
-    let digest = crate::digest::hex(format!("{query}\n{text}").as_bytes());
-    let file = match kind(&parts.headers).as_str() {
+    let digest = crate::digest::hex(format!("{}\n{text}", query.text()).as_bytes());
+    let file = match kind {
         "text/csv" => Some(read_csv(text)),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(read_ndjson(text)),
         _ => None,
     };
     let Some(items) = file else {
-        input::query(parts, &[], |_, _| Ok(()))?;
+        query.read(&[], |_, _| Ok(()))?;
         let (items, order) = read_json(text.trim_start_matches('\u{feff}'))
             .map_err(|p| Problem { detail: format!("{}; nothing was queued", p.detail), ..p })?;
         return Ok((items, order, digest));
     };
     let mut members = Map::new();
-    input::query(parts, &MEMBERS, |name, value| {
+    query.read(&MEMBERS, |name, value| {
         members.insert(name.to_owned(), value.into());
         Ok(())
     })?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
@@ -12,8 +12,10 @@ use serde::Serialize;
 
 use super::super::App;
 use super::super::answer::{fitting, json};
-use super::super::callers::{Refused, authenticate_any};
-use super::super::input;
+use super::super::callers::Recognised;
+use super::super::input::Query;
+use super::super::path::JobPath;
+use super::super::refused::Refused;
 use super::{limit, sees_all, timestamp, wrong_cursor};
 use crate::jobs::Jobs;
 use crate::problem::Problem;
@@ -73,13 +75,13 @@ enum Form {
 /// Answers with items, in the order of their numbers.
 pub(in crate::http) async fn items(
     State(app): State<App>,
-    Path(id): Path<String>,
-    request: Request,
+    Recognised { caller, .. }: Recognised,
+    JobPath(id): JobPath,
+    query: Query,
+    headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let caller = authenticate_any(&app, &parts).await?;
     let (mut after, mut count) = (None, 100);
-    input::query(&parts, &["limit", "cursor"], |name, value| {
+    query.read(&["limit", "cursor"], |name, value| {
         match name {
             "limit" => count = limit(value, 1_000)?,
             _ => after = Some(value.parse::<i64>().map_err(|_| wrong_cursor())?),
@@ -87,7 +89,7 @@ pub(in crate::http) async fn items(
         Ok(())
     })?;
     let job = app.jobs.find(&id, caller.identity(), sees_all(&caller)).await?;
-    if let Some(form) = form(&parts.headers) {
+    if let Some(form) = form(&headers) {
         return Ok(download(app.jobs.clone(), job.id, form));
     }
     let found = app.jobs.items(&job.id, after, count).await?;

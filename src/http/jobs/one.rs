@@ -1,14 +1,16 @@
 //! `GET /jobs` and `GET /jobs/{id}`.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
 use super::super::App;
 use super::super::answer::{fitting, json};
-use super::super::callers::{Refused, authenticate_any};
-use super::super::input;
+use super::super::callers::Recognised;
+use super::super::input::{NoQuery, Query};
+use super::super::path::JobPath;
+use super::super::refused::Refused;
 use super::{View, limit, sees_all, timestamp, wrong_cursor};
 use crate::problem::{Code, Problem};
 use crate::store::{JobQuery, JobState, StoredJob};
@@ -37,12 +39,10 @@ struct List<'a> {
 /// Answers with one job and how far it is.
 pub(in crate::http) async fn get(
     State(app): State<App>,
-    Path(id): Path<String>,
-    request: Request,
+    Recognised { caller, .. }: Recognised,
+    JobPath(id): JobPath,
+    _: NoQuery,
 ) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let caller = authenticate_any(&app, &parts).await?;
-    input::query(&parts, &[], |_, _| Ok(()))?;
     let job = app.jobs.find(&id, caller.identity(), sees_all(&caller)).await?;
     Ok(view(&app, &job).await?)
 }
@@ -54,12 +54,14 @@ pub(super) async fn view(app: &App, job: &StoredJob) -> Result<Response, Problem
 }
 
 /// Lists jobs, newest first.
-pub(in crate::http) async fn list(State(app): State<App>, request: Request) -> Result<Response, Refused> {
-    let (parts, _) = request.into_parts();
-    let caller = authenticate_any(&app, &parts).await?;
+pub(in crate::http) async fn list(
+    State(app): State<App>,
+    Recognised { caller, .. }: Recognised,
+    parameters: Query,
+) -> Result<Response, Refused> {
     let own = (!sees_all(&caller)).then(|| caller.identity().to_string());
     let mut query = JobQuery { caller: own, limit: 50, ..JobQuery::default() };
-    input::query(&parts, &["state", "limit", "cursor"], |name, value| {
+    parameters.read(&["state", "limit", "cursor"], |name, value| {
         match name {
             "state" => query.state = Some(state(value)?),
             "limit" => query.limit = limit(value, 100)?,

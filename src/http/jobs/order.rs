@@ -13,8 +13,9 @@ use time::format_description::well_known::Rfc3339;
 use super::super::App;
 use super::super::answer::json;
 use super::super::callers::demand;
-use super::super::exchange::Exchange;
+use super::super::context::RequestContext;
 use super::super::input::Wishes;
+use super::super::refused::Refused;
 use super::ACCEPTED;
 use crate::callers::{Caller, CallerKind};
 use crate::jobs::{Accepted, LONGEST_DELAY, Plan, SkipIf, Submission, TokenRights};
@@ -158,7 +159,7 @@ struct Queued<'a> {
 /// Queues it, under the permissions of this caller.
 pub(super) async fn submit(
     app: &App,
-    exchange: &Exchange,
+    context: &RequestContext,
     caller: &Caller,
     mut submission: Submission,
     was_due: bool,
@@ -170,10 +171,10 @@ pub(super) async fn submit(
         submission.plan.token = Some(TokenRights::of(caller));
     }
     let accepted = app.jobs.submit(submission).await?;
-    Ok(queued(exchange, &accepted, was_due))
+    Ok(queued(context, &accepted, was_due))
 }
 
-fn queued(exchange: &Exchange, accepted: &Accepted, was_due: bool) -> Response {
+fn queued(context: &RequestContext, accepted: &Accepted, was_due: bool) -> Response {
     let url = format!("/jobs/{}", accepted.job.id);
     let mut response = json(
         ACCEPTED,
@@ -187,7 +188,7 @@ fn queued(exchange: &Exchange, accepted: &Accepted, was_due: bool) -> Response {
             duplicates: accepted.duplicates,
             repeated: accepted.repeated,
             note: was_due.then_some("notBefore has passed, so the job starts now"),
-            request_id: &exchange.request_id,
+            request_id: &context.request_id,
         },
     );
     if let Ok(location) = HeaderValue::from_str(&url) {
@@ -204,12 +205,12 @@ pub(super) fn given_key(caller: &str, key: &str) -> (String, KeyKind) {
 /// A disconnect that its caller does not wait for: a job of one item.
 pub(in crate::http) async fn asynchronously(
     app: &App,
-    exchange: &Exchange,
+    context: &RequestContext,
     caller: &Caller,
     item: crate::jobs::ItemInput,
     plan: Plan,
     idempotency_key: Option<&str>,
-) -> Result<Response, Problem> {
+) -> Result<Response, Refused> {
     let asked = format!("{item:?} {}", serde_json::to_string(&plan).unwrap_or_default());
     let body = crate::digest::hex(asked.as_bytes());
     let identity = caller.identity();
@@ -227,7 +228,7 @@ pub(in crate::http) async fn asynchronously(
         body,
         request_key: Some(request_key),
     };
-    let mut response = submit(app, exchange, caller, submission, false).await?;
+    let mut response = submit(app, context, caller, submission, false).await?;
     response.headers_mut().insert("preference-applied", HeaderValue::from_static("respond-async"));
     Ok(response)
 }

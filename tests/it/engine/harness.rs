@@ -14,7 +14,7 @@ use hangup::config::{Config, OperationChoice, Surface};
 use hangup::disconnect::Origin;
 use hangup::genesys::request::Rank;
 use hangup::http::Routes;
-use hangup::http::{App, Door};
+use hangup::http::{App, Listener};
 use hangup::sandbox::{Conference, ConversationSpec, ParticipantSpec, Sandbox};
 use http::Request;
 use http_body_util::BodyExt as _;
@@ -86,7 +86,7 @@ impl Builder {
         let behind = Arc::clone(&upstream);
         let exchange = tower::service_fn(move |request| Arc::clone(&behind).exchange(request));
         let (app, router) =
-            in_process(&self.config, BoxCloneSyncService::new(exchange), Door::Both { metrics: true }).unwrap();
+            in_process(&self.config, BoxCloneSyncService::new(exchange), Listener::Both { metrics: true }).unwrap();
         Stand { app, sandbox, conference, router, upstream }
     }
 

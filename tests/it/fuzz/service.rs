@@ -9,7 +9,7 @@ use hangup::app;
 use hangup::config::Config;
 use hangup::genesys::answer::Body;
 use hangup::genesys::error::CallError;
-use hangup::http::Door;
+use hangup::http::Listener;
 use hangup::http::Routes;
 use hangup::problem::Code;
 use hangup::sandbox::{ConversationSpec, Counts, Kind, ParticipantSpec, Sandbox};
@@ -62,7 +62,7 @@ impl Service {
         .map(|(key, value)| (format!("HANGUP__{key}"), value.to_owned()))
         .collect();
         let config = Config::from_parts(None, environment).expect("a configuration");
-        let (app, router) = app::in_process(&config, exchange, Door::Both { metrics: true }).expect("a service");
+        let (app, router) = app::in_process(&config, exchange, Listener::Both { metrics: true }).expect("a service");
         let participant = made.first("agent").expect("an agent");
         let service = Self { sandbox, router, conversation: made.id, participant, _app: app, met: Mutex::default() };
         while service.send(&ready()).await.expect("an answer").0 != 200 {

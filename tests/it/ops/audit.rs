@@ -81,6 +81,48 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_denied_request_is_recorded_with_the_ids_in_its_path_at_every_entry_point() {
+    let stand = Stand::new().await;
+    let made = hangup::callers::new_key("ivr").unwrap();
+    std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
+    let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));
+    let environment = [
+        ("HANGUP__AUTH__KEYS_FILE", keys.as_str()),
+        ("HANGUP__AUDIT__TARGET", file.as_str()),
+        ("HANGUP__SERVER__TRUSTED_PROXIES", "127.0.0.1"),
+    ];
+    let mut service = stand.serve(&[], &environment).await;
+    let (c, p) = (stand.conference.id.to_string(), stand.who("customer").to_string());
+    let encoded = c.replace('-', "%2D");
+    let (both, conversation, participant) = ((json!(c), json!(p)), (json!(c), json!(null)), (json!(null), json!(p)));
+    let asked = [
+        ("POST", format!("/conversations/{c}/participants/{p}/disconnect"), &both),
+        ("POST", format!("/conversations/{encoded}/participants/{p}/disconnect"), &both),
+        ("POST", format!("/conversations/{c}/participants/disconnect"), &conversation),
+        ("POST", format!("/conversations/{c}/disconnect"), &conversation),
+        ("POST", format!("/api/v2/conversations/{c}/participants/{p}/disconnect"), &both),
+        ("POST", format!("/api/v2/conversations/{c}/disconnect"), &conversation),
+        ("PATCH", format!("/api/v2/conversations/{c}/participants/{p}"), &both),
+        ("PATCH", format!("/api/v2/conversations/calls/{c}/participants/{p}"), &both),
+        ("PATCH", format!("/api/v2/conversations/emails/{c}"), &conversation),
+        ("POST", format!("/conversations/nonsense/participants/{p}/disconnect"), &participant),
+    ];
+    for (number, (method, path, _)) in asked.iter().enumerate() {
+        // Each from an address of its own: denials of one address share a record within a second.
+        let request = stand.client.request(method.parse().unwrap(), format!("{}{path}", service.url));
+        let answer = request.header("x-forwarded-for", format!("192.0.2.{number}")).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{method} {path}");
+    }
+    assert_eq!(service.stop().await, Some(0));
+    let found = records(&stand.path("audit.jsonl"));
+    assert_eq!(found.len(), asked.len());
+    for (record, (method, path, (conversation, participant))) in found.iter().zip(&asked) {
+        assert_eq!(record["outcome"], "denied", "{method} {path}");
+        assert_eq!((&record["conversationId"], &record["participantId"]), (conversation, participant), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
     let stand = Stand::new().await;
     let file = text(&stand.path("audit.jsonl"));
