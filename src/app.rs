@@ -61,34 +61,43 @@ pub struct App {
     background: TaskTracker,
 }
 
+/// What carries requests to Genesys Cloud.
+#[derive(Debug)]
+pub enum Upstream {
+    /// Connections, as configured.
+    Sockets,
+    /// Another exchange, such as a stand-in in this process.
+    Over(Exchange),
+}
+
 impl App {
-    /// Builds the service over sockets.
+    /// Builds the service: its listeners, its store, and all that works in it. It serves once it runs, or in this process by
+    /// [`App::routes`].
     ///
     /// # Errors
     /// A setting that cannot be used, or an address that is taken.
-    pub async fn build(config: Config) -> Result<Self, StartError> {
+    pub async fn build(config: Config, upstream: Upstream) -> Result<Self, StartError> {
         config.check_serve()?;
         server::tls::install_crypto_provider();
-        let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout).map_err(ConfigError)?;
-        Self::build_over(config, BoxCloneSyncService::new(wire)).await
-    }
-
-    /// Builds the service over another exchange than sockets, for tests on a paused clock.
-    ///
-    /// # Errors
-    /// As [`App::build`].
-    pub async fn build_over(config: Config, exchange: Exchange) -> Result<Self, StartError> {
+        let exchange = match upstream {
+            Upstream::Sockets => {
+                let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout).map_err(ConfigError)?;
+                BoxCloneSyncService::new(wire)
+            }
+            Upstream::Over(exchange) => exchange,
+        };
         let listener = listen("server.bind", config.server.bind)?;
         let admin = config.admin.bind.map(|addr| listen("admin.bind", addr)).transpose()?;
         let tls = TlsSource::open(&config.server.tls)?;
         let store = Store::open(&config.store).await.map_err(ConfigError)?;
-        let parts = Parts::start(&config, exchange, store)?;
-        parts.enter_fleet().await;
+        let background = TaskTracker::new();
+        let http = assemble(&config, exchange, store, &background)?;
+        enter_fleet(&http, &background).await;
         if let Some(tls) = &tls {
-            let (tls, ended) = (tls.clone(), parts.http.shutdown.ended.clone());
-            parts.background.spawn(async move { tls.watch(ended).await });
+            let (tls, ended) = (tls.clone(), http.shutdown.ended.clone());
+            background.spawn(async move { tls.watch(ended).await });
         }
-        Ok(Self { config, http: parts.http, listener, admin, tls, background: parts.background })
+        Ok(Self { config, http, listener, admin, tls, background })
     }
 
     /// Where callers reach it.
@@ -109,6 +118,12 @@ impl App {
     #[must_use]
     pub fn http(&self) -> &http::App {
         &self.http
+    }
+
+    /// What a listener serves, for requests that are made in this process.
+    #[must_use]
+    pub fn routes(&self, listener: Listener) -> http::Routes {
+        http::router(&self.http, listener)
     }
 
     /// Serves until `asked` is done, then leaves in order. `hurry` cuts the grace short.
@@ -148,103 +163,96 @@ impl App {
         if let Some(admin) = admin {
             let _ = admin.await;
         }
-        self.background.close();
-        self.background.wait().await;
-        // Nobody is left who could add to it.
-        self.http.audit.close().await;
-        self.http.traces.close().await;
+        end(&self.http, &self.background).await;
         tracing::info!(event = "stopped", "stopped");
     }
-}
 
-/// The service without its listeners.
-struct Parts {
-    http: http::App,
-    background: TaskTracker,
-}
-
-impl Parts {
-    /// Starts the client's tasks and puts together what handlers share.
-    fn start(config: &Config, exchange: Exchange, store: Store) -> Result<Self, StartError> {
-        let shutdown = Shutdown::default();
-        let (tasks, background) = (TaskTracker::new(), TaskTracker::new());
-        let metrics = Arc::new(Metrics::new());
-        let client =
-            Client::start(config, exchange, metrics.upstream(), &background, &shutdown.ended, &shutdown.stopping)
-                .map_err(ConfigError)?;
-        let fleet = Fleet::new(store.clone(), &config.store);
-        let audit = Audit::open(&config.audit, fleet.instance(), &store).map_err(ConfigError)?;
-        let (records, ended) = (audit.clone(), shutdown.ended.clone());
-        background.spawn(async move { records.watch(ended).await });
-        let changed = audit.clone();
-        let callers = Callers::open(&config.auth)?
-            .reporting(move |changes| changed.event(Event::KeysChanged, "changed", changes.to_owned()));
-        let (watched, ended) = (callers.clone(), shutdown.ended.clone());
-        background.spawn(async move { watched.watch(ended).await });
-        let bind = config.server.bind;
-        let claims = Claims::new(store.clone());
-        let search = Search::new(client.clone());
-        let disconnector =
-            Disconnector::new(config, client, claims.clone(), Arc::clone(&metrics), tasks.clone(), &shutdown);
-        let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), audit.clone());
-        let shared = Shared {
-            search,
-            disconnector,
-            jobs,
-            fleet,
-            started: http::Started::default(),
-            recent_errors: http::RecentErrors::default(),
-            on_loopback: on_loopback(bind),
-            admin_on_loopback: config.admin.bind.is_none_or(on_loopback),
-            callers,
-            proxies: TrustedProxies::new(&config.server)?,
-            claims,
-            store,
-            metrics,
-            audit,
-            traces: Traces::open(config.telemetry.otlp_endpoint.as_ref().map(SensitiveUrl::expose))
-                .map_err(ConfigError)?,
-            connections: Arc::default(),
-            log_dropped: OnceLock::new(),
-            shutdown,
-            tasks,
-            max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
-            body_timeout: config.server.body_timeout,
-        };
-        shared.disconnector.set_witness(Arc::new(StoreWitness(shared.store.clone())));
-        Ok(Self { http: http::App::new(shared), background })
-    }
-
-    /// Reads the stored mode before the first request, joins the others, and keeps up with them.
-    async fn enter_fleet(&self) {
-        let (fleet, callers) = (self.http.fleet.clone(), self.http.callers.clone());
-        let disconnector = self.http.disconnector.clone();
-        let apply = move |look: Look| {
-            if let Some(mode) = look.mode {
-                disconnector.set_mode(mode);
-            }
-            callers.set_replicas(look.replicas);
-            disconnector.client().gate().set_replicas(look.replicas);
-        };
-        fleet.enter().await.into_iter().for_each(&apply);
-        let ended = self.http.shutdown.ended.clone();
-        self.background.spawn(async move { fleet.run(ended, apply).await });
+    /// Ends a service that was only asked in this process: what is under way ends first, however long it takes.
+    pub async fn close(self) {
+        let http = self.http;
+        http.shutdown.stopping.cancel();
+        http.tasks.close();
+        http.tasks.wait().await;
+        http.shutdown.ended.cancel();
+        end(&http, &self.background).await;
     }
 }
 
-/// The router of one listener over another exchange than sockets: everything but the listeners, with a store that ends with the
-/// process, for tests on a paused clock.
-///
-/// # Errors
-/// A setting that cannot be used.
-pub fn in_process(
+/// Starts the client's tasks and puts together what handlers share.
+fn assemble(
     config: &Config,
     exchange: Exchange,
-    listener: Listener,
-) -> Result<(http::App, http::Routes), StartError> {
-    let parts = Parts::start(config, exchange, Store::memory().map_err(ConfigError)?)?;
-    let router = http::router(&parts.http, listener);
-    Ok((parts.http, router))
+    store: Store,
+    background: &TaskTracker,
+) -> Result<http::App, StartError> {
+    let shutdown = Shutdown::default();
+    let tasks = TaskTracker::new();
+    let metrics = Arc::new(Metrics::new());
+    let client = Client::start(config, exchange, metrics.upstream(), background, &shutdown.ended, &shutdown.stopping)
+        .map_err(ConfigError)?;
+    let fleet = Fleet::new(store.clone(), &config.store);
+    let audit = Audit::open(&config.audit, fleet.instance(), &store).map_err(ConfigError)?;
+    let (records, ended) = (audit.clone(), shutdown.ended.clone());
+    background.spawn(async move { records.watch(ended).await });
+    let changed = audit.clone();
+    let callers = Callers::open(&config.auth)?
+        .reporting(move |changes| changed.event(Event::KeysChanged, "changed", changes.to_owned()));
+    let (watched, ended) = (callers.clone(), shutdown.ended.clone());
+    background.spawn(async move { watched.watch(ended).await });
+    let bind = config.server.bind;
+    let claims = Claims::new(store.clone());
+    let search = Search::new(client.clone());
+    let disconnector =
+        Disconnector::new(config, client, claims.clone(), Arc::clone(&metrics), tasks.clone(), &shutdown);
+    let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), audit.clone());
+    let shared = Shared {
+        search,
+        disconnector,
+        jobs,
+        fleet,
+        started: http::Started::default(),
+        recent_errors: http::RecentErrors::default(),
+        on_loopback: on_loopback(bind),
+        admin_on_loopback: config.admin.bind.is_none_or(on_loopback),
+        callers,
+        proxies: TrustedProxies::new(&config.server)?,
+        claims,
+        store,
+        metrics,
+        audit,
+        traces: Traces::open(config.telemetry.otlp_endpoint.as_ref().map(SensitiveUrl::expose)).map_err(ConfigError)?,
+        connections: Arc::default(),
+        log_dropped: OnceLock::new(),
+        shutdown,
+        tasks,
+        max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
+        body_timeout: config.server.body_timeout,
+    };
+    shared.disconnector.set_witness(Arc::new(StoreWitness(shared.store.clone())));
+    Ok(http::App::new(shared))
+}
+
+/// Reads the stored mode before the first request, joins the others, and keeps up with them.
+async fn enter_fleet(http: &http::App, background: &TaskTracker) {
+    let (fleet, callers, disconnector) = (http.fleet.clone(), http.callers.clone(), http.disconnector.clone());
+    let apply = move |look: Look| {
+        if let Some(mode) = look.mode {
+            disconnector.set_mode(mode);
+        }
+        callers.set_replicas(look.replicas);
+        disconnector.client().gate().set_replicas(look.replicas);
+    };
+    fleet.enter().await.into_iter().for_each(&apply);
+    let ended = http.shutdown.ended.clone();
+    background.spawn(async move { fleet.run(ended, apply).await });
+}
+
+/// Waits for what works in the background, and then closes what it might have written to.
+async fn end(http: &http::App, background: &TaskTracker) {
+    background.close();
+    background.wait().await;
+    http.audit.close().await;
+    http.traces.close().await;
 }
 
 fn on_loopback(addr: SocketAddr) -> bool {

@@ -76,7 +76,7 @@ impl Person {
 
 /// Carries the command out.
 pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
-    let service = Service::open(&arguments.which, config)?;
+    let service = Service::open(&arguments.which, config).await?;
     let result = carry_out(&service, &arguments).await;
     service.close().await;
     result

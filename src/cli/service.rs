@@ -13,15 +13,13 @@ use http_body_util::{BodyExt as _, Limited};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tower::ServiceExt as _;
-use tower::util::BoxCloneSyncService;
 
 use super::Failure;
-use crate::app::in_process;
+use crate::app::{App, Upstream};
 use crate::config::Config;
 use crate::config::value::List;
 use crate::genesys::error::Cause;
-use crate::genesys::exchange::Wire;
-use crate::http::{App, Listener, Routes};
+use crate::http::{Listener, Routes};
 use crate::server::tls::install_crypto_provider;
 
 /// Added to the longest time that the service itself may take.
@@ -43,7 +41,7 @@ pub(super) struct Which {
 /// See the module.
 pub(super) enum Service {
     Remote { client: reqwest::Client, base: String, key: Option<SecretString> },
-    Own { routes: Routes, app: App },
+    Own { routes: Routes, app: Box<App> },
 }
 
 /// What it answered.
@@ -78,14 +76,18 @@ impl Service {
     ///
     /// # Errors
     /// A key file that cannot be read, or a configuration without an upstream.
-    pub(super) fn open(which: &Which, config: impl FnOnce() -> Result<Config, Failure>) -> Result<Self, Failure> {
-        match &which.server {
-            Some(base) => Self::remote(base, which.key_file.as_deref()),
-            None => config().and_then(Self::own).map_err(|Failure { code, text }| {
-                let elsewhere = "or name a service that runs, with --server URL and --key-file FILE";
-                Failure { code, text: format!("{text}; {elsewhere}") }
-            }),
+    pub(super) async fn open(which: &Which, config: impl FnOnce() -> Result<Config, Failure>) -> Result<Self, Failure> {
+        if let Some(base) = &which.server {
+            return Self::remote(base, which.key_file.as_deref());
         }
+        let own = match config() {
+            Ok(config) => Self::own(config).await,
+            Err(failure) => Err(failure),
+        };
+        own.map_err(|Failure { code, text }| {
+            let elsewhere = "or name a service that runs, with --server URL and --key-file FILE";
+            Failure { code, text: format!("{text}; {elsewhere}") }
+        })
     }
 
     /// A service that runs elsewhere.
@@ -109,18 +111,20 @@ impl Service {
         Ok(Self::Remote { client, base: base.trim_end_matches('/').to_owned(), key })
     }
 
-    fn own(mut config: Config) -> Result<Self, Failure> {
+    async fn own(mut config: Config) -> Result<Self, Failure> {
         config.check_serve().map_err(Failure::unusable)?;
         // A user who can read the client secret needs no key.
         config.auth = Config::defaults().auth;
         config.auth.anonymous_permissions = List(vec!["disconnect".to_owned(), "read".to_owned()]);
         config.admin.bind = None;
         config.server.bind = ([127, 0, 0, 1], 0).into();
-        install_crypto_provider();
-        let wire = Wire::new(&config.genesys, config.disconnect.attempt_timeout).map_err(Failure::unusable)?;
-        let (app, routes) =
-            in_process(&config, BoxCloneSyncService::new(wire), Listener::Callers).map_err(Failure::unusable)?;
-        Ok(Self::Own { routes, app })
+        config.server.tls = Config::defaults().server.tls;
+        config.store = Config::defaults().store;
+        config.store.url = "memory".into();
+        // It waits for a connection as long as for an answer: there is one request, and a person who waits for it.
+        config.disconnect.connect_timeout = config.disconnect.attempt_timeout;
+        let app = App::build(config, Upstream::Sockets).await.map_err(Failure::unusable)?;
+        Ok(Self::Own { routes: app.routes(Listener::Callers), app: Box::new(app) })
     }
 
     /// Asks once.
@@ -174,11 +178,7 @@ impl Service {
     /// Lets what is under way end, and its audit records reach their file.
     pub(super) async fn close(self) {
         if let Self::Own { app, .. } = self {
-            app.shutdown.stopping.cancel();
-            app.tasks.close();
-            app.tasks.wait().await;
-            app.shutdown.ended.cancel();
-            app.audit.close().await;
+            app.close().await;
         }
     }
 }

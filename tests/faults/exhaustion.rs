@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hangup::app::App;
+use hangup::app::{App, Upstream};
 use hangup::config::Config;
 use hangup::genesys::answer::Body;
 use hangup::genesys::error::CallError;
@@ -112,7 +112,7 @@ async fn a_panic_is_answered_and_the_next_request_is_fine() {
         let mut wire = wire.clone();
         async move { tower::Service::<Request<Bytes>>::call(&mut wire, request).await as Result<Response<Body>, CallError> }
     }));
-    let app = App::build_over(config, exchange).await.unwrap();
+    let app = App::build(config, Upstream::Over(exchange)).await.unwrap();
     let addr = app.addr().unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run_until(stop.clone().cancelled_owned(), std::future::ready(())));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hangup::app::App;
+use hangup::app::{App, Upstream};
 use hangup::config::Config;
 use hangup::sandbox::{self, Conference, ConversationSpec, Sandbox};
 use reqwest::Method;
@@ -87,7 +87,7 @@ impl Service {
     }
 
     async fn over(sandbox: Sandbox, conference: Conference, config: Config, stop: CancellationToken) -> Self {
-        let app = App::build(config.clone()).await.unwrap();
+        let app = App::build(config.clone(), Upstream::Sockets).await.unwrap();
         let url = format!("http://{}", app.addr().unwrap());
         let admin_url = app.admin_addr().map(|addr| format!("http://{addr}"));
         let service_stop = stop.child_token();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hangup::app::App;
+use hangup::app::{App, Upstream};
 use hangup::config::Config;
 use hangup::sandbox::{self, Conference, ConversationSpec, Fault, Sandbox};
 use http::{HeaderMap, Method, StatusCode};
@@ -57,7 +57,7 @@ impl Service {
         config.shutdown.grace = Duration::ZERO;
         config.store.url = "memory".into();
         change(&mut config);
-        let app = App::build(config).await.expect("a service");
+        let app = App::build(config, Upstream::Sockets).await.expect("a service");
         let (addr, admin) = (app.addr().expect("its address"), app.admin_addr().expect("its second address"));
         tokio::spawn(app.run_until(stop.clone().cancelled_owned(), std::future::pending()));
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");

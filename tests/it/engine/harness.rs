@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::Body as HttpBody;
 use bytes::Bytes;
-use hangup::app::in_process;
+use hangup::app::{App as Application, Upstream as Over};
 use hangup::config::{Config, OperationChoice, Surface};
 use hangup::disconnect::Origin;
 use hangup::genesys::request::Rank;
@@ -71,7 +71,7 @@ impl Builder {
     }
 
     /// Starts the service; the first login is under way.
-    pub(crate) fn start(self) -> Stand {
+    pub(crate) async fn start(self) -> Stand {
         let sandbox = Sandbox::new(&self.config.sandbox);
         let spec = self.participants.map_or_else(ConversationSpec::default, ConversationSpec::with);
         let conference = sandbox.create_conference(spec);
@@ -85,14 +85,15 @@ impl Builder {
         });
         let behind = Arc::clone(&upstream);
         let exchange = tower::service_fn(move |request| Arc::clone(&behind).exchange(request));
-        let (app, router) =
-            in_process(&self.config, BoxCloneSyncService::new(exchange), Listener::Both { metrics: true }).unwrap();
-        Stand { app, sandbox, conference, router, upstream }
+        let over = Over::Over(BoxCloneSyncService::new(exchange));
+        let app = Application::build(self.config, over).await.unwrap();
+        let router = app.routes(Listener::Both { metrics: true });
+        Stand { app: app.http().clone(), sandbox, conference, router, upstream }
     }
 
     /// Starts the service and waits for its first token.
     pub(crate) async fn ready(self) -> Stand {
-        let stand = self.start();
+        let stand = self.start().await;
         while stand.app.disconnector.client().tokens().current().is_none() {
             sleep(Duration::from_millis(1)).await;
         }
@@ -127,6 +128,8 @@ impl Stand {
         config.genesys.login_url = Some("http://login.test".to_owned());
         config.genesys.client_id = Some("sandbox".to_owned());
         config.genesys.client_secret = Some("sandbox-secret".into());
+        config.server.bind = ([127, 0, 0, 1], 0).into();
+        config.store.url = "memory".into();
         config.sandbox.rate_limit = 1_000_000;
         Builder { config, script: Box::new(|_| None), latency: Duration::from_millis(10), participants: None }
     }

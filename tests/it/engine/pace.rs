@@ -216,7 +216,8 @@ async fn the_first_token_lets_no_more_through_than_the_start_allows() {
             Kind::Patch => Some(Reply::status(202, "").window(300, 10, 60).late(s(1))),
             _ => None,
         })
-        .start();
+        .start()
+        .await;
     all_are(&stand.disconnect_all(0..200).await, "200 accepted");
     let times = stand.times(Kind::Patch);
     assert_eq!(times.iter().filter(|at| **at < times[0] + ms(500)).count(), 32);

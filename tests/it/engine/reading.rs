@@ -109,7 +109,8 @@ async fn a_login_is_read_however_oddly_it_is_written() {
                 Kind::Patch => Some(Reply::status(202, "accepted")),
                 _ => None,
             })
-            .start();
+            .start()
+            .await;
         let answer = stand.disconnect(0).send().await;
         assert_eq!((answer.line().as_str(), stand.count(Kind::Login)), ("200 accepted", 1));
     }
@@ -119,7 +120,8 @@ async fn a_login_is_read_however_oddly_it_is_written() {
             (Kind::Login, 1) => Some(Reply::Http { status: 400, headers: Vec::new(), body: refused[..].into() }),
             _ => None,
         })
-        .start();
+        .start()
+        .await;
     tokio::time::sleep(s(5)).await;
     assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted", "throttled, not refused: tried again soon");
 }

@@ -70,7 +70,7 @@ async fn those_in_backoff_after_a_429_or_a_refused_connection_have_no_effect() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_for_a_token_are_turned_away() {
-    let stand = Stand::patch().crowd(5).script(|asked| (asked.kind == Kind::Login).then(|| Reply::Hang)).start();
+    let stand = Stand::patch().crowd(5).script(|asked| (asked.kind == Kind::Login).then(|| Reply::Hang)).start().await;
     stop_after(&stand, s(1));
     let answers = stand.disconnect_all(0..5).await;
     all_are(&answers, "503 shutting_down");

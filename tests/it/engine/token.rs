@@ -190,8 +190,11 @@ async fn absurd_login_answers_never_replace_a_good_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_secret_is_tried_once_a_minute_and_named_with_the_region() {
-    let stand =
-        Stand::patch().crowd(1).script(|asked| (asked.kind == Kind::Login).then(|| Reply::status(401, "x"))).start();
+    let stand = Stand::patch()
+        .crowd(1)
+        .script(|asked| (asked.kind == Kind::Login).then(|| Reply::status(401, "x")))
+        .start()
+        .await;
     sleep(ms(100)).await;
     let answer = stand.disconnect(0).send().await;
     assert_eq!(answer.line(), "503 upstream_rejected_credentials");
@@ -214,7 +217,8 @@ async fn a_changed_secret_file_is_tried_at_once() {
             c.genesys.client_secret = None;
             c.genesys.client_secret_file = Some(path.clone());
         })
-        .start();
+        .start()
+        .await;
     sleep(s(30)).await;
     assert_eq!(stand.count(Kind::Login), 1);
     std::fs::write(&path, "also wrong").unwrap();
@@ -240,7 +244,8 @@ async fn a_throttled_login_is_no_refused_secret() {
             (Kind::Login, 2) => Some(Reply::status(429, "x").with("retry-after", &3)),
             _ => None,
         })
-        .start();
+        .start()
+        .await;
     sleep(ms(100)).await;
     let answer = stand.disconnect(0).send().await;
     assert_eq!(answer.line(), "503 upstream_unavailable");
@@ -260,7 +265,8 @@ async fn requests_wait_for_the_login_in_flight_and_not_for_the_next_one() {
             (Kind::Login, _) => Some(Reply::grant("t", 600).late(s(1))),
             _ => Some(Reply::status(202, "")),
         })
-        .start();
+        .start()
+        .await;
     let first = stand.disconnect_all(0..30).await;
     all_are(&first, "503 upstream_unavailable");
     assert!(first.iter().all(|a| a.took >= s(1) && a.took < ms(1100)), "{:?}", first[0].took);
@@ -273,7 +279,7 @@ async fn requests_wait_for_the_login_in_flight_and_not_for_the_next_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_login_that_never_answers_holds_a_request_to_its_time_out_only() {
-    let stand = Stand::patch().script(|asked| (asked.kind == Kind::Login).then_some(Reply::Hang)).start();
+    let stand = Stand::patch().script(|asked| (asked.kind == Kind::Login).then_some(Reply::Hang)).start().await;
     let answer = stand.disconnect(0).send().await;
     assert_eq!(answer.line(), "503 upstream_unavailable");
     assert!(answer.took <= s(3) && answer.retry_after().is_some());
@@ -291,7 +297,8 @@ async fn a_page_of_something_in_between_accuses_no_secret_and_is_tried_again_soo
                 }),
                 _ => None,
             })
-            .start();
+            .start()
+            .await;
         sleep(ms(50)).await;
         let answer = stand.disconnect(0).send().await;
         assert_eq!(answer.line(), "503 upstream_unavailable", "{status}");

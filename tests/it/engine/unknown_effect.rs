@@ -160,7 +160,8 @@ async fn the_deadline_is_never_overrun_whatever_is_slow() {
                 .surface(Surface::Both)
                 .crowd(100)
                 .script(move |asked| script(asked.kind))
-                .start();
+                .start()
+                .await;
             tokio::time::sleep(ms(100)).await;
             let answers = stand.disconnect_all(0..100).await;
             let slowest = answers.iter().map(|a| a.took).max().unwrap();

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use axum::body::Body as HttpBody;
 use bytes::Bytes;
-use hangup::app;
+use hangup::app::{App, Upstream};
 use hangup::config::Config;
 use hangup::genesys::answer::Body;
 use hangup::genesys::error::CallError;
@@ -28,7 +28,7 @@ pub(crate) struct Service {
     router: Routes,
     conversation: Uuid,
     participant: Uuid,
-    _app: hangup::http::App,
+    _app: App,
     /// How often each status was answered; none: what is no HTTP.
     met: Mutex<BTreeMap<Option<u16>, usize>>,
 }
@@ -53,6 +53,8 @@ impl Service {
         }));
         let environment: HashMap<String, String> = [
             ("GENESYS__REGION", "us-east-1"),
+            ("SERVER__BIND", "127.0.0.1:0"),
+            ("STORE__URL", "memory"),
             ("GENESYS__CLIENT_ID", "sandbox"),
             ("GENESYS__CLIENT_SECRET", "sandbox-secret"),
             // A caller whose id is nonsense waits for nobody; `Prefer: wait` is for this long at most.
@@ -62,7 +64,8 @@ impl Service {
         .map(|(key, value)| (format!("HANGUP__{key}"), value.to_owned()))
         .collect();
         let config = Config::from_parts(None, environment).expect("a configuration");
-        let (app, router) = app::in_process(&config, exchange, Listener::Both { metrics: true }).expect("a service");
+        let app = App::build(config, Upstream::Over(exchange)).await.expect("a service");
+        let router = app.routes(Listener::Both { metrics: true });
         let participant = made.first("agent").expect("an agent");
         let service = Self { sandbox, router, conversation: made.id, participant, _app: app, met: Mutex::default() };
         while service.send(&ready()).await.expect("an answer").0 != 200 {
