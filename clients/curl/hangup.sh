@@ -1,7 +1,7 @@
 #!/bin/sh
-# Hangs up one participant:  hangup.sh CONVERSATION_ID PARTICIPANT_ID [REASON]
+# Disconnects one participant:  hangup.sh CONVERSATION_ID PARTICIPANT_ID [REASON]
 # HANGUP_URL is where the service is, HANGUP_KEY your caller key. HANGUP_WAIT (seconds, default 5) is how long to wait
-# until the participant is seen gone; 0 does not look. Exit: 0 gone or going, 1 nobody was hung up, 2 still there.
+# until the participant is seen gone; 0 does not look. Exit: 0 gone or going, 1 nobody was disconnected, 2 still there.
 set -u
 if [ $# -lt 2 ] || [ -z "${HANGUP_URL:-}" ] || [ -z "${HANGUP_KEY:-}" ]; then
   echo "usage: hangup.sh CONVERSATION_ID PARTICIPANT_ID [REASON], with HANGUP_URL and HANGUP_KEY set" >&2
@@ -17,7 +17,7 @@ ask() { # The key comes by standard input: arguments can be read by everybody on
 
 for try in 1 2; do
   body=$(ask) || { echo "no answer from $HANGUP_URL" >&2; exit 1; }
-  # Busy, and worth repeating: once, when it says so and not for long.
+  # Busy: retry once, if the answer says when and that is soon.
   case "$try $body" in 1*'"retryable":true'*) ;; *) break ;; esac
   pause=$(printf '%s' "$body" | sed -n 's/.*"retryAfterSeconds":\([0-9][0-9]*\).*/\1/p')
   [ "${pause:-99}" -le 30 ] || break
@@ -27,13 +27,13 @@ done
 printf '%s\n' "$body"
 # `gone`, then `outcome` or `code`, say how it went; the HTTP status says less.
 case "$body" in
-  *'"outcome":"would_disconnect"'*) echo "observe mode: nobody was hung up" >&2; exit 1 ;;
-  '{"ok":true,'*'"gone":false'*) echo "taken over, but still there when last seen" >&2; exit 2 ;;
+  *'"outcome":"would_disconnect"'*) echo "observe mode: nobody was disconnected" >&2; exit 1 ;;
+  '{"ok":true,'*'"gone":false'*) echo "accepted, but still there when last seen" >&2; exit 2 ;;
   '{"ok":true,'*) exit 0 ;; # disconnected, accepted, already_disconnected, conversation_ended
-  *'"effect":"unknown"'*) echo "the participant may be gone all the same: look before you repeat" >&2; exit 1 ;;
+  *'"effect":"unknown"'*) echo "the participant may be gone anyway: look before you retry" >&2; exit 1 ;;
   *'"code":"participant_not_found"'* | *'"code":"conversation_not_found"'*)
-    echo "no such participant or conversation: are the ids fresh, and Genesys Cloud's?" >&2; exit 1 ;;
+    echo "no such participant or conversation: take current ids from Genesys Cloud" >&2; exit 1 ;;
   *'"code":"upstream_conflict"'*) echo "Genesys Cloud refuses, and the participant is still there" >&2; exit 1 ;;
   '{"ok":false,'*) echo "failed: see detail" >&2; exit 1 ;;
-  *) echo "no answer: something else than hangup is at $HANGUP_URL" >&2; exit 1 ;;
+  *) echo "no answer: something other than hangup is at $HANGUP_URL" >&2; exit 1 ;;
 esac

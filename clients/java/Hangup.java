@@ -11,14 +11,14 @@ import java.util.regex.Pattern;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 /**
- * Hangs up one participant. Needs nothing but Java 17: <pre>java Hangup.java CONVERSATION_ID PARTICIPANT_ID [REASON]</pre>
+ * Disconnects one participant. Needs nothing but Java 17: <pre>java Hangup.java CONVERSATION_ID PARTICIPANT_ID [REASON]</pre>
  * HANGUP_URL is where the service is, HANGUP_KEY your caller key, HANGUP_WAIT (seconds, default 5) how long to wait until
- * the participant is seen gone. Exit: 0 gone or going, 1 nobody was hung up, 2 still there when last seen.
+ * the participant is seen gone. Exit: 0 gone or going, 1 nobody was disconnected, 2 still there when last seen.
  */
 public class Hangup {
     static final Pattern PAUSE = Pattern.compile("\"retryAfterSeconds\":([0-9]{1,6})");
 
-    static HttpResponse<String> hangUp(String url, String key, String conversation, String participant, String reason, String wait)
+    static HttpResponse<String> disconnect(String url, String key, String conversation, String participant, String reason, String wait)
             throws Exception {
         var client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).connectTimeout(Duration.ofSeconds(5)).build();
         var request = HttpRequest.newBuilder(URI.create("%s/conversations/%s/participants/%s/disconnect".formatted(
@@ -33,8 +33,8 @@ public class Hangup {
         for (int attempt = 1; ; attempt++) {
             var response = client.send(request, HttpResponse.BodyHandlers.ofString());
             if (!has(response, "\"ok\":"))
-                throw new IOException("HTTP " + response.statusCode() + " of something else than hangup: check the address");
-            // Busy, and worth repeating: once, when it says so and not for long.
+                throw new IOException("HTTP " + response.statusCode() + " of something other than hangup: check the address");
+            // Busy: retry once, if the answer says when and that is soon.
             var pause = PAUSE.matcher(response.body());
             var soon = pause.find() && Integer.parseInt(pause.group(1)) <= 30;
             if (attempt > 1 || !has(response, "\"retryable\":true") || !soon) return response;
@@ -58,7 +58,7 @@ public class Hangup {
             System.exit(1);
         }
         try {
-            var answer = hangUp(env.get("HANGUP_URL"), env.get("HANGUP_KEY"), args[0], args[1],
+            var answer = disconnect(env.get("HANGUP_URL"), env.get("HANGUP_KEY"), args[0], args[1],
                     args.length > 2 ? args[2] : "user_request", env.getOrDefault("HANGUP_WAIT", "5"));
             System.out.println(answer.body());
             // `gone`, then `outcome` or `code`, say how it went; the HTTP status says less.
@@ -66,11 +66,11 @@ public class Hangup {
             var ok = has(answer, "\"ok\":true") && !observed;
             var stillThere = ok && has(answer, "\"gone\":false");
             if (ok && !stillThere) System.exit(0); // disconnected, accepted, already_disconnected, conversation_ended
-            System.err.println(observed ? "observe mode: nobody was hung up"
-                    : stillThere ? "taken over, but still there when last seen"
-                    : has(answer, "\"effect\":\"unknown\"") ? "the participant may be gone all the same: look before you repeat"
+            System.err.println(observed ? "observe mode: nobody was disconnected"
+                    : stillThere ? "accepted, but still there when last seen"
+                    : has(answer, "\"effect\":\"unknown\"") ? "the participant may be gone anyway: look before you retry"
                     : has(answer, "\"code\":\"participant_not_found\"") || has(answer, "\"code\":\"conversation_not_found\"")
-                            ? "no such participant or conversation: are the ids fresh, and Genesys Cloud's?"
+                            ? "no such participant or conversation: take current ids from Genesys Cloud"
                     : has(answer, "\"code\":\"upstream_conflict\"") ? "Genesys Cloud refuses, and the participant is still there"
                     : "failed: see detail");
             System.exit(stillThere ? 2 : 1);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Hangs up one participant. Needs nothing but Python 3.8.
+"""Disconnects one participant. Needs nothing but Python 3.8.
 
     hangup.py CONVERSATION_ID PARTICIPANT_ID [REASON]
 
 HANGUP_URL is where the service is, HANGUP_KEY your caller key, HANGUP_WAIT (seconds, default 5) how long to wait until
-the participant is seen gone. Exit: 0 gone or going, 1 nobody was hung up, 2 still there when last seen.
+the participant is seen gone. Exit: 0 gone or going, 1 nobody was disconnected, 2 still there when last seen.
 """
 import json
 import os
@@ -15,7 +15,7 @@ import urllib.request
 from urllib.parse import quote
 
 
-def hang_up(url, key, conversation, participant, reason="user_request", wait=5):
+def disconnect(url, key, conversation, participant, reason="user_request", wait=5):
     """Answers the JSON members. Raises OSError or ValueError when the service does not answer."""
     request = urllib.request.Request(
         f"{url.rstrip('/')}/conversations/{quote(conversation, safe='')}/participants/{quote(participant, safe='')}/disconnect",
@@ -29,7 +29,7 @@ def hang_up(url, key, conversation, participant, reason="user_request", wait=5):
                 return members(response.status, response.read())
         except urllib.error.HTTPError as error:
             problem = members(error.code, error.read())
-        # Busy, and worth repeating: once, when it says so and not for long.
+        # Busy: retry once, if the answer says when and that is soon.
         pause = problem.get("retryAfterSeconds")
         if last or not problem["retryable"] or pause is None or pause > 30:
             return problem
@@ -42,11 +42,11 @@ def members(status, body):
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or "ok" not in answer:
-        raise ValueError(f"HTTP {status} of something else than hangup: check the address")
+        raise ValueError(f"HTTP {status} of something other than hangup: check the address")
     return answer
 
 
-UNKNOWN = "no such participant or conversation: are the ids fresh, and Genesys Cloud's?"
+UNKNOWN = "no such participant or conversation: take current ids from Genesys Cloud"
 REMARKS = {
     "participant_not_found": UNKNOWN,
     "conversation_not_found": UNKNOWN,
@@ -57,13 +57,13 @@ REMARKS = {
 def verdict(answer):
     """The exit code, and what to tell a person. `gone`, then `outcome` or `code`, say it; the HTTP status says less."""
     if answer.get("outcome") == "would_disconnect":
-        return 1, "observe mode: nobody was hung up"
+        return 1, "observe mode: nobody was disconnected"
     if answer["ok"] and answer["gone"] is False:
-        return 2, "taken over, but still there when last seen"
+        return 2, "accepted, but still there when last seen"
     if answer["ok"]:
         return 0, None  # disconnected, accepted, already_disconnected, conversation_ended
     if answer["effect"] == "unknown":
-        return 1, "the participant may be gone all the same: look before you repeat"
+        return 1, "the participant may be gone anyway: look before you retry"
     return 1, REMARKS.get(answer["code"], answer["detail"])
 
 
@@ -73,7 +73,7 @@ def main(arguments):
         print(__doc__, file=sys.stderr)
         return 1
     try:
-        answer = hang_up(url, key, *arguments, wait=int(wait))
+        answer = disconnect(url, key, *arguments, wait=int(wait))
     except (OSError, ValueError) as error:
         print(f"no answer: {error}", file=sys.stderr)
         return 1

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Hangs up one participant with the official SDK (pip install purecloudplatformclientv2), through hangup.
+"""Disconnects one participant with the official SDK (pip install purecloudplatformclientv2), through hangup.
 
     sdk.py CONVERSATION_ID PARTICIPANT_ID
 
 HANGUP_URL is where hangup is, a path prefix included if your proxy has one; HANGUP_KEY is your caller key. With
 HANGUP_KEY_NAME the SDK logs in with name and key first, as it did with client id and secret; without, the key is its
-access token. CALL=1 uses the form for calls. Exit: 0 taken over, 1 nobody was hung up.
+access token. CALL=1 uses the form for calls. Exit: 0 accepted, 1 nobody was disconnected.
 """
 import os
 import sys

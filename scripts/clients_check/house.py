@@ -1,4 +1,4 @@
-"""The house under test: a sandbox, services in front of it, and conferences to hang up in."""
+"""The house under test: a sandbox, services in front of it, and conferences to disconnect in."""
 import http.client
 import json
 import os
@@ -27,7 +27,7 @@ class House:
         for name, more in {
             "ivr": "", "reader": 'permissions = ["read"]', "watcher": 'mode = "observe"',
             "tools": 'permissions = ["disconnect", "read", "search", "bulk"]',
-            **{f"hasty-{n}": 'rate = "20/m"' for n in ("curl", "python", "node", "php", "java")},
+            **{f"hasty-{n}": 'rate = "20/m"' for n in ("curl", "python", "node", "php", "java", "go", "dotnet")},
         }.items():
             made = run(binary, "key", "new", name)
             key = next(line.strip() for line in made.stderr.splitlines() if line.strip().startswith("hk_"))
@@ -103,9 +103,9 @@ class Conference:
         people = self.house.control("GET", f"/sandbox/conversations/{self.id}")["participants"]
         return {p["id"] for p in people if p["live"]}
 
-    def gone(self, *expected):
+    def gone(self, *expected, within=3):
         """Asserts that exactly these are gone; a PATCH takes effect a little later."""
-        end = time.monotonic() + 3
+        end = time.monotonic() + within
         while self.before - self.live() != set(expected) and time.monotonic() < end:
             time.sleep(0.05)
         if not expected:

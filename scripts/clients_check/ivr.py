@@ -1,9 +1,9 @@
-"""The pieces for IVR platforms, as far as they can be checked without them, and the Laravel class."""
+"""The pieces for IVR platforms, as far as they can be checked without them."""
 import json
 import uuid
 
 from .house import send
-from .runtimes import CLIENTS, check, php_command, python_venv, run
+from .runtimes import CLIENTS, check, python_venv, run
 
 
 def architect(house):
@@ -19,7 +19,7 @@ def architect(house):
 import glob, json, jsonschema
 schema = json.load(open({str(CLIENTS / 'architect/custom-action.schema.json')!r}))
 files = glob.glob({str(CLIENTS / 'architect/*.custom.json')!r})
-assert len(files) == 2, files
+assert len(files) == 3, files
 for file in files:
     action = json.load(open(file))
     jsonschema.Draft4Validator(schema).validate(action)
@@ -31,29 +31,45 @@ for file in files:
 """)
         check(done.returncode == 0, done.stderr[-600:])
 
-    def hangs_up_the_participant_it_names():
+    def disconnects_the_participant_it_names():
         c = house.conference()
-        done = execute("hang-up-participant", {"conversationId": c.id, "participantId": c.agent}, house.keys["ivr"])
+        done = execute("disconnect-participant", {"conversationId": c.id, "participantId": c.agent}, house.keys["ivr"])
         check(done.returncode == 0 and json.loads(done.stdout)["outcome"] == "accepted", done.stdout + done.stderr)
         c.gone(c.agent)
-        done = execute("hang-up-participant", {"conversationId": c.id, "participantId": "no id / at all"}, house.keys["ivr"])
+        done = execute("disconnect-participant", {"conversationId": c.id, "participantId": "no id / at all"}, house.keys["ivr"])
         check(done.returncode == 1 and "400" in done.stderr, done.stdout + done.stderr)
         c.gone(c.agent)
 
-    def hangs_up_the_one_with_a_purpose():
+    def disconnects_the_one_with_a_purpose():
         c = house.conference()
-        done = execute("hang-up-by-purpose", {"conversationId": c.id, "purpose": "customer"}, house.keys["ivr"])
+        done = execute("disconnect-by-purpose", {"conversationId": c.id, "purpose": "customer"}, house.keys["ivr"])
         check(done.returncode == 0, done.stdout + done.stderr)
         check(json.loads(done.stdout) == {"outcome": "all", "matched": 1, "disconnected": 1, "failed": 0}, done.stdout)
         c.gone(c.customer)
         # Two agents: nobody is touched. And a purpose with a quotation mark is a purpose that nobody has.
-        done = execute("hang-up-by-purpose", {"conversationId": c.id, "purpose": "agent"}, house.keys["ivr"])
+        done = execute("disconnect-by-purpose", {"conversationId": c.id, "purpose": "agent"}, house.keys["ivr"])
         check(done.returncode == 1 and "409" in done.stderr, done.stdout + done.stderr)
-        done = execute("hang-up-by-purpose", {"conversationId": c.id, "purpose": 'x", "all": "true'}, house.keys["ivr"])
+        done = execute("disconnect-by-purpose", {"conversationId": c.id, "purpose": 'x", "all": "true'}, house.keys["ivr"])
         check(done.returncode == 0 and json.loads(done.stdout)["outcome"] == "none_matched", done.stdout + done.stderr)
         c.gone(c.customer)
 
-    return [has_the_format_of_an_export, hangs_up_the_participant_it_names, hangs_up_the_one_with_a_purpose]
+    def disconnects_later_and_only_once():
+        c = house.conference()
+        given = {"conversationId": c.id, "purpose": "customer", "after": "2s"}
+        first, again = [execute("disconnect-later", given, house.keys["ivr"]) for _ in range(2)]
+        check(first.returncode == again.returncode == 0, first.stderr + again.stderr)
+        first, again = json.loads(first.stdout), json.loads(again.stdout)
+        check((first["state"], first["repeated"]) == ("scheduled", False), f"{first}")
+        check((again["jobId"], again["repeated"]) == (first["jobId"], True), f"{again}")
+        check(c.before == c.live(), "gone too early")
+        c.gone(c.customer, within=10)
+        done = execute("disconnect-later", {**given, "after": "31d"}, house.keys["ivr"])
+        check(done.returncode == 1 and "400" in done.stderr, done.stdout + done.stderr)
+
+    return [
+        has_the_format_of_an_export, disconnects_the_participant_it_names, disconnects_the_one_with_a_purpose,
+        disconnects_later_and_only_once,
+    ]
 
 
 def studio(house):
@@ -93,11 +109,3 @@ def studio(house):
         c.gone(c.customer)
 
     return [the_actions_form_content_type_is_taken, unset_variables_are_named, the_snippet_reads_members_that_are_there]
-
-
-def laravel(_house):
-    def parses():
-        done = run(*php_command(), "-l", CLIENTS / "php/HangUp.php")
-        check(done.returncode == 0, done.stdout + done.stderr)
-
-    return [parses]

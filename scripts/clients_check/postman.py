@@ -77,6 +77,7 @@ def postman(house):
         told = collection(HANGUP_KEY="hk_wrong")
         check(any("unauthenticated" in f for f in failures(told)), failures(told))
 
+    previews_what_it_finds_and_touches_nobody.alone = True
     return [
         every_request_has_an_assertion_and_the_form_of_version_2_1, previews_what_it_finds_and_touches_nobody,
         disconnects_exactly_one_of_the_conversation_that_is_named, says_which_code_and_detail_came_back,

@@ -28,7 +28,7 @@ def plain(house, client):
     """The cases of a piece that calls the disconnect endpoint."""
     someone = str(uuid.uuid4())
 
-    def hangs_up_exactly_that_participant():
+    def disconnects_exactly_that_participant():
         c = house.conference()
         client.ends(client(c.id, c.customer), 0, '"disconnected"', "true")
         c.gone(c.customer)
@@ -55,7 +55,7 @@ def plain(house, client):
 
     def is_no_success_in_observe_mode():
         c = house.conference()
-        client.ends(client(c.id, c.customer, key="watcher"), 1, "would_disconnect", "nobody was hung up")
+        client.ends(client(c.id, c.customer, key="watcher"), 1, "would_disconnect", "nobody was disconnected")
         c.gone()
 
     def says_when_somebody_is_still_there():
@@ -107,7 +107,7 @@ def plain(house, client):
         done = client(c.id, c.customer, url=f"{house.url}/elsewhere")
         client.ends(done, 1, "no_such_route")
         check("no such participant" not in done.stdout + done.stderr, done.stderr)
-        client.ends(client(c.id, c.customer, url=f"{house.sandbox}/x"), 1, "something else than hangup")
+        client.ends(client(c.id, c.customer, url=f"{house.sandbox}/x"), 1, "something other than hangup")
         c.gone()
 
     def says_how_it_is_used():
@@ -120,9 +120,9 @@ def plain(house, client):
     def does_nothing_when_it_is_imported():
         piece = client.command()[-1]
         if piece.suffix == ".mjs":
-            done = run(client.command()[0], "-e", f"import({str(piece)!r}).then(m => console.log(typeof m.hangUp))", timeout=60)
+            done = run(client.command()[0], "-e", f"import({str(piece)!r}).then(m => console.log(typeof m.disconnect))", timeout=60)
         elif piece.suffix == ".py":
-            done = run(client.command()[0], "-c", "import hangup; print(callable(hangup.hang_up))", cwd=piece.parent, timeout=60,
+            done = run(client.command()[0], "-c", "import hangup; print(callable(hangup.disconnect))", cwd=piece.parent, timeout=60,
                        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
         else:
             return
@@ -130,7 +130,7 @@ def plain(house, client):
 
     return [
         takes_an_address_with_a_slash_at_its_end, does_not_take_a_wrong_address_for_a_wrong_id, says_how_it_is_used,
-        does_nothing_when_it_is_imported, hangs_up_exactly_that_participant, does_not_wait_when_told_so, says_who_is_unknown, says_that_a_key_is_refused,
+        does_nothing_when_it_is_imported, disconnects_exactly_that_participant, does_not_wait_when_told_so, says_who_is_unknown, says_that_a_key_is_refused,
         is_no_success_in_observe_mode, says_when_somebody_is_still_there, reports_a_conflict, repeats_once_when_busy,
         waits_when_its_rate_is_used_up, does_not_repeat_for_ever, says_that_nobody_answers,
     ]
@@ -146,7 +146,7 @@ def sdk(house, client):
         "below a path prefix with the key as access token": {"url": f"{house.url}/gw/genesys"},
     }
 
-    def hang_up(way):
+    def disconnect(way):
         c = house.conference()
         done = client(c.id, c.customer, **ways[way])
         client.ends(done, 0, c.customer, c.agent, "customer")
@@ -170,7 +170,7 @@ def sdk(house, client):
         body.__name__ = f"{name} {way}"
         return body
 
-    cases = [named("reads and hangs up", hang_up, way) for way in ways]
+    cases = [named("reads and disconnects", disconnect, way) for way in ways]
     cases += [named("hears errors as the SDK's own", hear_errors, way) for way in list(ways)[:3]]
 
     def may_do_nothing_else():

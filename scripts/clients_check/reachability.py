@@ -68,6 +68,11 @@ def reachability(house):
                 for path in ("/metrics", "/readyz", "/docs", "/sandbox/conversations"):
                     got = call(port, path)
                     check(got[1:3] == ("404", "application/json") and not json.loads(got[3])["ok"], f"{path}: {got}")
+                later = json.dumps({"after": "30m", "items": [{"conversationId": c.id, "participantId": c.agent}]})
+                got = call(port, "/jobs", *key, "-H", "Content-Type: application/json", "--data", later, source="127.0.0.2")
+                check(got[1] == "202" and '"scheduled"' in got[3], f"{got}")
+                got = call(port, json.loads(got[3])["jobUrl"] + "/cancel", *key, source="127.0.0.2")
+                check(got[1] == "200" and '"cancelled"' in got[3], f"{got}")
                 got = call(port, "/conversations//participants/x/disconnect", *key)
                 check(got[1] == "400" and "invalid_conversation_id" in got[3], f"{got}")
                 got = call(port, disconnect, *key, "--data", "x" * 20000)

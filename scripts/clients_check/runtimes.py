@@ -1,5 +1,7 @@
 """Runtimes and SDKs: what the machine has, and what PyPI, npm and Debian have, unpacked below target/."""
 import glob
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -42,7 +44,8 @@ def python_venv():
         if done.returncode:
             shutil.rmtree(venv, ignore_errors=True)
             skip(f"no venv: {last_line(done)}")
-    done = run(venv / "bin/pip", "install", "--quiet", "--upgrade", "purecloudplatformclientv2", "airspeed", "jsonschema")
+    done = run(venv / "bin/pip", "install", "--quiet", "--upgrade", "purecloudplatformclientv2", "airspeed", "jsonschema",
+               "tree-sitter==0.26.0", "tree-sitter-powershell==0.26.4")
     if done.returncode:
         skip(f"PyPI: {last_line(done)}")
     return venv / "bin/python"
@@ -65,14 +68,20 @@ def node_sdk():
 
 def debian():
     """What Debian packages, unpacked beside us: nothing is installed, no service starts."""
-    root, archives = STAGE / "debian", STAGE / "archives"
-    wanted = {"php": "php-cli", "nginx": "nginx-light", "caddy": "caddy"}
-    missing = [package for program, package in wanted.items() if not shutil.which(program)]
-    if not Path("/usr/share/php/GuzzleHttp/autoload.php").exists():
-        missing.append("php-guzzlehttp-guzzle")
+    archives = STAGE / "archives"
+    wanted = {
+        "php": ["php-cli", "php-sqlite3", "php-mbstring"], "nginx": ["nginx-light"], "caddy": ["caddy"], "go": ["golang-go"],
+        "mcs": ["mono-mcs"],
+    }
+    missing = [package for name, packages in wanted.items() if not shutil.which(name) for package in packages]
+    php = {"GuzzleHttp": "guzzlehttp-guzzle", "Illuminate/Http": "illuminate-http", "Illuminate/Queue": "illuminate-queue",
+           "Illuminate/Events": "illuminate-events", "Illuminate/Config": "illuminate-config"}
+    missing += [f"php-{package}" for folder, package in php.items() if not Path(f"/usr/share/php/{folder}/autoload.php").exists()]
+    # Another list is another folder: what an earlier version of this script unpacked is not enough.
+    root = STAGE / f"debian-{hashlib.sha256(' '.join(missing).encode()).hexdigest()[:12]}"
     if not missing or (root / ".done").exists():
         return root
-    apt = shutil.which("apt-get") or skip("neither PHP, nginx and Caddy nor apt-get are on this machine")
+    apt = shutil.which("apt-get") or skip(f"neither {', '.join(missing)} nor apt-get are on this machine")
     (archives / "partial").mkdir(parents=True, exist_ok=True)
     download = [
         apt, "install", "-y", "-qq", "--no-install-recommends", "--download-only", "-o", "Debug::NoLocking=1",
@@ -88,6 +97,41 @@ def debian():
         run("dpkg", "-x", archive, root)
     (root / ".done").touch()
     return root
+
+
+def go_program():
+    """The Go piece, vetted and built."""
+    system, root = shutil.which("go"), debian()
+    compiler = system or next(iter(glob.glob(str(root / "usr/lib/go-1.*/bin/go"))), None) or skip("Go is not to be had here")
+    env = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str((STAGE / "go-cache").resolve()), "GOFLAGS": "-trimpath", "GO111MODULE": "off"}
+    if not system:
+        env["GOROOT"] = str(Path(compiler).parent.parent.resolve())
+    for command in (["vet"], ["build", "-o", STAGE / "hangup-go"]):
+        done = run(compiler, *command, CLIENTS / "go/hangup.go", env=env)
+        check(done.returncode == 0, done.stderr)
+    return STAGE / "hangup-go"
+
+
+def dotnet_program():
+    """The C# piece: compiled by Mono's compiler against the .NET runtime that a package on PyPI carries, and run on that."""
+    folder = (STAGE / "dotnet").resolve()
+    dotnet = folder / "dotnetcore2/bin/dotnet"
+    if not dotnet.exists():
+        done = run(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, "dotnetcore2==3.1.23")
+        if done.returncode:
+            skip(f"PyPI: {last_line(done)}")
+    framework = next(iter((dotnet.parent / "shared/Microsoft.NETCore.App").iterdir()))
+    mono = debian().resolve() / "usr/lib/mono/4.5"
+    compiler = [shutil.which("mcs")] if shutil.which("mcs") else [mono.parents[2] / "bin/mono-sgen", mono / "mcs.exe"]
+    env = {**os.environ, "MONO_PATH": str(mono), "MONO_CFG_DIR": str(mono.parents[3] / "etc")}
+    references = [f"-r:{file}" for pattern in ("System.*.dll", "netstandard.dll", "mscorlib.dll") for file in framework.glob(pattern)]
+    done = run(*compiler, "-nostdlib", "-noconfig", "-nowarn:1702", *references, f"-out:{folder}/Hangup.dll", CLIENTS / "dotnet/Hangup.cs", env=env)
+    check(done.returncode == 0, done.stdout + done.stderr)
+    (folder / "Hangup.runtimeconfig.json").write_text(json.dumps({"runtimeOptions": {
+        "framework": {"name": "Microsoft.NETCore.App", "version": framework.name},
+        "configProperties": {"System.Globalization.Invariant": True},
+    }}))
+    return [dotnet, folder / "Hangup.dll"]
 
 
 def last_line(done):
@@ -114,6 +158,10 @@ class Once:
 
 
 python_venv, node_sdk, debian = Once(python_venv), Once(node_sdk), Once(debian)
+go_program, dotnet_program = Once(go_program), Once(dotnet_program)
+
+
+PHP_EXTENSIONS = [part for name in ("ctype", "mbstring", "pdo", "pdo_sqlite", "tokenizer") for part in ("-d", f"extension={name}")]
 
 
 def php_command():
@@ -123,7 +171,7 @@ def php_command():
         skip("PHP is not on this machine, and was not to be had")
     command = [found[0], "-d", f"include_path=/usr/share/php:{root}/usr/share/php"]
     if not system:  # unpacked, not installed: no configuration names its extensions
-        command += ["-n", "-d", f"extension_dir={glob.glob(str(root / 'usr/lib/php/20*'))[0]}", "-d", "extension=ctype"]
+        command += ["-n", "-d", f"extension_dir={glob.glob(str(root / 'usr/lib/php/20*'))[0]}", *PHP_EXTENSIONS]
     return command
 
 
