@@ -204,7 +204,8 @@ fn assemble(
     let search = Search::new(client.clone());
     let disconnector =
         Disconnector::new(config, client, claims.clone(), Arc::clone(&metrics), tasks.clone(), &shutdown);
-    let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), audit.clone());
+    let (items, records) = (Arc::clone(metrics.jobs()), audit.clone());
+    let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), records, items);
     let shared = Shared {
         search,
         disconnector,

@@ -128,6 +128,16 @@ impl Audit {
         }
     }
 
+    /// Writes that a job changed by itself, and why.
+    pub fn job_changed(&self, job: &str, outcome: &'static str, reason: String) {
+        if self.0.is_some() {
+            let mut record = Record::begin(Event::JobChanged, &Source { job: Some(job.into()), ..Source::default() });
+            record.outcome = outcome.into();
+            record.reason = Some(reason);
+            self.write(record);
+        }
+    }
+
     /// Writes that a caller has taken many records along.
     pub fn exported(&self, caller: &Arc<str>, what: String) {
         if self.0.is_some() {

@@ -30,6 +30,7 @@ use crate::audit::Audit;
 use crate::callers::Callers;
 use crate::config;
 use crate::disconnect::Disconnector;
+use crate::metrics::JobMetrics;
 use crate::problem::{Code, Problem};
 use crate::store::{JobQuery, JobState, Store, StoreError, StoredItem, StoredJob};
 
@@ -38,6 +39,9 @@ pub use lines::{read_csv, read_ndjson};
 pub use plan::{Plan, SkipIf, TokenRights};
 pub use progress::Progress;
 pub use submit::{Accepted, LONGEST_DELAY, Submission};
+
+/// Items of a cancelled job that one commit gives up, so that others who write need not wait for long.
+const GIVEN_UP_AT_ONCE: i64 = 2_000;
 
 /// All jobs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -50,6 +54,7 @@ struct Inner {
     disconnector: Disconnector,
     callers: Callers,
     audit: Audit,
+    metrics: Arc<JobMetrics>,
     /// Wakes the runner when there is something to do.
     work: Notify,
 }
@@ -63,9 +68,10 @@ impl Jobs {
         disconnector: Disconnector,
         callers: Callers,
         audit: Audit,
+        metrics: Arc<JobMetrics>,
     ) -> Self {
         let settings = settings.clone();
-        Self(Arc::new(Inner { store, settings, disconnector, callers, audit, work: Notify::new() }))
+        Self(Arc::new(Inner { store, settings, disconnector, callers, audit, metrics, work: Notify::new() }))
     }
 
     /// The limits of what callers send.
@@ -125,9 +131,20 @@ impl Jobs {
         let moved = self.0.store.move_job(&job.id, from, to, because).await.map_err(|error| unavailable(&error))?;
         if moved {
             tracing::info!(event = "job_changed", job = job.id, from = job.state.name(), to = to.name(), "job changed");
+            if to == JobState::Cancelled {
+                // What is not given up here, the runner gives up.
+                while matches!(self.give_up_some(&job.id).await, Ok(true)) {}
+            }
             self.0.work.notify_one();
         }
         self.find(&job.id, &job.caller, true).await
+    }
+
+    /// Gives up some of the waiting items of a cancelled job, and says whether there may be more.
+    async fn give_up_some(&self, job: &str) -> Result<bool, StoreError> {
+        let given_up = self.0.store.give_up_items(job, GIVEN_UP_AT_ONCE).await?;
+        self.0.metrics.items_ended("cancelled", given_up);
+        Ok(i64::try_from(given_up).is_ok_and(|number| number == GIVEN_UP_AT_ONCE))
     }
 
     fn needs_store(&self) -> Result<(), Problem> {

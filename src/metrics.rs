@@ -2,6 +2,7 @@
 //!
 //! Labels are route templates, outcomes, codes and key names: never ids, never secrets.
 
+mod jobs;
 mod labels;
 mod scraped;
 
@@ -21,6 +22,7 @@ use crate::disconnect::outcome::Outcome;
 use crate::genesys::Client;
 use crate::genesys::metrics::UpstreamMetrics;
 use crate::problem::Code;
+pub use jobs::{JobMetrics, JobStats};
 use labels::{CallerLabels, Disconnect, RequestLabels, RouteLabels, Version};
 pub use scraped::Readings;
 use scraped::Scraped;
@@ -29,6 +31,7 @@ use scraped::Scraped;
 pub struct Metrics {
     registry: Registry,
     upstream: Arc<UpstreamMetrics>,
+    jobs: Arc<JobMetrics>,
     requests: Family<RequestLabels, Counter>,
     request_duration: Family<RouteLabels, Histogram, fn() -> Histogram>,
     caller_requests: Family<CallerLabels, Counter>,
@@ -79,6 +82,7 @@ impl Metrics {
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
         let metrics = Self {
             upstream: Arc::new(UpstreamMetrics::register(r, duration_buckets)),
+            jobs: Arc::new(JobMetrics::register(r)),
             requests: add(r, "requests", "Requests answered, by route template and status", Family::default()),
             request_duration: add(
                 r,
@@ -116,6 +120,12 @@ impl Metrics {
     #[must_use]
     pub fn upstream(&self) -> &Arc<UpstreamMetrics> {
         &self.upstream
+    }
+
+    /// Those of jobs.
+    #[must_use]
+    pub fn jobs(&self) -> &Arc<JobMetrics> {
+        &self.jobs
     }
 
     /// A request was answered.
@@ -165,6 +175,7 @@ impl Metrics {
     #[must_use]
     pub fn text(&self, client: &Client, readings: &Readings<'_>) -> String {
         self.scraped.take(readings);
+        self.jobs.take();
         self.upstream.take(client.gate(), client.tokens());
         let mut text = String::new();
         // Writing into a string cannot fail.

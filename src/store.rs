@@ -58,6 +58,8 @@ struct Inner {
     up: AtomicBool,
     /// Calls that failed, for `/metrics`.
     failures: AtomicU64,
+    /// Batches that wrote, or tried to.
+    writes: AtomicU64,
     /// Which store this is, as far as we know.
     known: Known,
 }
@@ -69,6 +71,8 @@ pub struct StoreStats {
     pub up: bool,
     /// Calls that failed.
     pub failures: u64,
+    /// Transactions that write; reads are not counted.
+    pub writes: u64,
 }
 
 impl Store {
@@ -104,6 +108,7 @@ impl Store {
             kind,
             up: AtomicBool::new(true),
             failures: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
             known: Known::default(),
         }))
     }
@@ -117,7 +122,11 @@ impl Store {
     /// What has been counted so far.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
-        StoreStats { up: self.0.up.load(Ordering::Relaxed), failures: self.0.failures.load(Ordering::Relaxed) }
+        StoreStats {
+            up: self.0.up.load(Ordering::Relaxed),
+            failures: self.0.failures.load(Ordering::Relaxed),
+            writes: self.0.writes.load(Ordering::Relaxed),
+        }
     }
 
     /// Makes the tables, or adds what they lack.
@@ -127,6 +136,9 @@ impl Store {
 
     /// Carries a batch out, and makes the tables first where they are missing: the database was replaced by an empty one.
     async fn run(&self, batch: Batch) -> Result<Vec<Rows>, StoreError> {
+        if !batch.reads_only {
+            self.0.writes.fetch_add(1, Ordering::Relaxed);
+        }
         let mut result = self.0.engine.run(batch.clone()).await;
         if matches!(result, Err(StoreError::NoSchema)) {
             result = match self.0.engine.migrate().await {

@@ -31,6 +31,8 @@ pub enum Event {
     Reloaded,
     /// Caller keys were added, removed or changed.
     KeysChanged,
+    /// A job was made, or was started, paused, resumed or cancelled.
+    JobChanged,
     /// The audit was read by a caller.
     Exported,
 }
@@ -44,6 +46,7 @@ impl Event {
             Self::ModeChanged => "mode_changed",
             Self::Reloaded => "reloaded",
             Self::KeysChanged => "keys_changed",
+            Self::JobChanged => "job_changed",
             Self::Exported => "exported",
         }
     }
@@ -102,7 +105,7 @@ pub struct Record {
     /// Where the caller called from, behind the proxies that are trusted.
     #[serde(alias = "caller_addr")]
     pub caller_address: Option<IpAddr>,
-    /// `disconnect`, `selector`, `teardown`, `drop-in`, `mode` or `audit`.
+    /// `disconnect`, `selector`, `teardown`, `drop-in`, `job`, `jobs` or `mode`.
     #[serde(alias = "door")]
     pub endpoint: Option<Word>,
     /// Nothing was to be written upstream: a dry run, or observe mode.

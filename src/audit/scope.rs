@@ -21,6 +21,8 @@ pub enum EntryPoint {
     Teardown,
     DropIn,
     Job,
+    /// `POST /jobs` and the controls of jobs.
+    Jobs,
     Mode,
 }
 
@@ -34,6 +36,7 @@ impl EntryPoint {
             Self::Teardown => "teardown",
             Self::DropIn => "drop-in",
             Self::Job => "job",
+            Self::Jobs => "jobs",
             Self::Mode => "mode",
         }
     }
@@ -41,6 +44,7 @@ impl EntryPoint {
     fn event(self) -> Event {
         match self {
             Self::Mode => Event::ModeChanged,
+            Self::Jobs => Event::JobChanged,
             Self::Disconnect | Self::Selector | Self::Teardown | Self::DropIn | Self::Job => Event::Disconnect,
         }
     }

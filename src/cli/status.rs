@@ -84,6 +84,18 @@ fn shown(reply: &Reply) -> String {
         ("in flight", format!("{} of {}", told("/inFlight/now"), told("/inFlight/limit"))),
         ("connections", told("/connections")),
         ("audit", format!("{} written, {} failures", told("/audit/written"), told("/audit/failures"))),
+        ("store", format!("{}, {}", told("/store/kind"), if at("/store/up") == true { "up" } else { "out of reach" })),
+        (
+            "jobs",
+            format!(
+                "{} running, {} waiting, {} paused; {} items queued, {} under way",
+                told("/jobs/running"),
+                told("/jobs/waiting"),
+                told("/jobs/paused"),
+                told("/jobs/itemsQueued"),
+                told("/jobs/itemsLeased")
+            ),
+        ),
         ("keys", told("/keysTotal")),
     ];
     let rows: Vec<_> = rows.map(|(name, value)| vec![name.to_owned(), value]).into();

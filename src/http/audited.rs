@@ -24,6 +24,8 @@ fn entry_point(route: &str, method: &Method) -> Option<EntryPoint> {
         (routes::API_DISCONNECT | routes::API_TEARDOWN, &Method::POST) => Some(EntryPoint::DropIn),
         (routes::API_MEDIUM, &Method::PATCH) => Some(EntryPoint::DropIn),
         (routes::API_PARTICIPANT | routes::API_MEDIUM_PARTICIPANT, &Method::PATCH) => Some(EntryPoint::DropIn),
+        (routes::JOBS | routes::JOB_START | routes::JOB_PAUSE, &Method::POST) => Some(EntryPoint::Jobs),
+        (routes::JOB_RESUME | routes::JOB_CANCEL, &Method::POST) => Some(EntryPoint::Jobs),
         (routes::MODE, &Method::PUT) => Some(EntryPoint::Mode),
         _ => None,
     }
@@ -56,6 +58,8 @@ pub(super) fn end(context: &RequestContext, problem: Option<&Problem>) {
         record.set_caller(log.caller.clone());
         record.conversation_id = context.conversation;
         record.participant_id = context.participant;
+        record.job.clone_from(&log.job);
+        record.reason.clone_from(&log.reason);
         match problem {
             Some(problem) => record.problem(problem),
             None => record.outcome = log.outcome.unwrap_or("failed").into(),

@@ -62,6 +62,9 @@ pub(super) struct Facts {
 pub(super) struct RequestLog {
     pub(super) caller: Option<Arc<str>>,
     pub(super) outcome: Option<&'static str>,
+    /// The job that was made or changed, or that the path names, and what is worth a record about it.
+    pub(super) job: Option<Arc<str>>,
+    pub(super) reason: Option<String>,
     pub(super) verified: bool,
     pub(super) code: Option<&'static str>,
     pub(super) attempts: Option<u32>,
@@ -91,6 +94,7 @@ impl RequestContext {
         let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
         let headers = request.headers();
         let param = |name: &str| params?.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+        let job = param("jobId").map(|id| id.chars().take(LONGEST_ID).collect::<String>().into());
         let mut facts = Facts {
             request_id: taken_over(headers, &REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
             correlation_id: taken_over(headers, &CORRELATION_ID),
@@ -102,7 +106,7 @@ impl RequestContext {
             conversation: param("conversationId").and_then(ConversationId::parse),
             participant: param("participantId").and_then(ParticipantId::parse),
             scope: AuditScope::default(),
-            log: Mutex::default(),
+            log: Mutex::new(RequestLog { job, ..RequestLog::default() }),
         };
         let span = span::begin(&facts, request.method(), request.uri());
         facts.trace.traceparent = span.traceparent().or(facts.trace.traceparent.take());

@@ -1,5 +1,7 @@
 //! `GET /status`: the running service at a glance, for operators and `hangup status`. Asks nothing of the upstream.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -12,6 +14,7 @@ use super::mode;
 use super::recent_errors::RecentError;
 use crate::callers::KeyStatus;
 use crate::genesys::request::Operation;
+use crate::metrics::JobStats;
 
 /// Replicas that are listed; `replicasTotal` tells of more.
 const MOST_REPLICAS: usize = 32;
@@ -37,6 +40,7 @@ struct Status {
     audit: Audit,
     store: Store,
     claims: Claims,
+    jobs: Jobs,
     replicas: Vec<Replica>,
     replicas_total: usize,
     last_errors: Vec<RecentError>,
@@ -97,6 +101,37 @@ struct Claims {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+struct Jobs {
+    running: u64,
+    waiting: u64,
+    paused: u64,
+    items_queued: u64,
+    items_leased: u64,
+    oldest_seconds: u64,
+    items: BTreeMap<&'static str, u64>,
+    taken_over: u64,
+    self_paused: u64,
+}
+
+impl From<JobStats> for Jobs {
+    fn from(stats: JobStats) -> Self {
+        let JobStats { depth, items, taken_over, self_paused } = stats;
+        Self {
+            running: depth.running,
+            waiting: depth.waiting,
+            paused: depth.paused,
+            items_queued: depth.pending,
+            items_leased: depth.under_way,
+            oldest_seconds: depth.oldest.as_secs(),
+            items,
+            taken_over,
+            self_paused,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Replica {
     instance: String,
     version: String,
@@ -149,6 +184,7 @@ fn status(app: &App) -> Status {
         },
         store: Store { kind: app.store.kind().name(), up: store.up, failures: store.failures },
         claims: Claims { made: claims.made, repeated: claims.repeated, refused: claims.refused, held: claims.held },
+        jobs: app.metrics.jobs().stats().into(),
         replicas: fitting(replicas.into_iter().take(MOST_REPLICAS).map(|replica| Replica {
             instance: replica.instance,
             version: replica.version,

@@ -19,6 +19,8 @@ impl Jobs {
         let because =
             format!("the first {FIRST} items failed with {code}; see what it says, then resume or cancel the job");
         if self.store().pause_job_once(&job.id, &because).await? {
+            self.0.metrics.self_paused();
+            self.0.audit.job_changed(&job.id, "paused", because.clone());
             tracing::error!(
                 event = "job_paused",
                 job = job.id,

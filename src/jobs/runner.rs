@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Jobs, Plan};
-use crate::store::StoredJob;
+use crate::store::{JobState, StoredJob};
 
 /// Items under way at once in one process.
 const AT_ONCE: usize = 32;
@@ -17,6 +17,8 @@ const JOBS_AT_ONCE: i64 = 20;
 /// How soon the queue is looked at again while there is work, and while there is none.
 const BUSY: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_millis(500);
+/// How often it is counted how much is queued.
+const MEASURED_EVERY: Duration = Duration::from_secs(5);
 /// A lease outlives the deadline of the work under it by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
@@ -38,6 +40,12 @@ impl Jobs {
         if self.needs_store().is_err() {
             return;
         }
+        let measured = stop.child_token();
+        let jobs = self.clone();
+        let depth = tokio::spawn({
+            let measured = measured.clone();
+            async move { measured.run_until_cancelled(jobs.measure()).await }
+        });
         let mut under_way = JoinSet::new();
         while !stop.is_cancelled() {
             while under_way.try_join_next().is_some() {}
@@ -51,6 +59,18 @@ impl Jobs {
             }
         }
         while under_way.join_next().await.is_some() {}
+        measured.cancel();
+        let _ = depth.await;
+    }
+
+    /// Looks now and then how much is queued.
+    async fn measure(&self) {
+        loop {
+            if let Ok(depth) = self.store().queue_depth().await {
+                self.0.metrics.set_depth(depth);
+            }
+            sleep(MEASURED_EVERY).await;
+        }
     }
 
     /// Leases what there is room for, each job in its turn, and starts the work. Gives the number of leases.
@@ -73,7 +93,13 @@ impl Jobs {
             let until = Instant::now() + deadline;
             let token = uuid::Uuid::new_v4().to_string();
             let limit = i64::try_from(share).unwrap_or(1);
-            let items = self.store().lease_items(&job.id, limit, deadline + LEASE_MARGIN, &token).await?;
+            let only_under_way = job.state != JobState::Running;
+            if job.state == JobState::Cancelled {
+                self.give_up_some(&job.id).await?;
+            }
+            let items =
+                self.store().lease_items(&job.id, only_under_way, limit, deadline + LEASE_MARGIN, &token).await?;
+            items.iter().filter(|item| item.taken_over).for_each(|_| self.0.metrics.taken_over());
             room = room.saturating_sub(items.len());
             leased += items.len();
             // A plan that cannot be read was written by a later version: its items wait for a replica that knows it.

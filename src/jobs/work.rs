@@ -54,7 +54,9 @@ impl Jobs {
         match next {
             Next::Done(result) => {
                 let failed = result.code.is_some();
-                self.store().finish_item(&job.id, item, &result).await?;
+                if self.store().finish_item(&job.id, item, &result).await? {
+                    self.0.metrics.items_ended(result.code.as_deref().unwrap_or(&result.outcome), 1);
+                }
                 if failed {
                     self.pause_if_hopeless(job).await?;
                 }

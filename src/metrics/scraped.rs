@@ -57,6 +57,7 @@ pub(super) struct Scraped {
     spans_lost: Counter,
     store_up: Gauge,
     store_failures: Counter,
+    store_writes: Counter,
     claims_made: Counter,
     claims_repeated: Counter,
     claims_refused: Counter,
@@ -89,6 +90,7 @@ impl Scraped {
         let tls_failures = counter("tls_failures", "TLS handshakes of callers that failed");
         let spans_lost = counter("trace_spans_lost", "Spans that the collector of traces did not take");
         let store_failures = counter("store_failures", "Calls to the store that failed");
+        let store_writes = counter("store_writes", "Transactions of the store that write");
         let claims_made = counter("claims_made", "Selectors and teardowns for which it was decided whom they reach");
         let claims_repeated = counter("claims_repeated", "Selectors and teardowns that acted on an earlier decision");
         let claims_refused =
@@ -116,6 +118,7 @@ impl Scraped {
             spans_lost,
             store_up: gauge("store_up", "1 while the store answers"),
             store_failures,
+            store_writes,
             claims_made,
             claims_repeated,
             claims_refused,
@@ -141,6 +144,7 @@ impl Scraped {
         set(&self.callers_refused, callers.refused);
         self.store_up.set(readings.store.up.into());
         set(&self.store_failures, readings.store.failures);
+        set(&self.store_writes, readings.store.writes);
         let claims = readings.claims;
         set(&self.claims_made, claims.made);
         set(&self.claims_repeated, claims.repeated);

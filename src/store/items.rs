@@ -45,6 +45,8 @@ pub struct LeasedItem {
     pub confirming: bool,
     /// Another lease ran before this one: something may have been sent.
     pub tried: bool,
+    /// The lease before this one passed without a word from who held it.
+    pub taken_over: bool,
     /// Disconnect requests sent for it so far.
     pub attempts: i64,
     /// How long ago it was first tried.
@@ -111,23 +113,31 @@ impl Store {
         Ok(())
     }
 
-    /// Leases items of a job whose time has come: in a running job all of them, else only what is under way.
+    /// Leases items of a job whose time has come: in a running job all of them, else (`only_under_way`) those whose lease or
+    /// confirmation has to be seen through.
     pub async fn lease_items(
         &self,
         job: &str,
+        only_under_way: bool,
         limit: i64,
         life: Duration,
         token: &str,
     ) -> Result<Vec<LeasedItem>, StoreError> {
-        let take = sql(
-            "WITH picked AS MATERIALIZED (SELECT number FROM items WHERE job = $1 AND due <= {now} AND \
-             (state IN ('leased', 'confirming') OR EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'running')) \
-             ORDER BY due, number LIMIT $2 {skip_locked}) \
-             UPDATE items SET lease = $3, due = {now} + $4, tries = tries + 1, first_tried = coalesce(first_tried, {now}), \
+        let which = if only_under_way {
+            "state IN ('leased', 'confirming')"
+        } else {
+            // It may have been paused since it was listed.
+            "EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'running')"
+        };
+        let take = sql(format!(
+            "WITH picked AS MATERIALIZED (SELECT number FROM items WHERE job = $1 AND due <= {{now}} AND {which} \
+             ORDER BY due, number LIMIT $2 {{skip_locked}}) \
+             UPDATE items SET lease = $3, due = {{now}} + $4, tries = tries + 1, first_tried = coalesce(first_tried, {{now}}), \
+             taken = CASE WHEN lease IS NULL THEN 0 ELSE 1 END, \
              state = CASE WHEN state = 'confirming' THEN state ELSE 'leased' END \
-             WHERE job = $1 AND number IN (SELECT number FROM picked) \
-             RETURNING number, conversation, participant, target, state, attempts, {now} - first_tried, {now} - accepted, reached, tries",
-        )
+             WHERE job = $1 AND number IN (SELECT number FROM picked) RETURNING number, conversation, participant, target, state, \
+             attempts, {{now}} - first_tried, {{now}} - accepted, reached, tries, taken"
+        ))
         .bind(job)
         .bind(limit)
         .bind(token)
@@ -148,6 +158,7 @@ impl Store {
                 since_accepted: row.opt(7).map(age),
                 reached: text(8),
                 tried: row.int(9) > 1,
+                taken_over: row.int(10) == 1,
             }
         };
         Ok(rows.first().map(|rows| rows.iter().map(leased).collect()).unwrap_or_default())
@@ -186,7 +197,7 @@ impl Store {
         result: &ItemResult,
     ) -> Result<bool, StoreError> {
         let back = sql(
-            "UPDATE items SET state = $1, due = {now} + $2, accepted = CASE WHEN $1 = 'confirming' THEN coalesce(accepted, {now}) END, \
+            "UPDATE items SET state = $1, due = {now} + $2, lease = NULL, accepted = CASE WHEN $1 = 'confirming' THEN coalesce(accepted, {now}) END, \
              outcome = $3, code = $4, detail = $5, attempts = attempts + $6, correlation = $7 \
              WHERE job = $8 AND number = $9 AND lease = $10 AND state <> 'done' RETURNING number",
         )
@@ -198,6 +209,25 @@ impl Store {
         .bind(result.attempts)
         .bind(result.correlation_id.clone());
         self.under_lease(back, job, item).await
+    }
+
+    /// Gives up waiting items of a cancelled job, at most so many at once, and says how many they were. One for which something may
+    /// have been sent is not simply given up: it is looked at once more, as if its lease had passed.
+    pub async fn give_up_items(&self, job: &str, limit: i64) -> Result<u64, StoreError> {
+        let some = |which: &str| {
+            format!(
+                "job = $1 AND number IN (SELECT number FROM items WHERE job = $1 AND state = 'pending' AND {which} LIMIT $2) AND \
+                 state = 'pending' AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'cancelled') RETURNING number"
+            )
+        };
+        let look = format!("UPDATE items SET state = 'leased', due = {{now}} WHERE {}", some("attempts > 0"));
+        let give_up = format!(
+            "UPDATE items SET state = 'done', outcome = 'cancelled', due = $3, time = {{now}} WHERE {}",
+            some("attempts = 0")
+        );
+        let give_up = sql(give_up).bind(job).bind(limit).bind(NEVER);
+        let rows = self.run(Batch::write([sql(look).bind(job).bind(limit), give_up])).await?;
+        Ok(rows.last().map_or(0, |rows| rows.len() as u64))
     }
 
     async fn under_lease(&self, statement: Statement, job: &str, item: &LeasedItem) -> Result<bool, StoreError> {

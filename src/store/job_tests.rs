@@ -66,17 +66,18 @@ async fn an_item_is_leased_once_and_taken_over_when_the_lease_has_passed() {
     on_each(async |place| {
         let (one, two) = (place.open().await, place.open().await);
         queue(&one, "a", 10).await;
-        let (first, second) = (one.lease_items("a", 6, LEASE, "t1"), two.lease_items("a", 6, LEASE, "t2"));
+        let (first, second) =
+            (one.lease_items("a", false, 6, LEASE, "t1"), two.lease_items("a", false, 6, LEASE, "t2"));
         let (first, second) = tokio::join!(first, second);
         let (first, second) = (first.unwrap(), second.unwrap());
         let mut numbers: Vec<i64> = first.iter().chain(&second).map(|item| item.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(first.len() + second.len(), numbers.len(), "each item once");
-        let rest = one.lease_items("a", 100, LEASE, "t3").await.unwrap();
+        let rest = one.lease_items("a", false, 100, LEASE, "t3").await.unwrap();
         assert_eq!(numbers.len() + rest.len(), 10);
         tokio::time::sleep(LEASE * 2).await;
-        let again = two.lease_items("a", 100, Duration::from_secs(60), "t4").await.unwrap();
+        let again = two.lease_items("a", false, 100, Duration::from_secs(60), "t4").await.unwrap();
         assert_eq!(again.len(), 10);
         assert!(again.iter().all(|item| item.tried));
         let stale = first.first().or(second.first()).unwrap();
@@ -93,13 +94,13 @@ async fn an_accepted_item_waits_to_be_confirmed_and_the_job_ends_with_its_last_i
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 2).await;
-        let leased = store.lease_items("a", 10, Duration::from_secs(60), "t1").await.unwrap();
+        let leased = store.lease_items("a", false, 10, Duration::from_secs(60), "t1").await.unwrap();
         store.put_back("a", &leased[0], true, Duration::ZERO, &result("accepted")).await.unwrap();
         store
             .finish_item("a", &leased[1], &ItemResult { code: Some("upstream_conflict".into()), ..result("failed") })
             .await
             .unwrap();
-        let confirming = store.lease_items("a", 10, Duration::from_secs(60), "t2").await.unwrap();
+        let confirming = store.lease_items("a", false, 10, Duration::from_secs(60), "t2").await.unwrap();
         assert_eq!(confirming.len(), 1);
         assert!(confirming[0].confirming && confirming[0].since_accepted.is_some() && confirming[0].attempts == 1);
         assert_eq!(store.due_jobs(10).await.unwrap(), []);
@@ -121,18 +122,28 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 3).await;
-        let leased = store.lease_items("a", 1, LEASE, "t1").await.unwrap();
+        let leased = store.lease_items("a", false, 1, LEASE, "t1").await.unwrap();
         assert_eq!(leased.len(), 1);
         assert!(store.move_job("a", &[JobState::Running], JobState::Paused, Some("why")).await.unwrap());
         assert!(!store.move_job("a", &[JobState::Running], JobState::Paused, None).await.unwrap());
         tokio::time::sleep(LEASE * 2).await;
         assert_eq!(store.due_jobs(10).await.unwrap().len(), 1);
-        assert_eq!(store.lease_items("a", 10, LEASE, "t2").await.unwrap().len(), 1, "the one that was under way");
+        assert_eq!(store.lease_items("a", false, 10, LEASE, "t2").await.unwrap(), [], "it was paused meanwhile");
+        let seen_through = store.lease_items("a", true, 10, LEASE, "t2").await.unwrap();
+        assert_eq!(seen_through.len(), 1, "the one that was under way");
+        assert!(seen_through[0].taken_over);
         assert!(store.move_job("a", &[JobState::Paused], JobState::Cancelled, None).await.unwrap());
+        assert_eq!(store.due_jobs(10).await.unwrap().len(), 1, "there is something to give up");
+        assert_eq!(store.give_up_items("a", 10).await.unwrap(), 2);
         let counts = store.item_counts("a").await.unwrap();
         assert_eq!((counts.by_word, counts.open), (vec![("cancelled".to_owned(), 2)], 1));
         let depth = store.queue_depth().await.unwrap();
-        assert_eq!((depth.pending, depth.under_way), (0, 1));
+        assert_eq!((depth.pending, depth.under_way, depth.running, depth.paused), (0, 1, 0, 0));
+        // The attempt under way ends without a word about its effect: what was sent is looked for before the item is given up.
+        let unknown = ItemResult { attempts: 1, ..ItemResult::default() };
+        assert!(store.put_back("a", &seen_through[0], false, Duration::from_secs(60), &unknown).await.unwrap());
+        assert_eq!(store.give_up_items("a", 10).await.unwrap(), 0);
+        assert_eq!(store.lease_items("a", true, 10, LEASE, "t3").await.unwrap().len(), 1, "one more look");
     })
     .await;
 }
@@ -148,6 +159,31 @@ async fn what_ended_long_ago_is_forgotten() {
         tokio::time::sleep(Duration::from_millis(5)).await;
         store.purge_jobs(Duration::ZERO).await.unwrap();
         assert_eq!((store.job("a").await.unwrap(), store.items("a", None, 9).await.unwrap()), (None, vec![]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_for_work_writes_only_where_a_job_starts_or_ends() {
+    on_each(async |place| {
+        let store = place.open().await;
+        queue(&store, "a", 1).await;
+        store.begin_job(&new("later", None)).await.unwrap();
+        store.add_items("later", &items(1)).await.unwrap();
+        store.accept_job("later", JobState::Scheduled, 1, Duration::from_millis(300)).await.unwrap();
+        let writes = store.stats().writes;
+        assert_eq!(store.due_jobs(10).await.unwrap().len(), 1);
+        assert_eq!(store.stats().writes, writes, "nothing starts and nothing ends");
+        let leased = store.lease_items("a", false, 1, Duration::from_secs(60), "t").await.unwrap();
+        store.finish_item("a", &leased[0], &result("disconnected")).await.unwrap();
+        assert_eq!(store.due_jobs(10).await.unwrap(), []);
+        assert_eq!(store.job("a").await.unwrap().unwrap().state, JobState::Done);
+        let writes = store.stats().writes;
+        assert_eq!(store.due_jobs(10).await.unwrap(), []);
+        assert_eq!(store.stats().writes, writes, "the queue is idle");
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(store.due_jobs(10).await.unwrap().len(), 1);
+        assert_eq!(store.job("later").await.unwrap().unwrap().state, JobState::Running);
     })
     .await;
 }

@@ -45,6 +45,13 @@ pub(super) const MIGRATIONS: &[Migration] = &[
           CREATE INDEX items_result ON items (job, state, outcome, code)",
         oldest: 1,
     },
+    Migration {
+        // The next items of a job are found without sorting all that wait.
+        sql: "ALTER TABLE items ADD COLUMN taken BIGINT;
+          CREATE INDEX items_next ON items (job, due, number);
+          DROP INDEX items_due",
+        oldest: 1,
+    },
 ];
 
 /// The version of the schema that this program makes.

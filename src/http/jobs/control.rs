@@ -5,6 +5,7 @@ use axum::response::Response;
 
 use super::super::App;
 use super::super::callers::Recognised;
+use super::super::context::RequestContext;
 use super::super::input::NoQuery;
 use super::super::path::JobPath;
 use super::super::refused::Refused;
@@ -30,7 +31,7 @@ pub(in crate::http) async fn start(
         );
         return Err(Problem::new(Code::ForbiddenCaller, detail).into());
     }
-    change(&app, &job, &[JobState::Held, JobState::Scheduled], JobState::Running, None).await
+    change(&app, &who.context, &job, &[JobState::Held, JobState::Scheduled], JobState::Running, None).await
 }
 
 /// Pauses a job: no more items are taken up, those under way are seen through.
@@ -42,7 +43,7 @@ pub(in crate::http) async fn pause(
 ) -> Result<Response, Refused> {
     let job = find(&app, &who.caller, &id).await?;
     let because = format!("paused by {}", who.caller.identity());
-    change(&app, &job, &[JobState::Running, JobState::Scheduled], JobState::Paused, Some(&because)).await
+    change(&app, &who.context, &job, &[JobState::Running, JobState::Scheduled], JobState::Paused, Some(&because)).await
 }
 
 /// Resumes a paused job.
@@ -53,7 +54,7 @@ pub(in crate::http) async fn resume(
     _: NoQuery,
 ) -> Result<Response, Refused> {
     let job = find(&app, &who.caller, &id).await?;
-    change(&app, &job, &[JobState::Paused], JobState::Running, None).await
+    change(&app, &who.context, &job, &[JobState::Paused], JobState::Running, None).await
 }
 
 /// Gives up the items that have not been taken up. Those under way are not recalled.
@@ -65,7 +66,7 @@ pub(in crate::http) async fn cancel(
 ) -> Result<Response, Refused> {
     let job = find(&app, &who.caller, &id).await?;
     let open = [JobState::Held, JobState::Scheduled, JobState::Running, JobState::Paused];
-    change(&app, &job, &open, JobState::Cancelled, None).await
+    change(&app, &who.context, &job, &open, JobState::Cancelled, None).await
 }
 
 async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredJob, Problem> {
@@ -74,6 +75,7 @@ async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredJob, Problem
 
 async fn change(
     app: &App,
+    context: &RequestContext,
     job: &StoredJob,
     from: &[JobState],
     to: JobState,
@@ -81,6 +83,7 @@ async fn change(
 ) -> Result<Response, Refused> {
     let job = app.jobs.change(job, from, to, because).await?;
     if job.state == to || (to == JobState::Running && job.state == JobState::Done) {
+        context.log().outcome = Some(job.state.name());
         return Ok(view(app, &job).await?);
     }
     let detail = format!(

@@ -171,6 +171,11 @@ pub(super) async fn submit(
         submission.plan.token = Some(TokenRights::of(caller));
     }
     let accepted = app.jobs.submit(submission).await?;
+    let mut log = context.log();
+    log.outcome = Some(if accepted.repeated { "repeated" } else { accepted.job.state.name() });
+    log.job = Some(accepted.job.id.as_str().into());
+    log.reason = Some(format!("{} items", accepted.job.total));
+    drop(log);
     Ok(queued(context, &accepted, was_due))
 }
 

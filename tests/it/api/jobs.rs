@@ -15,8 +15,8 @@ use crate::api::harness::{Answer, NOBODY, Service};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A service whose jobs are kept in a file, for a keyless caller that may do everything.
-struct Queue {
-    service: Service,
+pub(super) struct Queue {
+    pub(super) service: Service,
     folder: TempDir,
 }
 
@@ -25,7 +25,7 @@ impl Queue {
         Self::with(|_| {}).await
     }
 
-    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+    pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/hangup.db", folder.path().display());
         let service = Service::with(|config| {
@@ -40,12 +40,12 @@ impl Queue {
         Self { service, folder }
     }
 
-    async fn submit(&self, job: &Value) -> Answer {
+    pub(super) async fn submit(&self, job: &Value) -> Answer {
         self.service.post("/jobs").json(job).send().await
     }
 
     /// Waits until the job is in this state, and gives it.
-    async fn until(&self, id: &str, state: &str) -> Value {
+    pub(super) async fn until(&self, id: &str, state: &str) -> Value {
         let reached = async {
             loop {
                 let job = self.service.get(&format!("/jobs/{id}")).await.json();
@@ -62,21 +62,21 @@ impl Queue {
         }
     }
 
-    async fn control(&self, id: &str, verb: &str) -> Answer {
+    pub(super) async fn control(&self, id: &str, verb: &str) -> Answer {
         self.service.post(&format!("/jobs/{id}/{verb}")).send().await
     }
 
-    fn conferences(&self, number: usize) -> Vec<Conference> {
+    pub(super) fn conferences(&self, number: usize) -> Vec<Conference> {
         (0..number).map(|_| self.service.sandbox.create_conference(ConversationSpec::default())).collect()
     }
 }
 
-fn id(answer: &Answer) -> String {
+pub(super) fn id(answer: &Answer) -> String {
     assert_eq!(answer.status, 202, "{answer:?}");
     answer.get("jobId").as_str().unwrap().to_owned()
 }
 
-fn item(conference: &Conference, purpose: &str) -> Value {
+pub(super) fn item(conference: &Conference, purpose: &str) -> Value {
     json!({"conversationId": conference.id, "participantId": conference.first(purpose).unwrap()})
 }
 

@@ -6,6 +6,7 @@ mod callers;
 mod disconnect;
 mod dropin;
 mod harness;
+mod job_operations;
 mod jobs;
 mod lookups;
 mod operations;
