@@ -40,12 +40,13 @@ impl Jobs {
         if self.needs_store().is_err() {
             return;
         }
-        let measured = stop.child_token();
-        let jobs = self.clone();
-        let depth = tokio::spawn({
-            let measured = measured.clone();
-            async move { measured.run_until_cancelled(jobs.measure()).await }
-        });
+        tokio::select! {
+            () = self.run_queue(stop) => {}
+            () = self.measure() => {}
+        }
+    }
+
+    async fn run_queue(&self, stop: CancellationToken) {
         let mut under_way = JoinSet::new();
         while !stop.is_cancelled() {
             while under_way.try_join_next().is_some() {}
@@ -59,8 +60,6 @@ impl Jobs {
             }
         }
         while under_way.join_next().await.is_some() {}
-        measured.cancel();
-        let _ = depth.await;
     }
 
     /// Looks now and then how much is queued.
