@@ -36,9 +36,13 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
 /// start and by `check`.
 #[must_use]
 pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {
-    let files: [(&str, Option<&PathBuf>); 4] = [
+    let files: [(&str, Option<&PathBuf>); 8] = [
         ("auth.keys_file", config.auth.keys_file.as_ref()),
         ("genesys.client_secret_file", config.genesys.client_secret_file.as_ref()),
+        ("genesys.client_key", config.genesys.client_key.as_ref()),
+        ("genesys.ca_file", config.genesys.ca_file.as_ref()),
+        ("store.password_file", config.store.password_file.as_ref()),
+        ("store.ca_file", config.store.ca_file.as_ref()),
         ("server.tls.key", config.server.tls.key.as_ref()),
         ("server.tls.client_ca", config.server.tls.client_ca.as_ref()),
     ];

@@ -10,6 +10,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use crate::config;
+use crate::files::read_regular;
 
 /// Trusts the certificates of `genesys.ca_file`, else the system's, and presents `genesys.client_cert` where it is set.
 ///
@@ -80,7 +81,7 @@ fn identified(
 }
 
 fn read(setting: &str, path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|e| wrong(setting, path, format!("cannot be read ({e})"), "check the path"))
+    read_regular(path).map_err(|e| wrong(setting, path, format!("cannot be read ({e})"), "check the path"))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

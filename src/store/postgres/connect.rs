@@ -15,6 +15,7 @@ use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config;
+use crate::files::read_regular;
 
 /// Makes connections.
 pub(super) struct Connector {
@@ -69,7 +70,8 @@ fn tls(settings: &config::Store) -> Result<ClientConfig, String> {
         format!("store.ca_file = \"{}\": {what}; give a PEM file with the CA's certificate", path.display())
     };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unusable(format!("cannot be read ({e})")))? {
+    let text = read_regular(path).map_err(|e| unusable(format!("cannot be read ({e})")))?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|e| unusable(format!("is not PEM ({e})")))?;
         roots.add(certificate).map_err(|e| unusable(format!("holds a certificate that cannot be used ({e})")))?;
     }
