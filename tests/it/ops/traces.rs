@@ -5,57 +5,91 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
 
 use crate::ops::harness::{Stand, until};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLERS_SPAN: &str = "b7ad6b7169203331";
 
-/// A collector on a free port, and what it was sent: protobuf, whose texts and ids can be found as they are.
-async fn collector() -> (String, Arc<Mutex<Vec<u8>>>) {
-    let taken: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let into = Arc::clone(&taken);
-    let router = Router::new()
-        .route("/v1/traces", post(move |body: Bytes| async move { into.lock().unwrap().extend_from_slice(&body) }));
+/// Everything that was exported.
+type Exported = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
+
+/// A collector on a free port, and what it was sent.
+async fn collector() -> (String, Exported) {
+    let exported = Exported::default();
+    let into = Arc::clone(&exported);
+    let take = move |body: Bytes| async move {
+        into.lock().unwrap().push(ExportTraceServiceRequest::decode(body).unwrap());
+    };
+    let router = Router::new().route("/v1/traces", post(take));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let settings = hangup::server::ServeSettings::new(&hangup::config::Config::defaults().server);
     let never = tokio_util::sync::CancellationToken::new();
     tokio::spawn(hangup::server::serve(listener, router, settings, never.clone(), never));
-    (url, taken)
+    (url, exported)
 }
 
-fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The value of an attribute, as text.
+fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    match &found.value {
+        Some(AnyValue { value: Some(Value::StringValue(text)) }) => Some(text.clone()),
+        Some(AnyValue { value: Some(Value::IntValue(number)) }) => Some(number.to_string()),
+        other => panic!("{key} is {other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_and_its_upstream_attempts_are_spans_of_the_callers_trace() {
     let stand = Stand::new().await;
-    let (url, taken) = collector().await;
+    let (url, exported) = collector().await;
     let mut service = stand.serve(&[], &[("HANGUP__TELEMETRY__OTLP_ENDPOINT", url.as_str())]).await;
-    let traceparent = format!("00-{TRACE}-b7ad6b7169203331-01");
+    let traceparent = format!("00-{TRACE}-{CALLERS_SPAN}-01");
     let headers = [("traceparent", traceparent.as_str()), ("x-request-id", "req-of-the-trace")];
     assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &headers, "").await.0, 200);
     assert_eq!(service.line("request").await["trace_id"], TRACE);
     // What waits is exported before the end.
     assert_eq!(service.stop().await, Some(0));
-    let taken = taken.lock().unwrap();
-    let trace: Vec<u8> = (0..16).map(|n| u8::from_str_radix(&TRACE[2 * n..2 * n + 2], 16).unwrap()).collect();
-    let parent = [0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31];
-    let texts = [
-        "POST /conversations/{conversationId}/participants/{participantId}/disconnect",
-        "PATCH participant_state",
-        "http.route",
-        "http.request.method",
-        "http.response.status_code",
-        "req-of-the-trace",
-        "service.name",
-    ];
-    for text in texts {
-        assert!(holds(&taken, text.as_bytes()), "{text} was not exported");
+
+    let exported = exported.lock().unwrap();
+    let resources: Vec<_> = exported.iter().flat_map(|request| &request.resource_spans).collect();
+    for resource in &resources {
+        let name = attribute(&resource.resource.as_ref().unwrap().attributes, "service.name");
+        assert_eq!(name.as_deref(), Some("hangup"));
     }
-    assert!(holds(&taken, &trace) && holds(&taken, &parent), "below the caller's span");
-    assert!(!holds(&taken, b"/readyz") && !holds(&taken, b"sandbox-secret") && !holds(&taken, b"Bearer"));
+    let spans = resources.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans);
+    let spans: Vec<&Span> = spans.filter(|span| hex(&span.trace_id) == TRACE).collect();
+    let named = |name: &str| {
+        *spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span {name}: {spans:?}"))
+    };
+
+    let route = "/conversations/{conversationId}/participants/{participantId}/disconnect";
+    let request = named(&format!("POST {route}"));
+    assert_eq!(hex(&request.parent_span_id), CALLERS_SPAN);
+    let of_request = |key| attribute(&request.attributes, key);
+    assert_eq!(of_request("http.route").as_deref(), Some(route));
+    assert_eq!(of_request("http.request.method").as_deref(), Some("POST"));
+    assert_eq!(of_request("http.response.status_code").as_deref(), Some("200"));
+    let texts = request.attributes.iter().filter_map(|found| attribute(&request.attributes, &found.key));
+    assert!(texts.into_iter().any(|text| text == "req-of-the-trace"), "{:?}", request.attributes);
+
+    let attempt = named("PATCH participant_state");
+    assert_eq!(attempt.parent_span_id, request.span_id, "the attempt is a child of the request");
+    assert_eq!(attribute(&attempt.attributes, "http.response.status_code").as_deref(), Some("202"));
+
+    // Neither probes nor anything secret.
+    let all = format!("{exported:?}");
+    assert!(!all.contains("/readyz") && !all.contains("sandbox-secret") && !all.contains("Bearer"), "{all}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
