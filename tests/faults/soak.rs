@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::http::{Answer, Caller};
 use super::memory::{MIB, resident};
+use super::relay::Relay;
 use super::stand::Stand;
 use super::table::Row;
 
@@ -95,12 +96,17 @@ struct Worker {
     sandbox: Sandbox,
     books: Arc<Mutex<Books>>,
     stages: Arc<Mutex<HashSet<Uuid>>>,
+    common: Arc<Stage>,
 }
 
 impl Worker {
     async fn work(mut self, until: Instant) {
         while Instant::now() < until {
-            let stage = Stage::set(&self.sandbox);
+            // One conversation is everybody's, so that callers go on asking for it while it is poisoned.
+            let stage = match self.dice.random_range(0..8) {
+                0 => Arc::clone(&self.common),
+                _ => Arc::new(Stage::set(&self.sandbox)),
+            };
             self.stages.lock().unwrap().insert(stage.id);
             for _ in 0..self.dice.random_range(2..6) {
                 self.act(&stage).await;
@@ -220,19 +226,22 @@ fn fault(dice: &mut StdRng) -> Value {
 }
 
 /// Changes the weather until the end, then clears it up.
-async fn weather(stand: &Stand, mut dice: StdRng, until: Instant) -> u64 {
+async fn weather(stand: &Stand, relay: &Relay, poisoned: Uuid, mut dice: StdRng, until: Instant) -> u64 {
     let mut changes = 0;
     while Instant::now() < until {
         let rules = (0..dice.random_range(0..3)).map(|_| serde_json::from_value(fault(&mut dice)).expect("a rule"));
         stand.sandbox.set_faults(rules.collect()).expect("rules");
-        match dice.random_range(0..12) {
+        match dice.random_range(0..14) {
             0 => drop(stand.sandbox.revoke_all_tokens()),
             1 => stand.sandbox.refuse_connections(Duration::from_millis(dice.random_range(100..800))),
             2 => stand.rule(json!({"on": "connection", "times": 5, "action": "reset"})),
             3 => stand.rule(json!({"on": "api", "reused": true, "times": 20, "action": "reset"})),
-            // Connections that have gone silent, and resources that refuse whatever token comes.
             4 => stand.rule(json!({"on": "api", "reused": true, "times": 20, "action": "half_open"})),
             5 => stand.rule(json!({"on": "api", "times": 20, "action": "unauthorized"})),
+            // Connections that have gone silent, an address that drops every SYN, and a conversation that refuses every token.
+            6 => relay.silence(),
+            7 => relay.drop_syns(Duration::from_millis(dice.random_range(100..1_500))).await,
+            8 => stand.rule(json!({"on": "api", "conversation": poisoned, "action": "unauthorized"})),
             _ => {}
         }
         changes += 1;
@@ -250,8 +259,10 @@ fn number(name: &str, default: u64) -> u64 {
 async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     let (seconds, seed) = (number("HANGUP_SOAK_SECONDS", 10), number("HANGUP_SOAK_SEED", 20_261_121));
     let stand = Stand::new();
+    let relay = Relay::to(stand.addr).await;
     let plan = stand
         .plan()
+        .set("genesys.api_url", &format!("http://{}", relay.addr))
         .set("disconnect.deadline", "3s")
         .set("disconnect.attempt_timeout", "700ms")
         .set("pace.max_pause", "3s")
@@ -269,6 +280,7 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     stand.sandbox.change_settings(&json!({"ended_readable_for": "24h"})).expect("settings");
     let books: Arc<Mutex<Books>> = Arc::default();
     let stages: Arc<Mutex<HashSet<Uuid>>> = Arc::default();
+    let common = Arc::new(Stage::set(&stand.sandbox));
     let began = Instant::now();
     let end = began + Duration::from_secs(seconds);
     let mut workers = JoinSet::new();
@@ -279,6 +291,7 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
             sandbox: stand.sandbox.clone(),
             books: Arc::clone(&books),
             stages: Arc::clone(&stages),
+            common: Arc::clone(&common),
         };
         workers.spawn(worker.work(end));
     }
@@ -287,7 +300,8 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
         sleep(Duration::from_secs(seconds) / 3).await;
         resident(service.pid())
     };
-    let (changes, early) = tokio::join!(weather(&stand, StdRng::seed_from_u64(seed), end), settled_in);
+    let (changes, early) =
+        tokio::join!(weather(&stand, &relay, common.id, StdRng::seed_from_u64(seed), end), settled_in);
     while let Some(done) = workers.join_next().await {
         done.expect("a worker's account");
     }
