@@ -17,7 +17,8 @@ use crate::callers::proxies::TrustedProxies;
 use crate::claims::Claims;
 use crate::config::value::SensitiveUrl;
 use crate::config::{Config, ConfigError};
-use crate::disconnect::Disconnector;
+use crate::console;
+use crate::disconnect::{Disconnector, Watch};
 use crate::fleet::{Fleet, Look};
 use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
@@ -123,7 +124,7 @@ impl App {
     /// What a listener serves, for requests that are made in this process.
     #[must_use]
     pub fn routes(&self, listener: Listener) -> http::Routes {
-        http::router(&self.http, listener)
+        http::router(&self.http, listener, console::pages)
     }
 
     /// Serves until `asked` is done, then leaves in order. `hurry` cuts the grace short.
@@ -141,7 +142,7 @@ impl App {
         };
         let serving = server::serve(
             self.listener,
-            http::router(&self.http, main),
+            http::router(&self.http, main, console::pages),
             settings,
             shutdown.stopping.clone(),
             shutdown.cut.clone(),
@@ -150,7 +151,7 @@ impl App {
         // Probes are answered until the very end.
         let admin = self.admin.map(|listener| {
             let settings = ServeSettings::new(&self.config.server);
-            let router = http::router(&self.http, Listener::Admin);
+            let router = http::router(&self.http, Listener::Admin, console::pages);
             tokio::spawn(server::serve(listener, router, settings, shutdown.ended.clone(), shutdown.ended.clone()))
         });
         let (jobs, stopping) = (self.http.jobs.clone(), shutdown.stopping.clone());
@@ -208,6 +209,7 @@ fn assemble(
     let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), records, items);
     let shared = Shared {
         search,
+        watch: Watch::default(),
         disconnector,
         jobs,
         fleet,

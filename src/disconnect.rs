@@ -23,6 +23,7 @@ mod share;
 mod singleflight;
 mod teardown;
 mod unknown;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,6 +59,7 @@ pub use selection::{Selected, Selection};
 pub(crate) use service::internal;
 pub use teardown::Teardown;
 pub use unknown::Witness;
+pub use watch::Watch;
 
 /// A key's guard keeps its caller from this participant.
 pub(crate) fn forbidden_participant() -> Problem {

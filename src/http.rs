@@ -12,6 +12,7 @@ mod dropin;
 mod edge;
 mod fallback;
 mod health;
+mod in_process;
 mod input;
 mod jobs;
 mod mode;
@@ -50,7 +51,7 @@ use crate::audit::Audit;
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::claims::Claims;
-use crate::disconnect::{Disconnector, internal};
+use crate::disconnect::{Disconnector, Watch, internal};
 use crate::fleet::Fleet;
 use crate::genesys::request::Medium;
 use crate::jobs::Jobs;
@@ -62,6 +63,7 @@ use crate::store::Store;
 use crate::telemetry::traces::Traces;
 
 pub use docs::{OPENAPI, OPENAPI_JSON};
+pub use in_process::{Aside, InProcess};
 pub use recent_errors::{RecentError, RecentErrors};
 
 /// What handlers share. Cheap to clone.
@@ -73,6 +75,8 @@ pub struct App(Arc<Shared>);
 pub struct Shared {
     /// The use case.
     pub disconnector: Disconnector,
+    /// Reads that those who watch a conversation share.
+    pub watch: Watch,
     /// Finding live conversations.
     pub search: Search,
     /// Who may call.
@@ -162,8 +166,8 @@ pub enum Listener {
 /// What serves the requests of one listener: the router, behind the prefix that is taken off before routing.
 pub type Routes = MapRequest<Router, fn(Request) -> Request>;
 
-/// The routes of one listener.
-pub fn router(app: &App, listener: Listener) -> Routes {
+/// The routes of one listener. To callers it also gives `pages`, which ask what they show of the routes that they are given.
+pub fn router(app: &App, listener: Listener, pages: impl FnOnce(Routes) -> Router) -> Routes {
     let mut router = Router::new();
     if listener != Listener::Admin {
         router = router
@@ -223,7 +227,11 @@ pub fn router(app: &App, listener: Listener) -> Routes {
         )
         .with_state(app.clone());
     // Around the router: a layer of the router itself would come after routing.
-    MapRequest::new(router, prefix::strip as fn(Request) -> Request)
+    let stripped = |router| MapRequest::new(router, prefix::strip as fn(Request) -> Request);
+    match listener {
+        Listener::Admin => stripped(router),
+        _ => stripped(router.clone().merge(pages(stripped(router)))),
+    }
 }
 
 fn patch_of(medium: Option<Medium>) -> MethodRouter<App> {

@@ -9,6 +9,7 @@ pub mod callers;
 pub mod claims;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod conversation;
 mod digest;
 pub mod disconnect;

@@ -9,6 +9,7 @@ mod hit;
 mod names;
 mod walk;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -47,6 +48,11 @@ impl Search {
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client, names: Arc::default() }
+    }
+
+    /// Names of these queues by id, as far as they can be had: a name is only for show.
+    pub async fn queue_names(&self, context: &Arc<Context>, ids: BTreeSet<String>) -> BTreeMap<String, String> {
+        self.names.queues(&self.client, context, ids).await.unwrap_or_default()
     }
 
     /// Finds live conversations that fit, newest first, and of those as many as `filter.limit`.

@@ -109,7 +109,8 @@ fn introduce(service: &str, upstream: &str, conference: &Conference) {
     println!(
         "hangup serves on        {service}\n\
          the sandbox stands in for Genesys Cloud on  {upstream}\n\n\
-         Open in your browser:   {service}/docs\n\n\
+         Open in your browser:   {service}/console\n\
+         The contract, to try:   {service}/docs\n\n\
          A live conference, conversation {cid}:\n\n{}\n\
          Disconnect the customer:\n\n  curl -X POST {service}/conversations/{cid}/participants/{someone}/disconnect\n\n\
          … and wait until the customer is seen gone:\n\n  \

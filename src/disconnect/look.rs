@@ -18,7 +18,7 @@ use crate::problem::Problem;
 pub(crate) const VIEW: &str = "conversation:communication:view";
 
 /// What a read gave.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Read {
     /// The conversation.
     Found(Conversation),

@@ -11,6 +11,7 @@ use http::request::Parts;
 
 use super::App;
 use super::context::RequestContext;
+use super::in_process::InProcess;
 use super::refused::Refused;
 use crate::callers::{Caller, CallerKind, Permission, browser};
 use crate::config::Mode;
@@ -92,7 +93,7 @@ impl FromRequestParts<App> for Recognised {
     }
 }
 
-/// A caller that may operate the service. On loopback, one without keys is operated by anyone who may use the machine.
+/// A caller that may operate the service.
 #[derive(Debug)]
 pub(super) struct Operator(pub(super) RequestContext);
 
@@ -101,11 +102,16 @@ impl FromRequestParts<App> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
         let Recognised { caller, context } = Recognised::from_request_parts(parts, app).await?;
-        if !(app.callers.is_keyless() && context.on_loopback) {
+        if !operates(app, &context, &caller) {
             demand(&caller, Permission::Operate)?;
         }
         Ok(Self(context))
     }
+}
+
+/// On loopback, a service without keys is operated by anyone who may use the machine.
+fn operates(app: &App, context: &RequestContext, caller: &Caller) -> bool {
+    caller.may(Permission::Operate) || (app.callers.is_keyless() && context.on_loopback)
 }
 
 async fn recognise(app: &App, parts: &Parts, context: &RequestContext) -> Result<Caller, Refused> {
@@ -129,6 +135,13 @@ async fn recognise(app: &App, parts: &Parts, context: &RequestContext) -> Result
             context.addr
         );
         return Err(Problem::new(Code::ForbiddenCaller, detail).into());
+    }
+    if let Some(ask) = parts.extensions.get::<InProcess>() {
+        ask.learn(|aside| {
+            aside.operator = operates(app, context, &caller);
+            aside.observing = app.disconnector.observing() || caller.mode() == Some(Mode::Observe);
+            aside.caller = Some(caller.clone());
+        });
     }
     Ok(caller)
 }

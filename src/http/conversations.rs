@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::App;
 use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
+use super::in_process::InProcess;
 use super::input::{NoQuery, Query};
 use super::path::ConversationPath;
 use super::refused::Refused;
@@ -126,12 +127,28 @@ impl Found {
 }
 
 /// Reads the conversation of a lookup.
-async fn look_up(app: &App, who: Permitted<to::Read>, id: ConversationId) -> Result<Found, Problem> {
+async fn look_up(
+    app: &App,
+    who: Permitted<to::Read>,
+    id: ConversationId,
+    in_process: Option<InProcess>,
+) -> Result<Found, Problem> {
     let admission = app.disconnector.admit(&who.origin)?;
-    let (read, answer) = read(app.disconnector.client(), &admission.context, Rank::Lookup, id).await?;
+    let client = app.disconnector.client();
+    let (read, answer) = match in_process.as_ref().and_then(|ask| ask.within) {
+        Some(within) => app.watch.read(client, &admission.context, id, within).await?,
+        None => read(client, &admission.context, Rank::Lookup, id).await?,
+    };
     who.context.log().read(&answer);
     match read {
-        Read::Found(conversation) => Ok(Found { id, conversation, guards: who.origin.guards }),
+        Read::Found(conversation) => {
+            if let Some(ask) = in_process {
+                let queues = conversation.participants.iter().filter_map(|one| one.queue_id.clone()).collect();
+                let queues = app.search.queue_names(&admission.context, queues).await;
+                ask.learn(|aside| aside.queues = queues);
+            }
+            Ok(Found { id, conversation, guards: who.origin.guards })
+        }
         Read::NotFound => Err(conversation_not_found(Some(Box::new(Upstream::of(&answer))))),
         Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
     }
@@ -176,7 +193,7 @@ pub(super) async fn short(
     ConversationPath(id): ConversationPath,
     _: NoQuery,
 ) -> Result<Response, Refused> {
-    let found = look_up(&app, who, id).await?;
+    let found = look_up(&app, who, id, None).await?;
     let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |_| true);
     let short = Short {
         ok: true,
@@ -198,9 +215,10 @@ pub(super) async fn participants(
     who: Permitted<to::Read>,
     ConversationPath(id): ConversationPath,
     query: Query,
+    in_process: Option<InProcess>,
 ) -> Result<Response, Refused> {
     let filter = Filter::read(&query)?;
-    let found = look_up(&app, who, id).await?;
+    let found = look_up(&app, who, id, in_process).await?;
     let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |p| filter.keeps(p));
     let list = List {
         ok: true,

@@ -94,6 +94,16 @@ impl Names {
         }
     }
 
+    /// Names of queues by id; the id itself where names are refused.
+    pub(super) async fn queues(
+        &self,
+        client: &Client,
+        context: &Arc<Context>,
+        ids: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, Problem> {
+        names(&self.queues, client, context, QUEUES, ids).await
+    }
+
     /// Fills in the names of the hits' queues and agents.
     pub(super) async fn complete(
         &self,
@@ -102,7 +112,7 @@ impl Names {
         hits: &mut [Hit],
     ) -> Result<(), Problem> {
         let queues = hits.iter().filter_map(|hit| hit.queue_id.clone()).collect();
-        let queues = names(&self.queues, client, context, QUEUES, queues).await?;
+        let queues = self.queues(client, context, queues).await?;
         let users = hits.iter().filter_map(|hit| hit.user_id.clone()).collect();
         let users = names(&self.users, client, context, USERS, users).await?;
         for hit in hits {

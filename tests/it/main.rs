@@ -3,6 +3,7 @@
 //! `cargo test --test it engine::` runs one suite of it. The suite with faults of the real binary is `tests/faults`.
 
 mod api;
+mod console;
 mod contract;
 mod engine;
 mod fuzz;

@@ -2,10 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a failing step is a failing test")]
 
 mod bad_input;
-mod callers;
+pub(crate) mod callers;
 mod disconnect;
 mod dropin;
-mod harness;
+pub(crate) mod harness;
 mod job_operations;
 mod jobs;
 mod lookups;

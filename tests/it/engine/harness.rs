@@ -166,6 +166,15 @@ impl Stand {
         ask
     }
 
+    /// Asks for any path, for tasks that outlive a borrow.
+    pub(crate) fn asker(&self) -> impl Fn(http::Method, &str) -> Ask + Send + Sync + use<> {
+        let router = self.router.clone();
+        move |method, path| {
+            let request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:8080");
+            Ask { router: router.clone(), request: request.body(Bytes::new()).unwrap() }
+        }
+    }
+
     fn request(&self, path: &str) -> Ask {
         let request = Request::post(path).header("host", "127.0.0.1:8080").body(Bytes::new()).unwrap();
         Ask { router: self.router.clone(), request }

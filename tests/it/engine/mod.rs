@@ -4,7 +4,7 @@
 
 mod confirm;
 mod fairness;
-mod harness;
+pub(crate) mod harness;
 mod join;
 mod judge;
 mod line;

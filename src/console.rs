@@ -1,0 +1,84 @@
+//! The console: pages for supervisors and operators, in a browser.
+//!
+//! The page itself has no data in it. What it shows comes as fragments of HTML, each of which asks the API in this process, with
+//! the headers of the request that it serves: [`api`] says how. So the console can do what its caller's key may do and nothing
+//! else, and there is one place that checks it.
+
+mod api;
+mod assets;
+mod conversation;
+mod dialog;
+mod page;
+mod parts;
+mod search;
+mod sent;
+mod teardown;
+mod timeline;
+mod told;
+
+use std::any::Any;
+
+use axum::Router;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::StatusCode;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::http::Routes;
+use api::Api;
+
+/// Scripts and styles from us alone, nothing inline, no frame, no form that is sent without our script, no other hosts.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The console's routes. What they show and do, they ask of `api`.
+pub fn pages(api: Routes) -> Router {
+    let header = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
+    };
+    Router::new()
+        .route("/", get(|| async { moved("console") }))
+        .route("/console/", get(|| async { moved("../console") }))
+        .route("/console", get(page::shell))
+        .merge(assets::routes())
+        .route("/console/session", get(page::frame))
+        .route("/console/search", get(search::view))
+        .route("/console/conversations", get(search::found))
+        .route("/console/conversations/{conversationId}", get(conversation::view))
+        .route("/console/conversations/{conversationId}/live", get(conversation::live))
+        .route("/console/conversations/{conversationId}/timeline", get(timeline::timeline))
+        .route("/console/conversations/{conversationId}/disconnect", get(teardown::ask).post(teardown::end))
+        .route(
+            "/console/conversations/{conversationId}/participants/{participantId}",
+            get(dialog::ask).post(dialog::disconnect),
+        )
+        .route("/console/conversations/{conversationId}/participants/{participantId}/gone", get(dialog::gone))
+        .method_not_allowed_fallback(Api::pass)
+        .layer(
+            ServiceBuilder::new()
+                .layer(header(CACHE_CONTROL, "no-store"))
+                .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+                .layer(header(REFERRER_POLICY, "no-referrer"))
+                .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+                .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+                .layer(CompressionLayer::new().no_deflate().no_br().no_zstd())
+                .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked())),
+        )
+        .with_state(Api::new(api))
+}
+
+/// A relative address: the service may stand behind a prefix.
+fn moved(to: &'static str) -> Response {
+    (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response()
+}
+
+fn panicked() -> Response {
+    tracing::error!(event = "panic", "a page of the console panicked");
+    (StatusCode::INTERNAL_SERVER_ERROR, "an error of our own; try again").into_response()
+}

@@ -1,0 +1,199 @@
+//! How the console asks the API: in this process, through the same router as every caller, with the headers of the request that
+//! it serves. Authentication, rates, permissions, guards and the audit are the API's; the console repeats none of them.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use serde::de::DeserializeOwned;
+use tower::ServiceExt as _;
+
+use super::parts;
+use super::told::Problem;
+use crate::http::{Aside, InProcess, Routes};
+use crate::server::Peer;
+
+/// Most of an answer that is read.
+const MOST: usize = 8 << 20;
+/// How old a read may be that watchers share.
+pub(super) const SHARED: Duration = Duration::from_secs(2);
+/// Headers of the browser's request that speak of that request alone.
+const OF_ONE_REQUEST: [HeaderName; 8] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::TRANSFER_ENCODING,
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::IF_MATCH,
+    HeaderName::from_static("prefer"),
+    HeaderName::from_static("idempotency-key"),
+];
+
+/// The API. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Api(Routes);
+
+/// A request to the API.
+pub(super) struct Ask {
+    method: Method,
+    path: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Body,
+    within: Option<Duration>,
+}
+
+/// What the API answered.
+pub(super) struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    /// What was learnt beside it.
+    pub(super) aside: Aside,
+}
+
+impl Ask {
+    fn new(method: Method, path: String) -> Self {
+        Self { method, path, headers: Vec::new(), body: Body::empty(), within: None }
+    }
+
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path.into())
+    }
+
+    pub(super) fn post(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path.into())
+    }
+
+    /// A value that cannot be a header is left out; the API then refuses or ignores its absence.
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self
+    }
+
+    pub(super) fn json(mut self, body: &serde_json::Value) -> Self {
+        self.body = Body::from(body.to_string());
+        self.header(header::CONTENT_TYPE, "application/json")
+    }
+
+    /// A read that others who watch the conversation share.
+    pub(super) fn shared(mut self) -> Self {
+        self.within = Some(SHARED);
+        self
+    }
+}
+
+impl Api {
+    pub(super) fn new(routes: Routes) -> Self {
+        Self(routes)
+    }
+
+    /// Asks on behalf of the caller of `from`.
+    pub(super) async fn ask(&self, from: &Parts, ask: Ask) -> Answer {
+        let in_process = InProcess::new(ask.within);
+        let mut request = Request::new(ask.body);
+        *request.method_mut() = ask.method;
+        *request.uri_mut() = uri(&from.uri, &ask.path);
+        *request.headers_mut() = from.headers.clone();
+        for name in OF_ONE_REQUEST {
+            request.headers_mut().remove(name);
+        }
+        request.headers_mut().extend(ask.headers);
+        request.extensions_mut().insert(in_process.clone());
+        if let Some(peer) = from.extensions.get::<Peer>() {
+            request.extensions_mut().insert(*peer);
+        }
+        let response = match self.0.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, MOST).await.unwrap_or_default();
+        Answer { status: head.status, headers: head.headers, body, aside: in_process.learnt() }
+    }
+
+    /// What is none of the console's: answered as if there were no console.
+    pub(super) async fn pass(State(Self(routes)): State<Self>, request: axum::extract::Request) -> Response {
+        match routes.oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Who calls, and what it may do. Every key may list its own jobs; how that ends does not matter here.
+    pub(super) async fn caller(&self, from: &Parts) -> Result<Aside, Failed> {
+        let answer = self.ask(from, Ask::get("/jobs?limit=1")).await;
+        match answer.aside.caller {
+            Some(_) if answer.status != StatusCode::TOO_MANY_REQUESTS => Ok(answer.aside),
+            _ => Err(answer.failed()),
+        }
+    }
+}
+
+/// The target of the inner request. An absolute target keeps its authority: it is the host that is checked.
+fn uri(outer: &Uri, path: &str) -> Uri {
+    let mut parts = outer.clone().into_parts();
+    parts.path_and_query = path.parse().ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("/"))
+}
+
+impl Answer {
+    /// The answer's body, if it is not a problem.
+    ///
+    /// # Errors
+    /// The problem, on its way to the browser.
+    pub(super) fn read<T: DeserializeOwned>(self) -> Result<(T, Aside), Failed> {
+        if !self.status.is_success() {
+            return Err(self.failed());
+        }
+        match serde_json::from_slice(&self.body) {
+            Ok(read) => Ok((read, self.aside)),
+            Err(error) => {
+                tracing::error!(event = "console", cause = %error, "an answer of our own is not as the console knows it");
+                let detail =
+                    "the answer of the service is not as the console knows it; update the console with the service";
+                Err(Failed { status: StatusCode::INTERNAL_SERVER_ERROR, problem: Problem::of_ours(detail).into() })
+            }
+        }
+    }
+
+    /// The tag of a list.
+    pub(super) fn etag(&self) -> String {
+        self.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default().to_owned()
+    }
+
+    fn failed(self) -> Failed {
+        let problem = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| Problem::of_ours("the service gave no readable answer; try again"));
+        Failed { status: self.status, problem: Box::new(problem) }
+    }
+}
+
+/// A problem, shown as a fragment with the status that the API gave.
+pub(super) struct Failed {
+    status: StatusCode,
+    problem: Box<Problem>,
+}
+
+impl Failed {
+    /// A problem with what the browser sent, found here.
+    pub(super) fn bad_request(detail: &str) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, problem: Problem::of_ours(detail).into() }
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        // A redirect or a success that is not what was asked for must not look like one.
+        let status = if self.status.is_success() { StatusCode::BAD_GATEWAY } else { self.status };
+        (status, parts::page(&parts::problem(&self.problem))).into_response()
+    }
+}
+
+/// One segment of a path, encoded.
+pub(super) fn segment(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

@@ -1,0 +1,165 @@
+//! One conversation: who is in it, kept fresh.
+
+use axum::extract::{Path, Query, Request, State};
+use axum::response::{Html, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::api::{Api, Ask, Failed, segment};
+use super::page::may;
+use super::parts;
+use super::told::{People, Person};
+use crate::callers::Permission;
+use crate::http::Aside;
+
+/// When the lists ask anew: every two seconds while the page is watched, and after something was done.
+pub(super) const EVERY: &str = "tick from:body, changed from:body";
+
+/// Which state of a fragment the page shows.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Seen {
+    pub(super) seen: Option<String>,
+}
+
+/// `GET /console/conversations/{conversationId}`: the parts of the view, which load by themselves.
+pub(super) async fn view(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Html<String>, Failed> {
+    let (head, _) = request.into_parts();
+    let aside = api.caller(&head).await?;
+    let url = format!("console/conversations/{}", segment(&id));
+    Ok(parts::page(&html! {
+        p.back { a href="#" { "All conversations" } }
+        h1 tabindex="-1" { "Conversation" }
+        p.small { "Id " code { (id) } }
+        div #result role="status" tabindex="-1" {}
+        section aria-labelledby="who" {
+            h2 #who { "Who is in it" }
+            div #live hx-get={ (url) "/live" } hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" { p { "Reading…" } }
+        }
+        @if may(&aside, Permission::Audit) {
+            section aria-labelledby="timeline-title" {
+                h2 #timeline-title { "Timeline" }
+                div #timeline hx-get={ (url) "/timeline" } hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" {}
+            }
+        }
+        @if may(&aside, Permission::Teardown) {
+            section aria-labelledby="everyone" {
+                h2 #everyone { "End the conversation" }
+                p { "Disconnects everyone at once, those that are not listed included." }
+                button #teardown.danger type="button" hx-get={ (url) "/disconnect" } hx-target="#dialog-body" { "Disconnect everyone…" }
+            }
+        }
+    }))
+}
+
+/// `GET /console/conversations/{conversationId}/live`.
+pub(super) async fn live(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(Seen { seen }): Query<Seen>,
+    request: Request,
+) -> Result<Response, Failed> {
+    let (head, _) = request.into_parts();
+    let id = segment(&id);
+    let answer = api.ask(&head, Ask::get(format!("/conversations/{id}/participants")).shared()).await;
+    let (people, aside) = answer.read::<People>()?;
+    let body = shown(&id, &people, &aside);
+    Ok(parts::fresh("live", &format!("console/conversations/{id}/live"), EVERY, seen.as_deref(), &body))
+}
+
+fn shown(id: &str, people: &People, aside: &Aside) -> Markup {
+    let (live, gone): (Vec<_>, Vec<_>) = people.participants.iter().partition(|person| person.is_live());
+    html! {
+        @if aside.observing {
+            (parts::notice("warn", &html! { p { strong { "Observe mode." } " hangup only looks: nobody is disconnected." } }))
+        }
+        @if people.state == "ended" {
+            (parts::notice("quiet", &html! { p { "This conversation has ended." } }))
+        } @else if live.is_empty() {
+            (parts::notice("quiet", &html! { p { "None of the participants that your key may see is in it." } }))
+        }
+        @if !live.is_empty() { (table(id, &live, aside)) }
+        @if people.hidden > 0 {
+            p.small { (people.hidden) " more, whom your key may not touch." }
+        }
+        @if people.truncated { p.small { "Too many to list all of them." } }
+        @if !gone.is_empty() {
+            details {
+                summary { "Left already: " (gone.len()) }
+                ul.plain {
+                    @for person in gone {
+                        li {
+                            (person.label()) " " span.small { (person.purpose.as_deref().unwrap_or_default()) }
+                            @if let Some(end) = &person.end_time { " · left " (parts::moment(end)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn table(id: &str, live: &[&Person], aside: &Aside) -> Markup {
+    let offered = may(aside, Permission::Disconnect);
+    html! {
+        table.cards role="table" {
+            caption.hidden { "Who is in the conversation" }
+            thead role="rowgroup" {
+                tr role="row" {
+                    @for name in ["Name", "Purpose", "Medium", "Queue", "State", "For"] { th role="columnheader" scope="col" { (name) } }
+                    @if offered { th role="columnheader" scope="col" { span.hidden { "Action" } } }
+                }
+            }
+            tbody role="rowgroup" {
+                @for person in live {
+                    tr role="row" {
+                        th role="rowheader" scope="row" {
+                            (person.label())
+                            @if let Some(address) = &person.address { span.small.below { (bare(address)) } }
+                        }
+                        td role="cell" data-name="Purpose" { (person.purpose.as_deref().unwrap_or("unknown")) }
+                        td role="cell" data-name="Medium" { (media(person)) }
+                        td role="cell" data-name="Queue" { (queue(person, aside).unwrap_or("–")) }
+                        td role="cell" data-name="State" { (state(person)) }
+                        td role="cell" data-name="For" { (since(person).map_or_else(|| html! { "–" }, parts::age)) }
+                        @if offered {
+                            td role="cell" data-action {
+                                button.danger type="button" id={ "disconnect-" (person.id) } hx-target="#dialog-body"
+                                    hx-get={ "console/conversations/" (id) "/participants/" (person.id) } { "Disconnect " (person.label()) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn state(person: &Person) -> Markup {
+    let word = person.state.as_deref().unwrap_or("there");
+    parts::badge(word, if word == "connected" { "good" } else { "warn" })
+}
+
+/// An address as people read it.
+pub(super) fn bare(address: &str) -> &str {
+    address.strip_prefix("tel:").or_else(|| address.strip_prefix("sip:")).unwrap_or(address)
+}
+
+/// Its media in one text.
+pub(super) fn media(person: &Person) -> String {
+    if person.media.is_empty() { "none".to_owned() } else { person.media.join(", ") }
+}
+
+/// Since when it is there: connected, or at least added.
+pub(super) fn since(person: &Person) -> Option<&str> {
+    person.connected_time.as_deref().or(person.start_time.as_deref())
+}
+
+/// The name of its queue, or its id.
+pub(super) fn queue<'a>(person: &'a Person, aside: &'a Aside) -> Option<&'a str> {
+    let id = person.queue_id.as_deref()?;
+    Some(aside.queues.get(id).map_or(id, String::as_str))
+}

@@ -1,0 +1,194 @@
+//! Disconnecting one participant: the dialog that says whom, and what became of it.
+
+use axum::extract::{Path, Query, Request, State};
+use axum::response::{Html, IntoResponse as _, Response};
+use http::{HeaderName, StatusCode, header};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+use super::api::{Api, Ask, Failed, segment};
+use super::conversation::{media, queue, since};
+use super::parts;
+use super::sent::Sent;
+use super::told::{People, Person, Settled};
+
+/// Tells the page that something was done: it closes the dialog and looks again.
+pub(super) const DONE: [(HeaderName, &str); 1] = [(HeaderName::from_static("hx-trigger"), "done")];
+/// How long an answer waits to see the participant gone.
+pub(super) const WAIT: &str = "wait=3";
+
+/// `GET /console/conversations/{conversationId}/participants/{participantId}`: read anew, for nobody is disconnected by what a
+/// list has shown some seconds ago.
+pub(super) async fn ask(
+    State(api): State<Api>,
+    Path((conversation, participant)): Path<(String, String)>,
+    request: Request,
+) -> Result<Html<String>, Failed> {
+    let (head, _) = request.into_parts();
+    let conversation = segment(&conversation);
+    let answer = api.ask(&head, Ask::get(format!("/conversations/{conversation}/participants"))).await;
+    let tag = answer.etag();
+    let (people, aside) = answer.read::<People>()?;
+    let found = people.participants.iter().find(|person| person.id.eq_ignore_ascii_case(&participant));
+    let Some(person) = found.filter(|person| person.is_live()) else {
+        let name = found.map_or_else(|| "The participant".to_owned(), Person::label);
+        return Ok(parts::page(&html! {
+            h2 #dialog-title { (name) " has left already" }
+            p { "There is nothing left to disconnect." }
+            div.buttons { button type="button" data-close autofocus { "Close" } }
+        }));
+    };
+    let others: Vec<&Person> =
+        people.participants.iter().filter(|other| other.is_live() && other.id != person.id).collect();
+    let agents: Vec<String> = others.iter().filter(|other| other.is_agent()).map(|other| other.label()).collect();
+    let url = format!("console/conversations/{conversation}/participants/{}", segment(&person.id));
+    Ok(parts::page(&html! {
+        h2 #dialog-title { "Disconnect " (person.label()) "?" }
+        dl.facts {
+            (parts::term("Name", Some(&person.label())))
+            (parts::term("Purpose", person.purpose.as_deref()))
+            (parts::term("Medium", Some(&media(person))))
+            (parts::term("Queue", Some(queue(person, &aside).unwrap_or("none"))))
+            (parts::term("Agent", Some(&if agents.is_empty() { "no other agent".to_owned() } else { agents.join(", ") })))
+            (parts::term("State", person.state.as_deref()))
+            @if let Some(since) = since(person) { dt { "Duration" } dd { (parts::age(since)) } }
+            dt { "Who remains" } dd { (remaining(&others, people.hidden)) }
+        }
+        form hx-post=(url) hx-target="#result" hx-disabled-elt="find button" {
+            input type="hidden" name="seen" value=(tag);
+            input type="hidden" name="name" value=(person.label());
+            label for="reason" { "Reason " span.small { "(optional, recorded)" } }
+            input #reason name="reason" maxlength="200" autocomplete="off" autofocus;
+            details {
+                summary { "Wrap-up" }
+                label for="wrapup" { "Wrap-up code " span.small { "(id)" } }
+                input #wrapup name="wrapup" maxlength="64" autocomplete="off" spellcheck="false";
+                label for="notes" { "Notes" }
+                input #notes name="notes" maxlength="500" autocomplete="off";
+            }
+            label.check { input type="checkbox" name="dryRun" value="true" checked[aside.observing]; " Dry run: only look, disconnect nobody" }
+            div.buttons {
+                button.danger type="submit" { "Disconnect " (person.label()) }
+                button type="button" data-close { "Cancel" }
+            }
+        }
+    }))
+}
+
+fn remaining(others: &[&Person], hidden: usize) -> Markup {
+    let people = others.iter().filter(|other| other.is_person()).count();
+    html! {
+        @if others.is_empty() && hidden == 0 {
+            "nobody: the conversation ends"
+        } @else {
+            (others.iter().map(|other| other.label()).collect::<Vec<_>>().join(", "))
+            @if hidden > 0 { " and " (hidden) " whom your key may not see" }
+            @if people == 0 && hidden == 0 { " (no person: the conversation may end)" }
+        }
+    }
+}
+
+/// What the dialog sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Wishes {
+    seen: String,
+    name: String,
+    reason: String,
+    wrapup: String,
+    notes: String,
+    dry_run: bool,
+}
+
+/// `POST` to the same: disconnects, unless the participant is not as the dialog showed it.
+pub(super) async fn disconnect(
+    State(api): State<Api>,
+    Path((conversation, participant)): Path<(String, String)>,
+    Sent { head, form: wishes }: Sent<Wishes>,
+) -> Result<Response, Failed> {
+    if wishes.seen.is_empty() {
+        return Err(Failed::bad_request("the dialog has lost what it showed; close it and open it again"));
+    }
+    let (conversation, participant) = (segment(&conversation), segment(&participant));
+    let mut body = Map::new();
+    if !wishes.reason.trim().is_empty() {
+        body.insert("reason".to_owned(), wishes.reason.trim().into());
+    }
+    if !wishes.wrapup.trim().is_empty() {
+        body.insert("wrapup".to_owned(), json!({"code": wishes.wrapup.trim(), "notes": wishes.notes.trim()}));
+    } else if !wishes.notes.trim().is_empty() {
+        return Err(Failed::bad_request("notes go with a wrap-up code; give the code, or leave the notes out"));
+    }
+    let dry_run = if wishes.dry_run { "?dryRun=true" } else { "" };
+    let ask = Ask::post(format!("/conversations/{conversation}/participants/{participant}/disconnect{dry_run}"))
+        .header(header::IF_MATCH, &wishes.seen)
+        .header(HeaderName::from_static("prefer"), WAIT)
+        .json(&body.into());
+    let (settled, _) = api.ask(&head, ask).await.read::<Settled>()?;
+    let watched = format!("console/conversations/{conversation}/participants/{participant}/gone");
+    Ok((DONE, parts::page(&told(&wishes.name, &settled, &watched))).into_response())
+}
+
+/// What became of it, in one sentence: never more than was observed.
+fn told(name: &str, settled: &Settled, watched: &str) -> Markup {
+    let ids = html! {
+        p.small {
+            "Request " code { (settled.request_id) }
+            @if let Some(id) = &settled.correlation_id { " · Genesys Cloud's correlation id " code { (id) } }
+        }
+    };
+    match (settled.outcome.as_str(), settled.verified) {
+        ("would_disconnect", _) => parts::notice(
+            "quiet",
+            &html! { p { strong { "Dry run." } " " (name) " is there and would be disconnected. Nobody was." } (ids) },
+        ),
+        ("conversation_ended", verified) => {
+            let seen = if verified { "confirmed" } else { "as far as Genesys Cloud tells" };
+            parts::notice("good", &html! { p { "The conversation had ended already: " (seen) "." } (ids) })
+        }
+        ("accepted", _) => {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
+            parts::notice(
+                "warn",
+                &html! {
+                    p hx-get={ (watched) "?" (query) } hx-trigger="tick from:body" hx-target="closest .notice" hx-swap="outerHTML" hx-sync="this:drop" {
+                        "Genesys Cloud accepted the disconnect of " strong { (name) } ", who is still there. Watching until they are gone…"
+                    }
+                    (ids)
+                },
+            )
+        }
+        (_, true) => parts::notice("good", &html! { p { strong { (name) } " is gone: confirmed." } (ids) }),
+        (_, false) => parts::notice(
+            "warn",
+            &html! { p { "Genesys Cloud says that " strong { (name) } " is gone. hangup could not check it." } (ids) },
+        ),
+    }
+}
+
+/// Whose leaving is awaited.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Awaited {
+    #[serde(default)]
+    name: String,
+}
+
+/// `GET …/gone`: answers once the participant is seen gone, by the read that all who watch share.
+pub(super) async fn gone(
+    State(api): State<Api>,
+    Path((conversation, participant)): Path<(String, String)>,
+    Query(Awaited { name }): Query<Awaited>,
+    request: Request,
+) -> Result<Response, Failed> {
+    let (head, _) = request.into_parts();
+    let ask = Ask::get(format!("/conversations/{}/participants", segment(&conversation))).shared();
+    let (people, _) = api.ask(&head, ask).await.read::<People>()?;
+    let seen = people.participants.iter().find(|person| person.id.eq_ignore_ascii_case(&participant));
+    // One that is not listed may be beyond the list's room, or beyond the key's guards.
+    if people.state == "ended" || seen.is_some_and(|person| !person.is_live()) {
+        let notice = parts::notice("good", &html! { p { strong { (name) } " is gone: confirmed." } });
+        return Ok(parts::page(&notice).into_response());
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,80 @@
+//! Small parts of pages. Everything from outside is escaped by maud.
+
+use axum::response::{Html, IntoResponse as _, Response};
+use http::StatusCode;
+use maud::{Markup, html};
+
+use super::told::Problem;
+use crate::digest;
+
+/// Digits of a digest that tell one state of a fragment from another.
+const DIGITS: usize = 16;
+
+/// A fragment as an answer.
+pub(super) fn page(markup: &Markup) -> Html<String> {
+    Html(markup.0.clone())
+}
+
+/// A moment, shown in the browser's time zone.
+pub(super) fn moment(time: &str) -> Markup {
+    html! { time datetime=(time) data-show="moment" { (time) } }
+}
+
+/// How long ago, counted on by the page.
+pub(super) fn age(time: &str) -> Markup {
+    html! { time datetime=(time) data-show="age" { (time) } }
+}
+
+/// A word with a colour. The word alone says it all.
+pub(super) fn badge(word: &str, tone: &str) -> Markup {
+    html! { span.badge data-tone=(tone) { (word) } }
+}
+
+/// A notice in a box.
+pub(super) fn notice(tone: &str, body: &Markup) -> Markup {
+    html! { div.notice data-tone=(tone) { (body) } }
+}
+
+/// A term of a list and what is said of it, unless nothing is.
+pub(super) fn term(name: &str, value: Option<&str>) -> Markup {
+    html! { @if let Some(value) = value { dt { (name) } dd { (value) } } }
+}
+
+/// A problem, with what to do next.
+pub(super) fn problem(problem: &Problem) -> Markup {
+    let unknown = problem.effect == "unknown";
+    notice(
+        if unknown { "warn" } else { "bad" },
+        &html! {
+            p { strong { (problem.title) } }
+            p data-detail { (problem.detail) }
+            @if unknown {
+                p { "Whether the participant was disconnected is not known. The list shows who is there now." }
+            }
+            @if let Some(upstream) = &problem.upstream {
+                p.small {
+                    "Genesys Cloud answered " (upstream.status)
+                    @if let Some(message) = &upstream.message { ": " (message) }
+                    @if let Some(id) = &upstream.correlation_id { " (correlation id " code { (id) } ")" }
+                }
+            }
+            @if !problem.code.is_empty() {
+                p.small { code { (problem.code) } " · request " code { (problem.request_id) } }
+            }
+        },
+    )
+}
+
+/// A part of the page that keeps itself fresh. It is sent only when it differs from what the page shows (`seen`), so that neither
+/// the focus nor a screen reader is disturbed by what has not changed.
+pub(super) fn fresh(id: &str, url: &str, trigger: &str, seen: Option<&str>, body: &Markup) -> Response {
+    let mut tag = digest::hex(body.0.as_bytes());
+    tag.truncate(DIGITS);
+    if seen == Some(&tag) {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let whole = html! {
+        div id=(id) hx-get={ (url) "?seen=" (tag) } hx-trigger=(trigger) hx-swap="outerHTML" hx-sync="this:drop" { (body) }
+    };
+    page(&whole).into_response()
+}

@@ -1,0 +1,152 @@
+//! Finding conversations: one box for words or a conversation id, and the list of those that are live.
+
+use axum::extract::{Query, Request, State};
+use axum::response::{Html, IntoResponse as _, Response};
+use http::{HeaderName, StatusCode};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::api::{Api, Ask, Failed};
+use super::conversation::bare;
+use super::page::may;
+use super::parts;
+use super::told::{Found, Hit};
+use crate::callers::Permission;
+use crate::ids::ConversationId;
+
+/// Conversations looked through at once.
+const PAGE: usize = 200;
+
+/// What is asked for.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    cursor: String,
+}
+
+/// `GET /console/search`.
+pub(super) async fn view(State(api): State<Api>, request: Request) -> Result<Html<String>, Failed> {
+    let (head, _) = request.into_parts();
+    let aside = api.caller(&head).await?;
+    let searches = may(&aside, Permission::Search);
+    Ok(parts::page(&html! {
+        h1 tabindex="-1" { "Conversations" }
+        form.search role="search" hx-get="console/conversations" hx-target="#found" hx-disabled-elt="find button" {
+            label for="q" { @if searches { "Words or a conversation id" } @else { "A conversation id" } }
+            input #q type="search" name="q" autocomplete="off" spellcheck="false";
+            button.primary type="submit" { "Search" }
+        }
+        @if searches {
+            div #found hx-get="console/conversations" hx-trigger="load" aria-live="polite" { p { "Searching…" } }
+        } @else {
+            div #found aria-live="polite" {
+                p.small { "Your key may not search. You can open a conversation by its id." }
+            }
+        }
+    }))
+}
+
+/// `GET /console/conversations?q=`: those that fit, or the way to the one whose id it is.
+pub(super) async fn found(
+    State(api): State<Api>,
+    Query(asked): Query<Asked>,
+    request: Request,
+) -> Result<Response, Failed> {
+    if let Some(id) = ConversationId::parse(asked.q.trim()) {
+        let go = format!("{{\"go\":\"conversations/{id}\"}}");
+        return Ok((StatusCode::NO_CONTENT, [(HeaderName::from_static("hx-trigger"), go)]).into_response());
+    }
+    let (head, _) = request.into_parts();
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("limit", &PAGE.to_string())
+        .append_pair("cursor", &asked.cursor)
+        .finish();
+    let answer = api.ask(&head, Ask::get(format!("/conversations?{query}"))).await;
+    let (found, _) = answer.read::<Found>()?;
+    let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
+    let hits: Vec<&Hit> = found.conversations.iter().filter(|hit| words.iter().all(|word| has(hit, word))).collect();
+    let more = found.cursor.as_deref();
+    Ok(parts::page(&html! {
+        p.count { (count(hits.len(), found.conversations.len(), &words, more.is_some())) }
+        @if !hits.is_empty() { (table(&hits)) }
+        @if let Some(cursor) = more { (further(&asked.q, cursor)) }
+    })
+    .into_response())
+}
+
+fn count(shown: usize, of: usize, words: &[String], more: bool) -> String {
+    let conversations = if shown == 1 { "conversation" } else { "conversations" };
+    match (words.is_empty(), of, more) {
+        (true, 0, false) => "No conversation is live.".to_owned(),
+        (true, _, false) => format!("{shown} live {conversations}, newest first"),
+        (true, _, true) => format!("The {shown} newest live conversations"),
+        (false, _, false) => format!("{shown} of {of} live conversations have these words"),
+        (false, _, true) => format!("{shown} of the {of} newest live conversations have these words"),
+    }
+}
+
+/// Whether something that is shown of it has this word.
+fn has(hit: &Hit, word: &str) -> bool {
+    let waiting = (!hit.agent).then_some("waiting");
+    let shown = [
+        Some(hit.id.as_str()),
+        hit.media.as_deref(),
+        hit.direction.as_deref(),
+        hit.queue_name.as_deref(),
+        hit.address_from.as_deref(),
+        hit.address_to.as_deref(),
+        hit.agent_name.as_deref(),
+        waiting,
+    ];
+    shown.into_iter().flatten().any(|text| text.to_lowercase().contains(word))
+}
+
+fn table(hits: &[&Hit]) -> Markup {
+    html! {
+        table.cards role="table" {
+            caption.hidden { "Live conversations" }
+            thead role="rowgroup" {
+                tr role="row" {
+                    @for name in ["From", "To", "Medium", "Queue", "Agent", "Since"] { th role="columnheader" scope="col" { (name) } }
+                }
+            }
+            tbody role="rowgroup" { @for hit in hits { (row(hit)) } }
+        }
+    }
+}
+
+fn row(hit: &Hit) -> Markup {
+    let from = hit.address_from.as_deref().map_or(hit.id.as_str(), bare);
+    let medium = hit.media.as_deref().unwrap_or("unknown");
+    html! {
+        tr role="row" {
+            th role="rowheader" scope="row" {
+                a href={ "#conversations/" (hit.id) } { (from) span.hidden { ", conversation " (hit.id) } }
+            }
+            td role="cell" data-name="To" { (hit.address_to.as_deref().map_or("–", bare)) }
+            td role="cell" data-name="Medium" {
+                (medium) @if let Some(direction) = &hit.direction { ", " (direction) }
+                span.small { " · " (hit.participants) " in it" }
+            }
+            td role="cell" data-name="Queue" { (hit.queue_name.as_deref().unwrap_or("–")) }
+            td role="cell" data-name="Agent" {
+                @if hit.agent { (hit.agent_name.as_deref().unwrap_or("an agent")) } @else { (parts::badge("waiting", "warn")) }
+            }
+            td role="cell" data-name="Since" { (parts::age(&hit.start_time)) }
+        }
+    }
+}
+
+fn further(words: &str, cursor: &str) -> Markup {
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("q", words).append_pair("cursor", cursor).finish();
+    html! {
+        div {
+            button type="button" hx-get={ "console/conversations?" (query) } hx-target="closest div" hx-swap="outerHTML" {
+                "Search older ones"
+            }
+        }
+    }
+}

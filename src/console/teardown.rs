@@ -1,0 +1,83 @@
+//! Ending a conversation for everyone: behind a confirmation that has to be typed.
+
+use axum::extract::{Path, Request, State};
+use axum::response::{Html, IntoResponse as _, Response};
+use http::HeaderName;
+use maud::html;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::api::{Api, Ask, Failed, segment};
+use super::dialog::{DONE, WAIT};
+use super::parts;
+use super::sent::Sent;
+use super::told::{People, Settled};
+
+/// What has to be typed.
+const WORD: &str = "everyone";
+
+/// `GET /console/conversations/{conversationId}/disconnect`.
+pub(super) async fn ask(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Html<String>, Failed> {
+    let (head, _) = request.into_parts();
+    let id = segment(&id);
+    let (people, _) = api.ask(&head, Ask::get(format!("/conversations/{id}/participants"))).await.read::<People>()?;
+    let live: Vec<String> = people.participants.iter().filter(|p| p.is_live()).map(|p| p.label()).collect();
+    Ok(parts::page(&html! {
+        h2 #dialog-title { "Disconnect everyone?" }
+        p { "The conversation ends for all who are in it now:" }
+        ul.plain { @for name in &live { li { (name) } } @if people.hidden > 0 { li { (people.hidden) " whom your key may not see" } } }
+        form hx-post={ "console/conversations/" (id) "/disconnect" } hx-target="#result" hx-disabled-elt="find button" {
+            label for="word" { "Type " code { (WORD) } " to confirm" }
+            input #word name="word" required pattern=(WORD) autocomplete="off" spellcheck="false" autocapitalize="none" autofocus;
+            label.check { input type="checkbox" name="dryRun" value="true"; " Dry run: only look, disconnect nobody" }
+            div.buttons {
+                button.danger type="submit" { "Disconnect everyone" }
+                button type="button" data-close { "Cancel" }
+            }
+        }
+    }))
+}
+
+/// What the dialog sends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Confirmation {
+    word: String,
+    dry_run: bool,
+}
+
+/// `POST` to the same.
+pub(super) async fn end(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Sent { head, form: confirmation }: Sent<Confirmation>,
+) -> Result<Response, Failed> {
+    if confirmation.word.trim() != WORD {
+        return Err(Failed::bad_request("the word that confirms it is not there; nobody was disconnected"));
+    }
+    let dry_run = if confirmation.dry_run { "?dryRun=true" } else { "" };
+    let ask = Ask::post(format!("/conversations/{}/disconnect{dry_run}", segment(&id)))
+        .header(HeaderName::from_static("prefer"), WAIT)
+        .json(&json!({"all": true}));
+    let (settled, _) = api.ask(&head, ask).await.read::<Settled>()?;
+    let (tone, sentence) = match (settled.outcome.as_str(), settled.verified) {
+        ("would_disconnect", _) => ("quiet", "Dry run: the conversation would be ended. Nobody was disconnected."),
+        ("accepted", _) => {
+            ("warn", "Genesys Cloud accepted the end of the conversation. The list shows who is still there.")
+        }
+        (_, true) => ("good", "The conversation has ended: confirmed."),
+        (_, false) => ("warn", "Genesys Cloud says that the conversation has ended. hangup could not check it."),
+    };
+    let notice = parts::notice(
+        tone,
+        &html! {
+            p { (sentence) }
+            p.small { "Request " code { (settled.request_id) } }
+        },
+    );
+    Ok((DONE, parts::page(&notice)).into_response())
+}

@@ -1,0 +1,81 @@
+//! The page that is the same for everybody.
+
+use crate::api::harness::{Answer, Service};
+
+const LOADED: [&str; 6] = [
+    "/console",
+    "/console/page.css",
+    "/console/htmx.min.js",
+    "/console/session.js",
+    "/console/page.js",
+    "/console/jobs.js",
+];
+
+async fn get(service: &Service, path: &str) -> Answer {
+    service.request(reqwest::Method::GET, path).header("sec-fetch-site", "cross-site").send().await
+}
+
+/// As a browser asks; redirects are not followed.
+async fn as_browser(service: &Service, path: &str) -> reqwest::Response {
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    client.get(format!("{}{path}", service.url)).header("accept-encoding", "gzip, br").send().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_page_may_be_linked_to_and_its_policy_lets_nothing_in_but_our_own_files() {
+    let service = Service::start().await;
+    for path in LOADED.into_iter().chain(["/console/icon.svg"]) {
+        let answer = get(&service, path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let policy = answer.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("set-cookie"), "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_has_nothing_inline_no_other_host_and_no_data() {
+    let service = Service::start().await;
+    let page = service.get("/console").await.text;
+    assert_eq!(page.matches("<script").count(), page.matches("<script defer src=\"console/").count());
+    for refused in ["://", " style=", " onclick=", "<style", "javascript:", "hx-on", "Carla", "anonymous"] {
+        assert!(!page.contains(refused), "{refused}");
+    }
+    for script in ["/console/session.js", "/console/page.js", "/console/jobs.js"] {
+        let text = service.get(script).await.text;
+        for refused in ["://", "eval(", "localStorage", "sessionStorage", "document.cookie"] {
+            assert!(!text.contains(refused), "{script}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn all_that_the_page_loads_comes_compressed_and_is_under_150_kb() {
+    let service = Service::start().await;
+    let mut whole = 0;
+    for path in LOADED {
+        let answer = as_browser(&service, path).await;
+        assert_eq!(answer.headers()["content-encoding"], "gzip", "{path}");
+        whole += answer.bytes().await.unwrap().len();
+    }
+    assert!((10_000..150_000).contains(&whole), "{whole} bytes");
+}
+
+#[tokio::test]
+async fn the_root_leads_to_the_console_also_behind_a_prefix() {
+    let service = Service::start().await;
+    for (path, target) in [("/", "console"), ("/console/", "../console")] {
+        let answer = as_browser(&service, path).await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (307, target));
+    }
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_told_as_everywhere() {
+    let service = Service::start().await;
+    assert_eq!(service.post("/console").send().await.verdict(), "404 no_such_route");
+    assert_eq!(service.get("/console/nothing").await.verdict(), "404 no_such_route");
+}
