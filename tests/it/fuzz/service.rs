@@ -128,7 +128,7 @@ impl Service {
         let invalid = matches!(status, 400 | 401 | 405 | 413) || (status == 403 && before.requests == after.requests);
         must(!invalid || forwarded == 0, "nothing invalid is forwarded")?;
         if status == 307 {
-            return must(request.path.split('?').next() == Some("/"), "only the root leads elsewhere");
+            return must(request.path.split(['?', '#']).next() == Some("/"), "only the root leads elsewhere");
         }
         if request.method == "HEAD" || status == 204 || status == 202 && body.is_empty() {
             return must(body.is_empty(), "no body");
