@@ -11,7 +11,9 @@ mod record;
 mod redact;
 mod scope;
 mod sink;
+mod source;
 mod store;
+mod target;
 mod witness;
 mod writer;
 
@@ -31,8 +33,9 @@ use denials::Denials;
 use health::Health;
 pub use record::{Event, Record, now};
 use redact::Redaction;
-pub use scope::{Asked, AuditScope, EntryPoint, Pending, Source};
+pub use scope::{Asked, AuditScope, EntryPoint, Pending};
 pub use sink::Sink;
+pub use source::Source;
 pub use witness::StoreWitness;
 use writer::{Message, Writer};
 
@@ -88,7 +91,7 @@ impl Audit {
     /// The system gives no thread.
     pub fn open(settings: &config::Audit, instance: &Arc<str>, store: &Store) -> Result<Self, String> {
         let required = settings.required.then(|| store.clone());
-        Self::start(sink::of(settings, store)?, settings, required, instance, (QUEUE, QUIET))
+        Self::start(target::of(settings, store)?, settings, required, instance, (QUEUE, QUIET))
     }
 
     fn start(

@@ -9,6 +9,7 @@
 
 mod held;
 mod key;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -16,44 +17,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::conversation::Participant;
-use crate::ids::ParticipantId;
 use crate::problem::{Code, Problem};
 use crate::store::{NewClaim, Store, StoreError, StoredClaim};
 use held::{Full, Held, HeldClaims};
+pub use held::{MOST_BYTES, MOST_BYTES_OF_ALL, MOST_CLAIMS};
 pub use key::ClaimKey;
+pub use target::Target;
 
-/// Claims of one caller that a process holds at once: an hour of what an org of Genesys Cloud admits.
-pub const MOST_CLAIMS: usize = 20_000;
-/// Bytes of the claims of one caller.
-pub const MOST_BYTES: usize = 8 << 20;
-/// Bytes of the claims of all callers.
-pub const MOST_BYTES_OF_ALL: usize = 64 << 20;
 /// A store that was replaced is of no use for long; whoever asks again need not do so sooner.
 const RETRY_AFTER_REPLACED: Duration = Duration::from_secs(60);
-
-/// One participant to disconnect, with what the answer says of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// Whom.
-    pub id: ParticipantId,
-    /// Its name.
-    pub name: Option<String>,
-    /// Its purpose.
-    pub purpose: Option<String>,
-}
-
-impl Target {
-    /// A participant as a target; `None` where its id is none.
-    #[must_use]
-    pub fn of(participant: &Participant) -> Option<Self> {
-        let id = ParticipantId::parse(&participant.id)?;
-        Some(Self { id, name: participant.name.clone(), purpose: participant.purpose.clone() })
-    }
-}
 
 /// The decision about a request.
 #[derive(Debug, Clone)]

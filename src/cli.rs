@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod disconnect;
 mod explain;
+mod failure;
 mod healthcheck;
 mod jobs;
 mod key;
@@ -28,6 +29,7 @@ use tokio::runtime::Builder;
 use crate::config::{Config, Surface};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::telemetry;
+use failure::Failure;
 
 /// Disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
 #[derive(Debug, Parser)]
@@ -120,23 +122,6 @@ fn surface(text: &str) -> Result<Surface, String> {
         "unpublished" => Ok(Surface::Unpublished),
         "both" => Ok(Surface::Both),
         _ => Err("use published, unpublished or both".to_owned()),
-    }
-}
-
-/// A command that did not end well, with what to tell the user.
-#[derive(Debug)]
-struct Failure {
-    code: u8,
-    text: String,
-}
-
-impl Failure {
-    fn failed(text: impl Into<String>) -> Self {
-        Self { code: 1, text: text.into() }
-    }
-
-    fn unusable(text: impl std::fmt::Display) -> Self {
-        Self { code: 2, text: format!("{text}") }
     }
 }
 

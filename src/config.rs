@@ -2,10 +2,13 @@
 //!
 //! `config/default.toml` is the documentation of every key.
 
+mod declare;
+mod error;
 mod region;
 mod sections;
 mod setting;
 mod sources;
+mod stand_in;
 mod store;
 mod validate;
 pub mod value;
@@ -14,21 +17,17 @@ use std::path::Path;
 
 use config::{Environment, File, FileFormat};
 
+pub use error::ConfigError;
 pub use sections::{
     Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Genesys, Jobs, Jwt, Limits, LogFormat, Mode,
-    OperationChoice, Pace, Retry, Sandbox, Server, Shutdown, Store, Surface, Telemetry, Tls, Token,
-    UnknownConversation,
+    OperationChoice, Pace, Retry, Server, Shutdown, Store, Telemetry, Tls, Token, UnknownConversation,
 };
 use sources::Sources;
+pub use stand_in::{Sandbox, Surface};
 pub use store::StoreKind;
 
 /// Every key with its default and its explanation: `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
-
-/// Why a configuration cannot be used. The text names the key, the value (never a secret), its source and the remedy.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(pub(crate) String);
 
 impl Config {
     /// Reads the embedded defaults, then `file`, then `HANGUP__SECTION__KEY` of the environment, and checks each value.

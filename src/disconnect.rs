@@ -5,6 +5,7 @@
 
 mod abandoned;
 mod confirm;
+mod confirmer;
 mod for_jobs;
 mod guard;
 pub mod judge;
@@ -43,7 +44,7 @@ use crate::ids::ConversationId;
 use crate::metrics::{InFlight, Metrics};
 use crate::problem::{Code, Problem};
 use crate::shutdown::Shutdown;
-use confirm::Confirmer;
+use confirmer::Confirmer;
 use operation::Operations;
 use outcome::{Outcome, Settled};
 use request::Effect;

@@ -4,6 +4,7 @@
 
 mod jobs;
 mod labels;
+mod register;
 mod scraped;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::genesys::metrics::UpstreamMetrics;
 use crate::problem::Code;
 pub use jobs::{JobMetrics, JobStats};
 use labels::{CallerLabels, Disconnect, RequestLabels, RouteLabels, Version};
+use register::add;
 pub use scraped::Readings;
 use scraped::Scraped;
 
@@ -59,17 +61,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// Registers a metric and hands it back.
-fn add<M: prometheus_client::registry::Metric + Clone>(
-    registry: &mut Registry,
-    name: &str,
-    help: &str,
-    metric: M,
-) -> M {
-    registry.register(name, help, metric.clone());
-    metric
 }
 
 impl Metrics {

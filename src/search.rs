@@ -5,6 +5,7 @@
 mod analytics;
 mod cursor;
 mod filter;
+mod found;
 mod hit;
 mod names;
 mod walk;
@@ -20,6 +21,7 @@ use crate::genesys::context::Context;
 use crate::problem::{Code, Problem};
 pub use cursor::Cursor;
 pub use filter::{Filter, State};
+pub use found::Found;
 pub use hit::Hit;
 use names::Names;
 
@@ -28,19 +30,6 @@ use names::Names;
 pub struct Search {
     client: Client,
     names: Arc<Names>,
-}
-
-/// What a search found.
-#[derive(Debug)]
-pub struct Found {
-    /// Newest first.
-    pub hits: Vec<Hit>,
-    /// Where the next search goes on; none when everything was searched.
-    pub cursor: Option<Cursor>,
-    /// The oldest start that was searched.
-    pub from: OffsetDateTime,
-    /// The newest start that was searched.
-    pub to: OffsetDateTime,
 }
 
 impl Search {

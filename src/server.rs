@@ -14,31 +14,28 @@ mod peer;
 mod phase;
 mod places;
 mod service;
+mod settings;
 mod stats;
 mod timed_stream;
 pub mod tls;
 mod transport;
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::response::Response;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 use tracing::{info, warn};
 
-use crate::callers::proxies::TrustedProxies;
-use crate::config;
 use places::{Place, Places};
+use settings::LAST_LOOK;
 
 pub use peer::Peer;
+pub use settings::{App, ServeSettings};
 pub use stats::ServeStats;
 pub use tls::TlsSource;
 
@@ -47,51 +44,6 @@ const BACKLOG: u32 = 4096;
 
 /// Waits after a failed accept grow from the first to the second.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-
-/// On `stop`, the backlog and connections without a request under way are given this time, so that a request that has
-/// already arrived in the kernel is not reset.
-const LAST_LOOK: Duration = Duration::from_millis(20);
-
-/// How connections are treated.
-#[derive(Debug, Clone)]
-pub struct ServeSettings {
-    /// Connections held open at once.
-    pub max_connections: usize,
-    /// The same for one address, except those of `proxies`.
-    pub max_connections_per_address: usize,
-    /// Reverse proxies, which stand for many callers.
-    pub proxies: Arc<TrustedProxies>,
-    /// Longest time for the first byte and the whole head of a request, and for a TLS handshake.
-    pub header_timeout: Duration,
-    /// Longest time that a connection waits for its next request.
-    pub idle_timeout: Duration,
-    /// Longest time for which an answer may wait for its caller to take it, plus what its size needs at `read_pace`.
-    pub write_timeout: Duration,
-    /// Bytes of an answer that a caller must take in a second, at least, once `write_timeout` is over.
-    pub read_pace: u32,
-    /// Encrypts connections; plain HTTP without.
-    pub tls: Option<TlsSource>,
-    /// What is counted; keep a clone for `/metrics`.
-    pub stats: Arc<ServeStats>,
-}
-
-impl ServeSettings {
-    /// Settings from `[server]`, plain HTTP, with the defaults of what is not configured.
-    #[must_use]
-    pub fn new(server: &config::Server) -> Self {
-        Self {
-            max_connections: server.max_connections,
-            max_connections_per_address: server.max_connections_per_address,
-            proxies: Arc::default(),
-            header_timeout: server.header_timeout,
-            idle_timeout: Duration::from_secs(75),
-            write_timeout: Duration::from_secs(30),
-            read_pace: 1024,
-            tls: None,
-            stats: Arc::default(),
-        }
-    }
-}
 
 /// Raises the soft limit of open descriptors to the hard one and returns it. Call once, before anything listens.
 ///
@@ -123,17 +75,6 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;
     socket.listen(BACKLOG)
-}
-
-/// What answers requests, such as a router.
-pub trait App:
-    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-{
-}
-
-impl<S> App for S where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-{
 }
 
 /// Serves `app` until `stop`, then drains: nothing more is accepted, connections that wait for a request close, and

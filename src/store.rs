@@ -23,6 +23,7 @@ mod items;
 #[cfg(test)]
 mod job_tests;
 mod jobs;
+mod known;
 mod meta;
 mod postgres;
 mod replicas;
@@ -44,7 +45,7 @@ pub use replicas::Replica;
 
 use crate::config::{self, StoreKind};
 use engine::{Batch, Engine, Rows};
-use meta::Known;
+use known::Known;
 
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
-use super::scope::Source;
+use super::source::Source;
 use crate::disconnect::outcome::Settled;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Effect, Problem};

@@ -1,6 +1,5 @@
 //! What one request leaves in the audit, from its first line to its end.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Audit;
 use super::record::{Event, Record};
+use super::source::Source;
 use crate::disconnect::outcome::Settled;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
@@ -48,21 +48,6 @@ impl EntryPoint {
             Self::Disconnect | Self::Selector | Self::Teardown | Self::DropIn | Self::Job => Event::Disconnect,
         }
     }
-}
-
-/// Where a request came from. Cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Source {
-    /// The caller's address, behind the proxies that are trusted.
-    pub addr: Option<IpAddr>,
-    /// The request id that is answered.
-    pub request_id: Option<Arc<str>>,
-    /// Trace id of the request, when it has one.
-    pub trace_id: Option<Arc<str>>,
-    /// On whose behalf, as the caller asserts it: `unverified:NAME`.
-    pub actor: Option<Arc<str>>,
-    /// The job that the request belongs to.
-    pub job: Option<Arc<str>>,
 }
 
 /// One request that is recorded. Cheap to clone; [`AuditScope::default`] leaves nothing.

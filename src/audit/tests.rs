@@ -25,7 +25,7 @@ fn open(settings: &config::Audit) -> Audit {
 }
 
 fn open_with(settings: &config::Audit, queue: usize, quiet: Duration) -> Audit {
-    let sinks = sink::of(settings, &Store::memory().unwrap()).unwrap();
+    let sinks = target::of(settings, &Store::memory().unwrap()).unwrap();
     Audit::start(sinks, settings, None, &"host-1".into(), (queue, quiet)).unwrap()
 }
 

@@ -7,7 +7,6 @@ mod fetch;
 mod issuer;
 mod seen;
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::errors::ErrorKind;
@@ -213,9 +212,6 @@ fn permissions(claim: Option<&Value>) -> Permissions {
         _ => Permissions::default(),
     }
 }
-
-/// Fetches the issuer's key set as it is published.
-type Fetch = Arc<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Value, String>> + Send + Sync>;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,15 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use super::{ClaimKey, MOST_BYTES, MOST_BYTES_OF_ALL, MOST_CLAIMS, Target};
+use super::key::ClaimKey;
+use super::target::Target;
+
+/// Claims of one caller that a process holds at once: an hour of what an org of Genesys Cloud admits.
+pub const MOST_CLAIMS: usize = 20_000;
+/// Bytes of the claims of one caller.
+pub const MOST_BYTES: usize = 8 << 20;
+/// Bytes of the claims of all callers.
+pub const MOST_BYTES_OF_ALL: usize = 64 << 20;
 
 /// A decision, and how long it counts here.
 #[derive(Debug, Clone)]

@@ -9,73 +9,14 @@ use bytesize::ByteSize;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::declare::{join, section, words};
 use super::setting::{
     Setting, Wrong, base_url, between, count_up_to, header_name, log_level, networks, permissions, positive,
     positive_up_to, proxy_url, redactions, region, size_between, target, targets, text_up_to, up_to,
 };
-use super::store;
+use super::stand_in::Sandbox;
+use super::store::{self, StoreKind};
 use super::value::{List, Rate, SensitiveUrl, address, duration};
-
-/// Declares a section: a struct of public members that refuses unknown keys. Behind `where` stands the check of a member.
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $key:ident: $kind:ty $(where $check:expr)?,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Deserialize, Serialize)]
-        #[serde(deny_unknown_fields)]
-        #[expect(missing_docs, reason = "each key is documented in config/default.toml")]
-        pub struct $name { $($(#[$meta])* pub $key: $kind,)* }
-
-        impl Setting for $name {
-            fn keys(at: &str, into: &mut BTreeSet<String>) {
-                $(<$kind as Setting>::keys(&join(at, stringify!($key)), into);)*
-            }
-
-            fn check(&self, at: &str) -> Result<(), Wrong> {
-                $({
-                    let key = join(at, stringify!($key));
-                    self.$key.check(&key)?;
-                    $($check(&self.$key).map_err(|remedy| {
-                        Wrong::new(&key, format!("{key} = {}: {remedy}", self.$key.shown()))
-                    })?;)?
-                })*
-                Ok(())
-            }
-
-            fn shown(&self) -> String {
-                "a section".to_owned()
-            }
-        }
-    };
-}
-
-fn join(at: &str, key: &str) -> String {
-    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
-}
-
-/// Declares a value that is one of a few words. What is none of them is told with those that are.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $variant:ident $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-        pub enum $name { $($(#[$meta])* #[serde(rename = $word)] $variant,)* }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(input)?;
-                match text.as_str() {
-                    $($word => Ok(Self::$variant),)*
-                    _ => Err(serde::de::Error::custom(format!("\"{text}\" is none of {}", [$($word),*].join(", ")))),
-                }
-            }
-        }
-
-        impl Setting for $name {
-            fn shown(&self) -> String {
-                match self { $(Self::$variant => concat!("\"", $word, "\"").to_owned(),)* }
-            }
-        }
-    };
-}
 
 section! {
     /// All settings of one process.
@@ -358,6 +299,14 @@ section! {
     }
 }
 
+impl Store {
+    /// What the URL names. One that is refused counts as memory.
+    #[must_use]
+    pub fn kind(&self) -> StoreKind {
+        store::parse(self.url.expose()).unwrap_or(StoreKind::Memory)
+    }
+}
+
 section! {
     /// `[jobs]`: what is queued.
     Jobs {
@@ -376,36 +325,5 @@ section! {
         grace: Duration where up_to(600),
         #[serde(with = "duration")]
         drain: Duration where up_to(600),
-    }
-}
-
-section! {
-    /// `[sandbox]`: the stand-in.
-    Sandbox {
-        #[serde(deserialize_with = "address::deserialize")]
-        bind: SocketAddr,
-        surface: Surface,
-        client_id: String,
-        #[serde(skip_serializing)]
-        client_secret: SecretString,
-        #[serde(with = "duration")]
-        token_lifetime: Duration where positive,
-        #[serde(with = "duration")]
-        effect_delay: Duration,
-        rate_limit: u32 where count_up_to(u32::MAX),
-        #[serde(with = "duration")]
-        rate_window: Duration where positive,
-    }
-}
-
-words! {
-    /// `sandbox.surface`: which ways to disconnect the stand-in has.
-    Surface {
-        /// PATCH only, as the published API.
-        Published "published",
-        /// `POST …/disconnect` only, as the seeds have it.
-        Unpublished "unpublished",
-        /// Both.
-        Both "both",
     }
 }

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Store;
-use super::setting::{Checked, Wrong};
+use super::setting::Checked;
 use super::value::SensitiveUrl;
 
 /// What `store.url` names.
@@ -30,28 +29,7 @@ impl StoreKind {
     }
 }
 
-impl Store {
-    /// What the URL names. One that is refused counts as memory.
-    #[must_use]
-    pub fn kind(&self) -> StoreKind {
-        parse(self.url.expose()).unwrap_or(StoreKind::Memory)
-    }
-
-    /// What two of them say that does not fit together.
-    pub(super) fn find_wrong(&self) -> Result<(), Wrong> {
-        let of_postgres = [("store.password_file", &self.password_file), ("store.ca_file", &self.ca_file)];
-        match of_postgres.iter().find(|(_, set)| set.is_some() && self.kind() != StoreKind::Postgres) {
-            Some((key, _)) => {
-                let text =
-                    format!("{key}: is for PostgreSQL only, and store.url = \"{}\"; remove one of them", self.url);
-                Err(Wrong::new(key, text))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-fn parse(url: &str) -> Option<StoreKind> {
+pub(super) fn parse(url: &str) -> Option<StoreKind> {
     match url.split_once(':') {
         None if url == "memory" => Some(StoreKind::Memory),
         None if url == "sqlite" => Some(StoreKind::Sqlite(None)),
@@ -94,7 +72,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, Store};
 
     fn with(key: &str, value: &str) -> Result<Store, String> {
         let environment = HashMap::from([(format!("HANGUP__STORE__{key}"), value.to_owned())]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::region;
 use super::setting::{Setting as _, Wrong};
-use super::{Config, ConfigError, Genesys};
+use super::{Config, ConfigError, Genesys, Store, StoreKind};
 
 impl Config {
     /// The first value that cannot be used.
@@ -27,7 +27,7 @@ impl Config {
             let key = if genesys.region.is_some() { "genesys.region" } else { "genesys.api_url" };
             genesys.urls().map_err(|text| Wrong::new(key, text))?;
         }
-        self.store.find_wrong()?;
+        of_postgres_alone(&self.store)?;
         if self.audit.required && !self.audit.target.0.iter().any(|target| target == "store") {
             let text = "audit.required: records are committed to the store, so audit.target must name \"store\"";
             return Err(Wrong::new("audit.required", text));
@@ -94,6 +94,18 @@ impl Genesys {
                 Err("genesys.api_url and genesys.login_url belong together; give both, or genesys.region".to_owned())
             }
         }
+    }
+}
+
+/// What only PostgreSQL has.
+fn of_postgres_alone(store: &Store) -> Result<(), Wrong> {
+    let given = [("store.password_file", &store.password_file), ("store.ca_file", &store.ca_file)];
+    match given.iter().find(|(_, set)| set.is_some() && store.kind() != StoreKind::Postgres) {
+        Some((key, _)) => {
+            let text = format!("{key}: is for PostgreSQL only, and store.url = \"{}\"; remove one of them", store.url);
+            Err(Wrong::new(key, text))
+        }
+        None => Ok(()),
     }
 }
 

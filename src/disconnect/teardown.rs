@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::confirm::Awaited;
+use super::confirmer::Awaited;
 use super::judge::Observation;
 use super::last::{Last, Open};
 use super::look::{Read, read};

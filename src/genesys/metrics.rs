@@ -13,7 +13,6 @@ use prometheus_client::registry::Registry;
 use super::pace::Gate;
 use super::request::Operation;
 use super::token::{LoginFailure, TokenCache};
-use super::trace::ATTEMPT_RESULTS;
 
 type Seconds = Gauge<f64, AtomicU64>;
 
@@ -40,6 +39,23 @@ struct ReasonLabel {
 struct ResultLabel {
     result: &'static str,
 }
+
+/// All values of the `result` label of attempts.
+pub(crate) const ATTEMPT_RESULTS: [&str; 13] = [
+    "2xx",
+    "3xx",
+    "4xx",
+    "401",
+    "403",
+    "404",
+    "409",
+    "429",
+    "5xx",
+    "connect",
+    "connection_lost",
+    "broken_answer",
+    "cut_off",
+];
 
 /// The handles of what each attempt of one operation counts.
 #[derive(Debug)]

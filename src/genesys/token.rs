@@ -7,6 +7,7 @@ pub(crate) mod bearer;
 pub(crate) mod failure;
 pub(crate) mod login;
 mod refusals;
+mod settle;
 pub(crate) mod writer;
 
 use std::sync::Arc;

@@ -100,23 +100,6 @@ impl Drop for Record {
     }
 }
 
-/// All values of the `result` label of attempts.
-pub(crate) const ATTEMPT_RESULTS: [&str; 13] = [
-    "2xx",
-    "3xx",
-    "4xx",
-    "401",
-    "403",
-    "404",
-    "409",
-    "429",
-    "5xx",
-    "connect",
-    "connection_lost",
-    "broken_answer",
-    "cut_off",
-];
-
 /// The `result` label: few values, whatever the upstream answers.
 fn status_class(status: u16) -> &'static str {
     match status {
@@ -135,6 +118,7 @@ fn status_class(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::genesys::metrics::ATTEMPT_RESULTS;
 
     #[test]
     fn every_status_has_a_result_that_is_counted_from_zero() {

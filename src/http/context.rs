@@ -4,28 +4,18 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request};
+use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName};
 use parking_lot::{Mutex, MutexGuard};
 
-use super::App;
-use super::audited;
 use super::refused::Refused;
-use super::routes::label;
-use super::span;
 use crate::audit::AuditScope;
 use crate::disconnect::internal;
 use crate::disconnect::outcome::Settled;
-use crate::genesys::answer::{Answer, CORRELATION_ID};
+use crate::genesys::answer::Answer;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::Problem;
-use crate::server::Peer;
-use crate::telemetry::traces::{Parent, Span, TRACEPARENT};
-
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id that is taken over.
-const LONGEST_ID: usize = 128;
+use crate::telemetry::traces::Parent;
 
 /// One request, from its first byte to its log line. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,7 +44,7 @@ pub(super) struct Facts {
     pub(super) participant: Option<ParticipantId>,
     /// What the request leaves in the audit.
     pub(super) scope: AuditScope,
-    log: Mutex<RequestLog>,
+    pub(super) log: Mutex<RequestLog>,
 }
 
 /// What the line about a request says beyond its head and its status.
@@ -82,36 +72,8 @@ impl Deref for RequestContext {
 }
 
 impl RequestContext {
-    /// Begins with what the head of a request says, and with the span of the request.
-    pub(super) fn begin(
-        app: &App,
-        on_loopback: bool,
-        params: Option<&RawPathParams>,
-        request: &mut Request,
-    ) -> (Self, Span) {
-        let peer =
-            request.extensions_mut().remove::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.addr.ip());
-        let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-        let headers = request.headers();
-        let param = |name: &str| params?.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
-        let job = param("jobId").map(|id| id.chars().take(LONGEST_ID).collect::<String>().into());
-        let mut facts = Facts {
-            request_id: taken_over(headers, &REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
-            correlation_id: taken_over(headers, &CORRELATION_ID),
-            trace: Parent { traces: app.traces.clone(), traceparent: traceparent(headers) },
-            addr: app.proxies.caller_addr(headers, peer),
-            on_loopback,
-            behind_proxy: app.proxies.trusts(peer),
-            route,
-            conversation: param("conversationId").and_then(ConversationId::parse),
-            participant: param("participantId").and_then(ParticipantId::parse),
-            scope: AuditScope::default(),
-            log: Mutex::new(RequestLog { job, ..RequestLog::default() }),
-        };
-        let span = span::begin(&facts, request.method(), request.uri());
-        facts.trace.traceparent = span.traceparent().or(facts.trace.traceparent.take());
-        facts.scope = audited::scope(&app.audit, request.method(), headers, &facts);
-        (Self(Arc::new(facts)), span)
+    pub(super) fn new(facts: Facts) -> Self {
+        Self(Arc::new(facts))
     }
 
     /// What its line will say, to be added to.
@@ -154,21 +116,6 @@ impl RequestLog {
         }
         self.cause = Some(problem.cause.map_or(problem.detail, String::from));
     }
-}
-
-/// Ids are taken over when they are visible ASCII and not too long.
-fn taken_over(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
-    let value = headers.get(name)?.as_bytes();
-    let fits = (1..=LONGEST_ID).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-    if fits { std::str::from_utf8(value).ok().map(Arc::from) } else { None }
-}
-
-/// `traceparent` as the W3C defines it: lower-case hexadecimal in four parts.
-fn traceparent(headers: &HeaderMap) -> Option<Arc<str>> {
-    let value = headers.get(TRACEPARENT)?.to_str().ok()?;
-    let lengths = value.split('-').map(str::len);
-    let hex = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'-'));
-    (hex && lengths.eq([2, 32, 16, 2])).then(|| value.into())
 }
 
 impl<S: Sync> FromRequestParts<S> for RequestContext {

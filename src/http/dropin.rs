@@ -16,10 +16,10 @@ use super::callers::{Permitted, to};
 use super::input::{IfMatch, Members, NoQuery, Wishes};
 use super::path::ParticipantPath;
 use super::refused::Refused;
-use crate::disconnect::outcome::{Outcome, Settled};
-use crate::disconnect::{Request, conversation_not_found};
+use super::upstream_form::as_the_upstream;
+use crate::disconnect::Request;
 use crate::genesys::request::Medium;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 pub(super) use read::read;
 
@@ -65,17 +65,4 @@ async fn carry_out(
     let settled = app.disconnector.disconnect(Request { wait, trust_stated: true, as_seen, ..request }).await?;
     who.context.log().settled(&settled);
     as_the_upstream(&settled)
-}
-
-/// What is an outcome for our own paths and an error for the upstream's.
-fn as_the_upstream(settled: &Settled) -> Result<(), Problem> {
-    match settled.outcome {
-        Outcome::WouldDisconnect => {
-            let detail = "hangup is in observe mode; nobody was disconnected; this is not a permission problem";
-            Err(Problem::new(Code::ObserveMode, detail).still_there())
-        }
-        // All that was seen is a 404, and here the upstream's statuses hold.
-        Outcome::ConversationEnded if !settled.verified => Err(conversation_not_found(None)),
-        _ => Ok(()),
-    }
 }

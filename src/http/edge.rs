@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::App;
 use super::answer::{Outgoing, render};
 use super::audited;
-use super::context::{REQUEST_ID, RequestContext};
+use super::begin::{REQUEST_ID, begin};
+use super::context::RequestContext;
 use super::routes::is_probe;
 use super::span;
 use super::upstream_form;
@@ -33,7 +34,7 @@ pub(super) async fn layer(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let (context, span) = RequestContext::begin(&app, on_loopback, params.as_ref().ok(), &mut request);
+    let (context, span) = begin(&app, on_loopback, params.as_ref().ok(), &mut request);
     let method = request.method().clone();
     let mut line = Line { app, context: context.clone(), method, started: Instant::now(), status: None, span };
     let accept = accept_of(request.headers());

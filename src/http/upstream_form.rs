@@ -6,6 +6,8 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use super::answer::{JSON, retry_after};
+use crate::disconnect::conversation_not_found;
+use crate::disconnect::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 
 /// Status and code that a client of the upstream knows for this problem.
@@ -38,6 +40,19 @@ fn known(problem: &Problem) -> (u16, &'static str) {
         | Code::AuditUnavailable
         | Code::UpstreamRejectedCredentials => (503, "service.unavailable"),
         Code::UpstreamTimeout => (504, "request.timeout"),
+    }
+}
+
+/// What is an outcome for our own paths and an error for the upstream's.
+pub(super) fn as_the_upstream(settled: &Settled) -> Result<(), Problem> {
+    match settled.outcome {
+        Outcome::WouldDisconnect => {
+            let detail = "hangup is in observe mode; nobody was disconnected; this is not a permission problem";
+            Err(Problem::new(Code::ObserveMode, detail).still_there())
+        }
+        // All that was seen is a 404, and here the upstream's statuses hold.
+        Outcome::ConversationEnded if !settled.verified => Err(conversation_not_found(None)),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::add;
+use super::register::add;
 use crate::audit::AuditStats;
 use crate::callers::CallerStats;
 use crate::claims::ClaimStats;

@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::foreign::Gateway;
 
@@ -50,6 +51,11 @@ impl Problem {
 
     pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not.found", message)
+    }
+
+    /// No such conversation, or none that may be seen.
+    pub(crate) fn unknown_conversation(id: Uuid) -> Self {
+        Self::not_found(format!("The requested conversation {id} was not found."))
     }
 
     /// What the gateway says of a path that does not exist.

@@ -7,7 +7,6 @@ mod names;
 mod reads;
 
 use http::StatusCode;
-use uuid::Uuid;
 
 use super::answer::Problem;
 use super::call::{Call, Flaw, Operation};
@@ -70,14 +69,10 @@ fn admit(sandbox: &Sandbox, call: &Call, settings: &Settings) -> Result<(), Prob
     let hidden = call.conversation.filter(|_| !settings.hidden_divisions.is_empty()).is_some_and(|id| {
         sandbox.conversations().with_known(id, |c, _| settings.hidden_divisions.contains(&c.division)).unwrap_or(false)
     });
-    if hidden { Err(unknown_conversation(call.conversation.unwrap_or_default())) } else { Ok(()) }
+    if hidden { Err(Problem::unknown_conversation(call.conversation.unwrap_or_default())) } else { Ok(()) }
 }
 
 fn wrong_method(allowed: &'static str) -> Problem {
     let message = format!("HTTP 405 Method Not Allowed; allowed here: {allowed}");
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method.not.allowed", message).header("allow", allowed)
-}
-
-fn unknown_conversation(id: Uuid) -> Problem {
-    Problem::not_found(format!("The requested conversation {id} was not found."))
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 
-use super::Found;
 use super::analytics::{self, PAGE, Refused};
 use super::cursor::Cursor;
 use super::filter::Filter;
+use super::found::Found;
 use super::hit::Hit;
 use crate::callers::Guards;
 use crate::genesys::Client;

@@ -1,25 +1,9 @@
 //! The table `meta`: the store's id, since when it stands in for another one, and the mode.
 
-use std::sync::{Mutex, PoisonError};
-
 use super::Store;
 use super::engine::{Batch, Rows, Statement, sql};
 use super::error::StoreError;
 use crate::config::Mode;
-
-/// The id that we have seen first.
-#[derive(Debug, Default)]
-pub(super) struct Known(Mutex<Option<String>>);
-
-impl Known {
-    pub(super) fn id(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set(&self, id: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());
-    }
-}
 
 /// Reads which store this is, and for how long it has stood in for another one.
 pub(super) fn identity() -> Statement {

@@ -19,18 +19,12 @@ use tokio::sync::oneshot;
 use super::engine::{Batch, Engine, Rows};
 use super::error::StoreError;
 pub(super) use file::default_path;
-use work::Clock;
+use work::{Clock, Command};
 
 /// Batches that may wait for a thread; more are refused.
 const QUEUE: usize = 4096;
 /// Batches of one commit.
 const GROUP: usize = 256;
-
-/// A batch on its way, and who waits for the result.
-struct Command {
-    batch: Batch,
-    reply: oneshot::Sender<Result<Vec<Rows>, StoreError>>,
-}
 
 /// A database in a file.
 #[derive(Debug)]

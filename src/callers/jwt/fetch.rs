@@ -6,7 +6,6 @@ use std::time::Duration;
 use reqwest::{Client, Url, redirect, retry};
 use serde_json::Value;
 
-use super::Fetch;
 use crate::config::ConfigError;
 use crate::config::value::SensitiveUrl;
 
@@ -14,6 +13,9 @@ use crate::config::value::SensitiveUrl;
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Largest document that is read.
 const MAX_BODY: usize = 512 << 10;
+
+/// Fetches the issuer's key set as it is published.
+pub(super) type Fetch = Arc<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Value, String>> + Send + Sync>;
 
 /// A way to fetch the keys of `issuer`: from `jwks_url`, or from where its discovery document points.
 pub(super) fn over_http(issuer: &str, jwks_url: Option<&str>) -> Result<Fetch, ConfigError> {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::super::refusal::Refusal;
-use super::Fetch;
+use super::fetch::Fetch;
 
 /// Keys in force are fetched again after this,
 const REFRESH: Duration = Duration::from_secs(600);

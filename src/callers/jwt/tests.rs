@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,6 +8,7 @@ use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use rcgen::KeyPair;
 use serde_json::json;
 
+use super::fetch::Fetch;
 use super::*;
 use crate::config::Config;
 

@@ -12,7 +12,7 @@ use super::super::context::RequestContext;
 use super::super::input::{Members, NoQuery, Wishes};
 use super::super::path::ConversationPath;
 use super::super::refused::Refused;
-use super::as_the_upstream;
+use super::super::upstream_form::as_the_upstream;
 use crate::conversation::Conversation;
 use crate::disconnect::look::{Read, read};
 use crate::disconnect::{Origin, Request, Teardown, conversation_not_found};

@@ -32,7 +32,7 @@ pub(in crate::http) async fn create(
     let idempotency_key = idempotency_key.read()?;
     // A hundred thousand lines take a while: other requests go on meanwhile.
     let read = tokio::task::spawn_blocking(move || read(&query, &kind(&parts.headers), &body)).await;
-    let (items, order, body) = read.unwrap_or_else(|_| Err(super::super::internal()))?;
+    let (items, order, body) = read.unwrap_or_else(|_| Err(crate::disconnect::internal()))?;
     let identity = caller.identity();
     let request_key = idempotency_key.map(|key| given_key(identity, key));
     let submission = Submission {

@@ -7,7 +7,6 @@ use http::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::unknown_conversation;
 use crate::sandbox::answer::{Problem, empty, with_json};
 use crate::sandbox::conversation::Scope;
 use crate::sandbox::disconnects::{Disconnect, Disconnected, Wrapup};
@@ -64,7 +63,7 @@ pub(super) fn tear_down(sandbox: &Sandbox, id: Uuid, settings: &Settings, effect
     let delay = effect.then_some(settings.effect_delay);
     match sandbox.conversations().tear_down(id, Scope::Everything, delay, settings.ended_readable_for) {
         true => Served::taken(empty(StatusCode::ACCEPTED), effect),
-        false => Err(unknown_conversation(id)).into(),
+        false => Err(Problem::unknown_conversation(id)).into(),
     }
 }
 
@@ -82,11 +81,11 @@ pub(super) fn patch_medium(
     let scope = Scope::of(incoming.call.medium);
     let delay = effect.then_some(settings.effect_delay);
     if !sandbox.conversations().tear_down(id, scope, delay, settings.ended_readable_for) {
-        return Err(unknown_conversation(id)).into();
+        return Err(Problem::unknown_conversation(id)).into();
     }
     match sandbox.conversations().with(id, settings.ended_readable_for, |c, now| render::full(c, now)) {
         Some(body) => Served::taken(with_json(StatusCode::OK, &body), effect),
-        None => Err(unknown_conversation(id)).into(),
+        None => Err(Problem::unknown_conversation(id)).into(),
     }
 }
 
@@ -177,7 +176,7 @@ fn refusal(outcome: Disconnected, id: Uuid, participant: Uuid) -> Problem {
             "The wrap-up of this participant cannot be skipped.",
         ),
         Disconnected::Taken | Disconnected::Gone | Disconnected::Ended | Disconnected::Unknown => {
-            unknown_conversation(id)
+            Problem::unknown_conversation(id)
         }
     }
 }

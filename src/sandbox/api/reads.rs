@@ -5,7 +5,6 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::unknown_conversation;
 use crate::sandbox::answer::{Problem, with_json};
 use crate::sandbox::call::Call;
 use crate::sandbox::clock::text;
@@ -26,7 +25,7 @@ pub(super) fn read(
         None => Some(render::full(conversation, now)),
         Some(medium) => render::on_medium(conversation, medium, now),
     });
-    seen.flatten().map(|body| with_json(StatusCode::OK, &body)).ok_or_else(|| unknown_conversation(id))
+    seen.flatten().map(|body| with_json(StatusCode::OK, &body)).ok_or_else(|| Problem::unknown_conversation(id))
 }
 
 /// The live conversations by page, all or those on one medium.
@@ -63,7 +62,7 @@ pub(super) fn wrapup(sandbox: &Sandbox, id: Uuid, call: &Call, settings: &Settin
         ))
     });
     match seen {
-        None => Err(unknown_conversation(id)),
+        None => Err(Problem::unknown_conversation(id)),
         Some(None) => Err(super::disconnects::stranger(id, participant)),
         Some(Some(body)) => Ok(with_json(StatusCode::OK, &render::object(body))),
     }

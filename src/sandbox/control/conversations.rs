@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Answer, Refused, ok, parsed, query, value};
+use super::answer::{Answer, Refused, ok, parsed, query, value};
 use crate::sandbox::answer::{empty, with_json};
 use crate::sandbox::conversation::{Gone, Scope};
 use crate::sandbox::directory::HOME;

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Answer, Refused, ok, parsed, value};
+use super::answer::{Answer, Refused, ok, parsed, value};
 use crate::sandbox::answer::{empty, with_json};
 use crate::sandbox::faults::Fault;
 use crate::sandbox::state::Sandbox;

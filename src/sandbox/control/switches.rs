@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use serde_json::json;
 
-use super::{Answer, Refused, ok, parsed, query, value};
+use super::answer::{Answer, Refused, ok, parsed, query, value};
 use crate::sandbox::answer::empty;
 use crate::sandbox::journal::Kind;
 use crate::sandbox::state::Sandbox;

@@ -4,12 +4,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::types::{Value as SqlValue, ValueRef};
 use rusqlite::{Connection, ErrorCode};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::super::engine::{Batch, Row, Rows, Statement, Value};
 use super::super::error::StoreError;
 use super::super::schema;
-use super::Command;
+
+/// A batch on its way, and who waits for the result.
+pub(super) struct Command {
+    pub(super) batch: Batch,
+    pub(super) reply: oneshot::Sender<Result<Vec<Rows>, StoreError>>,
+}
 
 /// The clock behind `{now}`.
 #[derive(Debug, Clone, Copy)]

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::body::parsed;
 use super::details::segment_dimension;
 use super::filter::Filter;
-use super::parsed;
 use crate::sandbox::answer::{Problem, with_json};
 use crate::sandbox::clock::text;
 use crate::sandbox::conversation::{Communication, Conversation, Participant};

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::body::parsed;
 use super::filter::Filter;
 use super::interval::Interval;
-use super::parsed;
 use crate::sandbox::answer::{Problem, with_json};
 use crate::sandbox::clock::text;
 use crate::sandbox::conversation::{Communication, Conversation, Participant};

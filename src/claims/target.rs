@@ -1,0 +1,26 @@
+//! Whom a claim may reach.
+
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::Participant;
+use crate::ids::ParticipantId;
+
+/// One participant to disconnect, with what the answer says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Whom.
+    pub id: ParticipantId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its purpose.
+    pub purpose: Option<String>,
+}
+
+impl Target {
+    /// A participant as a target; `None` where its id is none.
+    #[must_use]
+    pub fn of(participant: &Participant) -> Option<Self> {
+        let id = ParticipantId::parse(&participant.id)?;
+        Some(Self { id, name: participant.name.clone(), purpose: participant.purpose.clone() })
+    }
+}

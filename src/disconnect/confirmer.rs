@@ -1,0 +1,205 @@
+//! Looks again after an accepted disconnect until the participant is gone. Those who wait for the same participant share the
+//! looks.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::judge::Observation;
+use super::look::{Read, look, read};
+use super::outcome::{Outcome, Settled};
+use crate::genesys::Client;
+use crate::genesys::context::Context;
+use crate::genesys::request::{Medium, Rank};
+use crate::ids::{ConversationId, ParticipantId};
+
+/// The first look comes this long after acceptance; each further one at twice the time.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// The last look starts so much before the wait ends, that it can be answered in time.
+const LAST_LOOK_LEAD: Duration = Duration::from_millis(200);
+
+/// Whose end is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Awaited {
+    /// A participant's, or that of its communications of one medium.
+    Participant(ConversationId, ParticipantId, Option<Medium>),
+    /// The whole conversation's.
+    Conversation(ConversationId),
+}
+
+/// What the looks have shown so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing could be read.
+    Nothing,
+    /// Still there.
+    There,
+    /// Gone.
+    Gone,
+}
+
+/// The looks under way.
+#[derive(Debug)]
+pub(super) struct Confirmer {
+    watches: Arc<Mutex<HashMap<Awaited, Arc<Watched>>>>,
+    stopping: CancellationToken,
+}
+
+/// One participant that somebody waits to be gone.
+#[derive(Debug)]
+struct Watched {
+    shown: watch::Sender<Shown>,
+    /// Last looks that those who wait want.
+    wanted: Mutex<BTreeSet<Instant>>,
+    more: Notify,
+}
+
+impl Shown {
+    /// What became of a disconnect that was accepted.
+    pub(super) fn after(self, settled: Settled) -> Settled {
+        match self {
+            Self::Gone => Settled { outcome: Outcome::Disconnected, verified: true, gone: Some(true), ..settled },
+            Self::There => {
+                Settled { outcome: Outcome::Accepted, verified: false, gone: Some(false), still_there: true, ..settled }
+            }
+            Self::Nothing => settled,
+        }
+    }
+}
+
+impl Confirmer {
+    /// Looks until `stopping`.
+    pub(super) fn new(stopping: CancellationToken) -> Self {
+        Self { watches: Arc::default(), stopping }
+    }
+
+    /// Waits until the participant is gone, for at most `wait` from now.
+    pub(super) async fn gone(
+        &self,
+        client: &Client,
+        origin: &Context,
+        key: Awaited,
+        wait: Duration,
+        tasks: &TaskTracker,
+    ) -> Shown {
+        let accepted = Instant::now();
+        let until = accepted + wait;
+        let last_look = until - LAST_LOOK_LEAD.min(wait / 2);
+        let mut shown = {
+            let mut watches = self.watches.lock();
+            let watched = watches.entry(key).or_insert_with(|| {
+                let watched = Arc::new(Watched {
+                    shown: watch::Sender::new(Shown::Nothing),
+                    wanted: Mutex::default(),
+                    more: Notify::new(),
+                });
+                let looks = Looks {
+                    client: client.clone(),
+                    caller: Arc::clone(&origin.caller),
+                    request_id: Arc::clone(&origin.request_id),
+                    key,
+                    accepted,
+                    watched: Arc::clone(&watched),
+                    watches: Arc::clone(&self.watches),
+                };
+                let stopping = self.stopping.clone();
+                tasks.spawn(async move { stopping.run_until_cancelled(looks.run()).await });
+                watched
+            });
+            watched.wanted.lock().insert(last_look);
+            watched.more.notify_one();
+            watched.shown.subscribe()
+        };
+        // An instance that leaves does not go on looking: what was accepted is answered as accepted.
+        let gone = self.stopping.run_until_cancelled(shown.wait_for(|shown| *shown == Shown::Gone));
+        let _ = timeout_at(until, gone).await;
+        *shown.borrow_and_update()
+    }
+}
+
+/// The task that looks.
+struct Looks {
+    client: Client,
+    caller: Arc<str>,
+    request_id: Arc<str>,
+    key: Awaited,
+    accepted: Instant,
+    watched: Arc<Watched>,
+    watches: Arc<Mutex<HashMap<Awaited, Arc<Watched>>>>,
+}
+
+impl Drop for Looks {
+    /// Also when a look crashes: whoever waits is told at once, and the next one starts anew.
+    fn drop(&mut self) {
+        let mut watches = self.watches.lock();
+        if watches.get(&self.key).is_some_and(|watched| Arc::ptr_eq(watched, &self.watched)) {
+            watches.remove(&self.key);
+        }
+    }
+}
+
+impl Looks {
+    async fn run(self) {
+        let mut after = FIRST_LOOK;
+        loop {
+            let next = {
+                // Locked together, so that nobody comes to wait between the last look and the end.
+                let mut watches = self.watches.lock();
+                let wanted = self.watched.wanted.lock();
+                let Some(&first) = wanted.first() else {
+                    watches.remove(&self.key);
+                    return;
+                };
+                first.min(self.accepted + after)
+            };
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.watched.more.notified() => continue,
+            }
+            let shown = self.look().await;
+            if shown != Shown::Nothing {
+                self.watched.shown.send_replace(shown);
+            }
+            let now = Instant::now();
+            let mut watches = self.watches.lock();
+            let mut wanted = self.watched.wanted.lock();
+            if shown == Shown::Gone {
+                watches.remove(&self.key);
+                return;
+            }
+            *wanted = wanted.split_off(&(now + Duration::from_nanos(1)));
+            while self.accepted + after <= now {
+                after *= 2;
+            }
+        }
+    }
+
+    async fn look(&self) -> Shown {
+        let wait = Duration::from_secs(3);
+        let context =
+            Arc::new(Context::new(Arc::clone(&self.caller), Arc::clone(&self.request_id), wait, Duration::ZERO));
+        let observation = match self.key {
+            Awaited::Participant(cid, pid, medium) => {
+                look(&self.client, &context, Rank::Lookup, (cid, pid, medium)).await.map(|(observation, _)| observation)
+            }
+            Awaited::Conversation(cid) => match read(&self.client, &context, Rank::Lookup, cid).await {
+                Ok((Read::Found(conversation), _)) if conversation.ended() => Ok(Observation::Ended { verified: true }),
+                Ok((Read::Found(_), _)) => Ok(Observation::Live(Vec::new())),
+                Ok(_) => Ok(Observation::UnknownConversation),
+                Err(problem) => Err(problem),
+            },
+        };
+        match observation {
+            Ok(Observation::Gone | Observation::Ended { .. }) => Shown::Gone,
+            Ok(Observation::Live(_)) => Shown::There,
+            // What cannot be seen is not gone.
+            _ => Shown::Nothing,
+        }
+    }
+}

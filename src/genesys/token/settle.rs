@@ -1,0 +1,75 @@
+//! Settles a 401, as `refusals` has it.
+
+use std::sync::atomic::Ordering;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::refusals::{Refused, Settled};
+use super::{LoginState, TokenCache};
+use crate::genesys::error::CallError;
+
+impl TokenCache {
+    /// Settles a 401. `before` is the one that the same call met with an older token, if it did.
+    ///
+    /// # Errors
+    /// There is no newer token by then: the login failed, or had not answered when `deadline` passed.
+    pub(crate) async fn settle_401(
+        &self,
+        refused: &Refused,
+        before: Option<&Refused>,
+        deadline: Instant,
+    ) -> Result<Settled, CallError> {
+        let token = &refused.token;
+        // Where there is other traffic, an API that has accepted us says soon whether it still does.
+        let trusted = token.is_trusted() || before.is_some_and(|b| b.token.is_trusted());
+        let asked = Instant::now();
+        let left = deadline.saturating_duration_since(asked);
+        let patience = if trusted { asked + self.shared.refusals.interval.min(left / 2) } else { asked };
+        let rejected = |retry_after| {
+            let doubtful = refused.is_doubtful() || before.is_some_and(Refused::is_doubtful);
+            if doubtful { Settled::AboutTheResource } else { Settled::Rejected { retry_after } }
+        };
+        let mut published = self.shared.changed.subscribe();
+        loop {
+            let mut acceptance = std::pin::pin!(token.acceptance.notified());
+            acceptance.as_mut().enable();
+            token.doubted.store(true, Ordering::SeqCst);
+            if refused.is_contradicted() || before.is_some_and(Refused::is_contradicted) {
+                return Ok(Settled::AboutTheResource);
+            }
+            let now = Instant::now();
+            let wake = match before {
+                Some(_) if now >= patience => return Ok(rejected(self.shared.refusals.interval)),
+                Some(_) => patience,
+                None if self.generation() > token.generation => return Ok(Settled::Replay),
+                None => match self.shared.refusals.ask(token, now) {
+                    Ok(()) => {
+                        self.shared.renew.notify_one();
+                        self.patient_until(patience, now)?.unwrap_or(deadline)
+                    }
+                    Err(wait) if now >= patience => return Ok(rejected(wait)),
+                    Err(wait) => patience.min(now + wait),
+                },
+            };
+            if now >= deadline {
+                return Err(CallError::LoginPending);
+            }
+            tokio::select! {
+                () = acceptance => {}
+                _ = published.changed() => {}
+                () = sleep_until(wake.min(deadline)) => {}
+            }
+        }
+    }
+
+    /// While the login fails, how long to wait for a sign that the old token is good; `None` while it is under way.
+    fn patient_until(&self, patience: Instant, now: Instant) -> Result<Option<Instant>, CallError> {
+        match &self.shared.published.load().login {
+            LoginState::Waiting { next, failure } if *next > now && now >= patience => {
+                Err(CallError::NoToken { failure: failure.clone(), retry_after: *next - now })
+            }
+            LoginState::Waiting { next, .. } if *next > now => Ok(Some(patience)),
+            _ => Ok(None),
+        }
+    }
+}

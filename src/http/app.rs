@@ -1,0 +1,105 @@
+//! What handlers share.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+use tracing_appender::non_blocking::ErrorCounter;
+
+use super::recent_errors::RecentErrors;
+use crate::audit::Audit;
+use crate::callers::Callers;
+use crate::callers::proxies::TrustedProxies;
+use crate::claims::Claims;
+use crate::disconnect::{Disconnector, Watch};
+use crate::fleet::Fleet;
+use crate::jobs::Jobs;
+use crate::metrics::Metrics;
+use crate::search::Search;
+use crate::server::ServeStats;
+use crate::shutdown::Shutdown;
+use crate::store::Store;
+use crate::telemetry::traces::Traces;
+
+/// What handlers share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Shared>);
+
+/// See [`App`].
+#[derive(Debug)]
+pub struct Shared {
+    /// The use case.
+    pub disconnector: Disconnector,
+    /// Reads that those who watch a conversation share.
+    pub watch: Watch,
+    /// Finding live conversations.
+    pub search: Search,
+    /// Who may call.
+    pub callers: Callers,
+    /// Whose `X-Forwarded-For` is believed.
+    pub proxies: TrustedProxies,
+    /// Whom requests may reach.
+    pub claims: Claims,
+    /// What is queued.
+    pub jobs: Jobs,
+    /// The other replicas.
+    pub fleet: Fleet,
+    /// What outlives the process.
+    pub store: Store,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Who disconnected whom.
+    pub audit: Audit,
+    /// Where spans go.
+    pub traces: Traces,
+    /// Connections of the callers' listener.
+    pub connections: Arc<ServeStats>,
+    /// Log lines that were dropped, where somebody has installed a log.
+    pub log_dropped: OnceLock<ErrorCounter>,
+    /// The steps of leaving.
+    pub shutdown: Shutdown,
+    /// Work that outlives its caller.
+    pub tasks: TaskTracker,
+    /// When the process started.
+    pub started: Started,
+    /// The last errors, for the status.
+    pub recent_errors: RecentErrors,
+    /// Whether the main listener is on loopback: pages in a browser there must be kept away.
+    pub on_loopback: bool,
+    /// The same for the listener of the operators' side.
+    pub admin_on_loopback: bool,
+    /// Largest body, in bytes.
+    pub max_body: usize,
+    /// Longest time for a body.
+    pub body_timeout: Duration,
+}
+
+/// A moment on the clock for durations and in words.
+#[derive(Debug)]
+pub struct Started {
+    /// For durations.
+    pub at: tokio::time::Instant,
+    /// RFC 3339, UTC.
+    pub text: String,
+}
+
+impl Default for Started {
+    fn default() -> Self {
+        Self { at: tokio::time::Instant::now(), text: crate::audit::now() }
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    /// Shares these between handlers.
+    #[must_use]
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}

@@ -1,0 +1,72 @@
+//! What control calls take and answer.
+
+use axum::body::Bytes;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::sandbox::answer::with_json;
+use crate::sandbox::spec::SpecError;
+
+/// Why a control call is refused; the text names the member or the id.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) StatusCode, pub(super) String);
+
+pub(super) type Answer = Result<Response, Refused>;
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        with_json(self.0, &json!({ "ok": false, "message": self.1 }))
+    }
+}
+
+impl Refused {
+    pub(super) fn bad(message: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, message.into())
+    }
+
+    pub(super) fn missing(what: &str) -> Self {
+        Self(StatusCode::NOT_FOUND, format!("there is no {what}"))
+    }
+}
+
+impl From<SpecError> for Refused {
+    fn from(error: SpecError) -> Self {
+        let status = match error {
+            SpecError::IdTaken(_) => StatusCode::CONFLICT,
+            SpecError::Invalid(_) => StatusCode::BAD_REQUEST,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+pub(super) fn ok(body: &Value) -> Answer {
+    Ok(with_json(StatusCode::OK, body))
+}
+
+/// The body as JSON, an empty one as `{}`.
+pub(super) fn value(body: &Bytes) -> Result<Value, Refused> {
+    if body.is_empty() {
+        return Ok(json!({}));
+    }
+    serde_json::from_slice(body).map_err(|e| Refused::bad(format!("the body is not valid JSON: {e}")))
+}
+
+pub(super) fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
+    serde_json::from_value(value).map_err(|e| Refused::bad(e.to_string()))
+}
+
+/// The query as pairs, all of which must have one of these names.
+pub(super) fn query(query: Option<&str>, names: &[&str]) -> Result<Vec<(String, String)>, Refused> {
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs
+        .map(|(name, value)| {
+            if names.contains(&&*name) {
+                Ok((name.into_owned(), value.into_owned()))
+            } else {
+                Err(Refused::bad(format!("unknown query parameter `{name}`, expected one of {names:?}")))
+            }
+        })
+        .collect()
+}
