@@ -6,6 +6,7 @@
 mod denials;
 mod file;
 mod health;
+mod line;
 pub mod query;
 mod record;
 mod redact;

@@ -89,6 +89,13 @@ impl<'a> Object<'a> {
         self
     }
 
+    pub(crate) fn integer_or_null(&mut self, name: &str, value: Option<impl itoa::Integer>) -> &mut Self {
+        match value {
+            Some(value) => self.integer(name, value),
+            None => self.null(name),
+        }
+    }
+
     /// JSON has no infinities: they are `null`.
     pub(crate) fn float(&mut self, name: &str, value: f64) -> &mut Self {
         if !value.is_finite() {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
@@ -13,13 +13,12 @@ use super::source::Source;
 use crate::disconnect::outcome::Settled;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Effect, Problem};
-use crate::text::escape_unprintable;
 
 /// A word of ours: written from where it stands in the program, read into memory of its own.
 pub(super) type Word = Cow<'static, str>;
 
 /// What a record is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A disconnect was asked for. Records of the first version call it `audit`.
@@ -54,7 +53,7 @@ impl Event {
 
 /// Who asked to disconnect whom, and what became of it. Every member is always written, `null` where it does not apply.
 /// Records of the first version have other names, and fewer members.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// The row in the store that is this record.
@@ -190,15 +189,6 @@ impl Record {
     /// Whether we refused what was asked. Observe mode does so after it has looked, and a trial of it wants every record.
     pub(super) fn is_denial(&self) -> bool {
         self.outcome == "denied" && self.code.as_deref() != Some(Code::ObserveMode.name())
-    }
-
-    /// The record as one line of JSON, in which nothing controls a terminal or reorders text.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        // String keys and no failing members.
-        let mut json = serde_json::to_string(self).unwrap_or_default();
-        escape_unprintable(&mut json);
-        json
     }
 }
 
