@@ -146,8 +146,8 @@ macro_rules! codes {
 }
 
 codes! {
-    InvalidConversationId "invalid_conversation_id" 400 false "The conversation id is no hyphenated UUID";
-    InvalidParticipantId "invalid_participant_id" 400 false "The participant id is no hyphenated UUID";
+    InvalidConversationId "invalid_conversation_id" 400 false "The conversation id is not a hyphenated UUID";
+    InvalidParticipantId "invalid_participant_id" 400 false "The participant id is not a hyphenated UUID";
     InvalidBody "invalid_body" 400 false "The request body cannot be used";
     InvalidQuery "invalid_query" 400 false "The query cannot be used";
     InvalidSelector "invalid_selector" 400 false "The selector cannot be used";
