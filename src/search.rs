@@ -22,7 +22,7 @@ use crate::problem::{Code, Problem};
 pub use cursor::Cursor;
 pub use filter::{Filter, State};
 pub use found::Found;
-pub use hit::Hit;
+pub use hit::{Excluded, Hit};
 use names::Names;
 
 /// The use case. Cheap to clone.

@@ -16,7 +16,7 @@ use tower::retry::budget::{Budget as _, TpsBudget};
 use super::answer::Answer;
 use super::error::CallError;
 use super::metrics::UpstreamMetrics;
-use super::request::Call;
+use super::request::{Call, Operation};
 use crate::config;
 
 /// Immediate repetitions of one call whose connection was lost before an answer: a connection kept open is often closed
@@ -54,6 +54,8 @@ pub(crate) fn classify(call: &Call, outcome: &Result<Answer, CallError>) -> Opti
     match outcome {
         Ok(answer) => match answer.status.as_u16() {
             429 => Some(Reason::RateLimited),
+            // To a details query it means "too many hits", of which a repetition would make none fewer: the interval is split.
+            502 if call.operation == Operation::AnalyticsQuery => None,
             500 | 502 | 503 | 504 => Some(Reason::ServerError),
             408 => Some(Reason::Timeout),
             400..=499 if answer.says_try_again() => Some(Reason::ServerError),

@@ -15,7 +15,7 @@ use super::input::Query;
 use super::refused::Refused;
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
-use crate::search::{Cursor, Filter, Found, Hit, State as Wanted};
+use crate::search::{Cursor, Excluded, Filter, Found, Hit, State as Wanted};
 
 /// What can be asked.
 const NAMES: &[&str] = &[
@@ -43,9 +43,36 @@ const MOST: usize = 1_000;
 struct Answer<'a> {
     ok: bool,
     conversations: Vec<Item<'a>>,
+    excluded: Exclusions,
     cursor: Option<String>,
     searched_from: String,
     searched_to: String,
+}
+
+/// Live conversations between the first and the last that is told, which are left out: how many, and why.
+#[derive(Debug, Default, Serialize)]
+struct Exclusions {
+    hidden: usize,
+    state: usize,
+    agent: usize,
+    scheduled: usize,
+}
+
+impl Exclusions {
+    /// Those that come before this place, or all.
+    fn of(found: &Found, until: Option<Cursor>) -> Self {
+        let mut counts = Self::default();
+        let before = |start, id| until.is_none_or(|until| !until.precedes(start, id));
+        for (_, _, why) in found.excluded.iter().filter(|(start, id, _)| before(*start, *id)) {
+            *match why {
+                Excluded::Hidden => &mut counts.hidden,
+                Excluded::State => &mut counts.state,
+                Excluded::Agent => &mut counts.agent,
+                Excluded::Scheduled => &mut counts.scheduled,
+            } += 1;
+        }
+        counts
+    }
 }
 
 #[derive(Serialize)]
@@ -59,11 +86,13 @@ struct Item<'a> {
     queue_id: Option<&'a str>,
     queue_name: Option<&'a str>,
     division_id: Option<&'a str>,
+    division_name: Option<&'a str>,
     address_from: Option<&'a str>,
     address_to: Option<&'a str>,
     participants: usize,
     agent: bool,
     agent_name: Option<&'a str>,
+    wrapup: Option<&'a str>,
 }
 
 impl<'a> Item<'a> {
@@ -77,11 +106,13 @@ impl<'a> Item<'a> {
             queue_id: hit.queue_id.as_deref(),
             queue_name: hit.queue_name.as_deref(),
             division_id: hit.division_id.as_deref(),
+            division_name: hit.division_name.as_deref(),
             address_from: hit.address_from.as_deref(),
             address_to: hit.address_to.as_deref(),
             participants: hit.participants,
             agent: hit.agent,
             agent_name: hit.agent_name.as_deref(),
+            wrapup: hit.wrapup.as_deref(),
         }
     }
 }
@@ -118,6 +149,7 @@ fn answer(found: &Found, limited: bool) -> Answer<'_> {
     Answer {
         ok: true,
         conversations,
+        excluded: Exclusions::of(found, cursor),
         cursor: cursor.map(|cursor| cursor.text()),
         searched_from: text(cut.map_or(found.from, |hit| hit.start)),
         searched_to: text(found.to),

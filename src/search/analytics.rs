@@ -66,12 +66,18 @@ pub(super) struct Session {
 pub(super) struct Segment {
     pub(super) segment_end: Option<String>,
     pub(super) queue_id: Option<String>,
+    pub(super) wrap_up_code: Option<String>,
 }
 
 impl Session {
     /// Whether it goes on, as far as analytics knows.
     pub(super) fn is_open(&self) -> bool {
         self.segments.last().is_some_and(|segment| segment.segment_end.is_none())
+    }
+
+    /// The last wrap-up code of it.
+    pub(super) fn wrapup(&self) -> Option<&str> {
+        self.segments.iter().rev().find_map(|segment| segment.wrap_up_code.as_deref())
     }
 
     pub(super) fn queue_id(&self) -> Option<&str> {

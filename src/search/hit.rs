@@ -25,6 +25,8 @@ pub struct Hit {
     pub queue_name: Option<String>,
     /// Id of its first division.
     pub division_id: Option<String>,
+    /// Name of that division where a queue told it, else its id.
+    pub division_name: Option<String>,
     /// Where it comes from.
     pub address_from: Option<String>,
     /// Where it leads.
@@ -37,16 +39,31 @@ pub struct Hit {
     pub agent: bool,
     /// The user's name, or its id where names are refused.
     pub agent_name: Option<String>,
+    /// The last wrap-up code that was set.
+    pub wrapup: Option<String>,
+}
+
+/// Why a live conversation is not among the hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excluded {
+    /// The caller's key may not touch anybody in it.
+    Hidden,
+    /// It neither waits nor is connected, as was asked.
+    State,
+    /// An agent or user is in it, and only those without were asked for.
+    Agent,
+    /// It is a callback that is scheduled for later.
+    Scheduled,
 }
 
 impl Hit {
-    /// What analytics tells, if it fits what is searched for and the caller's key may see it.
+    /// What analytics tells, if it fits what is searched for and the caller's key may see it; none for what is no conversation.
     pub(super) fn of(
         told: &Conversation,
         filter: &Filter,
         guards: Option<&Guards>,
         now: OffsetDateTime,
-    ) -> Option<Self> {
+    ) -> Option<(OffsetDateTime, ConversationId, Result<Self, Excluded>)> {
         let id = ConversationId::parse(&told.conversation_id)?;
         let start = time(told.conversation_start.as_deref()?)?;
         let sessions = || told.participants.iter().flat_map(|p| p.sessions.iter().map(move |session| (p, session)));
@@ -60,23 +77,27 @@ impl Hit {
             State::Waiting => waiting,
             State::Connected => agent.is_some(),
         };
-        if !wanted || (filter.no_agent && agent.is_some()) || (scheduled && !filter.include_scheduled) {
-            return None;
-        }
         // A customer's sessions have no queue: a guard for queues asks the others.
         let queue_id = queue_id(open()).or_else(|| queue_id(sessions()));
         let permitted = |guards: &Guards| {
             open().any(|(p, session)| guards.permits(p.purpose.as_deref(), session.queue_id().or(queue_id)))
         };
-        if !guards.is_none_or(permitted) {
-            return None;
+        let excluded = match () {
+            () if !guards.is_none_or(permitted) => Some(Excluded::Hidden),
+            () if !wanted => Some(Excluded::State),
+            () if filter.no_agent && agent.is_some() => Some(Excluded::Agent),
+            () if scheduled && !filter.include_scheduled => Some(Excluded::Scheduled),
+            () => None,
+        };
+        if let Some(excluded) = excluded {
+            return Some((start, id, Err(excluded)));
         }
         let of_customer = |look: fn(&Session) -> Option<&str>| {
             let customer = sessions().filter(|(p, _)| matches!(purpose(p), "customer" | "external"));
             customer.chain(sessions()).find_map(|(_, session)| look(session)).map(str::to_owned)
         };
         let media = open().chain(sessions()).find_map(|(_, session)| session.media_type.as_deref());
-        Some(Self {
+        let hit = Self {
             id,
             media: media.map(singular),
             direction: told.originating_direction.clone(),
@@ -84,13 +105,16 @@ impl Hit {
             queue_id: queue_id.map(str::to_owned),
             queue_name: None,
             division_id: told.division_ids.first().cloned(),
+            division_name: None,
             address_from: of_customer(|session| session.address_from.as_deref().or(session.ani.as_deref())),
             address_to: of_customer(|session| session.address_to.as_deref().or(session.dnis.as_deref())),
             participants: told.participants.iter().filter(|p| p.sessions.iter().any(Session::is_open)).count(),
             user_id: agent.and_then(|(participant, _)| participant.user_id.clone()),
             agent: agent.is_some(),
             agent_name: None,
-        })
+            wrapup: sessions().filter_map(|(_, session)| session.wrapup()).last().map(str::to_owned),
+        };
+        Some((start, id, Ok(hit)))
     }
 }
 

@@ -29,8 +29,10 @@ const USERS: &str = "/api/v2/users";
 /// Names by id. A refusal counts as the id itself.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    queues: Mutex<BTreeMap<String, (String, Instant)>>,
-    users: Mutex<BTreeMap<String, (String, Instant)>>,
+    queues: Kept,
+    users: Kept,
+    /// Told along with queues.
+    divisions: Kept,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -101,7 +103,7 @@ impl Names {
         context: &Arc<Context>,
         ids: BTreeSet<String>,
     ) -> Result<BTreeMap<String, String>, Problem> {
-        names(&self.queues, client, context, QUEUES, ids).await
+        self.names(&self.queues, client, context, QUEUES, ids).await
     }
 
     /// Fills in the names of the hits' queues and agents.
@@ -114,12 +116,66 @@ impl Names {
         let queues = hits.iter().filter_map(|hit| hit.queue_id.clone()).collect();
         let queues = self.queues(client, context, queues).await?;
         let users = hits.iter().filter_map(|hit| hit.user_id.clone()).collect();
-        let users = names(&self.users, client, context, USERS, users).await?;
+        let users = self.names(&self.users, client, context, USERS, users).await?;
+        let divisions = locked(&self.divisions);
         for hit in hits {
             hit.queue_name = hit.queue_id.as_ref().and_then(|id| queues.get(id).cloned());
             hit.agent_name = hit.user_id.as_ref().and_then(|id| users.get(id).cloned());
+            let told = |id: &String| divisions.get(id).map_or_else(|| id.clone(), |(name, _)| name.clone());
+            hit.division_name = hit.division_id.as_ref().map(told);
         }
         Ok(())
+    }
+
+    /// Names by id: those that are kept, and for the others one call each fifty.
+    async fn names(
+        &self,
+        kept: &Kept,
+        client: &Client,
+        context: &Arc<Context>,
+        path: &str,
+        ids: BTreeSet<String>,
+    ) -> Result<BTreeMap<String, String>, Problem> {
+        let now = Instant::now();
+        let mut known = BTreeMap::new();
+        let mut missing = Vec::new();
+        {
+            let kept = locked(kept);
+            for id in ids {
+                match kept.get(&id) {
+                    Some((name, at)) if now.duration_since(*at) < KEPT => {
+                        known.insert(id, name.clone());
+                    }
+                    _ => missing.push(id),
+                }
+            }
+        }
+        for some in missing.chunks(AT_ONCE) {
+            let query: Vec<(&str, &str)> =
+                some.iter().map(|id| ("id", id.as_str())).chain([("pageSize", "100")]).collect();
+            let answer = ask(client, context, path, &query).await?;
+            let mut found: BTreeMap<String, String> = match answer.status {
+                StatusCode::FORBIDDEN => BTreeMap::new(),
+                _ => self.told(listing(&answer)?),
+            };
+            for id in some {
+                let name = found.remove(id).unwrap_or_else(|| id.clone());
+                keep(kept, id.clone(), name.clone());
+                known.insert(id.clone(), name);
+            }
+        }
+        Ok(known)
+    }
+
+    /// The names of a listing. Queues come with their divisions, whose names are kept, too.
+    fn told(&self, listing: Listing) -> BTreeMap<String, String> {
+        let name = |one: Entity| {
+            if let Some((id, name)) = one.division.and_then(|division| Some((division.id?, division.name?))) {
+                keep(&self.divisions, id, name);
+            }
+            Some((one.id, one.name?))
+        };
+        listing.entities.into_iter().filter_map(name).collect()
     }
 }
 
@@ -127,46 +183,13 @@ fn locked(kept: &Kept) -> MutexGuard<'_, BTreeMap<String, (String, Instant)>> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Names by id: those that are kept, and for the others one call each fifty.
-async fn names(
-    kept: &Kept,
-    client: &Client,
-    context: &Arc<Context>,
-    path: &str,
-    ids: BTreeSet<String>,
-) -> Result<BTreeMap<String, String>, Problem> {
-    let now = Instant::now();
-    let mut known = BTreeMap::new();
-    let mut missing = Vec::new();
-    {
-        let kept = locked(kept);
-        for id in ids {
-            match kept.get(&id) {
-                Some((name, at)) if now.duration_since(*at) < KEPT => {
-                    known.insert(id, name.clone());
-                }
-                _ => missing.push(id),
-            }
-        }
+/// Keeps one more name.
+fn keep(kept: &Kept, id: String, name: String) {
+    let mut kept = locked(kept);
+    if kept.len() > MOST {
+        kept.clear();
     }
-    for some in missing.chunks(AT_ONCE) {
-        let query: Vec<(&str, &str)> = some.iter().map(|id| ("id", id.as_str())).chain([("pageSize", "100")]).collect();
-        let answer = ask(client, context, path, &query).await?;
-        let mut found: BTreeMap<String, String> = match answer.status {
-            StatusCode::FORBIDDEN => BTreeMap::new(),
-            _ => listing(&answer)?.entities.into_iter().filter_map(|one| Some((one.id, one.name?))).collect(),
-        };
-        let mut kept = locked(kept);
-        if kept.len() > MOST {
-            kept.clear();
-        }
-        for id in some {
-            let name = found.remove(id).unwrap_or_else(|| id.clone());
-            kept.insert(id.clone(), (name.clone(), now));
-            known.insert(id.clone(), name);
-        }
-    }
-    Ok(known)
+    kept.insert(id, (name, Instant::now()));
 }
 
 async fn ask(client: &Client, context: &Arc<Context>, path: &str, query: &[(&str, &str)]) -> Result<Answer, Problem> {

@@ -38,12 +38,12 @@ impl Walk<'_> {
         let oldest = ago(self.filter.newer_than).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let youngest = ago(self.filter.older_than).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let mut end = self.filter.cursor.map_or(youngest, |cursor| cursor.end().min(youngest));
-        let mut found = Found { hits: Vec::new(), cursor: None, from: oldest, to: end };
+        let mut found = Found { hits: Vec::new(), excluded: Vec::new(), cursor: None, from: oldest, to: end };
         let mut seen = HashSet::new();
         let mut length = LONGEST;
         while end > oldest && found.hits.len() <= self.filter.limit {
             let start = (end - length).max(oldest);
-            match self.interval((start, end), now, &mut seen, &mut found.hits).await {
+            match self.interval((start, end), now, &mut seen, &mut found).await {
                 Ok(Reached::Start) => (end, length) = (start, LONGEST),
                 // Conversations of that same moment may be among those that are left.
                 Ok(Reached::Until(last)) => end = last + Duration::milliseconds(1),
@@ -56,7 +56,10 @@ impl Walk<'_> {
         if found.hits.len() > self.filter.limit {
             found.hits.truncate(self.filter.limit);
             if let Some(last) = found.hits.last() {
-                (found.cursor, found.from) = (Some(Cursor::after(last.start, last.id)), last.start);
+                let cursor = Cursor::after(last.start, last.id);
+                // What is further back is told with the hits that are.
+                found.excluded.retain(|(start, id, _)| !cursor.precedes(*start, *id));
+                (found.cursor, found.from) = (Some(cursor), last.start);
             }
         }
         Ok(found)
@@ -68,7 +71,7 @@ impl Walk<'_> {
         (start, end): (OffsetDateTime, OffsetDateTime),
         now: OffsetDateTime,
         seen: &mut HashSet<ConversationId>,
-        hits: &mut Vec<Hit>,
+        found: &mut Found,
     ) -> Result<Reached, Refused> {
         let mut last = None;
         for number in 1..=PAGES {
@@ -83,16 +86,20 @@ impl Walk<'_> {
                 (Err(refused), _) => return Err(refused),
             };
             let full = page.conversations.len() == PAGE && number * PAGE < page.total_hits;
-            let enough = hits.len() > self.filter.limit;
+            let enough = found.hits.len() > self.filter.limit;
             let before = last;
             for told in &page.conversations {
                 let began = told.conversation_start.as_deref().and_then(super::hit::time);
                 last = began.or(last);
-                let Some(hit) = Hit::of(told, self.filter, self.guards, now) else { continue };
+                let Some((began, id, fits)) = Hit::of(told, self.filter, self.guards, now) else { continue };
                 // The upstream also tells what began earlier on the interval's first day.
-                let within = (start..end).contains(&hit.start);
-                if within && self.filter.cursor.is_none_or(|c| c.precedes(hit.start, hit.id)) && seen.insert(hit.id) {
-                    hits.push(hit);
+                let within = (start..end).contains(&began);
+                if !within || !self.filter.cursor.is_none_or(|c| c.precedes(began, id)) || !seen.insert(id) {
+                    continue;
+                }
+                match fits {
+                    Ok(hit) => found.hits.push(hit),
+                    Err(why) => found.excluded.push((began, id, why)),
                 }
             }
             if !full || (enough && last < before) || last.is_some_and(|last| last < start) {
