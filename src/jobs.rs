@@ -35,6 +35,7 @@ use crate::problem::{Code, Problem};
 use crate::store::{JobQuery, JobState, Store, StoreError, StoredItem, StoredJob};
 
 pub use input::{ItemInput, MEMBERS, TargetInput, read_item};
+pub(crate) use lines::Lines;
 pub use lines::{read_csv, read_ndjson};
 pub use plan::{Plan, SkipIf, TokenRights};
 pub use progress::Progress;
@@ -42,6 +43,9 @@ pub use submit::{Accepted, LONGEST_DELAY, Submission};
 
 /// Items of a cancelled job that one commit gives up, so that others who write need not wait for long.
 const GIVEN_UP_AT_ONCE: i64 = 2_000;
+
+/// The `detail` of an item whose conversation was read as ended, where the item means all of a kind in it.
+pub const ENDED: &str = "the conversation has ended";
 
 /// All jobs. Cheap to clone.
 #[derive(Debug, Clone)]

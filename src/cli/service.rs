@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(75);
 /// Longest answer that is read: answers of the service are far shorter.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
+/// Longest list that is read: the items of a job, of which there are 100,000 at most.
+const LONGEST_LIST: usize = 128 * 1024 * 1024;
+
 /// Which service.
 #[derive(Debug, Args)]
 pub(super) struct Which {
@@ -146,6 +149,42 @@ impl Service {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let body = body.map(Value::to_string).unwrap_or_default();
+        let (status, bytes) = self.send(method, path, headers, body, LONGEST_ANSWER).await?;
+        Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    /// Sends lines of JSON under a key that makes a repeat harmless.
+    ///
+    /// # Errors
+    /// No answer.
+    pub(super) async fn send_lines(&self, path: &str, idempotency_key: &str, lines: String) -> Result<Reply, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+        if let Ok(key) = HeaderValue::from_str(idempotency_key) {
+            headers.insert("idempotency-key", key);
+        }
+        let (status, bytes) = self.send(Method::POST, path, headers, lines, LONGEST_ANSWER).await?;
+        Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    }
+
+    /// Fetches a list as lines of JSON; a refusal comes as the one line that it is.
+    ///
+    /// # Errors
+    /// No answer, or one that broke off.
+    pub(super) async fn lines(&self, path: &str) -> Result<(u16, Bytes), Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/x-ndjson"));
+        self.send(Method::GET, path, headers, String::new(), LONGEST_LIST).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        mut headers: HeaderMap,
+        body: String,
+        longest: usize,
+    ) -> Result<(u16, Bytes), Failure> {
         match self {
             Self::Remote { client, base, key } => {
                 if let Some(key) = key {
@@ -160,7 +199,7 @@ impl Service {
                 };
                 let answer = client.request(method, &url).headers(headers).body(body).send().await.map_err(silent)?;
                 let answer: http::Response<reqwest::Body> = answer.into();
-                read(answer.status().as_u16(), answer.into_body()).await
+                read(answer.status().as_u16(), answer.into_body(), longest).await
             }
             Self::Own { routes, .. } => {
                 headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1"));
@@ -170,7 +209,7 @@ impl Service {
                     path.parse().map_err(|_| Failure::unusable("what was named does not fit a path"))?;
                 *request.headers_mut() = headers;
                 let Ok(answer) = routes.clone().oneshot(request).await;
-                read(answer.status().as_u16(), answer.into_body()).await
+                read(answer.status().as_u16(), answer.into_body(), longest).await
             }
         }
     }
@@ -183,14 +222,14 @@ impl Service {
     }
 }
 
-async fn read<B>(status: u16, body: B) -> Result<Reply, Failure>
+async fn read<B>(status: u16, body: B, longest: usize) -> Result<(u16, Bytes), Failure>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let broken = |_| Failure::failed("the service's answer broke off, or is endless");
-    let bytes = Limited::new(body, LONGEST_ANSWER).collect().await.map_err(broken)?.to_bytes();
-    Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+    let bytes = Limited::new(body, longest).collect().await.map_err(broken)?.to_bytes();
+    Ok((status, bytes))
 }
 
 /// The key in a file: its only line.

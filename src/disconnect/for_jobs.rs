@@ -60,4 +60,16 @@ impl Disconnector {
     ) -> Result<Vec<ParticipantId>, Problem> {
         Ok(self.resolve(origin, cid, selector).await?.into_iter().map(|target| target.id).collect())
     }
+
+    /// The same in a conversation that was just read.
+    ///
+    /// # Errors
+    /// As [`Disconnector::resolve_for_job`].
+    pub(crate) fn resolve_in(
+        origin: &Origin,
+        conversation: &Conversation,
+        selector: &Selector,
+    ) -> Result<Vec<ParticipantId>, Problem> {
+        Ok(Self::permitted(origin, conversation, selector)?.into_iter().map(|target| target.id).collect())
+    }
 }

@@ -92,7 +92,16 @@ impl Disconnector {
         selector: &Selector,
     ) -> Result<Vec<Target>, Problem> {
         let Some(conversation) = self.read_to_select(origin, conversation).await? else { return Ok(Vec::new()) };
-        let matched = selector.resolve(&conversation)?;
+        Self::permitted(origin, &conversation, selector)
+    }
+
+    /// Whom the selector means in this conversation, if the caller may touch them all.
+    pub(super) fn permitted(
+        origin: &Origin,
+        conversation: &Conversation,
+        selector: &Selector,
+    ) -> Result<Vec<Target>, Problem> {
+        let matched = selector.resolve(conversation)?;
         let permitted =
             |guards: &Arc<Guards>| matched.iter().all(|p| guards.permits(p.purpose.as_deref(), p.queue_id.as_deref()));
         if !origin.guards.as_ref().is_none_or(permitted) {

@@ -31,7 +31,7 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
         ));
     }
     let mut items = Vec::new();
-    let mut lines = Lines { text: text.as_bytes(), counted: 0, line: 1 };
+    let mut lines = Lines::of(text);
     for record in reader.records() {
         let record = record.map_err(|error| error.to_string())?;
         let line = lines.at(record.position().map_or(0, csv::Position::byte));
@@ -51,15 +51,21 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
 }
 
 /// Counts the lines of a text on the way through it. The reader's own count leaves out blank lines and half of each `\r\n`.
-struct Lines<'a> {
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
     text: &'a [u8],
     counted: usize,
     line: i64,
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    /// From the first line on.
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), counted: 0, line: 1 }
+    }
+
     /// The line of the record that begins at this byte, or after the line ends that follow it.
-    fn at(&mut self, byte: u64) -> i64 {
+    pub(crate) fn at(&mut self, byte: u64) -> i64 {
         let mut start = usize::try_from(byte).unwrap_or(0).max(self.counted);
         while self.text.get(start).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
             start += 1;

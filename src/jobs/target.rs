@@ -3,9 +3,9 @@
 use super::Jobs;
 use super::runner::Lease;
 use crate::conversation::Conversation;
-use crate::disconnect::Origin;
 use crate::disconnect::judge::Observation;
 use crate::disconnect::outcome::Outcome;
+use crate::disconnect::{Disconnector, Origin};
 use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
@@ -19,13 +19,15 @@ pub(super) enum Target {
 }
 
 impl Jobs {
-    /// Whom the item means. A selector is resolved once, and the set is kept before the first of it is disconnected.
+    /// Whom the item means. A selector is resolved once, in what was `seen` a moment ago or by a read, and the set is kept before the
+    /// first of it is disconnected.
     pub(super) async fn target(
         &self,
         lease: &Lease,
         item: &LeasedItem,
         origin: &Origin,
         cid: ConversationId,
+        seen: Option<&Conversation>,
     ) -> Result<Target, Problem> {
         if let Some(id) = &item.participant {
             return Ok(Target::Participants(vec![ParticipantId::parse(id).ok_or_else(unreadable)?]));
@@ -37,7 +39,11 @@ impl Jobs {
         if let Some(kept) = &item.reached {
             return serde_json::from_str(kept).map(Target::Participants).map_err(|_| unreadable());
         }
-        let resolved = self.0.disconnector.resolve_for_job(origin, cid, &read_selector(selector)?).await?;
+        let selector = read_selector(selector)?;
+        let resolved = match seen {
+            Some(conversation) => Disconnector::resolve_in(origin, conversation, &selector)?,
+            None => self.0.disconnector.resolve_for_job(origin, cid, &selector).await?,
+        };
         let text = serde_json::to_string(&resolved).unwrap_or_default();
         match self.store().keep_reached(&lease.job.id, item, &text).await {
             Ok(true) => Ok(Target::Participants(resolved)),

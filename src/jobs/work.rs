@@ -10,6 +10,7 @@ use super::runner::Lease;
 use super::target::{Target, ended, gone, read_selector, unreadable};
 use crate::callers::{Caller, Permission, Permissions};
 use crate::config::Mode;
+use crate::conversation::Conversation;
 use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Glance, Origin, Request, Teardown};
 use crate::ids::ConversationId;
@@ -23,8 +24,20 @@ const FIRST_READ: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long an item that meets transient failures is tried again, where the plan does not say.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
+/// Participants named in the detail of an item.
+const MOST_NAMED: usize = 8;
 /// Disconnects of one item under way at once.
 const AT_ONCE: usize = 4;
+
+/// What a look before an attempt gave.
+enum Looked {
+    /// There is nothing left to do, or a reason not to.
+    Settled(Next),
+    /// The conversation as it is now.
+    Seen(Conversation),
+    /// Genesys Cloud does not know it, or it cannot be read: the disconnect says what is to be said of it.
+    Nothing,
+}
 
 /// What comes after an attempt.
 enum Next {
@@ -78,14 +91,19 @@ impl Jobs {
         let origin = self.origin(lease, item)?;
         let cid = ConversationId::parse(&item.conversation).ok_or_else(unreadable)?;
         if item.confirming {
-            let target = self.target(lease, item, &origin, cid).await?;
+            let target = self.target(lease, item, &origin, cid, None).await?;
             return self.confirm(lease, item, &origin, cid, &target).await;
         }
         let looks = item.tried || !lease.plan.skip_if.is_empty() || lease.job.state != JobState::Running;
-        if looks && let Some(next) = self.look_first(lease, item, &origin, cid).await? {
-            return Ok(next);
+        let mut seen = None;
+        if looks {
+            match self.look_first(lease, item, &origin, cid).await? {
+                Looked::Settled(next) => return Ok(next),
+                Looked::Seen(conversation) => seen = Some(conversation),
+                Looked::Nothing => {}
+            }
         }
-        let target = self.target(lease, item, &origin, cid).await?;
+        let target = self.target(lease, item, &origin, cid, seen.as_ref()).await?;
         self.disconnect(lease, &origin, cid, target).await
     }
 
@@ -138,21 +156,22 @@ impl Jobs {
         item: &LeasedItem,
         origin: &Origin,
         cid: ConversationId,
-    ) -> Result<Option<Next>, Problem> {
+    ) -> Result<Looked, Problem> {
+        let settled = |next| Ok(Looked::Settled(next));
         let seen = match self.0.disconnector.glance(origin, cid).await? {
             Glance::Found(conversation) => conversation,
-            Glance::Ended => return Ok(Some(done(ended(item.attempts > 0), None))),
+            Glance::Ended => return settled(done(ended(item.attempts > 0), None)),
             // The disconnect says what is to be said of these. But a reason to skip that cannot be checked is not overridden.
-            Glance::Unknown => return Ok(None),
+            Glance::Unknown => return Ok(Looked::Nothing),
             Glance::Unreadable(problem) if lease.plan.skip_if.is_empty() => {
                 tracing::debug!(cause = problem.detail, "an item cannot be looked at first");
-                return Ok(None);
+                return Ok(Looked::Nothing);
             }
             Glance::Unreadable(problem) => return Err(problem),
         };
         let target = match (&item.participant, &item.reached, item.target.as_deref()) {
             (Some(_), _, _) | (None, Some(_), _) | (None, None, Some("all") | None) => {
-                Some(self.target(lease, item, origin, cid).await?)
+                Some(self.target(lease, item, origin, cid, None).await?)
             }
             // Nobody was reached for it yet.
             _ => None,
@@ -160,14 +179,17 @@ impl Jobs {
         if let Some(target) = &target
             && let Some(outcome) = gone(&seen, target, lease.plan.media, item.attempts > 0)
         {
-            return Ok(Some(Next::Done(ItemResult { outcome: outcome.to_owned(), ..ItemResult::default() })));
+            return settled(done(outcome, what_is_left(item, &seen)));
         }
         match lease.job.state {
-            JobState::Cancelled => return Ok(Some(done("cancelled", None))),
-            JobState::Paused => return Ok(Some(Next::Again(ItemResult::default()))),
+            JobState::Cancelled => return settled(done("cancelled", None)),
+            JobState::Paused => return settled(Next::Again(ItemResult::default())),
             _ => {}
         }
-        Ok(lease.plan.skip_if.reason(&seen, OffsetDateTime::now_utc()).map(|reason| done("skipped", Some(reason))))
+        if let Some(reason) = lease.plan.skip_if.reason(&seen, OffsetDateTime::now_utc()) {
+            return settled(done("skipped", Some(reason)));
+        }
+        Ok(Looked::Seen(seen))
     }
 
     async fn disconnect(
@@ -245,7 +267,11 @@ impl Jobs {
             _ => None,
         };
         if let Some(outcome) = outcome {
-            return Ok(done(outcome, None));
+            let left = match &glance {
+                Ok(Glance::Found(conversation)) => what_is_left(item, conversation),
+                _ => None,
+            };
+            return Ok(done(outcome, left));
         }
         if item.since_accepted.unwrap_or_default() < CONFIRM_WITHIN {
             return Ok(Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() }));
@@ -261,6 +287,18 @@ impl Jobs {
         };
         Ok(done("unconfirmed", Some(detail.to_owned())))
     }
+}
+
+/// For an item that means everybody of a kind: whether the conversation goes on without them, and with whom. Whoever clears stuck
+/// conversations wants to know.
+fn what_is_left(item: &LeasedItem, conversation: &Conversation) -> Option<String> {
+    item.target.as_ref()?;
+    if conversation.ended() {
+        return Some(super::ENDED.to_owned());
+    }
+    let live = conversation.participants.iter().filter(|p| p.is_live());
+    let left: Vec<&str> = live.map(|p| p.purpose.as_deref().unwrap_or("unknown")).take(MOST_NAMED).collect();
+    Some(format!("still in the conversation: {}", if left.is_empty() { "nobody".to_owned() } else { left.join(", ") }))
 }
 
 /// What is transient is tried again until it is given up; the rest is final.

@@ -176,7 +176,7 @@ impl Store {
     pub async fn finish_item(&self, job: &str, item: &LeasedItem, result: &ItemResult) -> Result<bool, StoreError> {
         let finish = sql(
             "UPDATE items SET state = 'done', due = $1, outcome = $2, code = $3, detail = $4, attempts = attempts + $5, \
-             correlation = $6, time = {now} WHERE job = $7 AND number = $8 AND lease = $9 AND state <> 'done' RETURNING number",
+             correlation = coalesce($6, correlation), time = {now} WHERE job = $7 AND number = $8 AND lease = $9 AND state <> 'done' RETURNING number",
         )
         .bind(NEVER)
         .bind(result.outcome.as_str())
@@ -198,7 +198,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let back = sql(
             "UPDATE items SET state = $1, due = {now} + $2, lease = NULL, accepted = CASE WHEN $1 = 'confirming' THEN coalesce(accepted, {now}) END, \
-             outcome = $3, code = $4, detail = $5, attempts = attempts + $6, correlation = $7 \
+             outcome = $3, code = $4, detail = $5, attempts = attempts + $6, correlation = coalesce($7, correlation) \
              WHERE job = $8 AND number = $9 AND lease = $10 AND state <> 'done' RETURNING number",
         )
         .bind(if confirming { "confirming" } else { "pending" })

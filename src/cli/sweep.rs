@@ -1,0 +1,334 @@
+//! `hangup sweep`: finds conversations or takes a list, shows what would be done, asks, and clears them by a job.
+
+mod batch;
+mod fate;
+mod find;
+mod follow;
+mod input;
+mod preview;
+mod report;
+mod row;
+mod summary;
+mod zone;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use http::Method;
+use serde_json::Value;
+
+use super::healthcheck::{Question, url};
+use super::service::Service;
+use super::{Failure, ask};
+use crate::config::Config;
+use batch::{Batch, Order, Skip};
+use find::Filters;
+use preview::Preview;
+use row::{Action, Row};
+use zone::Zone;
+
+/// What to tell about exit codes.
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 everything that was to be cleared is gone, or there was nothing to do · 1 failed, nobody was \
+     disconnected · 2 unusable arguments, list or filters, or not confirmed · 3 some were left alone, everything else is gone · \
+     4 some stay, or Genesys Cloud does not know them · 5 not finished: paused, or held until another caller starts it · \
+     6 not finished as far as is known: the service does not answer. After 5 and 6: --resume ID";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A list to clear: CSV with a column conversationId (and participantId), or one id a line; "-" for stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["filters", "resume"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    filters: Filters,
+    /// Leave conversations with a live agent or user alone, also where a row names the participant
+    #[arg(long, conflicts_with = "include_agents")]
+    skip_agents: bool,
+    /// Disconnect customers also where an agent or user is live
+    #[arg(long)]
+    include_agents: bool,
+    /// End whole conversations: never; unconfirmed (those that --file lists as staying after an earlier run); always
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Teardown::Never)]
+    teardown: Teardown,
+    /// Take at most this many, those that began first
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "resume")]
+    limit: Option<u32>,
+    /// Do not ask for the number
+    #[arg(long)]
+    yes: bool,
+    /// Show what would be done, and stop
+    #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
+    preview: bool,
+    /// Go through it with live reads and report what would have been done; disconnect nobody
+    #[arg(long, conflicts_with = "resume")]
+    dry_run: bool,
+    /// Go on with a sweep that was paused or interrupted: the id of its job
+    #[arg(long, value_name = "ID", conflicts_with = "filters")]
+    resume: Option<String>,
+    /// Why, for the audit
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Where the report goes; sweep-ID.csv in this folder unless given
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Times are shown and written in this zone, such as Europe/Berlin; that of this machine unless given
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// The service that does it; without it, the one that runs here with this configuration
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// A file with a key that has the permissions search, read, disconnect and bulk (and teardown)
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// How long to wait for a service that does not answer, such as one that restarts
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration)]
+    patience: Duration,
+    /// Conversations of one job; more of them make several jobs
+    #[arg(long, value_name = "NUMBER", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    per_job: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Teardown {
+    Never,
+    Unconfirmed,
+    Always,
+}
+
+/// Carries the command out.
+pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
+    let zone = Zone::named(arguments.time_zone.as_deref())?;
+    // A list that is wrong is told before anybody is asked.
+    let list = arguments.file.as_deref().map(input::read).transpose()?;
+    if list.is_none() && arguments.resume.is_none() && !arguments.filters.are_given() {
+        return Err(Failure::unusable(
+            "name a list with --file, or at least one filter, such as --queue Support; see --help",
+        ));
+    }
+    if arguments.teardown == Teardown::Unconfirmed && list.is_none() && arguments.resume.is_none() {
+        let text = "--teardown unconfirmed ends what stayed after an earlier run: give its list with --file";
+        return Err(Failure::unusable(text));
+    }
+    let base = match &arguments.server {
+        Some(server) => server.clone(),
+        None => url(&config()?, Question::Ready)?.0,
+    };
+    let service = Service::remote(&base, arguments.key_file.as_deref())?;
+    let sweep = Sweep { arguments, zone, service };
+    match &sweep.arguments.resume {
+        Some(id) => sweep.resume(id).await,
+        None => sweep.begin(list).await,
+    }
+}
+
+struct Sweep {
+    arguments: Arguments,
+    zone: Zone,
+    service: Service,
+}
+
+impl Sweep {
+    /// From the search or the list to the end.
+    async fn begin(&self, list: Option<input::List>) -> Result<(), Failure> {
+        let mut preview = Preview {
+            skips_agents: !self.arguments.include_agents,
+            dry_run: self.arguments.dry_run,
+            ..Preview::default()
+        };
+        let mut order = self.order(list.is_some());
+        let mut rows = match list {
+            Some(list) => self.listed(list, &mut preview),
+            None => self.found(&mut preview, &mut order).await?,
+        };
+        rows.sort_by_key(|row| row.start);
+        let most = self.arguments.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        if rows.len() > most {
+            preview
+                .excluded
+                .push((rows.len() - most, format!("more than --limit {most}, which takes those that began first")));
+            rows.truncate(most);
+        }
+        // Known once the service has asked Genesys Cloud for something.
+        preview.rate = self.rate().await;
+        println!("{}", preview.text(&rows, &self.zone));
+        if rows.is_empty() {
+            println!("There is nothing to do.");
+            return Ok(());
+        }
+        if self.arguments.preview {
+            return Ok(());
+        }
+        self.confirm(rows.len())?;
+        self.carry_out(rows, &order).await
+    }
+
+    fn order(&self, listed: bool) -> Order {
+        let arguments = &self.arguments;
+        let what = match &arguments.file {
+            Some(file) if listed => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            _ => arguments.filters.described(),
+        };
+        Order {
+            name: format!("sweep {what}"),
+            reason: arguments.reason.clone(),
+            dry_run: arguments.dry_run,
+            skip: Skip {
+                agents: !arguments.include_agents,
+                younger_than: arguments.filters.older_than.clone(),
+                left_queue: None,
+            },
+            skip_named: arguments.skip_agents,
+            per_job: usize::try_from(arguments.per_job).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The rows of a list, and what is to be done with each.
+    fn listed(&self, list: input::List, preview: &mut Preview) -> Vec<Row> {
+        preview.found = list.rows.len() + list.repeated;
+        if list.repeated > 0 {
+            preview.excluded.push((list.repeated, "named more than once".to_owned()));
+        }
+        let mut rows = list.rows;
+        for row in &mut rows {
+            let stayed = !matches!(row.get("outcome"), "" | "skipped" | "cancelled" | "would_disconnect");
+            row.action = match (row.participant, self.arguments.teardown) {
+                (Some(_), _) => Action::Participant,
+                (None, Teardown::Always) => Action::Teardown,
+                (None, Teardown::Unconfirmed) if stayed => Action::Teardown,
+                (None, _) => Action::Customers,
+            };
+            // Of an earlier run.
+            for column in ["outcome", "code", "correlationId", "time", "actor", "job", "detail"] {
+                row.set(column, "");
+            }
+        }
+        rows
+    }
+
+    /// The conversations that the filters mean.
+    async fn found(&self, preview: &mut Preview, order: &mut Order) -> Result<Vec<Row>, Failure> {
+        let found = find::all(&self.service, &self.arguments.filters, |number| {
+            if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+                eprint!("\r  {number} found so far …\r");
+            }
+        });
+        let mut found = found.await?;
+        preview.with_agent = found.with_agent;
+        let excluded: usize = found.excluded.values().sum();
+        preview.found = found.rows.len() + excluded;
+        for (why, count) in found.excluded.into_iter().filter(|(_, count)| *count > 0) {
+            let words = match why.as_str() {
+                "hidden" => "your key may not touch anybody in them",
+                "state" => "not in the state that --state asks for",
+                "agent" => "an agent or user is in them, as analytics sees it (--agent none)",
+                "scheduled" => "callbacks that are scheduled for later; --include-scheduled takes them in",
+                other => other,
+            };
+            preview.excluded.push((count, words.to_owned()));
+        }
+        if self.arguments.filters.state.as_deref() == Some("waiting")
+            && let (1, Some(Some(queue))) = (found.queues.len(), found.queues.first())
+        {
+            // What waits no longer is somebody else's by now.
+            order.skip.left_queue = Some(queue.clone());
+        }
+        if self.arguments.teardown == Teardown::Always {
+            found.rows.iter_mut().for_each(|row| row.action = Action::Teardown);
+        }
+        Ok(found.rows)
+    }
+
+    /// Calls a minute that the upstream allows, if the key may ask for it.
+    async fn rate(&self) -> Option<u64> {
+        let reply = self.service.ask(Method::GET, "/status", None, None).await.ok()?;
+        reply.body.pointer("/window/allowed").and_then(Value::as_u64)
+    }
+
+    /// Goes on only after the number was typed.
+    fn confirm(&self, number: usize) -> Result<(), Failure> {
+        if self.arguments.yes || self.arguments.dry_run {
+            return Ok(());
+        }
+        if !ask::is_possible() {
+            return Err(Failure::unusable(
+                "add --yes: there is no terminal to ask whether you are sure; nobody was disconnected",
+            ));
+        }
+        if ask::ask(&format!("Type {number} to go on, or nothing to leave: "))? == number.to_string() {
+            return Ok(());
+        }
+        Err(Failure::unusable("not confirmed; nobody was disconnected"))
+    }
+
+    async fn carry_out(&self, mut rows: Vec<Row>, order: &Order) -> Result<(), Failure> {
+        let path = self.arguments.report.as_deref();
+        if let Some(path) = path.filter(|path| path.exists()) {
+            let text = format!(
+                "--report {}: it exists; name another file, or remove it; nobody was disconnected",
+                path.display()
+            );
+            return Err(Failure::unusable(text));
+        }
+        let batch = Batch::queue(&self.service, &mut rows, order).await?;
+        let path = path.map_or_else(|| report::default_path(batch.id()), Path::to_owned);
+        // Before anybody is disconnected: without it a resumed sweep would know less.
+        if let Err(failure) = report::write(&path, rows.iter(), &self.zone) {
+            batch.cancel(&self.service).await;
+            return Err(Failure { text: format!("{}; nobody was disconnected", failure.text), ..failure });
+        }
+        self.see_through(&batch, rows, &path).await
+    }
+
+    /// Goes on with a sweep.
+    async fn resume(&self, id: &str) -> Result<(), Failure> {
+        let job = self.service.ask(Method::GET, &format!("/jobs/{id}"), None, None).await?;
+        if !job.is_good() {
+            return Err(Failure::failed(job.problem()));
+        }
+        let path = self.arguments.report.clone().unwrap_or_else(|| report::default_path(id));
+        let rows = if path.exists() { input::read(&path)?.rows } else { Vec::new() };
+        if !rows.is_empty() && !rows.iter().any(|row| row.get("job") == id) {
+            return Err(Failure::unusable(format!(
+                "{}: it is the report of another sweep; see --report",
+                path.display()
+            )));
+        }
+        let batch = Batch::of_rows(&rows, id);
+        self.see_through(&batch, rows, &path).await
+    }
+
+    /// Starts the jobs, follows them, and tells what became of the rows.
+    async fn see_through(&self, batch: &Batch, mut rows: Vec<Row>, path: &Path) -> Result<(), Failure> {
+        let ids = batch.ids();
+        println!("Job {} · report {}", ids.join(", "), path.display());
+        let mut end = self.start(&ids).await;
+        if end.is_none() {
+            end = Some(follow::follow(&self.service, &ids, self.arguments.patience).await);
+        }
+        let end = end.unwrap_or(follow::End::Done);
+        if let follow::End::Lost(why) = end {
+            return Err(summary::lost(batch.id(), &why));
+        }
+        fate::collect(&self.service, batch, &mut rows).await.map_err(|f| summary::lost(batch.id(), &f.text))?;
+        let fates = match end {
+            follow::End::Done => fate::settle(&self.service, &mut rows).await,
+            _ => fate::judged_all(&rows),
+        };
+        report::write(path, rows.iter(), &self.zone)?;
+        summary::conclude(&summary::Ended { end, id: batch.id(), path, rows: &rows, fates: &fates, zone: &self.zone })
+    }
+
+    /// Starts or resumes the jobs; what it gives is why they do not run.
+    async fn start(&self, ids: &[String]) -> Option<follow::End> {
+        for id in ids {
+            match batch::go(&self.service, id).await {
+                Ok(reply) if reply.is_good() => {}
+                Ok(reply) => {
+                    return Some(follow::End::Stopped(format!("job {id} does not start: {}", reply.problem())));
+                }
+                Err(failure) => return Some(follow::End::Lost(failure.text)),
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,179 @@
+//! Following jobs to their end: a bar on a terminal, lines elsewhere, and Ctrl-C pauses them.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use http::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::batch::control;
+use crate::cli::Failure;
+use crate::cli::service::Service;
+
+/// How often the jobs are asked how far they are.
+const POLL: Duration = Duration::from_millis(500);
+/// How often a line is written where there is no bar.
+const LINE: Duration = Duration::from_secs(10);
+
+/// How following ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// All items have a result.
+    Done,
+    /// A job was paused or cancelled, and why.
+    Stopped(String),
+    /// By Ctrl-C; the jobs are paused.
+    Interrupted,
+    /// The service does not answer, or no longer tells.
+    Lost(String),
+}
+
+/// How far all jobs are together.
+#[derive(Debug, Default)]
+struct Sight {
+    total: u64,
+    pending: u64,
+    rate: u64,
+    /// A job that does not run: its state, and why.
+    stopped: Option<String>,
+}
+
+/// Follows the jobs until all are done.
+pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration) -> End {
+    let mut progress = Progress::new();
+    let mut answered = Instant::now();
+    let end = loop {
+        match look(service, ids).await {
+            Ok(sight) => {
+                answered = Instant::now();
+                progress.show(&sight);
+                if sight.pending == 0 {
+                    break End::Done;
+                }
+                if let Some(why) = sight.stopped {
+                    break End::Stopped(why);
+                }
+            }
+            Err(failure) if answered.elapsed() >= patience => break End::Lost(failure.text),
+            Err(failure) => progress.say(&format!("waiting for the service: {}", failure.text)),
+        }
+        tokio::select! {
+            () = sleep(POLL) => {}
+            _ = tokio::signal::ctrl_c() => break pause(service, ids).await,
+        }
+    };
+    progress.close();
+    end
+}
+
+async fn look(service: &Service, ids: &[String]) -> Result<Sight, Failure> {
+    let mut sight = Sight::default();
+    for id in ids {
+        let job = service.ask(Method::GET, &format!("/jobs/{id}"), None, None).await?;
+        if !job.is_good() {
+            return Err(Failure::failed(job.problem()));
+        }
+        let number = |name: &str| job.body.get(name).and_then(Value::as_u64).unwrap_or_default();
+        sight.total += number("total");
+        let pending = number("pending");
+        sight.pending += pending;
+        match job.text("state") {
+            "running" => sight.rate += number("ratePerMinute"),
+            "held" => sight.stopped = Some(format!("job {id} is held")),
+            // What is under way is seen through.
+            "paused" if pending > 0 => {
+                sight.stopped = Some(format!("job {id} is paused: {}", job.text("pausedBecause")))
+            }
+            _ => {}
+        }
+    }
+    Ok(sight)
+}
+
+async fn pause(service: &Service, ids: &[String]) -> End {
+    for id in ids {
+        match control(service, id, "pause").await {
+            Ok(reply) if reply.is_good() || reply.text("code") == "job_state" => {}
+            Ok(reply) => return End::Lost(format!("the job could not be paused, it goes on: {}", reply.problem())),
+            Err(failure) => return End::Lost(format!("the job could not be paused, it goes on: {}", failure.text)),
+        }
+    }
+    End::Interrupted
+}
+
+/// What people see meanwhile, on stderr.
+struct Progress {
+    bar: Option<ProgressBar>,
+    said: Option<Instant>,
+    last: BTreeMap<u64, u64>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("  {wide_bar} {pos} of {len}  {msg}");
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        Self { bar, said: None, last: BTreeMap::new() }
+    }
+
+    fn show(&mut self, sight: &Sight) {
+        let done = sight.total.saturating_sub(sight.pending);
+        let message = told(sight);
+        if let Some(bar) = &self.bar {
+            bar.set_length(sight.total);
+            bar.set_position(done);
+            bar.set_message(message);
+            return;
+        }
+        let changed = self.last.insert(sight.total, done) != Some(done);
+        if changed && (self.is_due() || sight.pending == 0) {
+            self.said = Some(Instant::now());
+            eprintln!("{done} of {} done{}{message}", sight.total, if message.is_empty() { "" } else { ", " });
+        }
+    }
+
+    /// Says something, not too often.
+    fn say(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.set_message(text.to_owned()),
+            None if self.is_due() => {
+                self.said = Some(Instant::now());
+                eprintln!("{text}");
+            }
+            None => {}
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.said.is_none_or(|said| said.elapsed() >= LINE)
+    }
+
+    fn close(&self) {
+        self.bar.iter().for_each(ProgressBar::abandon);
+    }
+}
+
+/// Rate and time left.
+fn told(sight: &Sight) -> String {
+    if sight.rate == 0 || sight.pending == 0 {
+        return String::new();
+    }
+    let left = Duration::from_secs((sight.pending * 60).div_ceil(sight.rate));
+    format!("{} a minute, {} left", sight.rate, humantime::format_duration(left))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_tells_rate_and_time_left_once_there_is_a_rate() {
+        let sight = |rate| Sight { total: 500, pending: 250, rate, stopped: None };
+        assert_eq!(told(&sight(100)), "100 a minute, 2m 30s left");
+        assert_eq!(told(&sight(0)), "");
+    }
+}

@@ -1,0 +1,125 @@
+//! The end of a sweep in words, and as an exit code.
+
+use std::path::Path;
+
+use super::fate::Fate;
+use super::follow::End;
+use super::preview::counted;
+use super::report;
+use super::row::Row;
+use super::zone::Zone;
+use crate::cli::Failure;
+use crate::cli::table;
+use crate::cli::text::{Tone, toned};
+use crate::cli::words::meaning;
+
+/// Everything else is gone, and some were left alone.
+const LEFT_ALONE: u8 = 3;
+/// Some go on, or may.
+const STAY: u8 = 4;
+/// Paused, or held.
+const STOPPED: u8 = 5;
+/// The service does not tell.
+const LOST: u8 = 6;
+
+/// A sweep that came to an end, if not to its own.
+#[derive(Debug)]
+pub(super) struct Ended<'a> {
+    pub(super) end: End,
+    pub(super) id: &'a str,
+    pub(super) path: &'a Path,
+    pub(super) rows: &'a [Row],
+    pub(super) fates: &'a [Fate],
+    pub(super) zone: &'a Zone,
+}
+
+/// The service does not answer any more: its job goes on all the same.
+pub(super) fn lost(id: &str, why: &str) -> Failure {
+    let text = format!(
+        "{why}\nthe job is stored and goes on by itself; see what became of it with: hangup sweep --resume {id}"
+    );
+    Failure { code: LOST, text }
+}
+
+/// Writes the lists for a second run, and tells what became of the rows.
+pub(super) fn conclude(ended: &Ended<'_>) -> Result<(), Failure> {
+    let count = |fate| ended.fates.iter().filter(|own| **own == fate).count();
+    let told = [
+        (Fate::Gone, "gone", Tone::Good),
+        (Fate::WouldGo, "would be disconnected", Tone::Good),
+        (Fate::LeftAlone, "left alone", Tone::Doubtful),
+        (Fate::Stays, "stay", Tone::Bad),
+        (Fate::NotFound, "not known to Genesys Cloud", Tone::Bad),
+        (Fate::Pending, "not tried yet", Tone::Doubtful),
+    ];
+    let words = told.iter().filter(|(fate, ..)| count(*fate) > 0 || *fate == Fate::Gone && count(Fate::WouldGo) == 0);
+    let words: Vec<_> = words.map(|(fate, word, tone)| toned(*tone, &format!("{} {word}", count(*fate)))).collect();
+    println!("\nOf {}: {}.\n", ended.rows.len(), words.join(", "));
+    println!("{}", outcomes(ended.rows, ended.fates));
+    println!("Report: {}", ended.path.display());
+    let list = |what, fate| report::list(ended.path, what, ended.rows, ended.fates, fate, ended.zone);
+    let (alone, stay) = (list("left-alone", Fate::LeftAlone)?, list("stays", Fate::Stays)?);
+    if let Some(path) = &alone {
+        println!(
+            "Left alone: {}\n  Try these again later with:  hangup sweep --file {}",
+            path.display(),
+            path.display()
+        );
+    }
+    if let Some(path) = &stay {
+        println!(
+            "What stays: {}\n  End these as whole conversations with:  hangup sweep --file {} --teardown unconfirmed",
+            path.display(),
+            path.display()
+        );
+    }
+    verdict(ended, count)
+}
+
+fn verdict(ended: &Ended<'_>, count: impl Fn(Fate) -> usize) -> Result<(), Failure> {
+    let resume = format!("go on with: hangup sweep --resume {}", ended.id);
+    let (code, text) = match &ended.end {
+        End::Interrupted => (STOPPED, format!("paused; what is under way is seen through; {resume}")),
+        End::Stopped(why) => (STOPPED, format!("{why}; {resume}")),
+        End::Lost(why) => return Err(lost(ended.id, why)),
+        End::Done if count(Fate::Stays) + count(Fate::NotFound) + count(Fate::Pending) > 0 => {
+            (STAY, "some stay; the report says why".to_owned())
+        }
+        End::Done if count(Fate::LeftAlone) > 0 && count(Fate::WouldGo) == 0 => {
+            (LEFT_ALONE, "some were left alone; everything else is gone".to_owned())
+        }
+        End::Done => return Ok(()),
+    };
+    Err(Failure { code, text })
+}
+
+/// How often each outcome came, and what it means.
+fn outcomes(rows: &[Row], fates: &[Fate]) -> String {
+    let kinds =
+        rows.iter().zip(fates).map(|(row, fate)| (*fate, row.get("outcome"), row.get("code"), reason(row, *fate)));
+    let lines: Vec<Vec<String>> = counted(kinds)
+        .into_iter()
+        .map(|((fate, outcome, code, reason), count)| {
+            let word = if code.is_empty() { outcome } else { code };
+            let means = match fate {
+                Fate::Gone if outcome == "disconnected" => {
+                    "hangup disconnected them, and a read showed that they are gone".to_owned()
+                }
+                Fate::Gone if outcome == "already_disconnected" => "they had left before".to_owned(),
+                Fate::Pending => "hangup has not tried them yet".to_owned(),
+                _ if !reason.is_empty() => reason.to_owned(),
+                _ => meaning(word, true).to_owned(),
+            };
+            vec![count.to_string(), if word.is_empty() { "-" } else { word }.to_owned(), means]
+        })
+        .collect();
+    table::render(&["NUMBER", "OUTCOME", "WHAT IT MEANS"], &lines)
+}
+
+/// The words of the job, where they are the same for many rows.
+fn reason(row: &Row, fate: Fate) -> &str {
+    match fate {
+        Fate::LeftAlone | Fate::Stays => row.get("detail"),
+        _ => "",
+    }
+}
