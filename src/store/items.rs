@@ -1,6 +1,6 @@
 //! The table `items`: each item of a job, its lease while a replica works on it, and its result.
 //!
-//! `due` is the whole schedule: when an item may be taken next. A lease is a `due` in the future under a token; when it passes,
+//! `due` is the whole schedule: when an item may be taken next, 0 for one that was never taken. A lease is a `due` in the future under a token; when it passes,
 //! the item can be taken over, and what its former holder writes under the old token changes nothing.
 
 use std::fmt::Write as _;
@@ -10,6 +10,9 @@ use super::Store;
 use super::engine::{Batch, Row, Statement, Value, sql};
 use super::error::StoreError;
 use super::jobs::NEVER;
+
+/// It may have been paused since it was listed.
+const STILL_RUNS: &str = "EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'running')";
 
 /// Items stored with one statement.
 const STORED_AT_ONCE: usize = 500;
@@ -123,14 +126,28 @@ impl Store {
         life: Duration,
         token: &str,
     ) -> Result<Vec<LeasedItem>, StoreError> {
-        let which = if only_under_way {
-            "state IN ('leased', 'confirming')"
-        } else {
-            // It may have been paused since it was listed.
-            "EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'running')"
-        };
+        // What is under way first: what was accepted is read while it is fresh, and a result is worth more than one more start.
+        let seen_through = if only_under_way { "state IN ('leased', 'confirming')" } else { STILL_RUNS };
+        let under_way = format!("due > 0 AND due <= {{now}} AND {seen_through}");
+        let mut leased = self.lease_some(&under_way, job, limit, life, token).await?;
+        let room = limit - i64::try_from(leased.len()).unwrap_or(limit);
+        if room > 0 && !only_under_way {
+            let never_taken = format!("due = 0 AND {STILL_RUNS}");
+            leased.extend(self.lease_some(&never_taken, job, room, life, token).await?);
+        }
+        Ok(leased)
+    }
+
+    async fn lease_some(
+        &self,
+        which: &str,
+        job: &str,
+        limit: i64,
+        life: Duration,
+        token: &str,
+    ) -> Result<Vec<LeasedItem>, StoreError> {
         let take = sql(format!(
-            "WITH picked AS MATERIALIZED (SELECT number FROM items WHERE job = $1 AND due <= {{now}} AND {which} \
+            "WITH picked AS MATERIALIZED (SELECT number FROM items WHERE job = $1 AND {which} \
              ORDER BY due, number LIMIT $2 {{skip_locked}}) \
              UPDATE items SET lease = $3, due = {{now}} + $4, tries = tries + 1, first_tried = coalesce(first_tried, {{now}}), \
              taken = CASE WHEN lease IS NULL THEN 0 ELSE 1 END, \

@@ -90,6 +90,22 @@ async fn an_item_is_leased_once_and_taken_over_when_the_lease_has_passed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_is_confirmed_before_more_is_started() {
+    on_each(async |place| {
+        let store = place.open().await;
+        queue(&store, "a", 10).await;
+        let leased = store.lease_items("a", false, 2, Duration::from_secs(60), "t1").await.unwrap();
+        for item in &leased {
+            store.put_back("a", item, true, Duration::ZERO, &result("accepted")).await.unwrap();
+        }
+        let next = store.lease_items("a", false, 3, Duration::from_secs(60), "t2").await.unwrap();
+        let seen: Vec<_> = next.iter().map(|item| (item.number, item.confirming)).collect();
+        assert_eq!(seen, [(0, true), (1, true), (2, false)]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_item_waits_to_be_confirmed_and_the_job_ends_with_its_last_item() {
     on_each(async |place| {
         let store = place.open().await;

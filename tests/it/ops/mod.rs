@@ -12,4 +12,5 @@ mod long_reads;
 mod reload;
 mod security;
 mod store;
+mod sweep;
 mod traces;
