@@ -69,7 +69,7 @@ enum Command {
     Jobs(jobs::Arguments),
     /// Clear many conversations: find them or take a list, show what would be done, ask, disconnect, report
     #[command(after_help = sweep::EXIT_CODES)]
-    Sweep(sweep::Arguments),
+    Sweep(Box<sweep::Arguments>),
     /// Print every key with its default and its explanation, as a file to start from
     Config {
         /// Print every value that is in force, and where it was set; secrets are not shown
@@ -164,7 +164,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Check(arguments) => block_on(check::run(load()?, arguments)),
         Command::Status(which) => block_on(status::run(which, load)),
         Command::Jobs(what) => block_on(jobs::run(what, load)),
-        Command::Sweep(what) => block_on(sweep::run(what, load)),
+        Command::Sweep(what) => block_on(sweep::run(*what, load)),
         Command::Disconnect(of) => block_on(disconnect::run(of, load)),
         Command::Config { effective: false } => {
             config::defaults();

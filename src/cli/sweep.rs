@@ -301,9 +301,10 @@ impl Sweep {
     async fn see_through(&self, batch: &Batch, mut rows: Vec<Row>, path: &Path) -> Result<(), Failure> {
         let ids = batch.ids();
         println!("Job {} · report {}", ids.join(", "), path.display());
+        let mut interrupt = follow::Interrupt::listen();
         let mut end = self.start(&ids).await;
         if end.is_none() {
-            end = Some(follow::follow(&self.service, &ids, self.arguments.patience).await);
+            end = Some(follow::follow(&self.service, &ids, self.arguments.patience, &mut interrupt).await);
         }
         let end = end.unwrap_or(follow::End::Done);
         if let follow::End::Lost(why) = end {

@@ -112,7 +112,7 @@ impl Hit {
             user_id: agent.and_then(|(participant, _)| participant.user_id.clone()),
             agent: agent.is_some(),
             agent_name: None,
-            wrapup: sessions().filter_map(|(_, session)| session.wrapup()).last().map(str::to_owned),
+            wrapup: sessions().rev().find_map(|(_, session)| session.wrapup()).map(str::to_owned),
         };
         Some((start, id, Ok(hit)))
     }

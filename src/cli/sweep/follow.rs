@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use super::batch::control;
@@ -31,6 +32,26 @@ pub(super) enum End {
     Lost(String),
 }
 
+/// Ctrl-C, noted from the moment this is made, so that none is lost between two looks.
+#[derive(Debug)]
+pub(super) struct Interrupt(Option<Signal>);
+
+impl Interrupt {
+    pub(super) fn listen() -> Self {
+        Self(signal(SignalKind::interrupt()).ok())
+    }
+
+    async fn came(&mut self) {
+        match &mut self.0 {
+            Some(signal) => {
+                signal.recv().await;
+            }
+            // The system does not tell us: it ends the process instead.
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// How far all jobs are together.
 #[derive(Debug, Default)]
 struct Sight {
@@ -42,7 +63,7 @@ struct Sight {
 }
 
 /// Follows the jobs until all are done.
-pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration) -> End {
+pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration, interrupt: &mut Interrupt) -> End {
     let mut progress = Progress::new();
     let mut answered = Instant::now();
     let end = loop {
@@ -62,7 +83,7 @@ pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration
         }
         tokio::select! {
             () = sleep(POLL) => {}
-            _ = tokio::signal::ctrl_c() => break pause(service, ids).await,
+            () = interrupt.came() => break pause(service, ids).await,
         }
     };
     progress.close();
