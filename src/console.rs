@@ -8,10 +8,13 @@ mod api;
 mod assets;
 mod conversation;
 mod dialog;
+mod job;
+mod jobs;
 mod page;
 mod parts;
 mod search;
 mod sent;
+mod status;
 mod teardown;
 mod timeline;
 mod told;
@@ -59,6 +62,16 @@ pub fn pages(api: Routes) -> Router {
             get(dialog::ask).post(dialog::disconnect),
         )
         .route("/console/conversations/{conversationId}/participants/{participantId}/gone", get(dialog::gone))
+        .route("/console/jobs", get(jobs::view))
+        .route("/console/jobs/list", get(jobs::list))
+        .route("/console/jobs/new", get(jobs::new))
+        .route("/console/jobs/{jobId}", get(job::view))
+        .route("/console/jobs/{jobId}/progress", get(job::progress))
+        .route("/console/jobs/{jobId}/items", get(job::items))
+        .route("/console/jobs/{jobId}/{act}", get(job::ask).post(job::change))
+        .route("/console/status", get(status::view))
+        .route("/console/status/now", get(status::now))
+        .route("/console/mode", get(status::ask_mode).post(status::set_mode))
         .method_not_allowed_fallback(Api::pass)
         .layer(
             ServiceBuilder::new()

@@ -68,6 +68,10 @@ impl Ask {
         Self::new(Method::POST, path.into())
     }
 
+    pub(super) fn put(path: impl Into<String>) -> Self {
+        Self::new(Method::PUT, path.into())
+    }
+
     /// A value that cannot be a header is left out; the API then refuses or ignores its absence.
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));

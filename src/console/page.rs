@@ -29,7 +29,6 @@ pub(super) async fn shell() -> Html<String> {
                 @for script in scripts { script defer src={ "console/" (script) } {} }
             }
             body data-problems="#problem" {
-                a.skip href="#view" data-skip { "Skip to the content" }
                 div #connection role="status" {}
                 div #frame {
                     main.sign-in {
@@ -62,6 +61,7 @@ pub(super) async fn frame(State(api): State<Api>, request: Request) -> Result<Ht
     let aside = api.caller(&head).await?;
     let identity = aside.caller.as_ref().map_or("", |caller| caller.identity());
     Ok(parts::page(&html! {
+        a.skip href="#view" data-skip { "Skip to the content" }
         header.top {
             a.brand href="#" { "hangup" }
             nav aria-label="Main" {

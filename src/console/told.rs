@@ -145,3 +145,148 @@ pub(super) struct Record {
     pub(super) upstream_code: Option<String>,
     pub(super) attempts: Option<u32>,
 }
+
+/// A page of jobs.
+#[derive(Debug, Deserialize)]
+pub(super) struct Jobs {
+    pub(super) jobs: Vec<Job>,
+    pub(super) cursor: Option<String>,
+}
+
+/// A job; lists leave out how far it is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) name: Option<String>,
+    pub(super) state: String,
+    pub(super) created_by: String,
+    pub(super) total: i64,
+    pub(super) pending: i64,
+    pub(super) counts: std::collections::BTreeMap<String, i64>,
+    pub(super) rate_per_minute: i64,
+    pub(super) eta_seconds: Option<i64>,
+    pub(super) paused_because: Option<String>,
+    pub(super) dry_run: bool,
+    pub(super) needs_approval: bool,
+    pub(super) created: String,
+    pub(super) not_before: Option<String>,
+    pub(super) ended: Option<String>,
+}
+
+/// A page of a job's items.
+#[derive(Debug, Deserialize)]
+pub(super) struct Items {
+    pub(super) items: Vec<Item>,
+    pub(super) cursor: Option<String>,
+}
+
+/// One item of a job.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Item {
+    pub(super) conversation_id: String,
+    pub(super) participant_id: Option<String>,
+    pub(super) state: String,
+    pub(super) outcome: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) detail: Option<String>,
+    pub(super) time: Option<String>,
+}
+
+/// The service at a glance.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Status {
+    pub(super) version: String,
+    pub(super) instance: String,
+    pub(super) started: String,
+    pub(super) mode: String,
+    pub(super) mode_from: String,
+    pub(super) ready: bool,
+    pub(super) reasons: Vec<String>,
+    pub(super) token: Option<TokenStatus>,
+    pub(super) window: WindowStatus,
+    pub(super) operation: Option<String>,
+    pub(super) in_flight: InFlight,
+    pub(super) audit: AuditStatus,
+    pub(super) store: StoreStatus,
+    pub(super) replicas: Vec<Replica>,
+    pub(super) replicas_total: usize,
+    pub(super) last_errors: Vec<LastError>,
+    pub(super) keys: Vec<Key>,
+    pub(super) keys_total: usize,
+}
+
+/// The token of Genesys Cloud.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct TokenStatus {
+    pub(super) usable: bool,
+    pub(super) expires_in_seconds: u64,
+}
+
+/// The window of the rate limit, and who waits for it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct WindowStatus {
+    pub(super) allowed: Option<u32>,
+    pub(super) remaining: Option<u32>,
+    pub(super) closed: bool,
+    pub(super) waiting: usize,
+}
+
+/// Requests under way.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct InFlight {
+    pub(super) now: usize,
+    pub(super) limit: usize,
+}
+
+/// How the audit does.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AuditStatus {
+    pub(super) written: u64,
+    pub(super) failing: bool,
+}
+
+/// How the store does.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StoreStatus {
+    pub(super) kind: String,
+    pub(super) up: bool,
+}
+
+/// One process of the fleet.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Replica {
+    pub(super) instance: String,
+    pub(super) version: String,
+}
+
+/// An answer that spoke of trouble.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LastError {
+    pub(super) time: String,
+    pub(super) code: String,
+    pub(super) route: String,
+    pub(super) upstream_status: Option<u16>,
+    pub(super) request_id: String,
+}
+
+/// A key of the keys file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) permissions: Vec<String>,
+    pub(super) mode: Option<String>,
+    pub(super) guarded: bool,
+    pub(super) expires: Option<String>,
+    pub(super) last_used: Option<String>,
+}

@@ -1,4 +1,4 @@
-"""Opens /docs in a real browser and disconnects a participant from the page; the sandbox says who is gone.
+"""Opens /docs and /console in a real browser and disconnects participants from the pages; the sandbox says who is gone.
 
 `check.py [FOLDER]`: with a folder, leaves screenshots there.
 """
@@ -15,6 +15,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
 from demo import ROOT, Demo, free_port  # noqa: E402
 from driver import Browser  # noqa: E402
+
+import console  # noqa: E402
 
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 
@@ -181,7 +183,9 @@ def main():
             fits_a_phone(browser, demo)
             if folder:
                 browser.screenshot(folder / "docs-390.png")
-    print("the page at /docs disconnects exactly whom it is told to")
+    with Browser(free_port()) as browser:
+        console.check(browser, folder)
+    print("the pages at /docs and /console disconnect exactly whom they are told to")
 
 
 main()

@@ -12,7 +12,7 @@ import urllib.request
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--window-size=1100,1400",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars", "--window-size=1100,1400",
 ]
 
 
@@ -92,8 +92,33 @@ class Browser:
 
     def emulate(self, width, height):
         """Makes the page as wide as a phone."""
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
-        self._in("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics})
+        self.resize(width, height, scale=2, mobile=True)
+
+    def resize(self, width, height, scale=1, mobile=False):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile}
+        self.devtools("Emulation.setDeviceMetricsOverride", **metrics)
+
+    def scheme(self, name):
+        """Prefers colours that are `light` or `dark`."""
+        self.devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+
+    def devtools(self, command, **params):
+        return self._in("POST", "/goog/cdp/execute", {"cmd": command, "params": params})
+
+    def press(self, key):
+        """Presses a key where the focus is. `\ue00c` is Escape, `\ue007` Enter, `\ue004` Tab."""
+        actions = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
+        self._in("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+
+    def window(self):
+        """The window that is driven."""
+        return self._in("GET", "/window")
+
+    def switch(self, window=None):
+        """Drives that window, or a new one."""
+        handle = window or self._in("POST", "/window/new", {"type": "window"})["handle"]
+        self._in("POST", "/window", {"handle": handle})
+        return handle
 
     def text(self, css):
         return self._in("GET", f"/element/{self.find(css)}/text")

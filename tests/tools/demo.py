@@ -35,7 +35,7 @@ def free_port():
 class Demo:
     """One demo. Leaving its context stops it."""
 
-    def __init__(self, keyed=False, **settings):
+    def __init__(self, keyed=False, permissions=("disconnect", "read", "teardown"), **settings):
         self.port, self.sandbox_port, self.admin_port = free_port(), free_port(), free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="hangup-")
         self.log = pathlib.Path(self.folder.name) / "log"
@@ -51,11 +51,17 @@ class Demo:
             made = subprocess.run([program, "key", "new", "tester"], check=True, capture_output=True, text=True)
             self.key = re.search(r"\bhk_\S+", made.stderr).group()
             keys = pathlib.Path(self.folder.name) / "keys.toml"
-            keys.write_text(made.stdout.replace('"read"', '"read", "teardown"'))
+            words = ", ".join(f'"{word}"' for word in permissions)
+            keys.write_text(re.sub(r"permissions = .*", f"permissions = [{words}]", made.stdout))
             environment["HANGUP__AUTH__KEYS_FILE"] = str(keys)
         environment |= {f"HANGUP__{name}": value for name, value in settings.items()}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen([program, "demo"], env=environment, stdout=log, stderr=log)
+        self.program, self.environment = program, environment
+        self.start()
+
+    def start(self):
+        """Starts it; again after `stop`, on the same ports and with the same keys, and with a sandbox that has forgotten."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([self.program, "demo"], env=self.environment, stdout=log, stderr=log)
 
     def __enter__(self):
         for _ in range(200):
@@ -70,12 +76,15 @@ class Demo:
         self.__exit__()
         raise SystemExit(f"the demo does not become ready:\n{self.told}")
 
-    def __exit__(self, *_):
+    def stop(self):
         self.process.terminate()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
+
+    def __exit__(self, *_):
+        self.stop()
         self.told = self.log.read_text(errors="replace")
         self.folder.cleanup()
 
@@ -112,9 +121,9 @@ class Demo:
             raise SystemExit(f"the sandbox answers {status}: {told}")
         return json.loads(told) if told else None
 
-    def conference(self):
+    def conference(self, **spec):
         """A fresh live conference."""
-        return self.sandbox("POST", "conversations")
+        return self.sandbox("POST", "conversations", spec or None)
 
     def live(self, conversation):
         """Ids of who is live in it, as the sandbox knows."""

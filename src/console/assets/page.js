@@ -116,7 +116,8 @@
   const dialog = at("dialog");
   let opener = "";
 
-  document.body.addEventListener("htmx:afterSwap", (event) => {
+  // Once it has settled: before, its form is not htmx's yet.
+  document.body.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target?.id !== "dialog-body" || dialog.open) return;
     opener = event.detail.requestConfig?.elt?.id ?? "";
     at("dialog-problem").replaceChildren();

@@ -19,8 +19,24 @@ fn fragments(conversation: Uuid, participant: Uuid) -> Vec<(Method, String)> {
         format!("{one}/disconnect"),
         format!("{one}/participants/{participant}"),
         format!("{one}/participants/{participant}/gone"),
+        "/console/jobs".to_owned(),
+        "/console/jobs/list".to_owned(),
+        "/console/jobs/new".to_owned(),
+        format!("/console/jobs/{NOBODY}"),
+        format!("/console/jobs/{NOBODY}/progress"),
+        format!("/console/jobs/{NOBODY}/items"),
+        format!("/console/jobs/{NOBODY}/start"),
+        "/console/status".to_owned(),
+        "/console/status/now".to_owned(),
+        "/console/mode?mode=observe".to_owned(),
     ];
-    let posts = [format!("{one}/disconnect"), format!("{one}/participants/{participant}")];
+    let posts = [
+        format!("{one}/disconnect"),
+        format!("{one}/participants/{participant}"),
+        format!("/console/jobs/{NOBODY}/start"),
+        format!("/console/jobs/{NOBODY}/cancel"),
+        "/console/mode".to_owned(),
+    ];
     let with = |method: Method| move |path| (method.clone(), path);
     gets.into_iter().map(with(Method::GET)).chain(posts.into_iter().map(with(Method::POST))).collect()
 }
@@ -32,7 +48,7 @@ impl Service {
             request = request.header(name, value);
         }
         if method == Method::POST {
-            let form = "seen=%22abcdefgh%22&name=x&word=everyone&mode=observe";
+            let form = "seen=%22abcdefgh%22&name=x&word=everyone&mode=observe&total=3&typed=3";
             request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
         }
         request.send().await
@@ -85,6 +101,12 @@ async fn what_a_key_may_not_do_is_neither_offered_nor_done() {
         assert_eq!(service.get_with(&one, key).await.text.contains("Disconnect everyone"), offered);
     }
     assert!(!service.get_with("/console/session", &keys[0]).await.text.contains("#status"));
+    for (method, path) in
+        [(Method::GET, "/console/status/now"), (Method::GET, "/console/mode"), (Method::POST, "/console/mode")]
+    {
+        let refused = service.send_form(method, path, &reader).await;
+        assert!(refused.status == 403 && refused.text.contains("operate"), "{path}: {}", refused.text);
+    }
     assert!(!service.get_with("/console/search", &keys[0]).await.text.contains("hx-trigger=\"load\""));
 
     for path in [format!("{one}/participants/{}", service.who("agent")), format!("{one}/disconnect")] {

@@ -1,0 +1,191 @@
+//! The service at a glance, and the switch of its mode.
+
+use axum::extract::{Query, Request, State};
+use axum::response::{Html, IntoResponse as _, Response};
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::api::{Api, Ask, Failed};
+use super::conversation::{EVERY, Seen};
+use super::dialog::DONE;
+use super::parts;
+use super::sent::Sent;
+use super::told::{Status, WindowStatus};
+
+/// `GET /console/status`.
+pub(super) async fn view(State(api): State<Api>, request: Request) -> Result<Html<String>, Failed> {
+    let (head, _) = request.into_parts();
+    api.caller(&head).await?;
+    Ok(parts::page(&html! {
+        h1 tabindex="-1" { "Status" }
+        div #result role="status" tabindex="-1" {}
+        div #status hx-get="console/status/now" hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" { p { "Reading…" } }
+    }))
+}
+
+/// `GET /console/status/now`.
+pub(super) async fn now(
+    State(api): State<Api>,
+    Query(Seen { seen }): Query<Seen>,
+    request: Request,
+) -> Result<Response, Failed> {
+    let (head, _) = request.into_parts();
+    let (status, _) = api.ask(&head, Ask::get("/status")).await.read::<Status>()?;
+    Ok(parts::fresh("status", "console/status/now", EVERY, seen.as_deref(), &shown(&status)))
+}
+
+fn shown(status: &Status) -> Markup {
+    html! {
+        div.tiles {
+            section { h2 { "Service" } (service(status)) }
+            section { h2 { "Genesys Cloud" } (upstream(status)) }
+            section { h2 { "Replicas" } (replicas(status)) }
+        }
+        section { h2 { "Last errors" } (errors(status)) }
+        section { h2 { "Keys" } (keys(status)) }
+    }
+}
+
+fn service(status: &Status) -> Markup {
+    let observing = status.mode == "observe";
+    let other = if observing { "enforce" } else { "observe" };
+    html! {
+        p { @if status.ready { (parts::badge("ready", "good")) } @else { (parts::badge("not ready", "bad")) " " (status.reasons.join(", ")) } }
+        dl.facts {
+            dt { "Mode" } dd { (parts::badge(&status.mode, if observing { "warn" } else { "good" })) " from the " (status.mode_from) }
+            (parts::term("Version", Some(&status.version)))
+            dt { "Running for" } dd { (parts::age(&status.started)) }
+            dt { "Store" } dd { (status.store.kind) " " @if status.store.up { (parts::badge("up", "good")) } @else { (parts::badge("out of reach", "bad")) } }
+            dt { "Audit" } dd { (status.audit.written) " written" @if status.audit.failing { " " (parts::badge("failing", "bad")) } }
+            dt { "Under way" } dd { (status.in_flight.now) " of " (status.in_flight.limit) }
+        }
+        button #mode type="button" hx-get={ "console/mode?mode=" (other) } hx-target="#dialog-body" { "Switch to " (other) " mode…" }
+    }
+}
+
+fn upstream(status: &Status) -> Markup {
+    html! {
+        dl.facts {
+            dt { "Token" }
+            dd {
+                @match &status.token {
+                    Some(token) if token.usable => { (parts::badge("usable", "good")) " for " (minutes(token.expires_in_seconds)) }
+                    _ => { (parts::badge("none", "bad")) }
+                }
+            }
+            dt { "Operation" } dd { (status.operation.as_deref().map_or_else(|| "not known yet".to_owned(), |word| word.replace('_', " "))) }
+            dt { "Rate limit" } dd { (window(&status.window)) }
+            dt { "Queue" } dd { (status.window.waiting) " waiting" @if status.window.closed { " " (parts::badge("closed", "warn")) } }
+        }
+    }
+}
+
+/// In whole minutes: a page that counts seconds would be drawn anew every time.
+fn minutes(seconds: u64) -> String {
+    if seconds < 120 { "less than 2 min".to_owned() } else { format!("{} min", seconds / 60) }
+}
+
+fn window(window: &WindowStatus) -> String {
+    match (window.remaining, window.allowed) {
+        (Some(remaining), Some(allowed)) => format!("{remaining} of {allowed} calls left in this window"),
+        _ => "not told yet".to_owned(),
+    }
+}
+
+fn replicas(status: &Status) -> Markup {
+    html! {
+        p { (status.replicas_total) " alive" }
+        ul.plain {
+            @for replica in &status.replicas {
+                li { (replica.instance) " " span.small { (replica.version) @if replica.instance == status.instance { ", this one" } } }
+            }
+        }
+    }
+}
+
+fn errors(status: &Status) -> Markup {
+    html! {
+        @if status.last_errors.is_empty() { p { "None since the start." } }
+        @else {
+            table.cards role="table" {
+                caption.hidden { "Last errors" }
+                thead role="rowgroup" { tr role="row" { @for name in ["Code", "At", "Path", "Request"] { th role="columnheader" scope="col" { (name) } } } }
+                tbody role="rowgroup" {
+                    @for error in &status.last_errors {
+                        tr role="row" {
+                            th role="rowheader" scope="row" { (error.code) @if let Some(status) = error.upstream_status { span.small.below { "Genesys Cloud: " (status) } } }
+                            td role="cell" data-name="At" { (parts::moment(&error.time)) }
+                            td role="cell" data-name="Path" { code { (error.route) } }
+                            td role="cell" data-name="Request" { code { (error.request_id) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn keys(status: &Status) -> Markup {
+    html! {
+        @if status.keys.is_empty() { p { "No keys: this service does not ask who calls." } }
+        @else {
+            table.cards role="table" {
+                caption.hidden { "Keys" }
+                thead role="rowgroup" { tr role="row" { @for name in ["Name", "May", "Last use", "Expires"] { th role="columnheader" scope="col" { (name) } } } }
+                tbody role="rowgroup" {
+                    @for key in &status.keys {
+                        tr role="row" {
+                            th role="rowheader" scope="row" { (key.name) @if key.guarded { " " (parts::badge("guarded", "quiet")) } @if key.mode.as_deref() == Some("observe") { " " (parts::badge("observe", "warn")) } }
+                            td role="cell" data-name="May" { (key.permissions.join(", ")) }
+                            td role="cell" data-name="Last use" { @if let Some(time) = &key.last_used { (parts::moment(time)) } @else { "not since the start" } }
+                            td role="cell" data-name="Expires" { @if let Some(time) = &key.expires { (parts::moment(time)) } @else { "never" } }
+                        }
+                    }
+                }
+            }
+            @if status.keys_total > status.keys.len() { p.small { "And " (status.keys_total - status.keys.len()) " more." } }
+        }
+    }
+}
+
+/// Which mode is wanted.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    mode: String,
+}
+
+/// `GET /console/mode`.
+pub(super) async fn ask_mode(
+    State(api): State<Api>,
+    Query(Wanted { mode }): Query<Wanted>,
+    request: Request,
+) -> Result<Html<String>, Failed> {
+    let (head, _) = request.into_parts();
+    // Refused here already to those who may not switch it.
+    api.ask(&head, Ask::get("/mode")).await.read::<serde_json::Value>()?;
+    Ok(parts::page(&html! {
+        h2 #dialog-title { "Switch to " (mode) " mode?" }
+        @if mode == "observe" {
+            p { "hangup then only looks: no caller's disconnect has an effect, on any replica, until the mode is switched back." }
+        } @else {
+            p { "Disconnects then have their effect again, for all callers and on all replicas." }
+        }
+        form hx-post="console/mode" hx-target="#result" hx-disabled-elt="find button" {
+            input type="hidden" name="mode" value=(mode);
+            div.buttons {
+                button.primary type="submit" autofocus { "Switch to " (mode) " mode" }
+                button type="button" data-close { "Cancel" }
+            }
+        }
+    }))
+}
+
+/// `POST /console/mode`.
+pub(super) async fn set_mode(State(api): State<Api>, Sent { head, form }: Sent<Wanted>) -> Result<Response, Failed> {
+    let ask = Ask::put("/mode").json(&json!({"mode": form.mode}));
+    api.ask(&head, ask).await.read::<serde_json::Value>()?;
+    let notice = parts::notice("quiet", &html! { p { "The mode is now " strong { (form.mode) } "." } });
+    Ok((DONE, parts::page(&notice)).into_response())
+}

@@ -1,0 +1,346 @@
+"""What people do at /console, in a real browser: sign in, search, open, disconnect, look, queue a job, switch the mode."""
+
+import os
+import pathlib
+import tempfile
+
+from demo import Demo
+
+ALL = ("disconnect", "read", "search", "bulk", "teardown", "jobs", "audit", "operate")
+ESCAPE = "\ue00c"
+DIALOG = "return document.getElementById('dialog').open"
+FOCUSED = "return document.activeElement.id"
+
+
+def say(name):
+    print(f"  console: {name}", flush=True)
+
+
+def accessible(browser, where):
+    """axe-core finds nothing, in either scheme, and nothing is wider than the screen."""
+    for scheme in ("light", "dark"):
+        browser.scheme(scheme)
+        audit = f"{pathlib.Path(os.environ['AXE']).read_text()};\nreturn (await axe.run(document)).violations.map(" \
+                "(one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' | ').slice(0, 600)}`)"
+        found = browser.run(audit)
+        assert found == [], f"{where}, {scheme}: {found}"
+    browser.scheme("light")
+    width, room = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
+    assert width <= room, f"{where}: {width} px in {room}"
+
+
+def go(browser, to, css):
+    """To that part of the console, by its address."""
+    moved = browser.run("const moved = location.hash.slice(1) !== args[0]; "
+                        "if (moved) document.querySelector('#view h1')?.setAttribute('data-old', ''); location.hash = args[0]; return moved", to)
+    if moved:
+        browser.until("the view has changed", lambda: browser.run("return !document.querySelector('[data-old]')"))
+    browser.until(f"{css} is there", lambda: browser.find(css))
+
+
+def shows(browser, css, text, seconds=15):
+    browser.until(f"{css} shows {text!r}", lambda: text in browser.text(css), seconds)
+
+
+def press(browser, text):
+    """Clicks the button that is named so; within the dialog, where one is open."""
+    script = "const within = document.querySelector('dialog[open]') ?? document; " \
+             "const found = [...within.querySelectorAll('button')].filter((one) => one.textContent.trim() === args[0] && one.checkVisibility()); " \
+             "if (found.length !== 1) throw new Error(`${found.length} buttons`); found[0].focus(); found[0].click()"
+    browser.until(f"{text!r} can be pressed", lambda: browser.run(script, text) is None)
+
+
+def opens(browser, text):
+    """Presses a button that opens the dialog, and waits until it has."""
+    press(browser, text)
+    browser.until("the dialog is open", lambda: browser.run(DIALOG))
+
+
+def fill(browser, css, text):
+    browser.until(f"{css} is there", lambda: browser.find(css))
+    browser.run("const one = document.querySelector(args[0]); one.value = args[1]", css, text)
+
+
+def signs_in(browser, demo):
+    say("a wrong key is refused in words, and nothing of it is kept")
+    browser.open(f"{demo.url}/")
+    browser.until("the form is there", lambda: browser.run("return !document.getElementById('sign-in').hidden"))
+    accessible(browser, "sign-in")
+    browser.type("#key", "hk_wrong")
+    press(browser, "Sign in")
+    browser.until("the problem is told", lambda: browser.text("#sign-in-problem"))
+    assert "key" in browser.text("#sign-in-problem").lower()
+    say("the right key signs in, and lives in the memory of the page only")
+    browser.type("#key", demo.key)
+    press(browser, "Sign in")
+    browser.until("the list is there", lambda: browser.find("#found table"))
+    # htmx keeps the path of the page in the session's storage; nothing else is there, and above all not the key.
+    kept = browser.run("return [{ ...localStorage }, { ...sessionStorage }, document.cookie, await indexedDB.databases()]")
+    assert kept == [{}, {"htmx-current-path-for-history": "/console"}, "", []], kept
+    assert demo.key not in browser.run("return location.href + document.documentElement.outerHTML")
+    loaded = browser.run("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert loaded and all(name.startswith(f"{demo.url}/") and demo.key not in name for name in loaded), loaded
+
+
+def searches(browser, demo, conference):
+    say("words narrow the list, and an id opens the conversation")
+    fill(browser, "#q", "waiting email")
+    press(browser, "Search")
+    shows(browser, "#found", "2 of ")
+    accessible(browser, "search")
+    fill(browser, "#q", f"  {conference['id'].upper()} ")
+    press(browser, "Search")
+    shows(browser, "#live", "Carla Customer")
+    assert browser.run("return location.hash") == f"#conversations/{conference['id']}"
+
+
+def disconnects(browser, demo, conference):
+    ids = {p["name"]: p["id"] for p in conference["participants"]}
+    before = demo.live(conference["id"])
+    anna = f"disconnect-{ids['Anna Agent']}"
+    say("the dialog takes the focus, gives it back on Escape, and disconnects nobody by itself")
+    accessible(browser, "conversation")
+    assert browser.label(f"#{anna}") == "Disconnect Anna Agent"
+    opens(browser, "Disconnect Anna Agent")
+    assert browser.run("return document.getElementById('dialog').contains(document.activeElement)")
+    for fact in ["Anna Agent", "agent", "call", "Support", "Ben Agent", "connected", "Carla Customer"]:
+        assert fact in browser.text("#dialog"), fact
+    accessible(browser, "dialog")
+    browser.press(ESCAPE)
+    browser.until("the dialog is closed", lambda: not browser.run(DIALOG))
+    assert browser.run(FOCUSED) == anna
+    assert demo.live(conference["id"]) == before
+
+    say("a dry run disconnects nobody")
+    opens(browser, "Disconnect Anna Agent")
+    browser.run("document.querySelector('#dialog [name=dryRun]').click()")
+    press(browser, "Disconnect Anna Agent")
+    shows(browser, "#result", "would be disconnected")
+    assert demo.live(conference["id"]) == before
+
+    say("who changed since the dialog opened is left alone")
+    opens(browser, "Disconnect Eve Consultant")
+    demo.call("POST", f"/conversations/{conference['id']}/participants/{ids['Eve Consultant']}/disconnect?wait=5",
+              headers={"X-API-Key": demo.key})
+    press(browser, "Disconnect Eve Consultant")
+    shows(browser, "#dialog-problem", "changed")
+    browser.press(ESCAPE)
+
+    say("a confirmed disconnect reaches exactly that one, also on a second page")
+    first = browser.window()
+    second = browser.switch()
+    browser.open(f"{demo.url}/console#conversations/{conference['id']}")
+    browser.until("the form is there", lambda: browser.run("return !document.getElementById('sign-in').hidden"))
+    browser.type("#key", demo.key)
+    press(browser, "Sign in")
+    shows(browser, "#live", "Disconnect Anna Agent")
+    browser.switch(first)
+    opens(browser, "Disconnect Anna Agent")
+    fill(browser, "#reason", "shift is over")
+    press(browser, "Disconnect Anna Agent")
+    shows(browser, "#result", "Anna Agent is gone: confirmed")
+    assert browser.run(FOCUSED) == "result"
+    assert demo.live(conference["id"]) == before - {ids["Anna Agent"], ids["Eve Consultant"]}
+    browser.until("the row is gone", lambda: "Disconnect Anna Agent" not in browser.text("#live"))
+    browser.switch(second)
+    browser.until("the second page shows it", lambda: "Disconnect Anna Agent" not in browser.text("#live"))
+    browser.run("window.close()")
+    browser.switch(first)
+
+    say("the timeline says who asked, what Genesys Cloud said, and that the person is gone")
+    for part in ["key:tester", "Anna Agent", "shift is over", "yes, seen gone", "202"]:
+        shows(browser, "#timeline", part)
+    accessible(browser, "timeline")
+
+
+def tears_down(browser, demo):
+    say("everyone is disconnected only when the word is typed")
+    conference = demo.conference()
+    go(browser, f"conversations/{conference['id']}", "#teardown")
+    opens(browser, "Disconnect everyone…")
+    fill(browser, "#word", "everybody")
+    press(browser, "Disconnect everyone")
+    assert len(demo.live(conference["id"])) == 4
+    fill(browser, "#word", "everyone")
+    press(browser, "Disconnect everyone")
+    shows(browser, "#result", "The conversation has ended: confirmed.")
+    assert demo.live(conference["id"]) == set()
+
+
+def runs_a_job(browser, demo, folder):
+    say("a list is previewed, queued, started by typing how many, and done; its report is downloaded")
+    conferences = [demo.conference() for _ in range(3)]
+    targets = [(one["id"], next(p["id"] for p in one["participants"] if p["purpose"] == "customer")) for one in conferences]
+    go(browser, "jobs", "#jobs")
+    go(browser, "jobs/new", "#new-job")
+    accessible(browser, "new job")
+    fill(browser, "#list-text", "conversationId,participantId\n" + "\n".join(map(",".join, targets)))
+    fill(browser, "#job-name", "Evening list")
+    browser.run("document.getElementById('job-skip').click()")
+    press(browser, "Preview")
+    shows(browser, "#job", "would disconnect", 30)
+    shows(browser, "#job", "3 of 3 finished", 30)
+    assert all(target in demo.live(conversation) for conversation, target in targets)
+    press(browser, "Queue this list for real")
+    shows(browser, "#job", "held")
+    opens(browser, "Start…")
+    fill(browser, "#typed", "3")
+    accessible(browser, "start of a job")
+    press(browser, "Start the job")
+    shows(browser, "#job", "done", 60)
+    shows(browser, "#job", "3 of 3 finished")
+    assert not any(target in demo.live(conversation) for conversation, target in targets)
+    shows(browser, "#items", "disconnected")
+    accessible(browser, "job")
+    with tempfile.TemporaryDirectory() as place:
+        browser.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=place)
+        press(browser, "Download the report (CSV)")
+        browser.until("the report is there", lambda: list(pathlib.Path(place).glob("job-*.csv")))
+        report = next(pathlib.Path(place).glob("job-*.csv"))
+        browser.until("it is whole", lambda: report.read_text().count("\n") == 4)
+    if folder:
+        pictures(browser, folder, "job")
+
+
+def cancels_a_job(browser, demo):
+    say("a held job is cancelled, and a list that is none is refused with what is wrong")
+    conference = demo.conference()
+    go(browser, "jobs/new", "#new-job")
+    fill(browser, "#list-text", "nonsense\n1")
+    press(browser, "Queue without a preview")
+    shows(browser, "#new-problem", "nothing was queued")
+    fill(browser, "#list-text", f"conversationId,participantId\n{conference['id']},{conference['participants'][0]['id']}")
+    press(browser, "Queue without a preview")
+    shows(browser, "#job", "held")
+    opens(browser, "Cancel the job…")
+    press(browser, "Cancel the job")
+    shows(browser, "#job", "cancelled")
+    assert len(demo.live(conference["id"])) == 4
+
+
+def switches_the_mode(browser, demo, conference, folder):
+    say("the mode is switched, and in observe mode nobody is disconnected")
+    go(browser, "status", "#status .tiles")
+    for part in ["ready", "tester", "participant state", "calls left"]:
+        shows(browser, "#status", part)
+    accessible(browser, "status")
+    if folder:
+        pictures(browser, folder, "status")
+    opens(browser, "Switch to observe mode…")
+    accessible(browser, "mode")
+    press(browser, "Switch to observe mode")
+    shows(browser, "#status", "Switch to enforce mode…")
+    go(browser, f"conversations/{conference['id']}", "#live table")
+    shows(browser, "#live", "Observe mode.")
+    before = demo.live(conference["id"])
+    opens(browser, "Disconnect Ben Agent")
+    press(browser, "Disconnect Ben Agent")
+    shows(browser, "#result", "would be disconnected")
+    assert demo.live(conference["id"]) == before
+    go(browser, "status", "#status .tiles")
+    opens(browser, "Switch to enforce mode…")
+    press(browser, "Switch to enforce mode")
+    shows(browser, "#status", "Switch to observe mode…")
+
+
+def recovers(browser, demo, conference):
+    say("a lost connection is told, and the page goes on by itself once the service is back")
+    go(browser, f"conversations/{conference['id']}", "#live table")
+    demo.stop()
+    shows(browser, "#connection", "cannot be reached")
+    demo.start()
+    browser.until("the service is back", lambda: demo.call("GET", "/readyz", port=demo.admin_port)[0] == 200)
+    again = demo.conference(id=conference["id"])
+    browser.until("nothing is told any more", lambda: browser.text("#connection") == "")
+    shows(browser, "#live", "Disconnect Anna Agent")
+    browser.until("the list is the new one", lambda: browser.find(f"#disconnect-{again['participants'][0]['id']}"))
+    assert demo.disconnects(conference["id"]) == 0
+
+
+def complains_of_nothing(browser):
+    """But for answers that were refused on purpose, and the service that was away."""
+    expected = ("status of 4", "status of 5", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_INVALID_CHUNKED", "htmx:sendError", "htmx:afterRequest")
+    odd = [complaint for complaint in browser.complaints() if not any(word in complaint for word in expected)]
+    assert odd == [], odd
+
+
+def pictures(browser, folder, name):
+    """At 1280 and 390 px, in both schemes."""
+    for scheme in ("light", "dark"):
+        browser.scheme(scheme)
+        browser.emulate(390, 844)
+        browser.screenshot(folder / f"console-{name}-390-{scheme}.png")
+        browser.resize(1280, 900)
+        browser.screenshot(folder / f"console-{name}-1280-{scheme}.png")
+    browser.scheme("light")
+
+
+def fits_phones(browser, demo, conference, folder):
+    say("from 360 px on nothing is wider than the screen, and axe finds nothing")
+    ids = {p["name"]: p["id"] for p in conference["participants"]}
+    for width in (360, 390):
+        browser.emulate(width, 800)
+        for view, css in [("", "#found table"), (f"conversations/{conference['id']}", "#live table"), ("jobs", "#jobs table"),
+                          ("status", "#status .tiles")]:
+            go(browser, view, css)
+            accessible(browser, f"{view or 'search'} at {width} px")
+        go(browser, f"conversations/{conference['id']}", "#live table")
+        opens(browser, "Disconnect Anna Agent")
+        accessible(browser, f"dialog at {width} px")
+        browser.press(ESCAPE)
+        left, right = browser.run(
+            "const box = document.getElementById(args[0]).getBoundingClientRect(); return [box.left, box.right]",
+            f"disconnect-{ids['Anna Agent']}",
+        )
+        assert 0 <= left < right <= width, (left, right)
+    browser.resize(1280, 900)
+    if not folder:
+        return
+    go(browser, "", "#found table")
+    pictures(browser, folder, "search")
+    go(browser, f"conversations/{conference['id']}", "#live table")
+    pictures(browser, folder, "conversation")
+    opens(browser, "Disconnect Anna Agent")
+    pictures(browser, folder, "dialog")
+    browser.press(ESCAPE)
+
+
+def picture_for_readers(browser, demo, folder):
+    """README's picture: a conversation in which a participant was just disconnected."""
+    conference = demo.conference()
+    browser.resize(1280, 940)
+    go(browser, f"conversations/{conference['id']}", "#live table")
+    shows(browser, "#live", "Disconnect Ben Agent")
+    opens(browser, "Disconnect Ben Agent")
+    fill(browser, "#reason", "left in the conference")
+    press(browser, "Disconnect Ben Agent")
+    shows(browser, "#result", "Ben Agent is gone: confirmed")
+    shows(browser, "#timeline", "yes, seen gone")
+    browser.until("the row is gone", lambda: "Disconnect Ben Agent" not in browser.text("#live"))
+    browser.screenshot(folder / "console.png")
+    pictures(browser, folder, "done")
+
+
+def check(browser, folder):
+    browser.resize(1280, 900)
+    with Demo(keyed=True, permissions=ALL) as demo:
+        demo.sandbox("POST", "conversations", {"stuck": {"count": 2, "medium": "email", "queue": "Claims", "age": "3d"}})
+        demo.sandbox("POST", "conversations", {"stuck": {"count": 3, "medium": "message", "queue": "Sales", "age": "26h"}})
+        conference = demo.conference()
+        signs_in(browser, demo)
+        searches(browser, demo, conference)
+        disconnects(browser, demo, conference)
+        tears_down(browser, demo)
+        runs_a_job(browser, demo, folder)
+        cancels_a_job(browser, demo)
+        conference = demo.conference()
+        switches_the_mode(browser, demo, conference, folder)
+        fits_phones(browser, demo, conference, folder)
+        if folder:
+            picture_for_readers(browser, demo, folder)
+        recovers(browser, demo, conference)
+        complains_of_nothing(browser)
+    with Demo() as demo:
+        say("a service without keys signs in by itself")
+        browser.open(f"{demo.url}/")
+        browser.until("the list is there", lambda: browser.find("#found table"))
