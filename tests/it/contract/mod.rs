@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
 
 mod answers;
+mod documents;
 mod examples;
 mod file;
 mod problems;
