@@ -10,3 +10,4 @@ mod fuzz;
 mod inbound;
 mod ops;
 mod sandbox;
+mod support;

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::api::harness::{Answer, NOBODY, Service};
+use crate::support::{Answer, NOBODY, TestApp};
 
 /// Members that every problem has.
 const MEMBERS: [&str; 12] = [
@@ -32,7 +32,7 @@ fn is_problem(answer: &Answer) {
 
 #[tokio::test]
 async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let cid = service.conference.id;
     let tail = format!("participants/{NOBODY}/disconnect");
     let braced = format!("/conversations/%7B{cid}%7D/{tail}");
@@ -76,8 +76,8 @@ async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
 
 #[tokio::test]
 async fn wrong_bodies_are_told_and_not_forwarded() {
-    let service = Service::start().await;
-    let path = service.disconnect(service.who("agent"));
+    let service = TestApp::sockets().start().await;
+    let path = service.path_of(service.who("agent"));
     for body in ["[]", "7", "{", "reason=x", r#"{"reason":7}"#, r#"{"cause":{}}"#] {
         let answer = service.post(&path).header("content-type", "application/json").body(body).send().await;
         assert_eq!(answer.verdict(), "400 invalid_body", "{body}");
@@ -92,8 +92,8 @@ async fn wrong_bodies_are_told_and_not_forwarded() {
 
 #[tokio::test]
 async fn options_in_the_body_are_refused_and_told_where_they_belong() {
-    let service = Service::start().await;
-    let path = service.disconnect(service.who("agent"));
+    let service = TestApp::sockets().start().await;
+    let path = service.path_of(service.who("agent"));
     let form = "application/x-www-form-urlencoded";
     for (kind, body, place) in [
         ("application/json", r#"{"dryRun":true}"#, "?dryRun=true"),
@@ -113,10 +113,10 @@ async fn options_in_the_body_are_refused_and_told_where_they_belong() {
 
 #[tokio::test]
 async fn no_answer_is_kept_or_taken_for_something_else() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let (cid, agent) = (service.conference.id, service.who("agent"));
     for (method, path) in [
-        ("POST", service.disconnect(agent)),
+        ("POST", service.path_of(agent)),
         ("GET", format!("/conversations/{cid}")),
         ("GET", format!("/api/v2/conversations/{cid}")),
         ("PATCH", format!("/api/v2/conversations/{cid}/participants/{agent}")),
@@ -135,7 +135,7 @@ async fn no_answer_is_kept_or_taken_for_something_else() {
 
 #[tokio::test]
 async fn pages_and_the_contract_need_no_key_and_say_what_they_are() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     for path in hangup::http::routes::NOT_IN_CONTRACT {
         let answer = service.request(Method::GET, path).header("sec-fetch-site", "cross-site").send().await;
         assert_eq!(answer.status, 200, "{path}");
@@ -158,11 +158,11 @@ async fn pages_and_the_contract_need_no_key_and_say_what_they_are() {
 #[tokio::test]
 async fn a_chunked_body_is_cut_at_the_limit_too() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let addr = service.url.trim_start_matches("http://");
     let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
     let head =
-        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ntransfer-encoding: chunked\r\n\r\n", service.disconnect(NOBODY));
+        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ntransfer-encoding: chunked\r\n\r\n", service.path_of(NOBODY));
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
     stream.write_all(format!("{head}{}", chunk.repeat(20)).as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -172,7 +172,7 @@ async fn a_chunked_body_is_cut_at_the_limit_too() {
 
 #[tokio::test]
 async fn problems_come_in_the_content_type_that_the_caller_admits() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     for (accept, kind) in [
         ("*/*", "application/problem+json"),
         ("application/json, text/plain, */*", "application/problem+json"),
@@ -185,7 +185,7 @@ async fn problems_come_in_the_content_type_that_the_caller_admits() {
     }
 }
 
-impl Service {
+impl TestApp {
     async fn get_accepting(&self, path: &str, accept: &str) -> Answer {
         self.request(Method::GET, path).header("accept", accept).send().await
     }

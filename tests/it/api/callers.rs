@@ -7,7 +7,7 @@ use hangup::config::Config;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::api::harness::{Answer, NOBODY, Service};
+use crate::support::{Answer, NOBODY, TestApp};
 
 /// A keys file with one key for each block of further members; the keys in the same order.
 fn keys(blocks: &[(&str, &str)]) -> (tempfile::NamedTempFile, Vec<String>) {
@@ -23,33 +23,35 @@ fn keys(blocks: &[(&str, &str)]) -> (tempfile::NamedTempFile, Vec<String>) {
     (file, texts)
 }
 
-async fn with_keys(blocks: &[(&str, &str)]) -> (Service, Vec<String>, tempfile::NamedTempFile) {
+async fn with_keys(blocks: &[(&str, &str)]) -> (TestApp, Vec<String>, tempfile::NamedTempFile) {
     with_keys_and(blocks, |_| {}).await
 }
 
 pub(crate) async fn with_keys_and(
     blocks: &[(&str, &str)],
     change: impl FnOnce(&mut Config),
-) -> (Service, Vec<String>, tempfile::NamedTempFile) {
+) -> (TestApp, Vec<String>, tempfile::NamedTempFile) {
     let (file, texts) = keys(blocks);
     let path = file.path().to_owned();
-    let service = Service::with(|c| {
-        c.auth.keys_file = Some(path);
-        change(c);
-    });
+    let service = TestApp::sockets()
+        .config(|c| {
+            c.auth.keys_file = Some(path);
+            change(c);
+        })
+        .start();
     (service.await, texts, file)
 }
 
-impl Service {
+impl TestApp {
     async fn disconnect_by(&self, key: &str, purpose: &str) -> Answer {
-        self.post(&self.disconnect(self.who(purpose))).header("x-api-key", key).send().await
+        self.post(&self.path_of(self.who(purpose))).header("x-api-key", key).send().await
     }
 }
 
 #[tokio::test]
 async fn without_a_valid_key_nothing_happens() {
     let (service, keys, _file) = with_keys(&[("ivr", ""), ("old", "expires = \"2020-01-01\"")]).await;
-    let path = service.disconnect(service.who("agent"));
+    let path = service.path_of(service.who("agent"));
     for (header, value) in
         [("x-none", "x"), ("x-api-key", "hk_wrong"), ("authorization", "Bearer wrong"), ("x-api-key", &keys[1])]
     {
@@ -94,7 +96,7 @@ async fn a_guarded_key_reaches_only_its_purposes() {
     assert_eq!(teardown.json(&json!({"all": true})).send().await.verdict(), "403 forbidden_participant");
     assert_eq!(service.sandbox.counts().disconnects(), 0);
     assert_eq!(service.disconnect_by(&keys[0], "customer").await.verdict(), "200 accepted");
-    let nobody = service.post(&service.disconnect(NOBODY)).header("x-api-key", &keys[0]).send().await;
+    let nobody = service.post(&service.path_of(NOBODY)).header("x-api-key", &keys[0]).send().await;
     assert_eq!(nobody.verdict(), "404 participant_not_found");
 }
 
@@ -184,8 +186,8 @@ async fn the_oauth_door_gives_back_the_key_when_name_and_key_match() {
 
 #[tokio::test]
 async fn pages_of_other_origins_are_kept_away_from_a_keyless_service() {
-    let service = Service::start().await;
-    let path = service.disconnect(service.who("agent"));
+    let service = TestApp::sockets().start().await;
+    let path = service.path_of(service.who("agent"));
     for (header, value) in
         [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "cross-site")]
     {
@@ -242,7 +244,7 @@ async fn on_loopback_pages_are_kept_away_whoever_may_call() {
     for (header, value) in
         [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "same-site")]
     {
-        let path = service.disconnect(service.who("agent"));
+        let path = service.path_of(service.who("agent"));
         let anonymous = service.post(&path).header(header, value).send().await;
         assert_eq!(anonymous.verdict(), "403 forbidden_origin", "{header}");
         let keyed = service.post(&path).header(header, value).header("x-api-key", &keys[0]).send().await;
@@ -254,11 +256,12 @@ async fn on_loopback_pages_are_kept_away_whoever_may_call() {
 #[tokio::test]
 async fn a_keyless_service_behind_a_local_proxy_serves_no_outsiders() {
     let forwarded = ("x-forwarded-for", "203.0.113.9");
-    let service = Service::start().await;
-    let path = service.disconnect(service.who("agent"));
+    let service = TestApp::sockets().start().await;
+    let path = service.path_of(service.who("agent"));
     assert_eq!(service.post(&path).header(forwarded.0, forwarded.1).send().await.verdict(), "403 forbidden_origin");
-    let trusting = Service::with(|c| c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()]).await;
-    let path = trusting.disconnect(trusting.who("agent"));
+    let trusting =
+        TestApp::sockets().config(|c| c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()]).start().await;
+    let path = trusting.path_of(trusting.who("agent"));
     assert_eq!(trusting.post(&path).header("host", "evil.example").send().await.verdict(), "403 forbidden_origin");
     assert_eq!(trusting.post(&path).header(forwarded.0, forwarded.1).send().await.verdict(), "200 accepted");
 }
@@ -267,7 +270,7 @@ async fn a_keyless_service_behind_a_local_proxy_serves_no_outsiders() {
 async fn a_trusted_proxy_may_use_the_public_name_for_callers_with_keys() {
     let (service, keys, _file) =
         with_keys_and(&[("ivr", "")], |c| c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()]).await;
-    let path = service.disconnect(service.who("agent"));
+    let path = service.path_of(service.who("agent"));
     let by = |origin: &str| {
         let request = service.post(&path).header("x-api-key", &keys[0]).header("host", "hangup.example");
         request.header("origin", origin).send()

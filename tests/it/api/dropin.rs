@@ -5,7 +5,7 @@ use hangup::sandbox::{Action, Fault, On};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::api::harness::{NOBODY, Service};
+use crate::support::{NOBODY, TestApp};
 
 /// Members of an error of the upstream.
 const MEMBERS: [&str; 7] = ["message", "code", "status", "messageParams", "contextId", "details", "errors"];
@@ -13,7 +13,7 @@ const MEMBERS: [&str; 7] = ["message", "code", "status", "messageParams", "conte
 #[tokio::test]
 async fn post_is_204_and_patch_202_whatever_the_org_has() {
     for surface in [Surface::Published, Surface::Unpublished, Surface::Both] {
-        let service = Service::with(|c| c.sandbox.surface = surface).await;
+        let service = TestApp::sockets().config(|c| c.sandbox.surface = surface).start().await;
         let api = format!("/api/v2/conversations/{}", service.conference.id);
         let calls = format!("/api/v2/conversations/calls/{}", service.conference.id);
         let (customer, agent, external) = (service.who("customer"), service.who("agent"), service.who("external"));
@@ -37,7 +37,7 @@ async fn post_is_204_and_patch_202_whatever_the_org_has() {
 
 #[tokio::test]
 async fn a_patch_for_anything_else_does_not_pass() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let path = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
     for body in [
         json!({}),
@@ -57,7 +57,7 @@ async fn a_patch_for_anything_else_does_not_pass() {
 
 #[tokio::test]
 async fn reads_are_passed_on_as_they_are() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let cid = service.conference.id;
     for path in [format!("/api/v2/conversations/{cid}"), format!("/api/v2/conversations/calls/{cid}")] {
         let answer = service.get(&path).await;
@@ -69,7 +69,7 @@ async fn reads_are_passed_on_as_they_are() {
 
 #[tokio::test]
 async fn errors_are_the_upstreams() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let cid = service.conference.id;
     let unknown = service.post(&format!("/api/v2/conversations/{cid}/participants/{NOBODY}/disconnect")).send().await;
     let nowhere =
@@ -96,7 +96,8 @@ async fn errors_are_the_upstreams() {
 
 #[tokio::test]
 async fn an_upstream_that_is_down_is_503_in_its_own_format() {
-    let service = Service::with(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).await;
+    let service =
+        TestApp::sockets().config(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).start().await;
     service.sandbox.set_faults(vec![Fault::status(On::Api, 503)]).unwrap();
     let path =
         format!("/api/v2/conversations/{}/participants/{}/disconnect", service.conference.id, service.who("agent"));
@@ -108,7 +109,8 @@ async fn an_upstream_that_is_down_is_503_in_its_own_format() {
 
 #[tokio::test]
 async fn a_rate_limit_is_told_with_retry_after() {
-    let service = Service::with(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).await;
+    let service =
+        TestApp::sockets().config(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).start().await;
     let fault =
         serde_json::from_value(json!({"on": "api", "action": {"answer": {"status": 429, "retry_after": "30"}}}));
     service.sandbox.set_faults(vec![fault.unwrap()]).unwrap();
@@ -120,7 +122,8 @@ async fn a_rate_limit_is_told_with_retry_after() {
 
 #[tokio::test]
 async fn the_post_waits_for_an_org_that_only_has_the_patch() {
-    let service = Service::with(|c| c.sandbox.effect_delay = std::time::Duration::from_millis(600)).await;
+    let service =
+        TestApp::sockets().config(|c| c.sandbox.effect_delay = std::time::Duration::from_millis(600)).start().await;
     let api = format!("/api/v2/conversations/{}/participants", service.conference.id);
     let answer = service.post(&format!("{api}/{}/disconnect", service.who("agent"))).send().await;
     assert_eq!(answer.status, 204);
@@ -137,7 +140,7 @@ async fn the_post_waits_for_an_org_that_only_has_the_patch() {
 
 #[tokio::test]
 async fn the_rate_limit_of_the_upstream_reaches_the_caller() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let answer = service.get(&format!("/api/v2/conversations/{}", service.conference.id)).await;
     let number = |name: &str| answer.header(name).parse::<u32>().unwrap();
     assert_eq!(number("inin-ratelimit-allowed"), 300);
@@ -148,7 +151,7 @@ async fn the_rate_limit_of_the_upstream_reaches_the_caller() {
 
 #[tokio::test]
 async fn a_query_that_would_have_no_effect_is_refused() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let path = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
     let answer = service.post(&format!("{path}/disconnect?dryRun=true")).send().await;
     assert_eq!((answer.status, answer.get("code")), (400, json!("bad.request")));
@@ -157,7 +160,7 @@ async fn a_query_that_would_have_no_effect_is_refused() {
 
 #[tokio::test]
 async fn a_path_prefix_of_a_gateway_is_understood() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let answer = service.get(&format!("/genesys/api/v2/conversations/{}", service.conference.id)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(service.get(&format!("/genesys/conversations/{}", service.conference.id)).await.status, 404);
@@ -165,7 +168,7 @@ async fn a_path_prefix_of_a_gateway_is_understood() {
 
 #[tokio::test]
 async fn a_callers_token_is_never_forwarded() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let path = format!("/api/v2/conversations/{}", service.conference.id);
     let answer = service.request(Method::GET, &path).header("authorization", "Bearer callers-own").send().await;
     assert_eq!(answer.status, 200, "the sandbox knows only the token that it granted to the service");
@@ -173,12 +176,13 @@ async fn a_callers_token_is_never_forwarded() {
 
 #[tokio::test]
 async fn a_whole_conversation_is_ended_by_those_who_may() {
-    let refused = Service::start().await;
-    let path = |service: &Service| format!("/api/v2/conversations/{}/disconnect", service.conference.id);
+    let refused = TestApp::sockets().start().await;
+    let path = |service: &TestApp| format!("/api/v2/conversations/{}/disconnect", service.conference.id);
     assert_eq!(refused.post(&path(&refused)).send().await.status, 403);
     assert_eq!(refused.sandbox.counts().disconnects(), 0);
 
-    let service = Service::with(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).await;
+    let service =
+        TestApp::sockets().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).start().await;
     let ended = service.post(&path(&service)).send().await;
     assert_eq!((ended.status, ended.text.as_str()), (202, ""));
     service.settle().await;
@@ -190,7 +194,7 @@ async fn a_whole_conversation_is_ended_by_those_who_may() {
 
 #[tokio::test]
 async fn a_medium_in_the_path_that_the_participant_has_not_is_404_and_touches_nobody() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let path =
         format!("/api/v2/conversations/emails/{}/participants/{}", service.conference.id, service.who("customer"));
     let answer = service.request(Method::PATCH, &path).json(&json!({"state": "disconnected"})).send().await;
@@ -201,7 +205,8 @@ async fn a_medium_in_the_path_that_the_participant_has_not_is_404_and_touches_no
 
 #[tokio::test]
 async fn the_end_of_a_medium_leaves_the_others_alone() {
-    let service = Service::with(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).await;
+    let service =
+        TestApp::sockets().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).start().await;
     let cid = service.conference.id;
     let end = async |medium: &str, body: serde_json::Value| {
         service.request(Method::PATCH, &format!("/api/v2/conversations/{medium}/{cid}")).json(&body).send().await

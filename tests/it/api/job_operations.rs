@@ -64,7 +64,7 @@ async fn a_refused_job_and_an_asynchronous_disconnect_leave_true_records() {
     assert_eq!(queue.submit(&json!({"items": []})).await.verdict(), "400 invalid_body");
     let answer = until(&queue, "/audit", |answer| !changes(answer).is_empty()).await;
     assert_eq!(changes(&answer), [("denied".to_owned(), "invalid_body".to_owned())]);
-    let path = format!("{}?async=true", queue.service.disconnect(queue.service.who("customer")));
+    let path = format!("{}?async=true", queue.service.path_of(queue.service.who("customer")));
     let job = id(&queue.service.post(&path).send().await);
     let answer =
         until(&queue, &format!("/audit?job={job}"), |answer| answer["records"].as_array().unwrap().len() == 2).await;

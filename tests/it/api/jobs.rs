@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::api::harness::{Answer, NOBODY, Service};
+use crate::support::{Answer, NOBODY, TestApp};
 
 /// Longer than any job here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A service whose jobs are kept in a file, for a keyless caller that may do everything.
 pub(super) struct Queue {
-    pub(super) service: Service,
+    pub(super) service: TestApp,
     folder: TempDir,
 }
 
@@ -28,15 +28,17 @@ impl Queue {
     pub(super) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/hangup.db", folder.path().display());
-        let service = Service::with(|config| {
-            config.store.url = url.as_str().into();
-            config.store.timeout = Duration::from_secs(5);
-            config.sandbox.rate_limit = 1_000_000;
-            config.auth.anonymous_permissions.0 =
-                ["disconnect", "read", "bulk", "teardown"].map(str::to_owned).to_vec();
-            change(config);
-        })
-        .await;
+        let service = TestApp::sockets()
+            .config(|config| {
+                config.store.url = url.as_str().into();
+                config.store.timeout = Duration::from_secs(5);
+                config.sandbox.rate_limit = 1_000_000;
+                config.auth.anonymous_permissions.0 =
+                    ["disconnect", "read", "bulk", "teardown"].map(str::to_owned).to_vec();
+                change(config);
+            })
+            .start()
+            .await;
         Self { service, folder }
     }
 
@@ -240,7 +242,7 @@ async fn what_is_transient_is_tried_again_and_given_up_when_the_plan_says_so() {
 #[tokio::test]
 async fn an_asynchronous_request_is_a_job_of_one_and_its_repeat_is_the_same_job() {
     let queue = Queue::new().await;
-    let path = queue.service.disconnect(queue.service.who("customer"));
+    let path = queue.service.path_of(queue.service.who("customer"));
     let first = queue.service.post(&format!("{path}?async=true")).send().await;
     assert_eq!(first.header("preference-applied"), "respond-async");
     let second = queue.service.post(&path).header("prefer", "respond-async").send().await;
@@ -262,7 +264,7 @@ async fn an_asynchronous_request_is_a_job_of_one_and_its_repeat_is_the_same_job(
 #[tokio::test]
 async fn an_asynchronous_request_for_one_medium_ends_nothing_wider() {
     let queue = Queue::new().await;
-    let path = format!("{}?async=true", queue.service.disconnect(queue.service.who("customer")));
+    let path = format!("{}?async=true", queue.service.path_of(queue.service.who("customer")));
     let by_email = queue.service.post(&path).json(&json!({"media": "email"})).send().await;
     assert_eq!(queue.until(&id(&by_email), "done").await["counts"], json!({"participant_not_found": 1}));
     assert_eq!(queue.service.there().len(), 4, "nobody was touched");
@@ -289,7 +291,7 @@ async fn more_than_one_item_needs_bulk_and_jobs_need_a_store() {
     let all = json!({"items": [{"conversationId": conferences[0].id, "all": true}]});
     assert_eq!(queue.submit(&all).await.verdict(), "403 forbidden_caller");
 
-    let forgetful = Service::start().await;
+    let forgetful = TestApp::sockets().start().await;
     let job = json!({"items": [two[0]]});
     assert_eq!(forgetful.post("/jobs").json(&job).send().await.verdict(), "422 jobs_need_store");
 }

@@ -3,7 +3,7 @@
 use hangup::sandbox::{ConversationSpec, ParticipantSpec};
 use serde_json::Value;
 
-use crate::api::harness::{NOBODY, Service};
+use crate::support::{NOBODY, TestApp};
 
 fn purposes(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|p| p["purpose"].as_str().unwrap()).collect()
@@ -11,7 +11,7 @@ fn purposes(list: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn the_list_has_every_member_and_live_participants_first() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let cid = service.conference.id;
     let answer = service.get(&format!("/conversations/{cid}/participants")).await;
     let json = answer.json();
@@ -46,7 +46,7 @@ async fn the_list_has_every_member_and_live_participants_first() {
 
 #[tokio::test]
 async fn filters_combine() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let list = |query: &'static str| service.get_list(query);
     assert_eq!(list("?purpose=agent").await, ["agent", "agent"]);
     assert_eq!(list("?purpose=Agent,customer").await, ["customer", "agent", "agent"]);
@@ -54,7 +54,7 @@ async fn filters_combine() {
     assert_eq!(list("?purpose=agent&state=disconnected").await, [""; 0]);
 }
 
-impl Service {
+impl TestApp {
     async fn get_list(&self, query: &str) -> Vec<String> {
         let answer = self.get(&format!("/conversations/{}/participants{query}", self.conference.id)).await;
         purposes(&answer.json()["participants"]).into_iter().map(str::to_owned).collect()
@@ -63,7 +63,7 @@ impl Service {
 
 #[tokio::test]
 async fn a_conversation_is_told_in_short() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let path = format!("/conversations/{}", service.conference.id);
     let active = service.get(&path).await.json();
     assert_eq!((active["state"].clone(), active["endTime"].clone()), ("active".into(), Value::Null));
@@ -75,7 +75,7 @@ async fn a_conversation_is_told_in_short() {
 
 #[tokio::test]
 async fn an_unknown_conversation_is_not_found() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     for path in [format!("/conversations/{NOBODY}"), format!("/conversations/{NOBODY}/participants")] {
         assert_eq!(service.get(&path).await.verdict(), "404 conversation_not_found");
     }
@@ -83,7 +83,7 @@ async fn an_unknown_conversation_is_not_found() {
 
 #[tokio::test]
 async fn a_long_list_is_cut_under_32_kb_and_says_so() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let many = (0..300).map(|_| ParticipantSpec::of("agent")).collect();
     let large = service.sandbox.create_conference(ConversationSpec::with(many));
     let answer = service.get(&format!("/conversations/{}/participants", large.id)).await;
@@ -95,16 +95,16 @@ async fn a_long_list_is_cut_under_32_kb_and_says_so() {
 
 #[tokio::test]
 async fn a_disconnect_of_somebody_who_has_changed_since_the_list_is_refused() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let (customer, agent) = (service.who("customer"), service.who("agent"));
     let list = service.get(&format!("/conversations/{}/participants", service.conference.id)).await;
     let tag = list.header("etag").to_owned();
-    let disconnect = |who, tag: &str| service.post(&service.disconnect(who)).header("if-match", tag).send();
+    let disconnect = |who, tag: &str| service.post(&service.path_of(who)).header("if-match", tag).send();
 
     let nonsense = disconnect(agent, "\"nonsense\"").await;
     assert_eq!((nonsense.verdict(), nonsense.get("gone")), ("412 changed".to_owned(), false.into()));
     let dry =
-        service.post(&format!("{}?dryRun=true", service.disconnect(agent))).header("if-match", "\"nonsense\"").send();
+        service.post(&format!("{}?dryRun=true", service.path_of(agent))).header("if-match", "\"nonsense\"").send();
     assert_eq!(dry.await.verdict(), "412 changed");
     assert_eq!(service.sandbox.counts().disconnects(), 0);
 

@@ -5,7 +5,6 @@ mod bad_input;
 pub(crate) mod callers;
 mod disconnect;
 mod dropin;
-pub(crate) mod harness;
 mod job_operations;
 mod jobs;
 mod lookups;

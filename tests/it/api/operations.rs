@@ -4,11 +4,11 @@ use hangup::config::Mode;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::api::harness::Service;
+use crate::support::TestApp;
 
 #[tokio::test]
 async fn readiness_says_why_not() {
-    let service = Service::with(|c| c.genesys.client_secret = Some("wrong".into())).await;
+    let service = TestApp::sockets().config(|c| c.genesys.client_secret = Some("wrong".into())).start().await;
     assert_eq!(service.get("/livez").await.status, 200);
     let reasons = loop {
         let answer = service.get("/readyz").await;
@@ -19,7 +19,7 @@ async fn readiness_says_why_not() {
         }
     };
     assert!(reasons.contains("genesys.client_secret") && reasons.contains("genesys.region"), "{reasons}");
-    let refused = service.post(&service.disconnect(service.who("agent"))).send().await;
+    let refused = service.post(&service.path_of(service.who("agent"))).send().await;
     assert_eq!(refused.verdict(), "503 upstream_rejected_credentials");
     assert_eq!(refused.get("retryable"), false);
     assert!(!refused.header("retry-after").is_empty());
@@ -27,19 +27,19 @@ async fn readiness_says_why_not() {
 
 #[tokio::test]
 async fn operations_are_on_the_admin_port_alone_when_there_is_one() {
-    let service = Service::with(|c| c.admin.bind = Some("127.0.0.1:0".parse().unwrap())).await;
+    let service = TestApp::sockets().config(|c| c.admin.bind = Some("127.0.0.1:0".parse().unwrap())).start().await;
     for path in ["/livez", "/metrics"] {
         assert_eq!(service.get(path).await.verdict(), "404 no_such_route", "{path}");
         assert_eq!(service.admin(Method::GET, path).send().await.status, 200, "{path}");
     }
-    let disconnect = service.disconnect(service.who("agent"));
+    let disconnect = service.path_of(service.who("agent"));
     assert_eq!(service.admin(Method::POST, &disconnect).send().await.verdict(), "404 no_such_route");
 }
 
 #[tokio::test]
 async fn metrics_count_disconnects_by_outcome_and_name_no_ids() {
-    let service = Service::start().await;
-    assert_eq!(service.post(&service.disconnect(service.who("agent"))).send().await.status, 200);
+    let service = TestApp::sockets().start().await;
+    assert_eq!(service.post(&service.path_of(service.who("agent"))).send().await.status, 200);
     let text = service.get("/metrics").await.text;
     for line in [
         r#"hangup_disconnects_total{outcome="accepted"} 1"#,
@@ -54,12 +54,14 @@ async fn metrics_count_disconnects_by_outcome_and_name_no_ids() {
 
 #[tokio::test]
 async fn observe_mode_is_switched_on_the_admin_port_and_seen_everywhere() {
-    let service = Service::with(|c| {
-        c.admin.bind = Some("127.0.0.1:0".parse().unwrap());
-        c.disconnect.mode = Mode::Observe;
-    })
-    .await;
-    let path = service.disconnect(service.who("agent"));
+    let service = TestApp::sockets()
+        .config(|c| {
+            c.admin.bind = Some("127.0.0.1:0".parse().unwrap());
+            c.disconnect.mode = Mode::Observe;
+        })
+        .start()
+        .await;
+    let path = service.path_of(service.who("agent"));
     assert_eq!(service.post(&path).send().await.verdict(), "200 would_disconnect");
     assert!(service.admin(Method::GET, "/readyz").send().await.get("reasons").to_string().contains("observe"));
     assert!(service.admin(Method::GET, "/metrics").send().await.text.contains("hangup_observe_mode 1"));
@@ -78,15 +80,13 @@ async fn observe_mode_is_switched_on_the_admin_port_and_seen_everywhere() {
 #[tokio::test]
 async fn a_caller_that_hangs_up_stops_nothing() {
     use tokio::io::AsyncWriteExt as _;
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let slow = hangup::sandbox::Fault::latency(hangup::sandbox::On::Disconnect, std::time::Duration::from_millis(200));
     service.sandbox.set_faults(vec![slow]).unwrap();
     let addr = service.url.trim_start_matches("http://").to_owned();
     let mut stream = tokio::net::TcpStream::connect(&addr).await.unwrap();
-    let head = format!(
-        "POST {} HTTP/1.1\r\nhost: {addr}\r\ncontent-length: 0\r\n\r\n",
-        service.disconnect(service.who("agent"))
-    );
+    let head =
+        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ncontent-length: 0\r\n\r\n", service.path_of(service.who("agent")));
     stream.write_all(head.as_bytes()).await.unwrap();
     while service.sandbox.counts().requests < 2 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::api::callers::with_keys_and;
-use crate::api::harness::Service;
+use crate::support::TestApp;
 
 const OPERATOR: (&str, &str) = ("chief", "permissions = [\"operate\"]\nrate = \"100/s\"");
 
@@ -34,14 +34,14 @@ async fn the_mode_is_switched_only_by_a_key_with_operate_on_either_address() {
     }
 }
 
-fn service_request(key: &str, admin: bool, service: &Service) -> crate::api::harness::Request {
+fn service_request(key: &str, admin: bool, service: &TestApp) -> crate::support::Ask {
     let request = if admin { service.admin(Method::PUT, "/mode") } else { service.request(Method::PUT, "/mode") };
     request.header("x-api-key", key)
 }
 
 #[tokio::test]
 async fn without_keys_the_operators_side_is_for_this_machine_and_not_for_pages_or_proxies() {
-    let service = Service::with(loopback).await;
+    let service = TestApp::sockets().config(loopback).start().await;
     let put = |admin: bool| {
         let request = if admin { service.admin(Method::PUT, "/mode") } else { service.request(Method::PUT, "/mode") };
         request.json(&json!({"mode": "observe"}))
@@ -65,7 +65,7 @@ async fn without_keys_the_operators_side_is_for_this_machine_and_not_for_pages_o
 #[tokio::test]
 async fn an_admin_listener_beyond_loopback_without_keys_serves_probes_and_metrics_only() {
     let everywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
-    let service = Service::with(|c| c.admin.bind = Some(everywhere)).await;
+    let service = TestApp::sockets().config(|c| c.admin.bind = Some(everywhere)).start().await;
     for path in ["/livez", "/metrics"] {
         assert_eq!(service.admin(Method::GET, path).send().await.status, 200, "{path}");
     }
@@ -85,11 +85,11 @@ async fn the_status_tells_token_window_operation_mode_errors_and_the_last_use_of
     let unused = service.get_with("/status", &keys[0]).await;
     assert_eq!(unused.get("operation"), json!(null));
     assert_eq!(unused.get("keys")[1]["lastUsed"], json!(null));
-    let agent = service.disconnect(service.who("agent"));
+    let agent = service.path_of(service.who("agent"));
     assert_eq!(service.post(&agent).header("x-api-key", &keys[1]).send().await.status, 200);
     let fault = json!({"on": "disconnect", "action": {"answer": {"status": 400}}});
     service.sandbox.set_faults(vec![serde_json::from_value(fault).unwrap()]).unwrap();
-    let customer = service.disconnect(service.who("customer"));
+    let customer = service.path_of(service.who("customer"));
     assert_eq!(service.post(&customer).header("x-api-key", &keys[1]).send().await.status, 422);
     let fault = json!({"on": "disconnect", "action": {"redirect": {"location": "http://127.0.0.1/"}}});
     service.sandbox.set_faults(vec![serde_json::from_value(fault).unwrap()]).unwrap();

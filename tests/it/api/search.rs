@@ -7,7 +7,7 @@ use hangup::config::Config;
 use hangup::sandbox::{Kind, Medium, StuckSpec};
 use serde_json::{Value, json};
 
-use crate::api::harness::Service;
+use crate::support::TestApp;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -16,13 +16,13 @@ fn may_search(config: &mut Config) {
     config.sandbox.rate_limit = 100_000;
 }
 
-async fn start() -> Service {
-    let service = Service::with(may_search).await;
+async fn start() -> TestApp {
+    let service = TestApp::sockets().config(may_search).start().await;
     service.sandbox.forget(service.conference.id);
     service
 }
 
-impl Service {
+impl TestApp {
     fn stuck(&self, spec: StuckSpec) -> BTreeSet<String> {
         self.sandbox.create_stuck(spec).unwrap().into_iter().map(|id| id.to_string()).collect()
     }
@@ -84,11 +84,13 @@ async fn an_interval_with_more_hits_than_the_upstream_serves_is_split() {
 
 #[tokio::test]
 async fn an_interval_that_fails_is_an_error_and_never_left_out() {
-    let service = Service::with(|config| {
-        may_search(config);
-        config.disconnect.deadline = Duration::from_secs(2);
-    })
-    .await;
+    let service = TestApp::sockets()
+        .config(|config| {
+            may_search(config);
+            config.disconnect.deadline = Duration::from_secs(2);
+        })
+        .start()
+        .await;
     let fault = json!({"on": "analytics", "skip": 1, "action": {"answer": {"status": 503}}});
     service.sandbox.set_faults(vec![serde_json::from_value(fault).unwrap()]).unwrap();
     assert_eq!(service.get("/conversations").await.verdict(), "503 upstream_unavailable");
@@ -190,6 +192,6 @@ async fn a_query_that_cannot_be_used_is_refused_and_so_is_a_caller_without_the_p
         let answer = service.get(&format!("/conversations?{query}")).await;
         assert_eq!(answer.verdict(), "400 invalid_query", "{query}");
     }
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     assert_eq!(service.get("/conversations").await.verdict(), "403 forbidden_caller");
 }

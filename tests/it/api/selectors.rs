@@ -3,15 +3,15 @@
 use hangup::sandbox::{ConversationSpec, Fault, On, ParticipantSpec};
 use serde_json::json;
 
-use crate::api::harness::{NOBODY, Service};
+use crate::support::{NOBODY, TestApp};
 
-async fn with_teardown() -> Service {
-    Service::with(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).await
+async fn with_teardown() -> TestApp {
+    TestApp::sockets().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).start().await
 }
 
 #[tokio::test]
 async fn a_selector_disconnects_exactly_whom_it_names() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let answer = service.select(&json!({"purpose": "customer"})).await;
     assert_eq!(answer.verdict(), "200 all");
     let json = answer.json();
@@ -26,7 +26,7 @@ async fn a_selector_disconnects_exactly_whom_it_names() {
 
 #[tokio::test]
 async fn nobody_is_touched_by_a_selector_that_is_refused() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     for (selector, verdict) in [
         (json!({"purpose": "agent"}), "409 selector_ambiguous"),
         (json!({}), "400 invalid_selector"),
@@ -45,7 +45,7 @@ async fn nobody_is_touched_by_a_selector_that_is_refused() {
 
 #[tokio::test]
 async fn an_ambiguous_selector_names_the_candidates() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let answer = service.select(&json!({"purpose": "agent"})).await;
     assert_eq!(answer.get("candidates").as_array().unwrap().len(), 2);
     assert_eq!(service.select(&json!({"purpose": "agent", "max": 2})).await.get("disconnected"), 2);
@@ -65,7 +65,7 @@ async fn everybody_but_some_goes_and_a_stale_exception_touches_nobody() {
 
 #[tokio::test]
 async fn a_repeat_goes_to_the_same_targets_and_never_to_the_next_agent() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let one_agent = vec![ParticipantSpec::of("customer"), ParticipantSpec::of("agent")];
     let spec = ConversationSpec::with(one_agent);
     let conference = service.sandbox.create_conference(spec);
@@ -84,7 +84,7 @@ async fn a_repeat_goes_to_the_same_targets_and_never_to_the_next_agent() {
 
 #[tokio::test]
 async fn a_dry_run_settles_nobody_for_a_later_request() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let path = format!("/conversations/{}/participants/disconnect?dryRun=true", service.conference.id);
     let dry = service.post(&path).json(&json!({"purpose": "external"})).send().await;
     assert_eq!(dry.verdict(), "200 would_disconnect");
@@ -109,7 +109,7 @@ async fn some_failures_are_partial_and_only_failures_are_the_first_ones_status()
 
 #[tokio::test]
 async fn teardown_must_be_meant_and_permitted() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let path = format!("/conversations/{}/disconnect", service.conference.id);
     assert_eq!(service.post(&path).json(&json!({"all": true})).send().await.verdict(), "403 forbidden_caller");
 
@@ -129,11 +129,13 @@ async fn teardown_must_be_meant_and_permitted() {
 #[tokio::test]
 async fn a_teardown_waits_until_the_conversation_has_ended() {
     for (delay, status, verdict) in [(300, 200, "disconnected"), (30_000, 202, "accepted")] {
-        let service = Service::with(|c| {
-            c.auth.anonymous_permissions.0.push("teardown".to_owned());
-            c.sandbox.effect_delay = std::time::Duration::from_millis(delay);
-        })
-        .await;
+        let service = TestApp::sockets()
+            .config(|c| {
+                c.auth.anonymous_permissions.0.push("teardown".to_owned());
+                c.sandbox.effect_delay = std::time::Duration::from_millis(delay);
+            })
+            .start()
+            .await;
         let path = format!("/conversations/{}/disconnect", service.conference.id);
         let answer = service.post(&path).header("prefer", "wait=2").json(&json!({"all": true})).send().await;
         assert_eq!(answer.verdict(), format!("{status} {verdict}"));
@@ -145,7 +147,7 @@ async fn a_teardown_waits_until_the_conversation_has_ended() {
 
 #[tokio::test]
 async fn system_participants_and_crowds_must_be_asked_for() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let specs = ["customer", "voicesurveyflow", "acd", "agent"].map(ParticipantSpec::of).to_vec();
     let conference = service.sandbox.create_conference(ConversationSpec::with(specs));
     let path = format!("/conversations/{}/participants/disconnect?dryRun=true", conference.id);
@@ -163,11 +165,13 @@ async fn system_participants_and_crowds_must_be_asked_for() {
 
 #[tokio::test]
 async fn a_repeated_teardown_sends_nothing() {
-    let service = Service::with(|c| {
-        c.auth.anonymous_permissions.0.push("teardown".to_owned());
-        c.sandbox.effect_delay = std::time::Duration::from_secs(30);
-    })
-    .await;
+    let service = TestApp::sockets()
+        .config(|c| {
+            c.auth.anonymous_permissions.0.push("teardown".to_owned());
+            c.sandbox.effect_delay = std::time::Duration::from_secs(30);
+        })
+        .start()
+        .await;
     let path = format!("/conversations/{}/disconnect", service.conference.id);
     for key in [None, Some("k1")] {
         let tear_down = || {

@@ -4,7 +4,7 @@ use hangup::sandbox::{ConversationSpec, ParticipantSpec};
 use reqwest::Method;
 use uuid::Uuid;
 
-use crate::api::harness::{Answer, Service};
+use crate::support::{Answer, TestApp};
 
 /// The hidden field of the dialog.
 fn seen(dialog: &str) -> String {
@@ -12,7 +12,7 @@ fn seen(dialog: &str) -> String {
     after.split_once("\">").or_else(|| after.split_once("\" ")).unwrap().0.replace("&quot;", "\"")
 }
 
-impl Service {
+impl TestApp {
     fn one(&self, participant: Uuid) -> String {
         format!("/console/conversations/{}/participants/{participant}", self.conference.id)
     }
@@ -26,7 +26,7 @@ impl Service {
 
 #[tokio::test]
 async fn the_dialog_shows_whom_and_disconnects_exactly_that_one() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let agent = service.who("agent");
     let dialog = service.get(&service.one(agent)).await.text;
     for shown in
@@ -43,10 +43,10 @@ async fn the_dialog_shows_whom_and_disconnects_exactly_that_one() {
 
 #[tokio::test]
 async fn a_participant_that_changed_since_the_dialog_is_left_alone() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let (agent, customer) = (service.who("agent"), service.who("customer"));
     let of_another = seen(&service.get(&service.one(agent)).await.text);
-    service.post(&service.disconnect(agent)).send().await;
+    service.post(&service.path_of(agent)).send().await;
     service.settle().await;
     let answer = service.send_dialog(agent, &[("seen", &of_another)]).await;
     assert_eq!(answer.status, 412, "{}", answer.text);
@@ -59,7 +59,10 @@ async fn a_participant_that_changed_since_the_dialog_is_left_alone() {
 
 #[tokio::test]
 async fn a_dry_run_and_a_word_that_was_not_typed_disconnect_nobody() {
-    let service = Service::with(|config| config.auth.anonymous_permissions.0.push("teardown".to_owned())).await;
+    let service = TestApp::sockets()
+        .config(|config| config.auth.anonymous_permissions.0.push("teardown".to_owned()))
+        .start()
+        .await;
     let agent = service.who("agent");
     let tag = seen(&service.get(&service.one(agent)).await.text);
     let answer = service.send_dialog(agent, &[("seen", &tag), ("name", "Anna Agent"), ("dryRun", "true")]).await;
@@ -79,7 +82,7 @@ async fn a_dry_run_and_a_word_that_was_not_typed_disconnect_nobody() {
 #[tokio::test]
 async fn names_from_outside_are_text_and_never_markup() {
     const NAME: &str = "<img src=x onerror=alert(1)>\"'&";
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let spec = ParticipantSpec { name: Some(NAME.to_owned()), ..ParticipantSpec::of("customer") };
     let conversation = service.sandbox.create_conference(ConversationSpec::with(vec![spec]));
     let (cid, pid) = (conversation.id, conversation.participants[0].id);

@@ -1,6 +1,6 @@
 //! The page that is the same for everybody.
 
-use crate::api::harness::{Answer, Service};
+use crate::support::{Answer, TestApp};
 
 const LOADED: [&str; 6] = [
     "/console",
@@ -11,19 +11,19 @@ const LOADED: [&str; 6] = [
     "/console/jobs.js",
 ];
 
-async fn get(service: &Service, path: &str) -> Answer {
+async fn get(service: &TestApp, path: &str) -> Answer {
     service.request(reqwest::Method::GET, path).header("sec-fetch-site", "cross-site").send().await
 }
 
 /// As a browser asks; redirects are not followed.
-async fn as_browser(service: &Service, path: &str) -> reqwest::Response {
+async fn as_browser(service: &TestApp, path: &str) -> reqwest::Response {
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     client.get(format!("{}{path}", service.url)).header("accept-encoding", "gzip, br").send().await.unwrap()
 }
 
 #[tokio::test]
 async fn the_page_may_be_linked_to_and_its_policy_lets_nothing_in_but_our_own_files() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     for path in LOADED.into_iter().chain(["/console/icon.svg"]) {
         let answer = get(&service, path).await;
         assert_eq!(answer.status, 200, "{path}");
@@ -38,7 +38,7 @@ async fn the_page_may_be_linked_to_and_its_policy_lets_nothing_in_but_our_own_fi
 
 #[tokio::test]
 async fn the_page_has_nothing_inline_no_other_host_and_no_data() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let page = service.get("/console").await.text;
     assert_eq!(page.matches("<script").count(), page.matches("<script defer src=\"console/").count());
     for refused in ["://", " style=", " onclick=", "<style", "javascript:", "hx-on", "Carla", "anonymous"] {
@@ -54,7 +54,7 @@ async fn the_page_has_nothing_inline_no_other_host_and_no_data() {
 
 #[tokio::test]
 async fn all_that_the_page_loads_comes_compressed_and_is_under_150_kb() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     let mut whole = 0;
     for path in LOADED {
         let answer = as_browser(&service, path).await;
@@ -66,7 +66,7 @@ async fn all_that_the_page_loads_comes_compressed_and_is_under_150_kb() {
 
 #[tokio::test]
 async fn the_root_leads_to_the_console_also_behind_a_prefix() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     for (path, target) in [("/", "console"), ("/console/", "../console")] {
         let answer = as_browser(&service, path).await;
         assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (307, target));
@@ -75,7 +75,7 @@ async fn the_root_leads_to_the_console_also_behind_a_prefix() {
 
 #[tokio::test]
 async fn other_methods_and_paths_are_told_as_everywhere() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     assert_eq!(service.post("/console").send().await.verdict(), "404 no_such_route");
     assert_eq!(service.get("/console/nothing").await.verdict(), "404 no_such_route");
 }

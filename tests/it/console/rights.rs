@@ -4,7 +4,7 @@ use reqwest::Method;
 use uuid::Uuid;
 
 use crate::api::callers::with_keys_and;
-use crate::api::harness::{Answer, NOBODY, Service};
+use crate::support::{Answer, NOBODY, TestApp};
 
 /// The fragments that carry data or do something.
 fn fragments(conversation: Uuid, participant: Uuid) -> Vec<(Method, String)> {
@@ -41,7 +41,7 @@ fn fragments(conversation: Uuid, participant: Uuid) -> Vec<(Method, String)> {
     gets.into_iter().map(with(Method::GET)).chain(posts.into_iter().map(with(Method::POST))).collect()
 }
 
-impl Service {
+impl TestApp {
     async fn send_form(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
         let mut request = self.request(method.clone(), path);
         for (name, value) in headers {
@@ -71,7 +71,7 @@ async fn without_a_key_or_with_a_wrong_one_no_fragment_shows_or_does_anything() 
 
 #[tokio::test]
 async fn a_page_of_another_site_gets_no_fragment_of_a_service_without_keys() {
-    let service = Service::start().await;
+    let service = TestApp::sockets().start().await;
     for (method, path) in fragments(service.conference.id, service.who("agent")) {
         for headers in [
             &[("sec-fetch-site", "cross-site")][..],

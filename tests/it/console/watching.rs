@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::engine::harness::{Kind, Reply, Stand, s};
+use crate::support::{Kind, Reply, TestApp, s};
 
 #[tokio::test(start_paused = true)]
 async fn fifty_watchers_share_one_read_every_two_seconds() {
-    let stand = Stand::patch().ready().await;
+    let stand = TestApp::patch().ready().await;
     let path = format!("/console/conversations/{}/live", stand.conference.id);
     let watcher = |n: u64| {
         let (ask, path) = (stand.asker(), path.clone());
@@ -32,7 +32,7 @@ async fn fifty_watchers_share_one_read_every_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_read_is_shared_too_and_a_dialog_always_reads_anew() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Read).then(|| Reply::status(404, "not.found")))
         .ready()
         .await;

@@ -150,6 +150,6 @@ async fn our_own_limits(seen: &mut Seen) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     seen.add(&service.hang_somebody_up(&[]).await, Code::Overloaded);
-    service.stop.cancel();
+    service.stop();
     seen.add(&waiting.await.expect("an answer"), Code::ShuttingDown);
 }

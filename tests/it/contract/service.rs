@@ -1,19 +1,17 @@
-//! A service and a sandbox on free ports, and requests whose answers are held against the file.
+//! Requests whose answers are held against the file.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hangup::app::{App, Upstream};
 use hangup::config::Config;
-use hangup::sandbox::{self, Conference, ConversationSpec, Fault, Sandbox};
+use hangup::sandbox::{Conference, ConversationSpec, Fault};
 use http::{HeaderMap, Method, StatusCode};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::contract::file::{at, members, resolved, violations};
+use crate::support::{TestApp, until};
 
 /// An answer that was found to be as the file says.
 #[derive(Debug)]
@@ -29,56 +27,40 @@ impl Answer {
     }
 }
 
-/// A running service in front of a sandbox.
-pub(crate) struct Service {
-    pub(crate) sandbox: Sandbox,
-    pub(crate) stop: CancellationToken,
-    addr: SocketAddr,
-    admin: SocketAddr,
-    client: reqwest::Client,
+/// A running service whose answers are held against the file.
+pub(crate) struct Service(TestApp);
+
+impl Deref for Service {
+    type Target = TestApp;
+    fn deref(&self) -> &TestApp {
+        &self.0
+    }
 }
 
 impl Service {
-    /// Starts both, with the defaults but for what `change` changes, and waits until the service is ready.
+    /// Starts it, with the defaults except for what `change` changes, and waits until it is ready.
     pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Arc<Self> {
-        let mut config = Config::defaults();
-        let sandbox = Sandbox::new(&config.sandbox);
-        let listener = sandbox::listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port for the sandbox");
-        let upstream = format!("http://{}", listener.local_addr().expect("its address"));
-        let stop = CancellationToken::new();
-        tokio::spawn(sandbox.clone().serve(listener, CancellationToken::new()));
-        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        config.server.bind = anywhere;
-        config.admin.bind = Some(anywhere);
-        config.genesys.api_url = Some(upstream.clone());
-        config.genesys.login_url = Some(upstream);
-        config.genesys.client_id = Some(config.sandbox.client_id.clone());
-        config.genesys.client_secret = Some(SecretString::from(config.sandbox.client_secret.expose_secret()));
-        config.shutdown.grace = Duration::ZERO;
-        config.store.url = "memory".into();
-        change(&mut config);
-        let app = App::build(config, Upstream::Sockets).await.expect("a service");
-        let (addr, admin) = (app.addr().expect("its address"), app.admin_addr().expect("its second address"));
-        tokio::spawn(app.run_until(stop.clone().cancelled_owned(), std::future::pending()));
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let service = Self { sandbox, stop, addr, admin, client };
-        for _ in 0..100 {
-            if service.get("/readyz", &[], &[]).await.status == StatusCode::OK {
-                return Arc::new(service);
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("the service does not become ready");
+        let defaults = Config::defaults().sandbox;
+        let builder = TestApp::sockets().config(|config| {
+            config.sandbox.effect_delay = defaults.effect_delay;
+            config.admin.bind = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+            change(config);
+        });
+        let service = Self(builder.start().await);
+        // Each test makes the conversations that it asks about.
+        service.sandbox.end_conversation(service.conference.id);
+        until(async || service.get("/readyz", &[], &[]).await.status == StatusCode::OK).await;
+        Arc::new(service)
     }
 
     pub(crate) fn conference(&self) -> Conference {
-        self.sandbox.create_conference(ConversationSpec::default())
+        self.0.sandbox.create_conference(ConversationSpec::default())
     }
 
     /// Replaces the sandbox's faults by this one.
     pub(crate) fn fault(&self, fault: Value) {
         let fault: Fault = serde_json::from_value(fault).expect("a fault");
-        self.sandbox.set_faults(vec![fault]).expect("a fault that can be");
+        self.0.sandbox.set_faults(vec![fault]).expect("a fault that can be");
     }
 
     pub(crate) async fn get(&self, template: &str, ids: &[&str], headers: &[(&str, &str)]) -> Answer {
@@ -121,16 +103,14 @@ impl Service {
         }
         assert!(!path.contains('{'), "{path} has parameters left");
         let admin = matches!(template, "/mode" | "/livez" | "/readyz" | "/metrics");
-        let addr = if admin { self.admin } else { self.addr };
-        let mut request =
-            self.client.request(method.clone(), format!("http://{addr}{path}{query}")).body(body.to_owned());
+        let path = format!("{path}{query}");
+        let mut ask = if admin { self.admin(method.clone(), &path) } else { self.request(method.clone(), &path) };
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            ask = ask.header(name, value);
         }
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status(), response.headers().clone());
-        let bytes = response.bytes().await.expect("its body");
-        let body = hold(method.as_str(), template, status, &headers, &bytes);
+        let answer = ask.body(body).send().await;
+        let (status, headers) = (StatusCode::from_u16(answer.status).expect("a status"), answer.headers);
+        let body = hold(method.as_str(), template, status, &headers, answer.text.as_bytes());
         Answer { status, headers, body }
     }
 }

@@ -7,16 +7,16 @@ use std::time::Duration;
 use hangup::callers::new_key;
 use tokio::time::sleep;
 
-use crate::engine::harness::{Ask, Kind, Stand, ms, s};
+use crate::support::{Ask, Kind, TestApp, ms, s};
 
 /// A service with three callers, and their keys: a reader, who may only read, a hog and a victim.
-async fn crowd(window: u32, size: usize) -> (Arc<Stand>, [String; 3], tempfile::NamedTempFile) {
+async fn crowd(window: u32, size: usize) -> (Arc<TestApp>, [String; 3], tempfile::NamedTempFile) {
     let keys = ["reader", "hog", "victim"].map(|name| new_key(name).unwrap());
     let file = tempfile::NamedTempFile::new().unwrap();
     let read_only = keys[0].toml.replace("\"disconnect\", ", "");
     std::fs::write(file.path(), format!("{read_only}\n{}\n{}", keys[1].toml, keys[2].toml)).unwrap();
     let path = file.path().to_owned();
-    let stand = Stand::patch().crowd(size).window(window).config(|c| c.auth.keys_file = Some(path)).ready().await;
+    let stand = TestApp::patch().crowd(size).window(window).config(|c| c.auth.keys_file = Some(path)).ready().await;
     (Arc::new(stand), keys.map(|key| key.text), file)
 }
 
@@ -45,10 +45,10 @@ fn in_a_loop(
 }
 
 /// The victim disconnects `count` participants, one each `every`; how many of them were accepted.
-async fn accepted(stand: &Stand, key: &str, count: usize, every: Duration) -> usize {
+async fn accepted(stand: &TestApp, key: &str, count: usize, every: Duration) -> usize {
     let mut accepted = 0;
     for n in 0..count {
-        let answer = stand.disconnect(n).with("x-api-key", key).send().await;
+        let answer = stand.disconnect(n).header("x-api-key", key).send().await;
         accepted += usize::from(answer.line() == "200 accepted");
         sleep(every).await;
     }
@@ -60,7 +60,7 @@ async fn a_reader_in_a_loop_stops_none_of_anothers_disconnects() {
     let (stand, [reader, _, victim], _file) = crowd(300, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
-    let reads = in_a_loop(12, &stop, move |_| by.list().with("x-api-key", &reader));
+    let reads = in_a_loop(12, &stop, move |_| by.list().header("x-api-key", &reader));
     sleep(s(20)).await;
     assert_eq!(accepted(&stand, &victim, 40, s(3)).await, 40);
     stop.store(true, Ordering::Relaxed);
@@ -72,7 +72,7 @@ async fn a_window_of_five_starves_no_disconnect_and_no_reader() {
     let (stand, [reader, _, victim], _file) = crowd(5, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
-    let reads = in_a_loop(4, &stop, move |_| by.list().with("x-api-key", &reader));
+    let reads = in_a_loop(4, &stop, move |_| by.list().header("x-api-key", &reader));
     sleep(s(20)).await;
     assert_eq!(accepted(&stand, &victim, 10, s(70)).await, 10);
     stop.store(true, Ordering::Relaxed);
@@ -84,10 +84,10 @@ async fn a_caller_that_disconnects_in_a_loop_leaves_others_their_turn() {
     let (stand, [_, hog, victim], _file) = crowd(60, 600).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
-    let most = in_a_loop(12, &stop, move |n| by.disconnect(100 + n % 500).with("x-api-key", &hog));
+    let most = in_a_loop(12, &stop, move |n| by.disconnect(100 + n % 500).header("x-api-key", &hog));
     sleep(s(30)).await;
     let by = Arc::clone(&stand);
-    let few = in_a_loop(2, &stop, move |n| by.disconnect(n % 100).with("x-api-key", &victim));
+    let few = in_a_loop(2, &stop, move |n| by.disconnect(n % 100).header("x-api-key", &victim));
     sleep(s(300)).await;
     stop.store(true, Ordering::Relaxed);
     let (most, few) = (most.load(Ordering::Relaxed), few.load(Ordering::Relaxed));
@@ -101,7 +101,7 @@ async fn the_whole_window_is_used_where_only_lookups_come() {
     let (stand, [reader, ..], _file) = crowd(60, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
     let by = Arc::clone(&stand);
-    in_a_loop(12, &stop, move |_| by.list().with("x-api-key", &reader));
+    in_a_loop(12, &stop, move |_| by.list().header("x-api-key", &reader));
     sleep(s(240)).await;
     stop.store(true, Ordering::Relaxed);
     let reads = stand.count(Kind::Read);
@@ -114,10 +114,10 @@ async fn a_guard_that_was_tightened_holds_for_a_remembered_selector() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &key.toml).unwrap();
     let path = file.path().to_owned();
-    let stand = Stand::patch().config(|c| c.auth.keys_file = Some(path)).ready().await;
+    let stand = TestApp::patch().config(|c| c.auth.keys_file = Some(path)).ready().await;
     let select = || {
         let ask = stand.selector(&serde_json::json!({"purpose": "customer"}));
-        ask.with("x-api-key", &key.text).with("idempotency-key", "once")
+        ask.header("x-api-key", &key.text).header("idempotency-key", "once")
     };
     assert_eq!(select().send().await.status, 200);
     let sent = stand.disconnects();

@@ -6,12 +6,12 @@ use hangup::genesys::medium::Medium;
 use hangup::sandbox::ParticipantSpec;
 use tokio::time::sleep;
 
-use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, origin, s, together};
+use crate::support::{Kind, Reply, TestApp, all_are, ms, origin, s, together};
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_repeats_at_once_are_one_call() {
-    let stand = Stand::patch().ready().await;
-    let asks = (0..100).map(|n| stand.disconnect(0).with("x-request-id", &format!("r-{n}")));
+    let stand = TestApp::patch().ready().await;
+    let asks = (0..100).map(|n| stand.disconnect(0).header("x-request-id", &format!("r-{n}")));
     let answers = together(asks).await;
     all_are(&answers, "200 accepted");
     assert_eq!(stand.counts(), [1, 0, 1, 0]);
@@ -24,9 +24,9 @@ async fn a_hundred_repeats_at_once_are_one_call() {
 
 #[tokio::test(start_paused = true)]
 async fn the_reason_of_the_first_counts_and_another_participant_is_another_flight() {
-    let stand = Stand::post().ready().await;
+    let stand = TestApp::post_only().ready().await;
     let reason = |reason: &str| serde_json::json!({"reason": reason});
-    let asks = [("a", 0), ("b", 0), ("c", 2)].map(|(r, n)| stand.disconnect(n).body(&reason(r)));
+    let asks = [("a", 0), ("b", 0), ("c", 2)].map(|(r, n)| stand.disconnect(n).json(&reason(r)));
     all_are(&together(asks.into_iter()).await, "200 disconnected");
     let bodies: Vec<_> =
         stand.seen().into_iter().filter(|s| s.asked.kind == Kind::Post).map(|s| s.asked.body).collect();
@@ -35,7 +35,7 @@ async fn the_reason_of_the_first_counts_and_another_participant_is_another_fligh
 
 #[tokio::test(start_paused = true)]
 async fn errors_are_shared_and_not_remembered() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch && asked.nth == 1).then(|| Reply::status(400, "bad.request")))
         .ready()
         .await;
@@ -46,7 +46,7 @@ async fn errors_are_shared_and_not_remembered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_crashes_answers_internal_to_all_and_the_next_one_flies() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch && asked.nth == 1).then_some(Reply::Panic))
         .ready()
         .await;
@@ -60,7 +60,7 @@ async fn a_flight_that_crashes_answers_internal_to_all_and_the_next_one_flies() 
 
 #[tokio::test(start_paused = true)]
 async fn a_repeat_within_ten_seconds_of_acceptance_reads_once_and_sends_nothing() {
-    let stand = Stand::patch().config(|c| c.sandbox.effect_delay = s(5)).ready().await;
+    let stand = TestApp::patch().config(|c| c.sandbox.effect_delay = s(5)).ready().await;
     assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
     let repeat = stand.disconnect(0).send().await;
     assert_eq!(
@@ -79,7 +79,7 @@ async fn a_repeat_within_ten_seconds_of_acceptance_reads_once_and_sends_nothing(
 
 #[tokio::test(start_paused = true)]
 async fn a_repeat_does_not_prolong_the_memory() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch && asked.nth == 1).then(|| Reply::status(202, "")))
         .ready()
         .await;
@@ -93,7 +93,7 @@ async fn a_repeat_does_not_prolong_the_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_hangs_up_stops_neither_the_disconnect_nor_those_who_joined() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(s(1))))
         .ready()
         .await;
@@ -114,7 +114,7 @@ async fn a_caller_that_hangs_up_stops_neither_the_disconnect_nor_those_who_joine
 
 #[tokio::test(start_paused = true)]
 async fn repeats_share_a_refusal_that_is_looked_into() {
-    let stand = Stand::auto().surface(Surface::Both).ready().await;
+    let stand = TestApp::auto().surface(Surface::Both).ready().await;
     // The queue leg is over: "gone" to the PATCH, one read.
     all_are(&together((0..50).map(|_| stand.disconnect(1))).await, "200 already_disconnected, seen");
     assert_eq!(stand.counts(), [1, 0, 1, 1]);
@@ -122,14 +122,14 @@ async fn repeats_share_a_refusal_that_is_looked_into() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reason_that_is_refused_fails_its_own_caller_only() {
-    let stand = Stand::post()
+    let stand = TestApp::post_only()
         .script(|asked| {
             let worse = String::from_utf8_lossy(&asked.body).contains("forbidden word");
             (asked.kind == Kind::Post && worse).then(|| Reply::status(400, "bad.request").late(ms(100)))
         })
         .ready()
         .await;
-    let ask = |reason: &str| stand.disconnect(0).body(&serde_json::json!({"reason": reason}));
+    let ask = |reason: &str| stand.disconnect(0).json(&serde_json::json!({"reason": reason}));
     let asks = ["forbidden word", "user_request", "forbidden word"].map(ask);
     let answers: Vec<_> = together(asks.into_iter()).await.iter().map(|answer| answer.line()).collect();
     assert_eq!(answers, ["422 upstream_rejected", "200 disconnected", "422 upstream_rejected"]);
@@ -138,7 +138,7 @@ async fn a_reason_that_is_refused_fails_its_own_caller_only() {
 
 #[tokio::test(start_paused = true)]
 async fn only_requests_with_the_same_effect_are_joined() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .participants(vec![ParticipantSpec::default(); 2])
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(ms(100))))
         .ready()

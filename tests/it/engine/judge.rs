@@ -8,7 +8,7 @@
 use hangup::config::{OperationChoice, UnknownConversation};
 use serde_json::{Value, json};
 
-use crate::engine::harness::{Answer, Asked, Kind, Reply, Stand, s};
+use crate::support::{Answer, Asked, Kind, Reply, TestApp, s};
 
 const USER: &str =
     "This request requires a user context. Client credentials cannot be used for requests to this resource.";
@@ -131,7 +131,7 @@ async fn run(operation: OperationChoice, org: &'static str, body: Option<Value>)
         Kind::Patch => "patch",
         _ => "read",
     };
-    let stand = Stand::auto()
+    let stand = TestApp::auto()
         .operation(operation)
         .config(|c| {
             if org.contains("lenient") {
@@ -143,7 +143,7 @@ async fn run(operation: OperationChoice, org: &'static str, body: Option<Value>)
         .await;
     let mut ask = stand.disconnect_id(PERSON.parse().unwrap());
     if let Some(body) = &body {
-        ask = ask.body(body);
+        ask = ask.json(body);
     }
     let answer = ask.send().await;
     let calls: Vec<_> = stand.seen().iter().filter(|s| s.asked.kind != Kind::Login).map(|s| what(&s.asked)).collect();
@@ -359,7 +359,7 @@ async fn the_retry_of_the_post_has_both_members_and_is_left_out_where_both_were_
     let (answer, calls) = disconnect(OperationChoice::Post, "post=409 read=live again=204", both).await;
     assert_eq!((answer.line().as_str(), calls.as_str()), ("409 upstream_conflict", "post read"));
 
-    let stand = Stand::post().ready().await;
+    let stand = TestApp::post_only().ready().await;
     stand.sandbox.change_settings(&json!({"post_needs_reason_and_cause": true})).unwrap();
     let answer = stand.disconnect(0).send().await;
     assert_eq!((answer.line().as_str(), answer.attempts()), ("200 disconnected", 2));
@@ -374,8 +374,8 @@ async fn the_retry_of_the_post_has_both_members_and_is_left_out_where_both_were_
 }
 
 /// A service before an org that knows no conversation: it refuses each disconnect and read, and analytics answers like `analytics`.
-async fn stand_of_unknown(analytics: &'static str) -> Stand {
-    let stand = Stand::auto().crowd(3).script(move |asked| match asked.kind {
+async fn stand_of_unknown(analytics: &'static str) -> TestApp {
+    let stand = TestApp::auto().crowd(3).script(move |asked| match asked.kind {
         Kind::Login => None,
         _ if asked.path.starts_with("/api/v2/analytics/") => Some(word(analytics, asked)),
         Kind::Read => Some(Reply::status(404, "not.found")),
@@ -384,7 +384,7 @@ async fn stand_of_unknown(analytics: &'static str) -> Stand {
     stand.ready().await
 }
 
-fn asked_of_analytics(stand: &Stand) -> usize {
+fn asked_of_analytics(stand: &TestApp) -> usize {
     stand.seen().iter().filter(|seen| seen.asked.path.starts_with("/api/v2/analytics/")).count()
 }
 
@@ -407,7 +407,7 @@ async fn analytics_is_asked_once_a_minute_about_a_conversation_and_left_alone_fo
 #[tokio::test(start_paused = true)]
 async fn a_teardown_that_a_gateway_refuses_says_nothing_about_the_conversation() {
     for status in [403, 404, 405] {
-        let stand = Stand::auto()
+        let stand = TestApp::auto()
             .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
             .script(move |asked| {
                 (asked.kind != Kind::Login).then(|| Reply::foreign(status, "<html><body>nginx</body></html>"))

@@ -4,7 +4,6 @@
 
 mod confirm;
 mod fairness;
-pub(crate) mod harness;
 mod join;
 mod judge;
 mod line;

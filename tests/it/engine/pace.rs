@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, s};
+use crate::support::{Kind, Reply, TestApp, all_are, ms, s};
 
 #[tokio::test(start_paused = true)]
 async fn two_hundred_callers_meet_retry_after_two_and_are_all_served_outside_its_window() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(200)
         .script(|asked| match asked.kind {
             Kind::Patch if asked.at < s(1) => Some(Reply::status(429, "too.many.requests").with("retry-after", &2)),
@@ -33,7 +33,7 @@ async fn two_hundred_callers_meet_retry_after_two_and_are_all_served_outside_its
 
 #[tokio::test(start_paused = true)]
 async fn six_hundred_disconnects_at_once_against_300_a_minute_are_all_served_in_time() {
-    let stand = Stand::auto().crowd(600).window(300).config(|c| c.disconnect.deadline = s(150)).ready().await;
+    let stand = TestApp::auto().crowd(600).window(300).config(|c| c.disconnect.deadline = s(150)).ready().await;
     let answers = stand.disconnect_all(0..600).await;
     all_are(&answers, "200 accepted");
     assert!(answers.iter().all(|a| a.took <= s(150)));
@@ -49,7 +49,7 @@ async fn six_hundred_disconnects_at_once_against_300_a_minute_are_all_served_in_
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_within_the_window_is_not_delayed() {
-    let stand = Stand::patch().crowd(290).window(300).ready().await;
+    let stand = TestApp::patch().crowd(290).window(300).ready().await;
     let answers = stand.disconnect_all(0..290).await;
     all_are(&answers, "200 accepted");
     let slowest = answers.iter().map(|a| a.took).max().unwrap();
@@ -59,7 +59,7 @@ async fn a_burst_within_the_window_is_not_delayed() {
 #[tokio::test(start_paused = true)]
 async fn a_window_that_was_not_used_up_passes_into_the_next_without_delay() {
     // 60 a second at 900 ms of latency: more under way at any time than a gate that starts would let through.
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(6000)
         .script(|asked| match asked.kind {
             Kind::Patch => {
@@ -88,7 +88,7 @@ async fn a_window_that_was_not_used_up_passes_into_the_next_without_delay() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_than_thirty_two_are_under_way_until_a_good_answer() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(100)
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(s(1))))
         .ready()
@@ -103,7 +103,7 @@ async fn no_more_than_thirty_two_are_under_way_until_a_good_answer() {
 #[tokio::test(start_paused = true)]
 async fn behind_an_upstream_that_hangs_at_the_start_nobody_is_told_of_a_rate_limit() {
     let stand =
-        Stand::patch().crowd(200).script(|asked| (asked.kind != Kind::Login).then_some(Reply::Hang)).ready().await;
+        TestApp::patch().crowd(200).script(|asked| (asked.kind != Kind::Login).then_some(Reply::Hang)).ready().await;
     let answers = stand.disconnect_all(0..200).await;
     all_are(&answers, "504 upstream_timeout");
     assert!(answers.iter().all(|a| a.took <= s(10)));
@@ -115,7 +115,7 @@ async fn behind_an_upstream_that_hangs_at_the_start_nobody_is_told_of_a_rate_lim
 #[tokio::test(start_paused = true)]
 async fn waiting_for_slow_answers_after_reopening_takes_no_spinning() {
     // The clock is paused and moves on only when nobody is busy: a driver that spun would never let it.
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(120)
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Patch, 1) => Some(Reply::status(429, "too.many.requests").with("retry-after", &1)),
@@ -130,7 +130,7 @@ async fn waiting_for_slow_answers_after_reopening_takes_no_spinning() {
 
 #[tokio::test(start_paused = true)]
 async fn who_cannot_be_served_before_the_deadline_is_told_at_once() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(3)
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Patch, 1) => Some(Reply::status(202, "").window(300, 300, 40)),
@@ -150,7 +150,7 @@ async fn who_cannot_be_served_before_the_deadline_is_told_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_already_are_told_when_the_gate_closes_past_their_deadline() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(100)
         .script(|asked| match asked.kind {
             Kind::Patch if asked.at < s(5) => {
@@ -170,7 +170,7 @@ async fn those_who_wait_already_are_told_when_the_gate_closes_past_their_deadlin
 
 #[tokio::test(start_paused = true)]
 async fn the_gate_is_closed_for_no_longer_than_max_pause() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(2)
         .config(|c| c.pace.max_pause = s(4))
         .script(|asked| match (asked.kind, asked.nth) {
@@ -187,7 +187,7 @@ async fn the_gate_is_closed_for_no_longer_than_max_pause() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_token_has_a_window_of_its_own() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(20)
         .script(|asked| match (asked.kind, asked.token.as_str()) {
             (Kind::Login, _) => Some(Reply::grant(&format!("t{}", asked.nth), 400)),
@@ -209,7 +209,7 @@ async fn a_new_token_has_a_window_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn the_first_token_lets_no_more_through_than_the_start_allows() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(200)
         .script(|asked| match asked.kind {
             Kind::Login => Some(Reply::grant("t", 4000).late(s(1))),
@@ -225,7 +225,7 @@ async fn the_first_token_lets_no_more_through_than_the_start_allows() {
 
 #[tokio::test(start_paused = true)]
 async fn without_headers_there_is_no_gate() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(1500)
         .config(|c| c.genesys.scope = None)
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "")))
@@ -239,7 +239,7 @@ async fn without_headers_there_is_no_gate() {
 
 #[tokio::test(start_paused = true)]
 async fn renewed_refusals_after_the_pause_make_the_next_one_longer() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(1)
         .config(|c| {
             c.disconnect.deadline = s(100);
@@ -263,7 +263,7 @@ async fn renewed_refusals_after_the_pause_make_the_next_one_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_headers_counts_as_sent() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(10)
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Patch, 1) => Some(Reply::status(202, "").window(5, 1, 7)),

@@ -7,7 +7,7 @@ use hangup::genesys::medium::Medium;
 use hangup::problem::{Code, Problem};
 use serde_json::{Value, json};
 
-use crate::engine::harness::{Asked, Kind, Reply, Stand, origin, s};
+use crate::support::{Asked, Kind, Reply, TestApp, origin, s};
 
 /// The one person here, with communications in these states.
 fn person(asked: &Asked, media: &[(&str, &str)]) -> Reply {
@@ -21,8 +21,8 @@ fn person(asked: &Asked, media: &[(&str, &str)]) -> Reply {
 
 const PERSON: &str = "22222222-2222-4222-8222-222222222222";
 
-async fn before(media: &'static [(&'static str, &'static str)], patch: Reply) -> Stand {
-    Stand::auto()
+async fn before(media: &'static [(&'static str, &'static str)], patch: Reply) -> TestApp {
+    TestApp::auto()
         .script(move |asked| match asked.kind {
             Kind::Read => Some(person(asked, media)),
             Kind::Patch | Kind::Post => Some(patch.clone()),
@@ -32,15 +32,15 @@ async fn before(media: &'static [(&'static str, &'static str)], patch: Reply) ->
         .await
 }
 
-async fn ask(stand: &Stand, change: impl FnOnce(&mut Request)) -> Result<Settled, Problem> {
+async fn ask(stand: &TestApp, change: impl FnOnce(&mut Request)) -> Result<Settled, Problem> {
     let pid = PERSON.parse().unwrap();
     let mut request = Request::new(origin("ivr"), stand.conference.id.into(), pid);
     change(&mut request);
     stand.app.disconnector.disconnect(request).await
 }
 
-fn paths(stand: &Stand) -> Vec<String> {
-    let about = |s: &crate::engine::harness::Seen| {
+fn paths(stand: &TestApp) -> Vec<String> {
+    let about = |s: &crate::support::Seen| {
         let path = s.asked.path.replace("/api/v2/conversations/", "");
         let form = path.split('/').next().unwrap_or_default().to_owned();
         let form = if form.contains('-') { "any".to_owned() } else { form };
@@ -121,7 +121,7 @@ async fn a_wrap_up_goes_with_every_patch_and_never_by_the_post() {
     for (operation, posts_before) in
         [(OperationChoice::Post, 0), (OperationChoice::Auto, 0), (OperationChoice::Auto, 1)]
     {
-        let stand = Stand::auto().operation(operation).surface(Surface::Unpublished).crowd(2).ready().await;
+        let stand = TestApp::auto().operation(operation).surface(Surface::Unpublished).crowd(2).ready().await;
         if posts_before > 0 {
             assert_eq!(stand.disconnect(1).send().await.line(), "200 disconnected");
         }

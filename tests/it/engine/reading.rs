@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::{Uuid, uuid};
 
-use crate::engine::harness::{Asked, Kind, Reply, Stand, s};
+use crate::support::{Asked, Kind, Reply, TestApp, s};
 
 const WHO: Uuid = uuid!("22222222-2222-4222-8222-222222222222");
 
@@ -30,8 +30,8 @@ fn conversation(asked: &Asked, (_, before, odd): Oddity, state: &str) -> Reply {
     Reply::Http { status: 200, headers: Vec::new(), body: body.concat().into() }
 }
 
-async fn stand(oddity: Oddity, state: &'static str, patch: u16) -> Stand {
-    Stand::patch()
+async fn stand(oddity: Oddity, state: &'static str, patch: u16) -> TestApp {
+    TestApp::patch()
         .script(move |asked| match asked.kind {
             Kind::Read => Some(conversation(asked, oddity, state)),
             Kind::Patch => Some(Reply::status(patch, "not.found")),
@@ -74,7 +74,7 @@ async fn a_wait_ends_with_what_was_seen_however_odd_the_others_are() {
     for oddity in ODDITIES {
         for (state, expected) in [("connected", "202 accepted"), ("disconnected", "200 disconnected, seen")] {
             let stand = stand(oddity, state, 202).await;
-            let answer = stand.disconnect_id(WHO).with("prefer", "wait=2").send().await;
+            let answer = stand.disconnect_id(WHO).header("prefer", "wait=2").send().await;
             assert_eq!(answer.line(), expected, "{}: {}", oddity.0, answer.json);
         }
     }
@@ -103,7 +103,7 @@ async fn a_login_is_read_however_oddly_it_is_written() {
         &b"\xef\xbb\xbf{\"access_token\":\"abc\",\"expires_in\":3600}"[..],
         b"{\"access_token\":\"abc\",\"expires_in\":3600,\"org\":\"Caf\xe9 \\ud83d\"}",
     ] {
-        let stand = Stand::patch()
+        let stand = TestApp::patch()
             .script(move |asked| match asked.kind {
                 Kind::Login => Some(Reply::Http { status: 200, headers: Vec::new(), body: body.into() }),
                 Kind::Patch => Some(Reply::status(202, "accepted")),
@@ -115,7 +115,7 @@ async fn a_login_is_read_however_oddly_it_is_written() {
         assert_eq!((answer.line().as_str(), stand.count(Kind::Login)), ("200 accepted", 1));
     }
     let refused = b"\xef\xbb\xbf{\"error\":\"invalid_request\",\"description\":\"rate limit exceeded\"}";
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(move |asked| match (asked.kind, asked.nth) {
             (Kind::Login, 1) => Some(Reply::Http { status: 400, headers: Vec::new(), body: refused[..].into() }),
             _ => None,
@@ -129,7 +129,7 @@ async fn a_login_is_read_however_oddly_it_is_written() {
 #[tokio::test(start_paused = true)]
 async fn an_error_whose_words_are_only_in_its_first_error_is_told_with_them() {
     let body = json!({"status": 400, "errors": [{"code": "bad.request", "message": "so it is"}]}).to_string();
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(move |asked| {
             let refusal = Reply::Http { status: 400, headers: Vec::new(), body: body.clone().into() };
             (asked.kind == Kind::Patch).then_some(refusal)
@@ -144,8 +144,8 @@ async fn an_error_whose_words_are_only_in_its_first_error_is_told_with_them() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_for_in_another_coding() {
-    let stand = Stand::patch().ready().await;
-    stand.disconnect(0).with("prefer", "wait=2").send().await;
+    let stand = TestApp::patch().ready().await;
+    stand.disconnect(0).header("prefer", "wait=2").send().await;
     assert!(!stand.seen().is_empty());
     for seen in stand.seen() {
         assert_eq!(seen.asked.accept_encoding, "identity", "{:?}", seen.asked.kind);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::engine::harness::{Asked, Builder, Kind, Reply, Stand, all_are, ms, s, tally};
+use crate::support::{Asked, Builder, Kind, Reply, TestApp, all_are, ms, s, tally};
 
 /// A conversation that refuses every call for itself, whoever asks.
 const POISONED: Uuid = Uuid::from_u128(0x5eed);
@@ -15,7 +15,7 @@ fn poisoned(asked: &Asked) -> bool {
 }
 
 /// Four callers disconnect others every 100 ms for so long, and one somebody in the poisoned conversation every 50 ms.
-async fn four_good_and_one_poisoned(stand: &Stand, time: Duration) -> (Vec<String>, Vec<(String, usize)>) {
+async fn four_good_and_one_poisoned(stand: &TestApp, time: Duration) -> (Vec<String>, Vec<(String, usize)>) {
     let rounds = usize::try_from(time.as_millis() / 50).unwrap();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for round in 0..rounds {
@@ -42,7 +42,7 @@ async fn four_good_and_one_poisoned(stand: &Stand, time: Duration) -> (Vec<Strin
 }
 
 fn stand(script: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Builder {
-    Stand::patch().crowd(400).script(script)
+    TestApp::patch().crowd(400).script(script)
 }
 
 #[tokio::test(start_paused = true)]

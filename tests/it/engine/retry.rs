@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use hangup::genesys::answer::BodyEnd;
 use tokio::time::sleep;
 
-use crate::engine::harness::{Answer, Kind, Reply, Stand, all_are, ms, s};
+use crate::support::{Answer, Kind, Reply, TestApp, all_are, ms, s};
 
 /// Answers the PATCHes with these, one after the other; the sandbox serves the rest.
-async fn after(replies: &[Reply]) -> (Stand, Answer) {
+async fn after(replies: &[Reply]) -> (TestApp, Answer) {
     let replies = replies.to_vec();
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(move |asked| match asked.kind {
             Kind::Patch => replies.get(asked.nth - 1).cloned(),
             _ => None,
@@ -21,7 +21,7 @@ async fn after(replies: &[Reply]) -> (Stand, Answer) {
     (stand, answer)
 }
 
-fn gaps(stand: &Stand, kind: Kind) -> Vec<Duration> {
+fn gaps(stand: &TestApp, kind: Kind) -> Vec<Duration> {
     stand.times(kind).windows(2).map(|p| p[1] - p[0]).collect()
 }
 
@@ -77,7 +77,7 @@ async fn a_lost_connection_is_repeated_twice_at_once_and_then_as_usual() {
 async fn immediate_repeats_cost_no_budget() {
     // Each first attempt finds its connection closed: no more retries than the budget would allow, if they counted.
     let lost = std::sync::Mutex::new(std::collections::HashSet::new());
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(200)
         .script(move |asked| match asked.kind {
             Kind::Patch => lost.lock().unwrap().insert(asked.path.clone()).then_some(Reply::Lost),
@@ -133,7 +133,7 @@ async fn a_pause_beyond_the_deadline_is_answered_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_read_is_repeated_too_and_its_rubbish_is_not() {
     let broken = |end: BodyEnd, times: usize| async move {
-        let stand = Stand::patch()
+        let stand = TestApp::patch()
             .script(move |asked| match asked.kind {
                 Kind::Read if asked.nth <= times => Some(Reply::Cut(end)),
                 Kind::Patch => Some(Reply::status(404, "not.found")),
@@ -152,7 +152,7 @@ async fn a_read_is_repeated_too_and_its_rubbish_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_minute_of_503_costs_no_more_than_the_budget_allows() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(1200)
         .script(|asked| match asked.kind {
             Kind::Login => None,
@@ -182,7 +182,7 @@ async fn a_minute_of_503_costs_no_more_than_the_budget_allows() {
 
 #[tokio::test(start_paused = true)]
 async fn reads_after_a_minute_of_503_stay_within_the_budget_too() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(600)
         .script(|asked| (asked.kind != Kind::Login).then(|| Reply::status(503, "service.unavailable")))
         .ready()
@@ -203,7 +203,7 @@ async fn reads_after_a_minute_of_503_stay_within_the_budget_too() {
 
 #[tokio::test(start_paused = true)]
 async fn an_exhausted_budget_recovers_with_the_upstream() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(500)
         .script(|asked| match asked.kind {
             Kind::Patch if asked.at < s(5) => Some(Reply::status(503, "service.unavailable")),

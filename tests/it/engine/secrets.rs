@@ -10,7 +10,7 @@ use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::fmt::{MakeWriter, layer};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use crate::engine::harness::{Kind, Reply, Stand, ms, s};
+use crate::support::{Kind, Reply, TestApp, ms, s};
 
 thread_local! {
     /// Other tests run beside this one, on threads of their own.
@@ -66,7 +66,7 @@ async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
         let text = &forms[form % forms.len()];
         Reply::status(status, &format!("{{\"code\":\"bad.request\",\"status\":{status},\"message\":\"{text}\"}}"))
     };
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(20)
         .config(|c| c.genesys.client_secret = Some(SECRET.into()))
         .script(move |asked| match (asked.kind, asked.nth) {

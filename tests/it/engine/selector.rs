@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::engine::harness::{Kind, Reply, Stand, ms, s};
+use crate::support::{Kind, Reply, TestApp, ms, s};
 
 #[tokio::test(start_paused = true)]
 async fn a_selector_ends_at_the_deadline_however_long_its_look_took() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(3)
         .config(|c| c.disconnect.deadline = s(5))
         .script(|asked| match asked.kind {
@@ -26,7 +26,7 @@ async fn a_selector_ends_at_the_deadline_however_long_its_look_took() {
 
 #[tokio::test(start_paused = true)]
 async fn whose_turn_in_a_selector_comes_too_late_is_answered_with_an_error() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(20)
         .config(|c| {
             c.disconnect.deadline = s(5);

@@ -2,10 +2,10 @@
 
 use tokio::time::sleep;
 
-use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, s, tally};
+use crate::support::{Kind, Reply, TestApp, all_are, ms, s, tally};
 
 /// Cancels what a stop cancels, after so long.
-fn stop_after(stand: &Stand, time: std::time::Duration) {
+fn stop_after(stand: &TestApp, time: std::time::Duration) {
     let stopping = stand.app.shutdown.stopping.clone();
     tokio::spawn(async move {
         sleep(time).await;
@@ -15,7 +15,7 @@ fn stop_after(stand: &Stand, time: std::time::Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_at_the_gate_are_turned_away() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(60)
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(s(2))))
         .ready()
@@ -33,7 +33,7 @@ async fn those_who_wait_at_the_gate_are_turned_away() {
 
 #[tokio::test(start_paused = true)]
 async fn those_in_backoff_are_turned_away_and_looked_after() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(5)
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(503, "x").with("retry-after", &5)))
         .ready()
@@ -51,7 +51,7 @@ async fn those_in_backoff_are_turned_away_and_looked_after() {
 #[tokio::test(start_paused = true)]
 async fn those_in_backoff_after_a_429_or_a_refused_connection_have_no_effect() {
     for reply in [Reply::status(429, "x").with("retry-after", &5), Reply::Refused] {
-        let stand = Stand::patch()
+        let stand = TestApp::patch()
             // With full jitter, a pause of so long at most is as good as never short.
             .config(|c| {
                 c.disconnect.deadline = s(100_000);
@@ -70,7 +70,8 @@ async fn those_in_backoff_after_a_429_or_a_refused_connection_have_no_effect() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_for_a_token_are_turned_away() {
-    let stand = Stand::patch().crowd(5).script(|asked| (asked.kind == Kind::Login).then(|| Reply::Hang)).start().await;
+    let stand =
+        TestApp::patch().crowd(5).script(|asked| (asked.kind == Kind::Login).then(|| Reply::Hang)).start().await;
     stop_after(&stand, s(1));
     let answers = stand.disconnect_all(0..5).await;
     all_are(&answers, "503 shutting_down");
@@ -79,7 +80,7 @@ async fn those_who_wait_for_a_token_are_turned_away() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_is_carried_through_with_its_look() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| match asked.kind {
             Kind::Patch => Some(Reply::status(404, "not.found").late(s(1))),
             _ => None,
@@ -97,7 +98,7 @@ async fn what_is_under_way_is_carried_through_with_its_look() {
 #[tokio::test(start_paused = true)]
 async fn what_is_abandoned_before_anything_was_sent_has_no_effect() {
     // A dry run reads, and sends nothing.
-    let stand = Stand::patch().script(|asked| (asked.kind == Kind::Read).then_some(Reply::Hang)).ready().await;
+    let stand = TestApp::patch().script(|asked| (asked.kind == Kind::Read).then_some(Reply::Hang)).ready().await;
     let kill = stand.app.shutdown.kill.clone();
     tokio::spawn(async move {
         sleep(s(2)).await;
@@ -110,7 +111,7 @@ async fn what_is_abandoned_before_anything_was_sent_has_no_effect() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_to_be_abandoned_says_so() {
-    let stand = Stand::patch().script(|asked| (asked.kind == Kind::Patch).then_some(Reply::Hang)).ready().await;
+    let stand = TestApp::patch().script(|asked| (asked.kind == Kind::Patch).then_some(Reply::Hang)).ready().await;
     let kill = stand.app.shutdown.kill.clone();
     tokio::spawn(async move {
         sleep(s(2)).await;

@@ -4,11 +4,11 @@ use std::io::Write as _;
 
 use tokio::time::sleep;
 
-use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, s, tally};
+use crate::support::{Kind, Reply, TestApp, all_are, ms, s, tally};
 
 #[tokio::test(start_paused = true)]
 async fn five_hundred_callers_meet_a_revoked_token_and_one_login_heals_all() {
-    let stand = Stand::patch().crowd(501).config(|c| c.pace.initial_in_flight = 1000).ready().await;
+    let stand = TestApp::patch().crowd(501).config(|c| c.pace.initial_in_flight = 1000).ready().await;
     all_are(&[stand.disconnect(500).send().await], "200 accepted");
     stand.sandbox.revoke_all_tokens();
     all_are(&stand.disconnect_all(0..500).await, "200 accepted");
@@ -18,7 +18,7 @@ async fn five_hundred_callers_meet_a_revoked_token_and_one_login_heals_all() {
 
 #[tokio::test(start_paused = true)]
 async fn five_hundred_callers_meet_a_revoked_token_that_the_api_never_accepted() {
-    let stand = Stand::patch().crowd(500).ready().await;
+    let stand = TestApp::patch().crowd(500).ready().await;
     stand.sandbox.revoke_all_tokens();
     all_are(&stand.disconnect_all(0..500).await, "200 accepted");
     assert_eq!(stand.count(Kind::Login), 2);
@@ -27,7 +27,7 @@ async fn five_hundred_callers_meet_a_revoked_token_that_the_api_never_accepted()
 
 #[tokio::test(start_paused = true)]
 async fn an_api_that_answers_401_for_ever_causes_a_login_every_second_and_a_half_at_most() {
-    let stand = Stand::auto()
+    let stand = TestApp::auto()
         .crowd(600)
         // Many gateways know no unknown path by its token.
         .script(|asked| match asked.kind {
@@ -55,7 +55,7 @@ async fn an_api_that_answers_401_for_ever_causes_a_login_every_second_and_a_half
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_idled_out_costs_one_renewal_and_no_failed_request() {
-    let stand = Stand::patch().crowd(41).ready().await;
+    let stand = TestApp::patch().crowd(41).ready().await;
     stand.sandbox.change_tokens(&serde_json::json!({"idle_timeout": "15m"})).unwrap();
     all_are(&[stand.disconnect(40).send().await], "200 accepted");
     sleep(s(16 * 60)).await;
@@ -65,7 +65,7 @@ async fn a_token_that_idled_out_costs_one_renewal_and_no_failed_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_at_four_fifths_of_its_life_in_the_background() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(10)
         .script(|asked| (asked.kind == Kind::Login).then(|| Reply::grant(&format!("t{}", asked.nth), 1000)))
         .ready()
@@ -83,7 +83,7 @@ async fn a_token_is_renewed_at_four_fifths_of_its_life_in_the_background() {
 
 #[tokio::test(start_paused = true)]
 async fn ten_failed_renewals_within_a_lifetime_fail_no_request() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(200)
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Login, 1) => Some(Reply::grant("first", 300)),
@@ -107,7 +107,7 @@ async fn ten_failed_renewals_within_a_lifetime_fail_no_request() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_never_sent_and_requests_are_told_at_once_when_to_come_back() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(400)
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Login, 1) => Some(Reply::grant("first", 100)),
@@ -134,7 +134,7 @@ async fn an_expired_token_is_never_sent_and_requests_are_told_at_once_when_to_co
 
 #[tokio::test(start_paused = true)]
 async fn the_life_of_a_token_counts_from_the_moment_it_was_asked_for() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(100)
         .script(|asked| match (asked.kind, asked.nth) {
             // The login takes 2 s to tell of a token that was made at once.
@@ -169,7 +169,7 @@ async fn absurd_login_answers_never_replace_a_good_token() {
         Reply::Hang,
     ];
     let many = absurd.len();
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(120)
         .script(move |asked| match (asked.kind, asked.nth) {
             (Kind::Login, 1) => Some(Reply::grant("good", 600)),
@@ -190,7 +190,7 @@ async fn absurd_login_answers_never_replace_a_good_token() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_secret_is_tried_once_a_minute_and_named_with_the_region() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(1)
         .script(|asked| (asked.kind == Kind::Login).then(|| Reply::status(401, "x")))
         .start()
@@ -212,7 +212,7 @@ async fn a_changed_secret_file_is_tried_at_once() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"wrong\n").unwrap();
     let path = file.path().to_owned();
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .config(|c| {
             c.genesys.client_secret = None;
             c.genesys.client_secret_file = Some(path.clone());
@@ -232,7 +232,7 @@ async fn a_changed_secret_file_is_tried_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_throttled_login_is_no_refused_secret() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Login, 1) => Some(Reply::json(&serde_json::json!({
                 "error": "invalid_request", "description": "rate limit exceeded; wait 2 seconds"
@@ -258,7 +258,7 @@ async fn a_throttled_login_is_no_refused_secret() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_wait_for_the_login_in_flight_and_not_for_the_next_one() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(60)
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Login, 1) => Some(Reply::status(503, "x").late(s(1))),
@@ -279,7 +279,7 @@ async fn requests_wait_for_the_login_in_flight_and_not_for_the_next_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_login_that_never_answers_holds_a_request_to_its_time_out_only() {
-    let stand = Stand::patch().script(|asked| (asked.kind == Kind::Login).then_some(Reply::Hang)).start().await;
+    let stand = TestApp::patch().script(|asked| (asked.kind == Kind::Login).then_some(Reply::Hang)).start().await;
     let answer = stand.disconnect(0).send().await;
     assert_eq!(answer.line(), "503 upstream_unavailable");
     assert!(answer.took <= s(3) && answer.retry_after().is_some());
@@ -288,7 +288,7 @@ async fn a_login_that_never_answers_holds_a_request_to_its_time_out_only() {
 #[tokio::test(start_paused = true)]
 async fn a_page_of_something_in_between_accuses_no_secret_and_is_tried_again_soon() {
     for status in [403, 404, 405, 407] {
-        let stand = Stand::patch()
+        let stand = TestApp::patch()
             .script(move |asked| match (asked.kind, asked.nth) {
                 (Kind::Login, 1..=3) => Some(Reply::Http {
                     status,
@@ -311,7 +311,7 @@ async fn a_page_of_something_in_between_accuses_no_secret_and_is_tried_again_soo
 
 #[tokio::test(start_paused = true)]
 async fn blanks_line_ends_and_byte_order_marks_around_id_and_secret_do_not_matter() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .config(|c| {
             c.genesys.client_id = Some("\u{feff}sandbox \n".to_owned());
             c.genesys.client_secret = Some("\t sandbox-secret\r\n".into());
@@ -322,13 +322,13 @@ async fn blanks_line_ends_and_byte_order_marks_around_id_and_secret_do_not_matte
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all("\u{feff}sandbox-secret\r\n\n".as_bytes()).unwrap();
     let path = file.path().to_owned();
-    let stand = Stand::patch().config(|c| c.genesys.client_secret_file = Some(path)).ready().await;
+    let stand = TestApp::patch().config(|c| c.genesys.client_secret_file = Some(path)).ready().await;
     assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_login_whose_answer_begins_with_a_byte_order_mark_succeeds() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| match asked.kind {
             Kind::Login => Some(Reply::Http {
                 status: 200,

@@ -2,11 +2,11 @@
 
 use hangup::config::{OperationChoice, Surface, UnknownConversation};
 
-use crate::engine::harness::{Kind, Reply, Stand, all_are, ms, s};
+use crate::support::{Kind, Reply, TestApp, all_are, ms, s};
 
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_whose_answer_was_lost_after_it_took_effect_is_already_disconnected() {
-    for (stand, kind) in [(Stand::patch(), Kind::Patch), (Stand::post(), Kind::Post)] {
+    for (stand, kind) in [(TestApp::patch(), Kind::Patch), (TestApp::post_only(), Kind::Post)] {
         let stand = stand
             .config(|c| c.sandbox.effect_delay = ms(0))
             .script(move |asked| (asked.kind == kind && asked.nth == 1).then_some(Reply::ServedButLost))
@@ -21,7 +21,7 @@ async fn a_disconnect_whose_answer_was_lost_after_it_took_effect_is_already_disc
 
 #[tokio::test(start_paused = true)]
 async fn every_answer_lost_and_the_effect_is_still_told() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .crowd(51)
         .config(|c| c.sandbox.effect_delay = ms(0))
         .script(|asked| (asked.kind == Kind::Patch).then_some(Reply::ServedButLost))
@@ -33,7 +33,7 @@ async fn every_answer_lost_and_the_effect_is_still_told() {
 #[tokio::test(start_paused = true)]
 async fn time_is_kept_back_for_the_look_behind_an_upstream_that_hangs() {
     for (deadline, attempt) in [(s(10), s(3)), (s(3), s(3)), (s(2), s(30)), (s(8), ms(500)), (ms(200), s(3))] {
-        let stand = Stand::patch()
+        let stand = TestApp::patch()
             .config(|c| {
                 c.disconnect.deadline = deadline;
                 c.disconnect.attempt_timeout = attempt;
@@ -51,7 +51,7 @@ async fn time_is_kept_back_for_the_look_behind_an_upstream_that_hangs() {
 
 #[tokio::test(start_paused = true)]
 async fn the_reserve_is_the_attempt_time_out_or_a_quarter_of_the_deadline() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| match asked.kind {
             Kind::Login => None,
             _ => Some(Reply::Hang),
@@ -70,13 +70,13 @@ async fn the_reserve_is_the_attempt_time_out_or_a_quarter_of_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn still_live_or_not_to_be_seen_is_the_error_with_unknown_effect() {
     let live =
-        Stand::patch().script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(503, "x"))).ready().await;
+        TestApp::patch().script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(503, "x"))).ready().await;
     let answer = live.disconnect(0).send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("503 upstream_unavailable", "unknown"));
     assert_eq!((live.disconnects(), live.count(Kind::Read)), (4, 1));
     assert_eq!(answer.json["upstream"]["status"], 503);
 
-    let hidden = Stand::patch()
+    let hidden = TestApp::patch()
         .script(|asked| match asked.kind {
             Kind::Patch => Some(Reply::status(503, "x")),
             Kind::Read => Some(Reply::status(403, "missing.permissions")),
@@ -94,7 +94,7 @@ async fn an_unknown_conversation_settles_an_unknown_effect_only_by_the_seeds_rul
         (UnknownConversation::Error, "503 upstream_unavailable"),
         (UnknownConversation::Ended, "200 conversation_ended"),
     ] {
-        let stand = Stand::patch()
+        let stand = TestApp::patch()
             .config(|c| c.disconnect.unknown_conversation = rule)
             .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(504, "x")))
             .ready()
@@ -109,7 +109,7 @@ async fn an_unknown_conversation_settles_an_unknown_effect_only_by_the_seeds_rul
 #[tokio::test(start_paused = true)]
 async fn what_was_looked_at_already_is_not_looked_at_again() {
     // 503, then a refusal that is looked into, and the look fails.
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Patch, 1) => Some(Reply::status(503, "x")),
             (Kind::Patch, _) => Some(Reply::status(404, "not.found")),
@@ -125,7 +125,7 @@ async fn what_was_looked_at_already_is_not_looked_at_again() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_after_an_unknown_effect_and_live_all_the_same_is_a_conflict_of_unknown_effect() {
-    let stand = Stand::patch()
+    let stand = TestApp::patch()
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Patch, 1) => Some(Reply::status(503, "x")),
             (Kind::Patch, _) => Some(Reply::status(409, "conflict")),
@@ -155,7 +155,7 @@ async fn the_deadline_is_never_overrun_whatever_is_slow() {
     ];
     for operation in [OperationChoice::Auto, OperationChoice::Post, OperationChoice::Patch] {
         for (what, script) in slow {
-            let stand = Stand::auto()
+            let stand = TestApp::auto()
                 .operation(operation)
                 .surface(Surface::Both)
                 .crowd(100)

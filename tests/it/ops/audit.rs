@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::ops::harness::{Stand, records, text, until};
+use crate::support::process::{Binary, records, text};
+use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_leaves_one_record_with_the_name_of_the_key() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let made = hangup::callers::new_key("ivr").unwrap();
     std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
     let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));
@@ -82,7 +83,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_request_is_recorded_with_the_ids_in_its_path_at_every_entry_point() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let made = hangup::callers::new_key("ivr").unwrap();
     std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
     let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));
@@ -124,7 +125,7 @@ async fn a_denied_request_is_recorded_with_the_ids_in_its_path_at_every_entry_po
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let file = text(&stand.path("audit.jsonl"));
     let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", file.as_str())]).await;
     stand.fault(r#"{"on":"disconnect","times":1,"latency":"1s"}"#).await;
@@ -144,7 +145,7 @@ async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_abandoned_at_the_end_of_the_drain_is_recorded_before_exit() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let file = text(&stand.path("audit.jsonl"));
     let environment = [("HANGUP__AUDIT__TARGET", file.as_str()), ("HANGUP__SHUTDOWN__DRAIN", "200ms")];
     let mut service = stand.serve(&[], &environment).await;
@@ -167,7 +168,7 @@ async fn what_is_abandoned_at_the_end_of_the_drain_is_recorded_before_exit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_look_that_finds_the_participant_still_there_is_recorded() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let file = text(&stand.path("audit.jsonl"));
     let environment = [
         ("HANGUP__AUDIT__TARGET", file.as_str()),
@@ -188,7 +189,7 @@ async fn a_later_look_that_finds_the_participant_still_there_is_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_full_disk_it_goes_on_hanging_up_and_says_so_once_and_in_a_metric() {
     for target in ["/dev/full", "/nonexistent/audit.jsonl"] {
-        let stand = Stand::new().await;
+        let stand = Binary::new().await;
         let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", target)]).await;
         for purpose in ["customer", "agent"] {
             assert_eq!(service.post(&stand.disconnect(stand.who(purpose)), &[], "").await.0, 200, "{target}");

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::ops::harness::{Service, Stand, text, until};
+use crate::support::process::{Binary, Process, text};
+use crate::support::until;
 
 /// Two keys: one that disconnects, one that may read the audit.
-fn keys(stand: &Stand) -> (String, String) {
+fn keys(stand: &Binary) -> (String, String) {
     let (ivr, auditor) = (hangup::callers::new_key("ivr").unwrap(), hangup::callers::new_key("auditor").unwrap());
     let auditing = format!(
         "{}\npermissions = [\"audit\"]\n",
@@ -15,11 +16,11 @@ fn keys(stand: &Stand) -> (String, String) {
     (ivr.text, auditor.text)
 }
 
-async fn read(service: &Service, key: &str, query: &str, accept: &str) -> (u16, String) {
+async fn read(service: &Process, key: &str, query: &str, accept: &str) -> (u16, String) {
     service.get_with(&format!("/audit{query}"), &[("x-api-key", key), ("accept", accept)]).await
 }
 
-async fn records(service: &Service, key: &str, query: &str) -> Vec<Value> {
+async fn records(service: &Process, key: &str, query: &str) -> Vec<Value> {
     let (status, body) = read(service, key, query, "application/json").await;
     assert_eq!(status, 200, "{body}");
     serde_json::from_str::<Value>(&body).unwrap()["records"].as_array().unwrap().clone()
@@ -27,7 +28,7 @@ async fn records(service: &Service, key: &str, query: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let (ivr, auditor) = keys(&stand);
     let file = text(&stand.path("keys.toml"));
     let environment = [("HANGUP__AUTH__KEYS_FILE", file.as_str()), ("HANGUP__STORE__INSTANCE", "one")];
@@ -73,7 +74,7 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_stay_small_and_lead_through_all_records() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let service = stand.serve(&[], &[("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit")]).await;
     let path = format!("{}?dryRun=true", stand.disconnect(stand.who("agent")));
     for _ in 0..130 {
@@ -98,7 +99,7 @@ async fn pages_stay_small_and_lead_through_all_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redacted_records_name_no_addresses() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let environment =
         [("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit"), ("HANGUP__AUDIT__REDACT", "addresses,names")];
     let service = stand.serve(&[], &environment).await;

@@ -4,14 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hangup::config::Config;
 
-use crate::ops::harness::{Stand, text, until};
+use crate::support::process::{Binary, text};
+use crate::support::until;
 
 const WRONG_KEY: &str = "canary-wrong-key-0123456789";
 const WRONG_BEARER: &str = "canary.wrong.bearer-0123456789";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let made = hangup::callers::new_key("ivr").unwrap();
     std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
     let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::ops::harness::{Stand, text};
+use crate::support::process::{Binary, text};
 
 /// Runs the check as scripts do, and gives the exit code and the results that are not `ok` or `skipped`.
-async fn check(stand: &Stand, environment: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
+async fn check(stand: &Binary, environment: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
     let output = stand.run(&["check", "--json"], environment).await;
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["ok"], output.status.success());
@@ -22,7 +22,7 @@ async fn check(stand: &Stand, environment: &[(&str, &str)]) -> (Option<i32>, Vec
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_all_is_well_it_says_so_and_changes_nothing() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     assert_eq!(check(&stand, &[]).await, (Some(0), vec![]));
     let conversation = stand.conference.id.to_string();
     let output = stand.run(&["check", "--conversation", &conversation], &[]).await;
@@ -53,7 +53,7 @@ async fn each_fault_of_the_upstream_is_told_by_its_own_name() {
         (r#"{"on":"api","action":{"answer":{"status":503}}}"#, vec!["permission to view", "permission to disconnect"]),
     ];
     for (rule, expected) in faults {
-        let stand = Stand::new().await;
+        let stand = Binary::new().await;
         stand.fault(rule).await;
         let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
         assert_eq!(check(&stand, &quick).await, (Some(1), expected), "{rule}");
@@ -62,7 +62,7 @@ async fn each_fault_of_the_upstream_is_told_by_its_own_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_or_region_or_file_is_told_by_its_own_name() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let broken = stand.path("keys.toml");
     std::fs::write(&broken, "[[key]]\nname = 1\n").unwrap();
     let broken = text(&broken);
@@ -82,7 +82,7 @@ async fn a_wrong_secret_or_region_or_file_is_told_by_its_own_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_without_a_rate_or_an_end_are_named() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let keys = stand.path("keys.toml");
     std::fs::write(&keys, format!("[[key]]\nname = \"ivr\"\nsha256 = \"{}\"\nrate = \"5/s\"\n", "0".repeat(64)))
         .unwrap();
@@ -93,7 +93,7 @@ async fn keys_without_a_rate_or_an_end_are_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_a_proxy_are_not_shown() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let proxy = [("HANGUP__GENESYS__PROXY", "http://user:proxy-canary@127.0.0.1:1")];
     for arguments in [&["check"][..], &["check", "--json"]] {
         let output = stand.run(arguments, &proxy).await;
@@ -104,7 +104,7 @@ async fn credentials_of_a_proxy_are_not_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_verdict_comes_first_and_all_fits_a_hundred_columns() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     stand
         .fault(r#"{"on":"disconnect","action":{"forbidden":{"permission":"conversation:communication:disconnect"}}}"#)
         .await;
@@ -121,7 +121,7 @@ async fn the_verdict_comes_first_and_all_fits_a_hundred_columns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_permissions() {
     for (by, name) in [("nginx", "nginx/"), ("kong", "kong/"), ("api_gateway", "AWS API gateway")] {
-        let stand = Stand::new().await;
+        let stand = Binary::new().await;
         stand.fault(&format!(r#"{{"on":"api","action":{{"foreign":{{"by":"{by}"}}}}}}"#)).await;
         assert_eq!(check(&stand, &[]).await, (Some(1), vec!["whose answers".to_owned()]), "{by}");
         let output = stand.run(&["check"], &[]).await;
@@ -134,7 +134,7 @@ async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_pe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_tells_what_the_org_does_and_names_nobody() {
     for (surface, operation) in [("published", "participant_state"), ("unpublished", "participant_disconnect")] {
-        let stand = Stand::new().await;
+        let stand = Binary::new().await;
         stand.settings(&format!(r#"{{"surface":"{surface}"}}"#)).await;
         let cid = stand.conference.id.to_string();
         let output = stand.run(&["check", "--prove", &cid, "--json"], &[]).await;

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use crate::ops::harness::{Stand, records, text};
+use crate::support::process::{Binary, records, text};
 
 const OFFICE: [(&str, &str); 1] = [("HANGUP__DISCONNECT__DEADLINE", "5s")];
 
@@ -14,7 +14,7 @@ fn shown(output: &std::process::Output) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnect_ends_one_participant_and_says_so_by_its_exit_code() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
     let audit = stand.path("audit.jsonl");
     let environment = [("HANGUP__AUDIT__TARGET", text(&audit))];
@@ -43,7 +43,7 @@ async fn disconnect_ends_one_participant_and_says_so_by_its_exit_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnect_tells_scripts_what_went_wrong_by_its_exit_code() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
     let nobody = "00000000-0000-4000-8000-000000000000";
     for (arguments, code, words) in [
@@ -76,7 +76,7 @@ async fn disconnect_tells_scripts_what_went_wrong_by_its_exit_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnect_asks_a_service_that_runs_elsewhere_with_a_callers_key() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
     let made = stand.run(&["key", "new", "desk"], &[]).await;
     let (keys, key) = (stand.path("keys.toml"), stand.path("key"));
@@ -99,7 +99,7 @@ async fn disconnect_asks_a_service_that_runs_elsewhere_with_a_callers_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn config_prints_a_file_to_start_from_and_every_value_with_its_source() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let output = stand.run(&["config"], &[]).await;
     assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../../config/default.toml"));
     let file = stand.path("hangup.toml");
@@ -120,7 +120,7 @@ async fn config_prints_a_file_to_start_from_and_every_value_with_its_source() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_and_version_need_no_configuration() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let output = stand.run(&["completions", shell], &[("HANGUP__NO__SUCH", "key")]).await;
         assert!(output.status.success() && shown(&output).contains("healthcheck"), "{shell}: {}", shown(&output));
@@ -131,7 +131,7 @@ async fn completions_and_version_need_no_configuration() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn healthcheck_tells_why_there_is_no_connection() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let output = stand.run(&["healthcheck"], &[("HANGUP__SERVER__BIND", "127.0.0.1:1")]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(shown(&output).contains("Connection refused"), "{}", shown(&output));
@@ -139,7 +139,7 @@ async fn healthcheck_tells_why_there_is_no_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demo_says_what_to_open_and_never_leaves_the_address_it_was_given() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let free = "127.0.0.1:0";
@@ -165,7 +165,7 @@ async fn a_demo_says_what_to_open_and_never_leaves_the_address_it_was_given() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_from_outside_does_not_steer_the_terminal() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let url = format!("http://{}/sandbox/conversations", stand.addr);
     let evil = "owned\u{1b}]0;\u{7}\n\u{202e}drowssap\u{9b}2J";
     let spec = serde_json::json!({"participants": [{"purpose": "customer", "name": evil}]}).to_string();
@@ -193,7 +193,7 @@ async fn what_comes_from_outside_does_not_steer_the_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_shows_the_running_service_at_a_glance() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let service = stand.serve(&[], &[]).await;
     let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
     let path = format!("/conversations/{cid}/participants/{customer}/disconnect");

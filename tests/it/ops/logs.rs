@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::ops::harness::{Stand, text, until};
+use crate::support::process::{Binary, text};
+use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_line_of_a_failed_call_names_its_cause() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let mut service = stand.serve(&[], &[("HANGUP__DISCONNECT__DEADLINE", "2s")]).await;
     stand.fault(r#"{"on":"disconnect","action":{"answer":{"status":503,"code":"service.unavailable"}}}"#).await;
     let customer = stand.who("customer");
@@ -29,7 +30,7 @@ async fn the_line_of_a_failed_call_names_its_cause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_named_as_the_cause() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let environment = [("HANGUP__GENESYS__API_URL", "http://127.0.0.1:1"), ("HANGUP__DISCONNECT__DEADLINE", "1s")];
     let service = stand.serve(&[], &environment).await;
     until(|| async { service.get("/readyz").await.0 == 200 }).await;
@@ -43,7 +44,7 @@ async fn a_lost_connection_is_named_as_the_cause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let file = text(&stand.path("audit.jsonl"));
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let bind = port.to_string();

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post};
 use serde_json::json;
 
-use crate::ops::harness::Stand;
+use crate::support::process::Binary;
 
 const CONVERSATION: &str = "11111111-1111-4111-8111-111111111111";
 const CUSTOMER: &str = "22222222-2222-4222-8222-222222222222";
@@ -62,7 +62,7 @@ fn peak(pid: u32) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
     let url = format!("http://{}", upstream(30 * MIB).await);
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let environment = [
         ("HANGUP__GENESYS__API_URL", &*url),
         ("HANGUP__GENESYS__LOGIN_URL", &url),
@@ -90,7 +90,7 @@ async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_32_mebibytes_are_not_read() {
     let url = format!("http://{}", upstream(33 * MIB).await);
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let environment = [
         ("HANGUP__GENESYS__API_URL", &*url),
         ("HANGUP__GENESYS__LOGIN_URL", &url),

@@ -6,7 +6,6 @@ mod audit_store;
 mod canary;
 mod check;
 mod commands;
-mod harness;
 mod logs;
 mod long_reads;
 mod reload;

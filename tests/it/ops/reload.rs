@@ -1,6 +1,7 @@
 //! SIGHUP.
 
-use crate::ops::harness::{Stand, text, until};
+use crate::support::process::{Binary, text};
+use crate::support::until;
 
 const ENFORCE: &str = "[disconnect]\nmode = \"enforce\"\n[telemetry]\nlog_level = \"info\"\n";
 const OBSERVE: &str =
@@ -8,7 +9,7 @@ const OBSERVE: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let made = hangup::callers::new_key("ivr").unwrap();
     let (config, keys, audit) = (stand.path("hangup.toml"), stand.path("keys.toml"), stand.path("audit.jsonl"));
     std::fs::write(&config, ENFORCE).unwrap();
@@ -48,7 +49,7 @@ async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_file_changes_nothing_and_is_said_once() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let config = stand.path("hangup.toml");
     std::fs::write(&config, ENFORCE).unwrap();
     let file = text(&config);
@@ -70,7 +71,7 @@ async fn a_bad_file_changes_nothing_and_is_said_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_file_is_opened_anew_at_sighup_and_at_sigusr1_which_does_not_kill() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let (log, audit) = (stand.path("hangup.log"), stand.path("audit.jsonl"));
     let (log_text, audit_text) = (text(&log), text(&audit));
     let environment = [("HANGUP__TELEMETRY__LOG_TARGET", &*log_text), ("HANGUP__AUDIT__TARGET", &*audit_text)];
@@ -95,7 +96,7 @@ async fn the_log_file_is_opened_anew_at_sighup_and_at_sigusr1_which_does_not_kil
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_without_changes_disturbs_nothing() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let mut service = stand.serve(&[], &[]).await;
     service.signal("HUP");
     let line = service.line("reloaded").await;

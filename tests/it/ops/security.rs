@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::ops::harness::Stand;
+use crate::support::process::Binary;
 
 /// Adds the names of the test functions in the Rust files below `folder`.
 fn tests_below(folder: &Path, into: &mut BTreeSet<String>) {
@@ -47,7 +47,7 @@ fn every_attack_in_the_security_page_has_its_test() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_leaves_no_core_dump() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let service = stand.serve(&[], &[]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.child.id())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();

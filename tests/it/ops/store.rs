@@ -6,14 +6,15 @@ use hangup::sandbox::ParticipantSpec;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::ops::harness::{Stand, until};
+use crate::support::process::Binary;
+use crate::support::until;
 
 /// Nothing listens there.
 const NOWHERE: (&str, &str) = ("HANGUP__STORE__URL", "postgres://hangup@127.0.0.1:1/none");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_store_named_disconnects_go_on_and_whatever_needs_a_claim_is_refused_at_once() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let mut service =
         stand.serve(&[], &[NOWHERE, ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,read,teardown,operate")]).await;
     until(async || service.get("/readyz").await.0 == 200).await;
@@ -47,7 +48,7 @@ async fn without_the_store_named_disconnects_go_on_and_whatever_needs_a_claim_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_audit_is_required_nothing_is_sent_that_could_not_be_recorded() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let service = stand.serve(&[], &[NOWHERE, ("HANGUP__AUDIT__REQUIRED", "true")]).await;
     let (status, answer) = service.post(&stand.disconnect(stand.who("agent")), &[], "").await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
@@ -67,7 +68,7 @@ async fn where_the_audit_is_required_nothing_is_sent_that_could_not_be_recorded(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_after_a_crash_reaches_whom_the_first_reached_and_nobody_who_came_since() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let permissions = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,read,teardown");
     let path = format!("/conversations/{}/participants/disconnect", stand.conference.id);
     let (body, first) = (json!({"purpose": "customer"}).to_string(), stand.who("customer"));
@@ -94,7 +95,7 @@ async fn a_repeat_after_a_crash_reaches_whom_the_first_reached_and_nobody_who_ca
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mode_that_was_set_holds_after_a_restart() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let operate = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,operate");
     let mut service = stand.serve(&[], &[operate]).await;
     assert_eq!(service.put("/mode", r#"{"mode":"observe"}"#).await.0, 200);
@@ -108,7 +109,7 @@ async fn a_mode_that_was_set_holds_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_on_one_file_are_a_small_fleet() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let permissions = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,read,operate");
     let (one, two) = (stand.serve(&[], &[permissions]).await, stand.serve(&[], &[permissions]).await);
     let path = format!("/conversations/{}/participants/disconnect", stand.conference.id);

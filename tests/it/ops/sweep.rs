@@ -9,21 +9,22 @@ use hangup::sandbox::{Kind, Medium, ParticipantSpec, StuckSpec};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::ops::harness::{Service, Stand, text, until};
+use crate::support::process::{Binary, Process, text};
+use crate::support::until;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MAY: (&str, &str) = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,read,search,bulk,teardown,operate");
 
 /// A sandbox without delays and limits, and a service in front of it.
 struct Org {
-    stand: Stand,
-    service: Service,
+    stand: Binary,
+    service: Process,
     bind: String,
 }
 
 impl Org {
     async fn new() -> Self {
-        let stand = Stand::new().await;
+        let stand = Binary::new().await;
         stand.sandbox.forget(stand.conference.id);
         stand.settings(r#"{"rate_limit":1000000,"effect_delay":"0s"}"#).await;
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -32,7 +33,7 @@ impl Org {
         Self { stand, service, bind }
     }
 
-    async fn serve(stand: &Stand, bind: &str) -> Service {
+    async fn serve(stand: &Binary, bind: &str) -> Process {
         stand.serve(&[], &[MAY, ("HANGUP__SERVER__BIND", bind), ("HANGUP__STORE__TIMEOUT", "5s")]).await
     }
 

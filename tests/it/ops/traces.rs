@@ -11,7 +11,8 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
-use crate::ops::harness::{Stand, until};
+use crate::support::process::Binary;
+use crate::support::until;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLERS_SPAN: &str = "b7ad6b7169203331";
@@ -51,7 +52,7 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_and_its_upstream_attempts_are_spans_of_the_callers_trace() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let (url, exported) = collector().await;
     let mut service = stand.serve(&[], &[("HANGUP__TELEMETRY__OTLP_ENDPOINT", url.as_str())]).await;
     let traceparent = format!("00-{TRACE}-{CALLERS_SPAN}-01");
@@ -94,7 +95,7 @@ async fn a_request_and_its_upstream_attempts_are_spans_of_the_callers_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_collector_costs_no_request_and_is_said_once_and_counted() {
-    let stand = Stand::new().await;
+    let stand = Binary::new().await;
     let environment = [("HANGUP__TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
     let mut service = stand.serve(&[], &environment).await;
     for purpose in ["customer", "agent"] {

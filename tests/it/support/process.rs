@@ -8,43 +8,40 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hangup::config::Config;
-use hangup::sandbox::{self, Conference, ConversationSpec, Sandbox};
+use hangup::sandbox::{Conference, ConversationSpec, Sandbox};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-/// A sandbox, a directory for files, and the environment that points the binary at them.
-pub(crate) struct Stand {
+use super::StandIn;
+
+/// A stand-in, a directory for files, and the environment that points the binary at them.
+pub(crate) struct Binary {
     pub(crate) sandbox: Sandbox,
     pub(crate) addr: SocketAddr,
     pub(crate) conference: Conference,
     pub(crate) dir: TempDir,
     pub(crate) client: reqwest::Client,
-    _stop: DropGuard,
+    stand_in: StandIn,
 }
 
-impl Stand {
+impl Binary {
     pub(crate) async fn new() -> Self {
-        let listener = sandbox::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let sandbox = Sandbox::new(&Config::defaults().sandbox);
-        let conference = sandbox.create_conference(ConversationSpec::default());
-        let stop = CancellationToken::new();
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        let stand_in = StandIn::start(&Config::defaults().sandbox);
+        let conference = stand_in.sandbox.create_conference(ConversationSpec::default());
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         let dir = tempfile::tempdir().unwrap();
-        Self { sandbox, addr, conference, dir, client, _stop: stop.drop_guard() }
+        Self { sandbox: stand_in.sandbox.clone(), addr: stand_in.addr, conference, dir, client, stand_in }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// The binary with this stand's environment and nothing else's.
+    /// The binary with this environment and nothing else's.
     pub(crate) fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hangup"));
-        let upstream = format!("http://{}", self.addr);
+        let upstream = self.stand_in.url();
         command
             .args(arguments)
             .env_clear()
@@ -82,12 +79,12 @@ impl Stand {
         assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     }
 
-    pub(crate) async fn serve(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Service {
+    pub(crate) async fn serve(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         let mut all = vec!["serve"];
         all.extend(arguments);
         let mut child = self.command(&all, environment).spawn().unwrap();
         let lines = Lines::follow(child.stdout.take().unwrap());
-        let mut service = Service { child, lines, url: String::new(), client: self.client.clone() };
+        let mut service = Process { child, lines, url: String::new(), client: self.client.clone() };
         let listening = service.line("listening").await;
         service.url = format!("http://{}", listening["addr"].as_str().unwrap());
         service
@@ -133,14 +130,14 @@ impl Lines {
 }
 
 /// A running `hangup serve`; killed when it is dropped.
-pub(crate) struct Service {
+pub(crate) struct Process {
     pub(crate) child: Child,
     pub(crate) lines: Lines,
     pub(crate) url: String,
     client: reqwest::Client,
 }
 
-impl Service {
+impl Process {
     /// The first line with this event, waiting for it.
     pub(crate) async fn line(&mut self, event: &str) -> Value {
         for _ in 0..1000 {
@@ -214,7 +211,7 @@ impl Service {
     }
 }
 
-impl Drop for Service {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -225,17 +222,6 @@ impl Drop for Service {
 pub(crate) fn records(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// Waits until something holds.
-pub(crate) async fn until<F: Future<Output = bool>>(what: impl Fn() -> F) {
-    for _ in 0..1000 {
-        if what().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never came to that");
 }
 
 pub(crate) fn text(path: &Path) -> String {

@@ -1,0 +1,71 @@
+//! What all suites share: one [`TestApp`], in front of the stand-in, in three modes.
+//!
+//! | | |
+//! |---|---|
+//! | `TestApp::patch()`, `post()`, `auto()` | in this process on a paused clock, over an upstream that notes every call and may be scripted |
+//! | `TestApp::sockets()` | in this process on free ports, with real connections on both sides |
+//! | [`Process`] | the real binary, with its environment, files, signals and log |
+//!
+//! The first two are put together by the same [`Builder`] and asked by the same [`Ask`].
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests stop the test that cannot go on"
+)]
+
+mod app;
+mod ask;
+mod builder;
+pub(crate) mod process;
+mod stand_in;
+mod upstream;
+
+use std::time::Duration;
+
+use hangup::disconnect::Origin;
+use hangup::genesys::request::Rank;
+
+pub(crate) use app::TestApp;
+pub(crate) use ask::{Answer, Ask, all_are, tally, together};
+pub(crate) use builder::Builder;
+pub(crate) use stand_in::StandIn;
+pub(crate) use upstream::{Asked, Kind, Reply, Seen};
+
+/// An id that no conversation and no participant has.
+pub(crate) const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
+
+pub(crate) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(crate) fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Waits until something holds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: impl Fn() -> F) {
+    for _ in 0..1000 {
+        if what().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to that");
+}
+
+/// Who asks, for requests that do not come by HTTP.
+pub(crate) fn origin(caller: &str) -> Origin {
+    Origin {
+        caller: caller.into(),
+        request_id: "r-1".into(),
+        trace: Default::default(),
+        guards: None,
+        observe: false,
+        scope: Default::default(),
+        rank: Rank::Disconnect,
+        deadline: None,
+        sent: Default::default(),
+    }
+}
