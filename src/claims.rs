@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::ids::ParticipantId;
 use crate::problem::{Code, Problem};
 use crate::store::{NewClaim, Store, StoreError, StoredClaim};
 use held::{Full, Held, HeldClaims};
@@ -39,10 +40,17 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// A decision that is kept elsewhere; `first` says that nothing can have been sent under it before.
+    #[must_use]
+    pub fn kept_elsewhere(among: &[ParticipantId], first: bool) -> Self {
+        let target = |id: &ParticipantId| Target { id: *id, name: None, purpose: None };
+        Self { targets: Arc::new(among.iter().map(target).collect()), first }
+    }
+
     /// Whether it may reach this one.
     #[must_use]
-    pub fn reaches(&self, target: &Target) -> bool {
-        self.targets.iter().any(|claimed| claimed.id == target.id)
+    pub fn reaches(&self, id: ParticipantId) -> bool {
+        self.targets.iter().any(|claimed| claimed.id == id)
     }
 }
 

@@ -17,6 +17,8 @@ mod pause;
 mod plan;
 mod progress;
 mod runner;
+#[cfg(test)]
+mod simulation;
 mod skip;
 mod submit;
 mod target;

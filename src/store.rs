@@ -42,6 +42,8 @@ pub use error::StoreError;
 pub use items::{ItemCounts, ItemResult, LeasedItem, NewItem, StoredItem};
 pub use jobs::{JobQuery, JobState, KeyKind, NewJob, QueueDepth, StoredJob};
 pub use replicas::Replica;
+#[cfg(test)]
+pub(crate) use sqlite::simulated::{SharedDatabase, Trouble, Weather};
 
 use crate::config::{self, StoreKind};
 use engine::{Batch, Engine, Rows};

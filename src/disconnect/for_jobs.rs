@@ -1,8 +1,11 @@
 //! What jobs need beside the disconnect itself: a look at a conversation, and whom a selector means.
 
+use std::sync::Arc;
+
 use super::judge::{Observation, Verdict};
 use super::look::{Read, read};
-use super::{Disconnector, Origin};
+use super::{Disconnector, Origin, forbidden_participant};
+use crate::callers::Guards;
 use crate::conversation::Conversation;
 use crate::genesys::request::Rank;
 use crate::ids::{ConversationId, ParticipantId};
@@ -71,5 +74,34 @@ impl Disconnector {
         selector: &Selector,
     ) -> Result<Vec<ParticipantId>, Problem> {
         Ok(Self::permitted(origin, conversation, selector)?.into_iter().map(|target| target.id).collect())
+    }
+
+    /// Everybody who is in a conversation now, within the guards of the caller: all of them, or the caller may not end it.
+    ///
+    /// # Errors
+    /// As for a selector.
+    pub(crate) async fn everybody_for_job(
+        &self,
+        origin: &Origin,
+        cid: ConversationId,
+    ) -> Result<Vec<ParticipantId>, Problem> {
+        match self.read_to_select(origin, cid).await? {
+            Some(conversation) => Self::everybody_in(origin, &conversation),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The same in a conversation that was just read.
+    ///
+    /// # Errors
+    /// As [`Disconnector::everybody_for_job`].
+    pub(crate) fn everybody_in(origin: &Origin, conversation: &Conversation) -> Result<Vec<ParticipantId>, Problem> {
+        let live = || conversation.participants.iter().filter(|p| p.is_live());
+        let permitted =
+            |guards: &Arc<Guards>| live().all(|p| guards.permits(p.purpose.as_deref(), p.queue_id.as_deref()));
+        if !origin.guards.as_ref().is_none_or(permitted) {
+            return Err(forbidden_participant());
+        }
+        Ok(live().filter_map(|p| ParticipantId::parse(&p.id)).collect())
     }
 }

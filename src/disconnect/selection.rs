@@ -111,7 +111,11 @@ impl Disconnector {
     }
 
     /// The conversation, or `None` where it has ended and Genesys Cloud has forgotten it.
-    async fn read_to_select(&self, origin: &Origin, cid: ConversationId) -> Result<Option<Conversation>, Problem> {
+    pub(super) async fn read_to_select(
+        &self,
+        origin: &Origin,
+        cid: ConversationId,
+    ) -> Result<Option<Conversation>, Problem> {
         let admission = self.admit(origin)?;
         let (client, context) = (&self.inner.client, &admission.context);
         let (read, answer) = read(client, context, Rank::Disconnect, cid).await?;

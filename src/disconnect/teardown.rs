@@ -12,7 +12,7 @@ use super::refusals::{DISCONNECT, Refusals};
 use super::reply::{self, Reply};
 use super::singleflight::Role;
 use super::{Admission, Disconnector, Origin, Request, forbidden_participant};
-use crate::claims::{ClaimKey, Target};
+use crate::claims::{Claim, ClaimKey, Target};
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Rank};
@@ -32,6 +32,8 @@ pub struct Teardown {
     pub wait: Option<Duration>,
     /// Read only, and report what would have been done.
     pub dry_run: bool,
+    /// Whom it may reach, where that was decided before: with the item of a job. A claim decides it otherwise.
+    pub among: Option<Claim>,
 }
 
 /// What a read says about the end of a conversation: settled, or open with the answer that was read and who is there.
@@ -99,7 +101,9 @@ impl Disconnector {
         accepted_recently: bool,
     ) -> Result<Settled, Problem> {
         let mut settled = None;
-        let claim = {
+        let claim = if let Some(among) = &request.among {
+            among.clone()
+        } else {
             let look = async {
                 match self.look_for_end(request, context, true).await? {
                     Ok(result) => {
@@ -121,8 +125,8 @@ impl Disconnector {
         if !claim.first {
             match self.look_for_end(request, context, true).await? {
                 Ok(result) => return result,
-                Err((Open::StillThere(_), _, live)) if live.iter().any(|one| !claim.reaches(one)) => {
-                    let members = live.into_iter().filter(|one| claim.reaches(one)).collect();
+                Err((Open::StillThere(_), _, live)) if live.iter().any(|one| !claim.reaches(one.id)) => {
+                    let members = live.into_iter().filter(|one| claim.reaches(one.id)).collect();
                     return Box::pin(self.end_members(request, context, members)).await;
                 }
                 // Sent a moment ago, and it takes effect shortly.

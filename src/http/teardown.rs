@@ -55,7 +55,7 @@ pub(super) async fn disconnect(
         return asynchronously(&app, &context, &caller, item, plan, idempotency_key).await;
     }
     let idempotency_key = idempotency_key.map(Into::into);
-    let teardown = Teardown { origin, conversation, idempotency_key, wait, dry_run };
+    let teardown = Teardown { origin, conversation, idempotency_key, wait, dry_run, among: None };
     let settled = app.disconnector.tear_down(teardown).await?;
     context.log().settled(&settled);
     let mut response = json(

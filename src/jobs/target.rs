@@ -1,5 +1,7 @@
 //! Whom an item means, and whether they are gone.
 
+use serde::{Deserialize, Serialize};
+
 use super::Jobs;
 use super::runner::Lease;
 use crate::conversation::Conversation;
@@ -12,15 +14,64 @@ use crate::problem::{Code, Problem};
 use crate::selector::Selector;
 use crate::store::LeasedItem;
 
+/// How an item that means a whole conversation is stored.
+const ALL: &str = "all";
+
 /// Whom an item means.
-pub(super) enum Target {
-    Participants(Vec<ParticipantId>),
-    Conversation,
+pub(super) struct Target {
+    /// The participants that it may reach, settled before the first of them was disconnected.
+    pub(super) set: Set,
+    /// It ends the conversation, as long as nobody else is in it.
+    pub(super) tears_down: bool,
+    /// It was read and settled just now.
+    pub(super) is_fresh: bool,
+}
+
+/// Whom a disconnect may reach, and for whom it was accepted already. Kept with the item as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Set {
+    pub(super) members: Vec<ParticipantId>,
+    /// Those need no second disconnect; they are read until they are gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) accepted: Vec<ParticipantId>,
+}
+
+impl Set {
+    fn read(text: &str) -> Result<Self, Problem> {
+        // A list of members alone is how the first version wrote it.
+        let list = || serde_json::from_str(text).map(|members| Self { members, ..Self::default() });
+        serde_json::from_str(text).or_else(|_| list()).map_err(|_| unreadable())
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Those for whom nothing was accepted yet.
+    pub(super) fn open(&self) -> Vec<ParticipantId> {
+        self.members.iter().filter(|id| !self.accepted.contains(id)).copied().collect()
+    }
+}
+
+impl Target {
+    /// Whom the item means, as far as that is settled: `None` for a selector or a whole conversation that was never resolved.
+    pub(super) fn settled(item: &LeasedItem) -> Result<Option<Self>, Problem> {
+        let tears_down = item.participant.is_none() && item.target.as_deref().unwrap_or(ALL) == ALL;
+        let kept = item.reached.as_deref().map(Set::read).transpose()?;
+        let set = match (&item.participant, kept) {
+            (_, Some(set)) => set,
+            (Some(id), None) => {
+                Set { members: vec![ParticipantId::parse(id).ok_or_else(unreadable)?], ..Set::default() }
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Self { set, tears_down, is_fresh: false }))
+    }
 }
 
 impl Jobs {
-    /// Whom the item means. A selector is resolved once, in what was `seen` a moment ago or by a read, and the set is kept before the
-    /// first of it is disconnected.
+    /// Whom the item means. It is resolved once, in what was `seen` a moment ago or by a read, and the set is kept before the first of
+    /// it is disconnected.
     pub(super) async fn target(
         &self,
         lease: &Lease,
@@ -29,24 +80,20 @@ impl Jobs {
         cid: ConversationId,
         seen: Option<&Conversation>,
     ) -> Result<Target, Problem> {
-        if let Some(id) = &item.participant {
-            return Ok(Target::Participants(vec![ParticipantId::parse(id).ok_or_else(unreadable)?]));
+        if let Some(settled) = Target::settled(item)? {
+            return Ok(settled);
         }
-        let selector = item.target.as_deref().unwrap_or("all");
-        if selector == "all" {
-            return Ok(Target::Conversation);
-        }
-        if let Some(kept) = &item.reached {
-            return serde_json::from_str(kept).map(Target::Participants).map_err(|_| unreadable());
-        }
-        let selector = read_selector(selector)?;
-        let resolved = match seen {
-            Some(conversation) => Disconnector::resolve_in(origin, conversation, &selector)?,
-            None => self.0.disconnector.resolve_for_job(origin, cid, &selector).await?,
+        let selector = item.target.as_deref().unwrap_or(ALL);
+        let tears_down = selector == ALL;
+        let members = match (tears_down, seen) {
+            (true, Some(conversation)) => Disconnector::everybody_in(origin, conversation)?,
+            (true, None) => self.0.disconnector.everybody_for_job(origin, cid).await?,
+            (false, Some(conversation)) => Disconnector::resolve_in(origin, conversation, &read_selector(selector)?)?,
+            (false, None) => self.0.disconnector.resolve_for_job(origin, cid, &read_selector(selector)?).await?,
         };
-        let text = serde_json::to_string(&resolved).unwrap_or_default();
-        match self.store().keep_reached(&lease.job.id, item, &text).await {
-            Ok(true) => Ok(Target::Participants(resolved)),
+        let set = Set { members, ..Set::default() };
+        match self.store().keep_reached(&lease.job.id, item, &set.to_json()).await {
+            Ok(true) => Ok(Target { set, tears_down, is_fresh: true }),
             // Another replica holds the item by now, and decides for itself.
             Ok(false) => Err(Problem::new(Code::ShuttingDown, "the lease of this item has passed")),
             Err(error) => Err(super::unavailable(&error)),
@@ -69,16 +116,11 @@ pub(super) fn gone(
     if conversation.ended() {
         return Some(ended(we_sent));
     }
-    match target {
-        Target::Conversation => None,
-        Target::Participants(ids) => {
-            // One who is not in the list was never there: that is for the disconnect to say.
-            let is_gone = |id: &ParticipantId| Observation::of(conversation, *id, media) == Observation::Gone;
-            let all_gone = ids.iter().all(is_gone);
-            let outcome = if we_sent { Outcome::Disconnected } else { Outcome::AlreadyDisconnected };
-            (all_gone && !ids.is_empty()).then(|| outcome.name())
-        }
-    }
+    // One who is not in the list was never there: that is for the disconnect to say.
+    let is_gone = |id: &ParticipantId| Observation::of(conversation, *id, media) == Observation::Gone;
+    let members = &target.set.members;
+    let outcome = if we_sent { Outcome::Disconnected } else { Outcome::AlreadyDisconnected };
+    (members.iter().all(is_gone) && !members.is_empty()).then(|| outcome.name())
 }
 
 pub(super) fn read_selector(text: &str) -> Result<Selector, Problem> {
@@ -88,4 +130,23 @@ pub(super) fn read_selector(text: &str) -> Result<Selector, Problem> {
 
 pub(super) fn unreadable() -> Problem {
     Problem::new(Code::InvalidBody, "the stored item cannot be read by this version of hangup; make the job again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "11111111-1111-4111-8111-111111111111";
+    const B: &str = "22222222-2222-4222-8222-222222222222";
+
+    #[test]
+    fn one_who_was_accepted_needs_no_second_disconnect_and_sets_of_the_first_version_are_read() {
+        let ids = [A, B].map(|id| ParticipantId::parse(id).unwrap());
+        let set = Set { members: ids.to_vec(), accepted: vec![ids[0]] };
+        assert_eq!(Set::read(&set.to_json()).unwrap(), set);
+        assert_eq!(set.open(), [ids[1]]);
+        let old = Set::read(&format!("[\"{A}\",\"{B}\"]")).unwrap();
+        assert_eq!((old.members.len(), old.open().len()), (2, 2));
+        assert!(Set::read("nonsense").is_err());
+    }
 }

@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 
 use super::Jobs;
 use super::runner::Lease;
-use super::target::{Target, ended, gone, read_selector, unreadable};
+use super::target::{Set, Target, ended, gone, read_selector, unreadable};
 use crate::callers::{Caller, Permission, Permissions};
+use crate::claims::Claim;
 use crate::config::Mode;
 use crate::conversation::Conversation;
 use crate::disconnect::outcome::{Outcome, Settled};
@@ -45,8 +46,8 @@ enum Next {
     Done(ItemResult),
     /// It was accepted, and is read again until it is gone.
     Confirm(ItemResult),
-    /// It is tried again.
-    Again(ItemResult),
+    /// It is tried again; where part of it was accepted, with the set that says for whom.
+    Again(ItemResult, Option<Set>),
 }
 
 impl Jobs {
@@ -79,8 +80,11 @@ impl Jobs {
                 let pause = waited.clamp(FIRST_READ, LONGEST_PAUSE);
                 self.store().put_back(&job.id, item, true, pause, &result).await?;
             }
-            Next::Again(result) => {
+            Next::Again(result, set) => {
                 let pause = (item.since_first / 2).clamp(FIRST_READ * 2, LONGEST_PAUSE * 3);
+                if let Some(set) = set {
+                    self.store().keep_reached(&job.id, item, &set.to_json()).await?;
+                }
                 self.store().put_back(&job.id, item, false, pause, &result).await?;
             }
         }
@@ -88,7 +92,11 @@ impl Jobs {
     }
 
     async fn attempt(&self, lease: &Lease, item: &LeasedItem) -> Result<Next, Problem> {
-        let origin = self.origin(lease, item)?;
+        let origin = match self.origin(lease, item) {
+            // It was accepted, and nobody may look any more whether it had its effect.
+            Err(problem) if item.confirming => return Ok(done("unconfirmed", Some(problem.detail))),
+            other => other?,
+        };
         let cid = ConversationId::parse(&item.conversation).ok_or_else(unreadable)?;
         if item.confirming {
             let target = self.target(lease, item, &origin, cid, None).await?;
@@ -104,7 +112,7 @@ impl Jobs {
             }
         }
         let target = self.target(lease, item, &origin, cid, seen.as_ref()).await?;
-        self.disconnect(lease, &origin, cid, target).await
+        self.disconnect(lease, item, &origin, cid, target).await
     }
 
     /// The caller as it is now, with its permissions and guards of now.
@@ -169,21 +177,18 @@ impl Jobs {
             }
             Glance::Unreadable(problem) => return Err(problem),
         };
-        let target = match (&item.participant, &item.reached, item.target.as_deref()) {
-            (Some(_), _, _) | (None, Some(_), _) | (None, None, Some("all") | None) => {
-                Some(self.target(lease, item, origin, cid, None).await?)
-            }
-            // Nobody was reached for it yet.
-            _ => None,
-        };
-        if let Some(target) = &target
+        if let Some(target) = &Target::settled(item)?
             && let Some(outcome) = gone(&seen, target, lease.plan.media, item.attempts > 0)
         {
             return settled(done(outcome, what_is_left(item, &seen)));
         }
         match lease.job.state {
-            JobState::Cancelled => return settled(done("cancelled", None)),
-            JobState::Paused => return settled(Next::Again(ItemResult::default())),
+            // Something may have been sent, and may take effect yet: it is read as if it had been accepted.
+            JobState::Cancelled => {
+                let sent = ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() };
+                return settled(Next::Confirm(sent));
+            }
+            JobState::Paused => return settled(Next::Again(ItemResult::default(), None)),
             _ => {}
         }
         if let Some(reason) = lease.plan.skip_if.reason(&seen, OffsetDateTime::now_utc()) {
@@ -195,55 +200,67 @@ impl Jobs {
     async fn disconnect(
         &self,
         lease: &Lease,
+        item: &LeasedItem,
         origin: &Origin,
         cid: ConversationId,
         target: Target,
     ) -> Result<Next, Problem> {
         let plan = &lease.plan;
-        let results: Vec<Result<Settled, Problem>> = match target {
-            Target::Conversation => {
-                let teardown = Teardown {
-                    origin: origin.clone(),
-                    conversation: cid,
-                    idempotency_key: None,
-                    wait: None,
-                    dry_run: plan.dry_run,
-                };
-                vec![self.0.disconnector.tear_down(teardown).await]
-            }
-            Target::Participants(ids) if ids.is_empty() => return Ok(done("none_matched", None)),
-            Target::Participants(ids) => {
-                let requests = ids.into_iter().map(|id| Request {
-                    reason: plan.reason.clone(),
-                    media: plan.media,
-                    wrapup: plan.wrapup.clone(),
-                    wrapup_skipped: plan.wrapup_skipped,
-                    dry_run: plan.dry_run,
-                    ..Request::new(origin.clone(), cid, id)
-                });
-                stream::iter(requests.map(|request| self.0.disconnector.disconnect(request)))
-                    .buffered(AT_ONCE)
-                    .collect()
-                    .await
-            }
+        let Target { mut set, tears_down, is_fresh } = target;
+        let open = set.open();
+        if set.members.is_empty() && !tears_down {
+            return Ok(done("none_matched", None));
+        }
+        let results: Vec<Result<Settled, Problem>> = if tears_down {
+            let teardown = Teardown {
+                origin: origin.clone(),
+                conversation: cid,
+                idempotency_key: None,
+                wait: None,
+                dry_run: plan.dry_run,
+                among: Some(Claim::kept_elsewhere(&set.members, is_fresh && !set.members.is_empty())),
+            };
+            vec![self.0.disconnector.tear_down(teardown).await]
+        } else {
+            let requests = open.clone().into_iter().map(|id| Request {
+                reason: plan.reason.clone(),
+                media: plan.media,
+                wrapup: plan.wrapup.clone(),
+                wrapup_skipped: plan.wrapup_skipped,
+                dry_run: plan.dry_run,
+                ..Request::new(origin.clone(), cid, id)
+            });
+            let disconnects = requests.map(|request| self.0.disconnector.disconnect(request));
+            stream::iter(disconnects).buffered(AT_ONCE).collect().await
         };
         let attempts =
             results.iter().map(|result| result.as_ref().map_or_else(|p| p.attempts, |s| s.attempts)).sum::<u32>();
-        let mut settled = Vec::new();
-        for result in results {
+        let (mut settled, mut failure) = (Vec::new(), None);
+        for (result, id) in results.into_iter().zip(open.iter().map(Some).chain(std::iter::repeat(None))) {
             match result {
-                Ok(result) => settled.push(result),
+                Ok(result) => {
+                    settled.push(result);
+                    set.accepted.extend(id.filter(|_| !tears_down));
+                }
                 // The first failure speaks for the item.
-                Err(problem) => return Err(Problem { attempts, ..problem }),
+                Err(problem) => failure = failure.or(Some(Problem { attempts, ..problem })),
             }
         }
-        let observed =
-            settled.iter().all(|s| s.outcome == Outcome::WouldDisconnect || (s.verified && s.gone == Some(true)));
+        if let Some(problem) = failure {
+            return Ok(match after_failure(lease, item, &problem) {
+                Next::Again(result, _) if !settled.is_empty() => Next::Again(result, Some(set)),
+                next => next,
+            });
+        }
+        // Those accepted by an earlier attempt are read until they are gone.
+        let earlier = set.members.len() > open.len() && !tears_down;
+        let observed = !earlier
+            && settled.iter().all(|s| s.outcome == Outcome::WouldDisconnect || (s.verified && s.gone == Some(true)));
         // What is least certain speaks for all.
         let spokesman =
             settled.iter().find(|s| s.outcome == Outcome::WouldDisconnect || !s.verified).or(settled.first());
         let result = ItemResult {
-            outcome: spokesman.map_or("none_matched", |s| s.outcome.name()).to_owned(),
+            outcome: spokesman.map_or(Outcome::Accepted.name(), |s| s.outcome.name()).to_owned(),
             attempts: attempts.into(),
             correlation_id: spokesman.and_then(|s| s.correlation_id.as_deref()).map(str::to_owned),
             ..ItemResult::default()
@@ -277,6 +294,9 @@ impl Jobs {
             return Ok(Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() }));
         }
         let detail = match glance {
+            Ok(Glance::Found(_) | Glance::Ended) if lease.job.state == JobState::Cancelled => {
+                "the job was cancelled when a disconnect may have been sent, and the participant is still there after a minute"
+            }
             Ok(Glance::Found(_) | Glance::Ended) => {
                 "Genesys Cloud accepted the disconnect, and the participant is still there after a minute"
             }
@@ -310,14 +330,17 @@ fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> Next {
         attempts: problem.attempts.into(),
         correlation_id: problem.upstream.as_ref().and_then(|u| u.correlation_id.as_deref()).map(str::to_owned),
     };
+    // A token that was revoked, or a permission that is being changed: the next token may do.
+    let unauthorized = problem.upstream.as_ref().is_some_and(|upstream| upstream.status == 401);
     let transient = problem.code.retryable()
+        || unauthorized
         || problem.effect == Effect::Unknown
         || matches!(problem.code, Code::UpstreamRejectedCredentials | Code::UpstreamInvalidResponse);
     let patience = lease.plan.give_up_after.unwrap_or(GIVE_UP_AFTER);
     if !transient || item.since_first >= patience {
         return Next::Done(result);
     }
-    Next::Again(ItemResult { outcome: String::new(), code: None, ..result })
+    Next::Again(ItemResult { outcome: String::new(), code: None, ..result }, None)
 }
 
 fn done(outcome: &str, detail: Option<String>) -> Next {

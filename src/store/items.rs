@@ -150,7 +150,7 @@ impl Store {
             "WITH picked AS MATERIALIZED (SELECT number FROM items WHERE job = $1 AND {which} \
              ORDER BY due, number LIMIT $2 {{skip_locked}}) \
              UPDATE items SET lease = $3, due = {{now}} + $4, tries = tries + 1, first_tried = coalesce(first_tried, {{now}}), \
-             taken = CASE WHEN lease IS NULL THEN 0 ELSE 1 END, \
+             taken = CASE WHEN lease IS NULL THEN -abs(coalesce(taken, 0)) ELSE abs(coalesce(taken, 0)) + 1 END, \
              state = CASE WHEN state = 'confirming' THEN state ELSE 'leased' END \
              WHERE job = $1 AND number IN (SELECT number FROM picked) RETURNING number, conversation, participant, target, state, \
              attempts, {{now}} - first_tried, {{now}} - accepted, reached, tries, taken"
@@ -175,7 +175,7 @@ impl Store {
                 since_accepted: row.opt(7).map(age),
                 reached: text(8),
                 tried: row.int(9) > 1,
-                taken_over: row.int(10) == 1,
+                taken_over: row.int(10) > 0,
             }
         };
         Ok(rows.first().map(|rows| rows.iter().map(leased).collect()).unwrap_or_default())
@@ -237,10 +237,13 @@ impl Store {
                  state = 'pending' AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'cancelled') RETURNING number"
             )
         };
-        let look = format!("UPDATE items SET state = 'leased', due = {{now}} WHERE {}", some("attempts > 0"));
+        let look = format!(
+            "UPDATE items SET state = 'leased', due = {{now}} WHERE {}",
+            some("(attempts > 0 OR coalesce(taken, 0) <> 0)")
+        );
         let give_up = format!(
             "UPDATE items SET state = 'done', outcome = 'cancelled', due = $3, time = {{now}} WHERE {}",
-            some("attempts = 0")
+            some("attempts = 0 AND coalesce(taken, 0) = 0")
         );
         let give_up = sql(give_up).bind(job).bind(limit).bind(NEVER);
         let rows = self.run(Batch::write([sql(look).bind(job).bind(limit), give_up])).await?;

@@ -203,3 +203,24 @@ async fn looking_for_work_writes_only_where_a_job_starts_or_ends() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_was_ever_taken_over_is_not_given_up_without_a_look() {
+    on_each(async |place| {
+        let store = place.open().await;
+        queue(&store, "a", 1).await;
+        store.lease_items("a", false, 1, Duration::ZERO, "dies").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let next = store.lease_items("a", false, 1, LEASE, "t2").await.unwrap();
+        assert!(next[0].taken_over);
+        store.put_back("a", &next[0], false, Duration::ZERO, &ItemResult::default()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let again = store.lease_items("a", false, 1, LEASE, "t3").await.unwrap();
+        assert!(!again[0].taken_over, "the lease before this one was given back");
+        store.put_back("a", &again[0], false, Duration::from_secs(60), &ItemResult::default()).await.unwrap();
+        store.move_job("a", &[JobState::Running], JobState::Cancelled, None).await.unwrap();
+        assert_eq!(store.give_up_items("a", 10).await.unwrap(), 0);
+        assert_eq!(store.lease_items("a", true, 1, LEASE, "t4").await.unwrap().len(), 1, "one more look");
+    })
+    .await;
+}

@@ -4,6 +4,8 @@
 //! other reads, so that nobody who lists the audit holds up a claim. Without a file, whoever asks does the work itself.
 
 mod file;
+#[cfg(test)]
+pub(in crate::store) mod simulated;
 mod work;
 
 use std::path::Path;

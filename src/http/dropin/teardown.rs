@@ -57,7 +57,7 @@ pub(in crate::http) async fn patch(
 }
 
 async fn end(app: &App, context: &RequestContext, origin: Origin, conversation: ConversationId) -> Result<(), Problem> {
-    let teardown = Teardown { origin, conversation, idempotency_key: None, wait: None, dry_run: false };
+    let teardown = Teardown { origin, conversation, idempotency_key: None, wait: None, dry_run: false, among: None };
     let settled = app.disconnector.tear_down(teardown).await?;
     context.log().settled(&settled);
     as_the_upstream(&settled)

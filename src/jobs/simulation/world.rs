@@ -1,0 +1,184 @@
+//! Genesys Cloud as the simulation knows it: who is in which conversation, and what was asked for each of them.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use uuid::Uuid;
+
+/// The grain of time between replicas.
+pub(super) const STEP_MS: u64 = 100;
+/// `disconnect.deadline` here; a lease is 2 s longer.
+pub(super) const DEADLINE_MS: u64 = 2_000;
+
+/// Whom an item means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Meant {
+    Person(Uuid),
+    Agents,
+    All,
+}
+
+/// A job as it was asked for, and what came of asking.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    pub(super) items: Vec<(Uuid, Option<Meant>)>,
+    pub(super) id: Option<String>,
+    pub(super) cancelled: bool,
+}
+
+/// One who is in a conversation.
+#[derive(Debug, Clone)]
+pub(super) struct Person {
+    pub(super) id: Uuid,
+    pub(super) purpose: &'static str,
+    pub(super) joined: u64,
+    /// When it is gone, once something has disconnected it.
+    pub(super) gone: Option<u64>,
+    /// Disconnects of this person that were carried out.
+    pub(super) disconnects: Vec<Sent>,
+}
+
+/// A disconnect that took effect upstream.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) by: usize,
+    /// When a 2xx reached the replica that asked.
+    pub(super) heard: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Conversation {
+    pub(super) id: Uuid,
+    pub(super) people: Vec<Person>,
+    /// When the first disconnect of anybody arrived.
+    pub(super) first_touched: Option<u64>,
+    /// The upstream does not know it any more.
+    pub(super) forgotten: bool,
+    /// It takes disconnects and does nothing.
+    pub(super) stubborn: bool,
+}
+
+impl Conversation {
+    pub(super) fn ended(&self, now: u64) -> bool {
+        self.people.iter().all(|person| !person.is_live(now))
+    }
+}
+
+impl Person {
+    pub(super) fn is_live(&self, now: u64) -> bool {
+        self.joined <= now && self.gone.is_none_or(|gone| gone > now)
+    }
+}
+
+/// Everything outside of the replicas.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) rng: StdRng,
+    pub(super) conversations: BTreeMap<Uuid, Conversation>,
+    /// Until then, calls fail more or less often.
+    pub(super) quiet_from: u64,
+    /// The upstream answers nothing between these.
+    pub(super) upstream_down: (u64, u64),
+    pub(super) store_down: (u64, u64),
+    /// Tokens of each replica that were granted until then are refused.
+    pub(super) revoked: [u64; 3],
+    /// Share of upstream calls that go wrong, in percent.
+    pub(super) upstream_trouble: u32,
+    /// Share of calls of the store that time out, in percent.
+    pub(super) store_trouble: u32,
+    /// What the replicas met: (from, to, replica; all of them where there is none).
+    pub(super) disruptions: Vec<(u64, u64, Option<usize>)>,
+    /// What must not happen, as it is seen.
+    pub(super) wrong: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            conversations: BTreeMap::new(),
+            quiet_from: 0,
+            upstream_down: (0, 0),
+            store_down: (0, 0),
+            revoked: [0; 3],
+            upstream_trouble: 0,
+            store_trouble: 0,
+            disruptions: Vec::new(),
+            wrong: Vec::new(),
+        }
+    }
+
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
+        self.rng.random_range(0..100) < percent
+    }
+
+    pub(super) fn between(&mut self, least: u64, most: u64) -> u64 {
+        self.rng.random_range(least..=most)
+    }
+
+    pub(super) fn uuid(&mut self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.rng.random()).into_uuid()
+    }
+
+    pub(super) fn person(&mut self, purpose: &'static str, joined: u64) -> Person {
+        Person { id: self.uuid(), purpose, joined, gone: None, disconnects: Vec::new() }
+    }
+
+    /// Whether a replica was crashed, frozen or without its store at some time between these.
+    pub(super) fn disrupted(&self, replica: usize, from: u64, to: u64) -> bool {
+        self.disruptions
+            .iter()
+            .any(|(begin, end, whom)| *begin <= to && from <= *end && whom.is_none_or(|whom| whom == replica))
+    }
+
+    /// A disconnect of one person arrives. Gives its place among those that were carried out.
+    pub(super) fn disconnect(&mut self, conversation: Uuid, person: Uuid, now: u64, by: usize) -> Option<usize> {
+        let delay = self.between(0, 3_000);
+        let conversation = self.conversations.get_mut(&conversation)?;
+        let first = *conversation.first_touched.get_or_insert(now);
+        let stubborn = conversation.stubborn;
+        let person = conversation.people.iter_mut().find(|one| one.id == person && one.joined <= now)?;
+        if person.joined > first {
+            self.wrong.push(format!("{now} ms: {} {} joined after the set was decided", person.purpose, person.id));
+        }
+        let before = person.disconnects.last().cloned();
+        if person.gone.is_none() && !stubborn {
+            person.gone = Some(now + delay);
+        }
+        person.disconnects.push(Sent { by, heard: None });
+        let (place, id) = (person.disconnects.len() - 1, person.id);
+        // What was answered and could be written needs no second one.
+        if let Some(Sent { heard: Some(heard), by, .. }) = before
+            && heard + 1_000 < now
+            && !self.disrupted(by, heard.saturating_sub(100), heard + 1_000)
+        {
+            self.wrong.push(format!("{now} ms: a second disconnect of {id}, whose first was answered at {heard} ms"));
+        }
+        Some(place)
+    }
+
+    /// A whole conversation is ended. Those who came long after the first attempt must not be reached.
+    pub(super) fn tear_down(&mut self, id: Uuid, now: u64) {
+        let delay = self.between(0, 2_000);
+        let Some(conversation) = self.conversations.get_mut(&id) else { return };
+        let first = *conversation.first_touched.get_or_insert(now);
+        for person in conversation.people.iter_mut().filter(|person| person.is_live(now)) {
+            if person.joined > first && now > first + DEADLINE_MS {
+                self.wrong.push(format!("{now} ms: a teardown reached {}, who joined after the first", person.id));
+            }
+            if !conversation.stubborn {
+                person.gone = Some(now + delay);
+            }
+        }
+    }
+
+    pub(super) fn heard(&mut self, conversation: Uuid, person: Uuid, place: usize, now: u64) {
+        let people = self.conversations.get_mut(&conversation).map(|found| &mut found.people);
+        let sent =
+            people.into_iter().flatten().find(|one| one.id == person).and_then(|one| one.disconnects.get_mut(place));
+        if let Some(sent) = sent {
+            sent.heard = Some(now);
+        }
+    }
+}
