@@ -7,7 +7,7 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Whether somebody may have been hung up although the answer is an error.
+/// Whether somebody may have been disconnected although the answer is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effect {
     /// Nobody was.
@@ -39,7 +39,7 @@ pub struct Problem {
     pub detail: String,
     /// What was wrong, where `detail` does not say it; for the log alone.
     pub cause: Option<Box<str>>,
-    /// Whether somebody may have been hung up.
+    /// Whether somebody may have been disconnected.
     pub effect: Effect,
     /// `true`: the participant is gone after all; `false`: it was observed still there; `None`: unknown.
     pub gone: Option<bool>,

@@ -1,6 +1,6 @@
 //! Selectors: whom to disconnect, said by purpose, user or address instead of by id.
 //!
-//! Hanging up the wrong person is the worst thing this software can do, so a selector is read strictly, matches only
+//! Disconnecting the wrong person is the worst thing this software can do, so a selector is read strictly, matches only
 //! those who are live, and touches nobody when it matches more than the caller expects.
 
 use std::collections::BTreeSet;

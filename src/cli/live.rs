@@ -94,7 +94,7 @@ fn row(conversation: &Conversation, p: &Participant) -> Vec<String> {
 /// What the judge says of an observation, when nothing has been sent.
 pub(super) fn verdict(observation: Observation, unknown: UnknownConversation) -> String {
     match judge(observation, unknown) {
-        Verdict::StillThere(_) => "be sent, and hang up".to_owned(),
+        Verdict::StillThere(_) => "be sent, and disconnect".to_owned(),
         Verdict::Settled { outcome, verified } => {
             let seen = if verified { "" } else { ", unverified" };
             format!("be answered 200 {}{seen}", outcome.name())

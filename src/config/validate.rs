@@ -60,7 +60,7 @@ impl Config {
         let open = self.auth.keys_file.is_none() && self.auth.jwt.issuer.is_none() && !self.auth.anonymous;
         if open && !self.server.bind.ip().to_canonical().is_loopback() {
             return Err(ConfigError(format!(
-                "server.bind = \"{}\": reachable beyond loopback without keys, anybody could hang up your calls; set \
+                "server.bind = \"{}\": reachable beyond loopback without keys, anybody could disconnect your calls; set \
                  auth.keys_file (make keys with `hangup key new NAME`), or auth.anonymous = true where something in front \
                  authenticates",
                 self.server.bind

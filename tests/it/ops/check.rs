@@ -28,7 +28,7 @@ async fn where_all_is_well_it_says_so_and_changes_nothing() {
     let output = stand.run(&["check", "--conversation", &conversation], &[]).await;
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{shown}");
-    for word in ["permission to disconnect", "ok", &stand.who("customer").to_string(), "be sent, and hang up"] {
+    for word in ["permission to disconnect", "ok", &stand.who("customer").to_string(), "be sent, and disconnect"] {
         assert!(shown.contains(word), "{word} is missing in\n{shown}");
     }
     let now = stand.sandbox.conference(stand.conference.id).unwrap();
