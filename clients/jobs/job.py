@@ -51,7 +51,7 @@ def members(response):
     except ValueError:
         answer = None
     if not isinstance(answer, dict) or "ok" not in answer:
-        raise ValueError(f"HTTP {response.status} of something other than hangup: check the address")
+        raise ValueError(f"HTTP {response.code} of something other than hangup: check the address")
     return answer
 
 
