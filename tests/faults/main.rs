@@ -18,6 +18,7 @@ mod exhaustion;
 mod fleet;
 mod haproxy;
 mod http;
+mod jobs;
 mod login;
 mod memory;
 mod relay;

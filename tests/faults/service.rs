@@ -50,6 +50,12 @@ impl Plan {
         self
     }
 
+    /// Sets a variable of the environment that is none of ours.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Lets the process open so many descriptors and no more.
     pub(crate) fn descriptors(self, count: u64) -> Self {
         Self { descriptors: Some(count), ..self }

@@ -86,14 +86,19 @@ async fn a_sigkill_at_any_moment_forgets_no_claim() {
 }
 
 /// A small file system; unmounted when it is dropped.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// None where this user may not mount.
-    fn new(at: PathBuf) -> Option<Self> {
+    pub(crate) fn new(at: PathBuf, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir(&at).expect("a folder");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(&at).output();
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&at).output();
         mounted.is_ok_and(|done| done.status.success()).then(|| Self(at))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.0
     }
 
     fn remount(&self, option: &str) {
@@ -115,7 +120,7 @@ async fn a_full_disk_refuses_selectors_and_nothing_else() {
         return;
     }
     let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
-    let Some(disk) = SmallDisk::new(folder.path().join("disk")) else {
+    let Some(disk) = SmallDisk::new(folder.path().join("disk"), 2) else {
         println!("{TEST}: NOT HELD: this user may not mount a small disk");
         return;
     };
@@ -185,7 +190,7 @@ async fn a_read_only_or_damaged_file_is_told_at_the_start_and_left_as_it_is() {
     assert!(refused(&damaged).contains("nothing was deleted"));
     assert_eq!(std::fs::read(&damaged).expect("it is there"), before);
     let mut held = "damaged".to_owned();
-    if let Some(disk) = SmallDisk::new(folder.path().join("disk")) {
+    if let Some(disk) = SmallDisk::new(folder.path().join("disk"), 2) {
         std::fs::write(disk.0.join("hangup.db"), "").expect("a file");
         disk.remount("ro");
         assert!(refused(&disk.0.join("hangup.db")).contains("cannot be written"));

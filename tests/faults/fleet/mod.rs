@@ -2,6 +2,7 @@
 
 mod cluster;
 mod database;
+mod jobs;
 mod promises;
 
 use std::time::Duration;
