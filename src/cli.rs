@@ -68,7 +68,7 @@ enum Command {
     /// Jobs of a running service: list and show them, start, pause, resume and cancel them
     Jobs(jobs::Arguments),
     /// Clear many conversations: find them or take a list, show what would be done, ask, disconnect, report
-    #[command(after_help = sweep::EXIT_CODES)]
+    #[command(after_help = sweep::EXIT_CODES, override_usage = sweep::USAGE)]
     Sweep(Box<sweep::Arguments>),
     /// Print every key with its default and its explanation, as a file to start from
     Config {

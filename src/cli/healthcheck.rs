@@ -38,6 +38,12 @@ pub(super) fn url(config: &Config, question: Question) -> Result<(String, &'stat
     Ok((format!("{}://{}", if tls { "https" } else { "http" }, reachable(bind)), path))
 }
 
+/// Where callers reach the service that runs on this machine: its main address, for the administrators' has neither jobs nor search.
+pub(super) fn main_url(config: &Config) -> String {
+    let scheme = if config.server.tls.cert.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", reachable(config.server.bind))
+}
+
 /// Asks a running process on this machine.
 pub(super) async fn run(config: Config, question: Question) -> Result<(), Failure> {
     let (base, path) = url(&config, question)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use http::Method;
 use serde_json::Value;
 
-use super::healthcheck::{Question, url};
+use super::healthcheck::main_url;
 use super::service::Service;
 use super::status::word;
 use super::text::{Tone, toned};
@@ -62,7 +62,7 @@ enum Action {
 pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
     let base = match &arguments.server {
         Some(server) => server.clone(),
-        None => url(&config()?, Question::Ready)?.0,
+        None => main_url(&config()?),
     };
     let service = Service::remote(&base, arguments.key_file.as_deref())?;
     let (method, path) = match arguments.action.unwrap_or(Action::List) {

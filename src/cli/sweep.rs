@@ -1,5 +1,6 @@
 //! `hangup sweep`: finds conversations or takes a list, shows what would be done, asks, and clears them by a job.
 
+mod arguments;
 mod batch;
 mod fate;
 mod find;
@@ -11,89 +12,21 @@ mod row;
 mod summary;
 mod zone;
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use clap::{Args, ValueEnum};
 use http::Method;
 use serde_json::Value;
 
-use super::healthcheck::{Question, url};
+use super::healthcheck::main_url;
 use super::service::Service;
 use super::{Failure, ask};
 use crate::config::Config;
+use arguments::Teardown;
+pub(super) use arguments::{Arguments, EXIT_CODES, USAGE};
 use batch::{Batch, Order, Skip};
-use find::Filters;
 use preview::Preview;
 use row::{Action, Row};
 use zone::Zone;
-
-/// What to tell about exit codes.
-pub(super) const EXIT_CODES: &str = "Exit codes: 0 everything that was to be cleared is gone, or there was nothing to do · 1 failed, nobody was \
-     disconnected · 2 unusable arguments, list or filters, or not confirmed · 3 some were left alone, everything else is gone · \
-     4 some stay, or Genesys Cloud does not know them · 5 not finished: paused, or held until another caller starts it · \
-     6 not finished as far as is known: the service does not answer. After 5 and 6: --resume ID";
-
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// A list to clear: CSV with a column conversationId (and participantId), or one id a line; "-" for stdin
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["filters", "resume"])]
-    file: Option<PathBuf>,
-    #[command(flatten)]
-    filters: Filters,
-    /// Leave conversations with a live agent or user alone, also where a row names the participant
-    #[arg(long, conflicts_with = "include_agents")]
-    skip_agents: bool,
-    /// Disconnect customers also where an agent or user is live
-    #[arg(long)]
-    include_agents: bool,
-    /// End whole conversations: never; unconfirmed (those that --file lists as staying after an earlier run); always
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Teardown::Never)]
-    teardown: Teardown,
-    /// Take at most this many, those that began first
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "resume")]
-    limit: Option<u32>,
-    /// Do not ask for the number
-    #[arg(long)]
-    yes: bool,
-    /// Show what would be done, and stop
-    #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
-    preview: bool,
-    /// Go through it with live reads and report what would have been done; disconnect nobody
-    #[arg(long, conflicts_with = "resume")]
-    dry_run: bool,
-    /// Go on with a sweep that was paused or interrupted: the id of its job
-    #[arg(long, value_name = "ID", conflicts_with = "filters")]
-    resume: Option<String>,
-    /// Why, for the audit
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    /// Where the report goes; sweep-ID.csv in this folder unless given
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Times are shown and written in this zone, such as Europe/Berlin; that of this machine unless given
-    #[arg(long, value_name = "ZONE")]
-    time_zone: Option<String>,
-    /// The service that does it; without it, the one that runs here with this configuration
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
-    /// A file with a key that has the permissions search, read, disconnect and bulk (and teardown)
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-    /// How long to wait for a service that does not answer, such as one that restarts
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration)]
-    patience: Duration,
-    /// Conversations of one job; more of them make several jobs
-    #[arg(long, value_name = "NUMBER", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
-    per_job: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Teardown {
-    Never,
-    Unconfirmed,
-    Always,
-}
 
 /// Carries the command out.
 pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
@@ -111,9 +44,14 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
     }
     let base = match &arguments.server {
         Some(server) => server.clone(),
-        None => url(&config()?, Question::Ready)?.0,
+        None => main_url(&config()?),
     };
     let service = Service::remote(&base, arguments.key_file.as_deref())?;
+    if arguments.server.is_none() {
+        let hint = "start it with `hangup serve`, or name one that runs with --server URL";
+        let probe = service.ask(Method::GET, "/livez", None, None).await;
+        probe.map_err(|failure| Failure { text: format!("{}; {hint}", failure.text), ..failure })?;
+    }
     let sweep = Sweep { arguments, zone, service };
     match &sweep.arguments.resume {
         Some(id) => sweep.resume(id).await,

@@ -79,7 +79,7 @@ pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration
                 }
             }
             Err(failure) if answered.elapsed() >= patience => break End::Lost(failure.text),
-            Err(failure) => progress.say(&format!("waiting for the service: {}", failure.text)),
+            Err(_) => progress.say("the service does not answer; waiting for it"),
         }
         tokio::select! {
             () = sleep(POLL) => {}

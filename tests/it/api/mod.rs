@@ -11,5 +11,6 @@ mod lookups;
 mod operations;
 mod operators;
 mod search;
+mod search_limits;
 mod selectors;
 mod settings;

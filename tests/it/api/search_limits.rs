@@ -1,0 +1,129 @@
+//! What a search leaves out, refuses, and does when the upstream serves no more.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hangup::sandbox::{Kind, Medium, StuckSpec};
+use serde_json::{Value, json};
+
+use crate::api::callers::with_keys_and;
+use crate::support::{Answer, TestApp};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const CLAIMS: &str = "a1000000-0000-4000-8000-000000000009";
+
+fn make(service: &TestApp, spec: StuckSpec) -> BTreeSet<String> {
+    service.sandbox.create_stuck(spec).unwrap().into_iter().map(|id| id.to_string()).collect()
+}
+
+fn ids(answer: &Answer) -> BTreeSet<String> {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let found = answer.get("conversations");
+    found.as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn searching() -> TestApp {
+    let change = |config: &mut hangup::config::Config| {
+        config.auth.anonymous_permissions.0.push("search".to_owned());
+        config.sandbox.rate_limit = 100_000;
+    };
+    let service = TestApp::sockets().config(change).start().await;
+    service.sandbox.forget(service.conference.id);
+    service
+}
+
+#[tokio::test]
+async fn the_guards_of_a_key_hide_what_it_may_not_touch_and_count_it() {
+    let in_claims = format!("queue_ids = [\"{CLAIMS}\"]\npermissions = [\"search\"]");
+    let blocks = [
+        ("claims", in_claims.as_str()),
+        ("agents", "purposes = [\"agent\"]\npermissions = [\"search\"]"),
+        ("all", "permissions = [\"search\"]"),
+    ];
+    let (service, keys, _file) = with_keys_and(&blocks, |config| config.sandbox.rate_limit = 100_000).await;
+    service.sandbox.forget(service.conference.id);
+    let claims = make(
+        &service,
+        StuckSpec { count: 3, queue: "Claims".to_owned(), queue_id: Some(CLAIMS.to_owned()), ..StuckSpec::default() },
+    );
+    let support = make(&service, StuckSpec { count: 2, ..StuckSpec::default() });
+    let talking = make(&service, StuckSpec { agent: true, medium: Medium::Calls, ..StuckSpec::default() });
+    let all: BTreeSet<String> = claims.iter().chain(&support).chain(&talking).cloned().collect();
+    for (key, expected) in [(&keys[0], &claims), (&keys[1], &talking), (&keys[2], &all)] {
+        let answer = service.get_with("/conversations", key).await;
+        assert_eq!(&ids(&answer), expected);
+        assert_eq!(answer.get("excluded")["hidden"], all.len() - expected.len());
+    }
+    let other = service.get_with("/conversations?queue=Support", &keys[0]).await;
+    assert_eq!((ids(&other).len(), &other.get("excluded")["hidden"]), (0, &json!(3)));
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_counted_once_however_many_pages_it_takes() {
+    let service = searching().await;
+    let spread = |count| StuckSpec { count, age: Some(DAY * 50), youngest: Some(DAY), ..StuckSpec::default() };
+    make(&service, spread(150));
+    make(&service, StuckSpec { medium: Medium::Callbacks, scheduled_in: Some(DAY), ..spread(20) });
+    make(&service, StuckSpec { agent: true, ..spread(10) });
+    let (mut cursor, mut found, mut left_out) = (String::new(), 0, [0, 0, 0]);
+    loop {
+        let answer = service.get(&format!("/conversations?agent=none&limit=40&cursor={cursor}")).await;
+        found += ids(&answer).len();
+        let excluded = answer.get("excluded");
+        for (count, why) in left_out.iter_mut().zip(["scheduled", "agent", "hidden"]) {
+            *count += excluded[why].as_u64().unwrap();
+        }
+        match answer.get("cursor") {
+            Value::String(next) => cursor = next,
+            _ => break,
+        }
+    }
+    assert_eq!((found, left_out), (150, [20, 10, 0]));
+}
+
+#[tokio::test]
+async fn a_query_with_too_many_hits_is_split_at_once_and_not_repeated() {
+    let service = searching().await;
+    let made =
+        make(&service, StuckSpec { count: 150, age: Some(DAY * 25), youngest: Some(DAY), ..StuckSpec::default() });
+    service.sandbox.change_settings(&json!({"analytics_hits": 100})).unwrap();
+    assert_eq!(ids(&service.get("/conversations?limit=1000").await), made);
+    assert_eq!(service.sandbox.counts().of_with_status(Kind::Analytics, 502), 1);
+}
+
+#[tokio::test]
+async fn a_permission_that_is_revoked_between_two_pages_is_named_and_no_part_passes_for_the_whole() {
+    let service = searching().await;
+    make(&service, StuckSpec { count: 50, ..StuckSpec::default() });
+    let first = service.get("/conversations?limit=20").await;
+    let cursor = first.get("cursor").as_str().unwrap().to_owned();
+    let missing = json!({"missing_permissions": ["analytics:conversationDetail:view"]});
+    service.sandbox.change_settings(&missing).unwrap();
+    let second = service.get(&format!("/conversations?limit=20&cursor={cursor}")).await;
+    assert_eq!(second.verdict(), "403 upstream_forbidden");
+    assert!(second.text.contains("analytics:conversationDetail:view"), "{}", second.text);
+}
+
+#[tokio::test]
+async fn filters_that_match_nothing_or_belong_to_another_org_find_nothing_and_say_so() {
+    let service = searching().await;
+    make(&service, StuckSpec { count: 2, division: Some("Spain".to_owned()), ..StuckSpec::default() });
+    let all = service.get("/conversations").await;
+    let names: BTreeSet<_> = all
+        .get("conversations")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["divisionName"].clone().to_string())
+        .collect();
+    assert_eq!(names, ["\"Spain\"".to_owned()].into());
+    for query in
+        ["media=email", "queueId=11111111-1111-4111-8111-111111111111", "userId=11111111-1111-4111-8111-111111111111"]
+    {
+        let answer = service.get(&format!("/conversations?{query}")).await;
+        assert_eq!((ids(&answer).len(), answer.get("cursor")), (0, Value::Null), "{query}");
+    }
+    let named = service.get("/conversations?queue=Entire%20World").await;
+    assert_eq!(named.verdict(), "400 invalid_query");
+    assert!(named.text.contains("there is no queue of that name"), "{}", named.text);
+}
