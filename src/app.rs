@@ -124,7 +124,7 @@ impl App {
     /// What a listener serves, for requests that are made in this process.
     #[must_use]
     pub fn routes(&self, listener: Listener) -> http::Routes {
-        http::router(&self.http, listener, console::pages)
+        http::router(&self.http, listener, |api| console::pages(api, &self.config.auth.jwt))
     }
 
     /// Serves until `asked` is done, then leaves in order. `hurry` cuts the grace short.
@@ -140,19 +140,13 @@ impl App {
             (Some(_), _) => Listener::Callers,
             (None, loopback) => Listener::Both { metrics: loopback },
         };
-        let serving = server::serve(
-            self.listener,
-            http::router(&self.http, main, console::pages),
-            settings,
-            shutdown.stopping.clone(),
-            shutdown.cut.clone(),
-        );
+        let (callers, operators) = (self.routes(main), self.routes(Listener::Admin));
+        let serving = server::serve(self.listener, callers, settings, shutdown.stopping.clone(), shutdown.cut.clone());
         let serving = tokio::spawn(serving);
         // Probes are answered until the very end.
         let admin = self.admin.map(|listener| {
             let settings = ServeSettings::new(&self.config.server);
-            let router = http::router(&self.http, Listener::Admin, console::pages);
-            tokio::spawn(server::serve(listener, router, settings, shutdown.ended.clone(), shutdown.ended.clone()))
+            tokio::spawn(server::serve(listener, operators, settings, shutdown.ended.clone(), shutdown.ended.clone()))
         });
         let (jobs, stopping) = (self.http.jobs.clone(), shutdown.stopping.clone());
         self.http.tasks.spawn(async move { jobs.run(stopping).await });

@@ -8,6 +8,7 @@ mod api;
 mod assets;
 mod conversation;
 mod dialog;
+mod issuer;
 mod job;
 mod jobs;
 mod page;
@@ -33,22 +34,33 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::config::Jwt;
 use crate::http::Routes;
 use api::Api;
+use issuer::Issuer;
 
-/// Scripts and styles from us alone, nothing inline, no frame, no form that is sent without our script, no other hosts.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Scripts and styles from us alone, nothing inline, no frame, no form that is sent without our script, no other hosts but the issuer's.
+fn policy(issuer: Option<&Issuer>) -> HeaderValue {
+    let issuer = issuer.map(|issuer| format!(" {}", issuer.origin())).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'{issuer}; img-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+}
 
-/// The console's routes. What they show and do, they ask of `api`.
-pub fn pages(api: Routes) -> Router {
+/// The console's routes. What they show and do, they ask of `api`; people can sign in with the issuer of `jwt`.
+pub fn pages(api: Routes, jwt: &Jwt) -> Router {
+    let issuer = Issuer::of(jwt);
+    let policy = policy(issuer.as_ref());
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
     Router::new()
         .route("/", get(|| async { moved("console") }))
         .route("/console/", get(|| async { moved("../console") }))
-        .route("/console", get(page::shell))
+        .route("/console", get(move || async move { page::shell(issuer.as_ref()) }))
+        .route("/console/signed-in", get(issuer::signed_in))
         .merge(assets::routes())
         .route("/console/session", get(page::frame))
         .route("/console/search", get(search::view))
@@ -78,7 +90,7 @@ pub fn pages(api: Routes) -> Router {
                 .layer(header(CACHE_CONTROL, "no-store"))
                 .layer(header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .layer(header(REFERRER_POLICY, "no-referrer"))
-                .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+                .layer(SetResponseHeaderLayer::overriding(CONTENT_SECURITY_POLICY, policy))
                 .layer(header(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
                 .layer(CompressionLayer::new().no_deflate().no_br().no_zstd())
                 .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked())),

@@ -89,6 +89,8 @@ section! {
         jwks_url: Option<SensitiveUrl>,
         algorithms: List,
         permissions_claim: String,
+        console_client_id: Option<String>,
+        console_scope: String,
     }
 }
 

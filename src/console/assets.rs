@@ -17,6 +17,8 @@ pub(super) fn routes() -> Router<Api> {
         .route("/console/session.js", plain(SCRIPT, include_str!("assets/session.js")))
         .route("/console/page.js", plain(SCRIPT, include_str!("assets/page.js")))
         .route("/console/jobs.js", plain(SCRIPT, include_str!("assets/jobs.js")))
+        .route("/console/issuer.js", plain(SCRIPT, include_str!("assets/issuer.js")))
+        .route("/console/signed-in.js", plain(SCRIPT, include_str!("assets/signed-in.js")))
         .route("/console/icon.svg", plain("image/svg+xml", include_str!("assets/icon.svg")))
         .route("/console/htmx.min.js", get(htmx))
 }

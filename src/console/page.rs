@@ -5,6 +5,7 @@ use axum::response::Html;
 use maud::{DOCTYPE, html};
 
 use super::api::{Api, Failed};
+use super::issuer::Issuer;
 use super::parts;
 use crate::callers::Permission;
 use crate::http::Aside;
@@ -13,8 +14,8 @@ use crate::http::Aside;
 const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyEnabled":false,"historyCacheSize":0,"timeout":40000,"disableInheritance":true,"defaultFocusScroll":false}"#;
 
 /// `GET /console`.
-pub(super) async fn shell() -> Html<String> {
-    let scripts = ["htmx.min.js", "session.js", "page.js", "jobs.js"];
+pub(super) fn shell(issuer: Option<&Issuer>) -> Html<String> {
+    let scripts = ["htmx.min.js", "session.js", "page.js", "jobs.js", "issuer.js"];
     parts::page(&html! {
         (DOCTYPE)
         html lang="en" {
@@ -42,6 +43,7 @@ pub(super) async fn shell() -> Html<String> {
                             p #key-note.small {
                                 "Your key stays in the memory of this page and is sent to this service only. Reloading the page forgets it."
                             }
+                            @if let Some(issuer) = issuer { (issuer.button()) }
                         }
                         div #sign-in-problem role="alert" {}
                     }

@@ -5,6 +5,7 @@ import pathlib
 import tempfile
 
 from demo import Demo
+from issuer import Issuer
 
 ALL = ("disconnect", "read", "search", "bulk", "teardown", "jobs", "audit", "operate")
 ESCAPE = "\ue00c"
@@ -151,6 +152,33 @@ def disconnects(browser, demo, conference):
     for part in ["key:tester", "Anna Agent", "shift is over", "yes, seen gone", "202"]:
         shows(browser, "#timeline", part)
     accessible(browser, "timeline")
+
+
+def signs_in_with_the_issuer(browser):
+    say("the configured issuer signs people in, by code and PKCE, and its token is not kept")
+    with Issuer(client="hangup-console", permissions="read search audit") as issuer:
+        settings = {
+            "AUTH__JWT__ISSUER": issuer.url, "AUTH__JWT__AUDIENCE": "hangup", "AUTH__JWT__CONSOLE_CLIENT_ID": issuer.client,
+        }
+        with Demo(**settings) as demo:
+            conference = demo.conference()
+            browser.open(f"{demo.url}/console#conversations/{conference['id']}")
+            browser.until("the form is there", lambda: browser.run("return !document.getElementById('sign-in').hidden"))
+            accessible(browser, "sign-in with an issuer")
+            issuer.refuses = True
+            browser.click("#issuer")
+            shows(browser, "#sign-in-problem", "not today")
+            issuer.refuses = False
+            browser.click("#issuer")
+            shows(browser, "#live", "Anna Agent")
+            assert "jwt:alice" in browser.text(".who")
+            assert "Disconnect Anna Agent" not in browser.text("#live"), "what the token does not allow is not offered"
+            assert issuer.granted == 1 and issuer.token not in browser.run("return location.href + document.documentElement.outerHTML")
+            kept = browser.run("return [{ ...localStorage }, Object.keys(sessionStorage), document.cookie]")
+            assert kept == [{}, ["htmx-current-path-for-history"], ""], kept
+            press(browser, "Sign out")
+            browser.until("the form is back", lambda: browser.run("return !document.getElementById('sign-in').hidden"))
+            assert browser.run("return document.querySelector('#live') === null")
 
 
 def tears_down(browser, demo):
@@ -340,6 +368,7 @@ def check(browser, folder):
             picture_for_readers(browser, demo, folder)
         recovers(browser, demo, conference)
         complains_of_nothing(browser)
+    signs_in_with_the_issuer(browser)
     with Demo() as demo:
         say("a service without keys signs in by itself")
         browser.open(f"{demo.url}/")

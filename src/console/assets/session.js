@@ -62,5 +62,12 @@ const session = (() => {
   });
   document.addEventListener("htmx:configRequest", (event) => Object.assign(event.detail.headers, headers()));
 
-  return { headers, leave, isIn: () => signedIn };
+  /** Signs in with a token of the issuer. */
+  function useToken(token) {
+    credential = ["Authorization", `Bearer ${token}`];
+    at("sign-in-problem").replaceChildren();
+    enter(false);
+  }
+
+  return { headers, leave, useToken, isIn: () => signedIn };
 })();

@@ -2,13 +2,14 @@
 
 use crate::support::{Answer, TestApp};
 
-const LOADED: [&str; 6] = [
+const LOADED: [&str; 7] = [
     "/console",
     "/console/page.css",
     "/console/htmx.min.js",
     "/console/session.js",
     "/console/page.js",
     "/console/jobs.js",
+    "/console/issuer.js",
 ];
 
 async fn get(service: &TestApp, path: &str) -> Answer {
@@ -44,7 +45,7 @@ async fn the_page_has_nothing_inline_no_other_host_and_no_data() {
     for refused in ["://", " style=", " onclick=", "<style", "javascript:", "hx-on", "Carla", "anonymous"] {
         assert!(!page.contains(refused), "{refused}");
     }
-    for script in ["/console/session.js", "/console/page.js", "/console/jobs.js"] {
+    for script in LOADED.into_iter().filter(|path| path.ends_with(".js") && !path.contains("htmx")) {
         let text = service.get(script).await.text;
         for refused in ["://", "eval(", "localStorage", "sessionStorage", "document.cookie"] {
             assert!(!text.contains(refused), "{script}: {refused}");
@@ -78,4 +79,22 @@ async fn other_methods_and_paths_are_told_as_everywhere() {
     let service = TestApp::sockets().start().await;
     assert_eq!(service.post("/console").send().await.verdict(), "404 no_such_route");
     assert_eq!(service.get("/console/nothing").await.verdict(), "404 no_such_route");
+}
+
+#[tokio::test]
+async fn the_issuer_is_offered_and_let_into_the_policy_where_it_knows_the_console() {
+    let with = |client: Option<&'static str>| {
+        Service::with(move |config| {
+            config.auth.jwt.issuer = Some("https://login.example.com/tenant/".to_owned());
+            config.auth.jwt.audience = Some("hangup".to_owned());
+            config.auth.jwt.jwks_url = Some("http://127.0.0.1:9/jwks".into());
+            config.auth.jwt.console_client_id = client.map(str::to_owned);
+        })
+    };
+    for (client, offered) in [(Some("console"), true), (None, false)] {
+        let answer = with(client).await.get("/console").await;
+        let policy = answer.header("content-security-policy");
+        assert_eq!(policy.contains("connect-src 'self' https://login.example.com;"), offered, "{policy}");
+        assert_eq!(answer.text.contains("Sign in at login.example.com"), offered);
+    }
 }
