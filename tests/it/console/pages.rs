@@ -84,12 +84,13 @@ async fn other_methods_and_paths_are_told_as_everywhere() {
 #[tokio::test]
 async fn the_issuer_is_offered_and_let_into_the_policy_where_it_knows_the_console() {
     let with = |client: Option<&'static str>| {
-        Service::with(move |config| {
+        let service = TestApp::sockets().config(move |config| {
             config.auth.jwt.issuer = Some("https://login.example.com/tenant/".to_owned());
             config.auth.jwt.audience = Some("hangup".to_owned());
             config.auth.jwt.jwks_url = Some("http://127.0.0.1:9/jwks".into());
             config.auth.jwt.console_client_id = client.map(str::to_owned);
-        })
+        });
+        service.start()
     };
     for (client, offered) in [(Some("console"), true), (None, false)] {
         let answer = with(client).await.get("/console").await;
