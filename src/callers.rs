@@ -1,8 +1,8 @@
-//! Who calls, and what they may do: keys of a file, tokens of an issuer, or nobody in particular.
+//! Who calls, and what they may do: keys of a file, tokens of an issuer, or anonymous callers.
 //!
 //! - Neither keys nor an issuer configured: every caller is `anonymous`, and credentials are not looked at.
 //! - Keys or an issuer configured: credentials are needed, unless `auth.anonymous` also admits callers without any.
-//!   Wrong credentials are refused in either case. A keys file without keys admits nobody.
+//!   Wrong credentials are refused in either case. A keys file without keys admits no caller.
 //! - `X-API-Key` wins over `Authorization: Bearer`; a bearer token is looked up as a key first.
 //! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` told to wait. Valid keys and
 //!   tokens always pass: one caller behind a proxy's address must not lock out the others.

@@ -27,7 +27,7 @@ pub use held::{MOST_BYTES, MOST_BYTES_OF_ALL, MOST_CLAIMS};
 pub use key::ClaimKey;
 pub use target::Target;
 
-/// A store that was replaced is of no use for long; whoever asks again need not do so sooner.
+/// A store that was replaced is of no use for long; a caller need not ask again sooner.
 const RETRY_AFTER_REPLACED: Duration = Duration::from_secs(60);
 
 /// The decision about a request.

@@ -161,7 +161,7 @@ impl Participant {
         let live = self.is_live();
         let chosen = states().find(|c| c.is_over() != live).or_else(|| states().next());
         match chosen.and_then(|c| c.state.as_deref()) {
-            // An end time outweighs a communication that nobody closed.
+            // An end time outweighs a communication that was never closed.
             Some(state) if live || matches!(state, "disconnected" | "terminated") => Some(state),
             None if live => None,
             _ => Some("disconnected"),

@@ -64,7 +64,8 @@ pub use watch::Watch;
 
 /// A key's guard keeps its caller from this participant.
 pub(crate) fn forbidden_participant() -> Problem {
-    let detail = "the key is limited to other purposes or queues than this participant's; ask whoever manages the keys";
+    let detail =
+        "the key is limited to other purposes or queues than this participant's; ask the operator who manages the keys";
     Problem::new(Code::ForbiddenParticipant, detail)
 }
 

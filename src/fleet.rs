@@ -3,10 +3,11 @@
 //! Each replica writes a heartbeat every 3 s, and looks around every second. What it saw last holds while the store is out of
 //! reach. Nothing here is on the way of a disconnect.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Mode, StoreKind};
@@ -80,7 +81,7 @@ impl Fleet {
     /// The replicas that were alive at the last look.
     #[must_use]
     pub fn replicas(&self) -> Vec<Replica> {
-        self.0.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.replicas.lock().clone()
     }
 
     /// Whether the mode is the stored one; otherwise it is the configured one, because none was set or the store could not be read
@@ -124,7 +125,7 @@ impl Fleet {
         if before != live {
             tracing::info!(event = "fleet_changed", replicas = live, before, "another number of replicas is alive");
         }
-        *self.0.replicas.lock().unwrap_or_else(PoisonError::into_inner) = seen.replicas;
+        *self.0.replicas.lock() = seen.replicas;
         Some(Look { mode: seen.mode, replicas: live })
     }
 
@@ -132,7 +133,7 @@ impl Fleet {
     pub async fn run(&self, stop: CancellationToken, apply: impl Fn(Look)) {
         let alone = *self.0.store.kind() == StoreKind::Memory;
         tokio::join!(
-            // Nobody shares a store in memory.
+            // A store in memory is not shared.
             async {
                 if !alone {
                     stop.run_until_cancelled(self.watch(apply)).await;

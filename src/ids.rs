@@ -30,7 +30,7 @@ macro_rules! id {
                 Self::parse_bytes(text.as_bytes())
             }
 
-            /// The same for text of which nobody knows whether it is any.
+            /// The same for bytes that may not be text.
             #[must_use]
             pub fn parse_bytes(text: &[u8]) -> Option<Self> {
                 parse_hyphenated(text).map(Self)

@@ -145,7 +145,7 @@ impl Metrics {
         self.shed.inc();
     }
 
-    /// A participant was still there when somebody looked after an accepted disconnect.
+    /// A participant was still there when we looked after an accepted disconnect.
     pub fn unconfirmed(&self) {
         self.unconfirmed.inc();
     }

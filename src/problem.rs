@@ -7,13 +7,13 @@ mod upstream;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Whether somebody may have been disconnected although the answer is an error.
+/// Whether a participant may have been disconnected although the answer is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effect {
     /// Nobody was.
     #[default]
     None,
-    /// An attempt ended without an answer, and nobody could see what it did.
+    /// An attempt ended without an answer, and its effect could not be read.
     Unknown,
 }
 
@@ -39,7 +39,7 @@ pub struct Problem {
     pub detail: String,
     /// What was wrong, where `detail` does not say it; for the log alone.
     pub cause: Option<Box<str>>,
-    /// Whether somebody may have been disconnected.
+    /// Whether a participant may have been disconnected.
     pub effect: Effect,
     /// `true`: the participant is gone after all; `false`: it was observed still there; `None`: unknown.
     pub gone: Option<bool>,
@@ -106,7 +106,7 @@ impl Problem {
     }
 }
 
-/// Declares the codes: name in the contract, status, whether repeating may heal it, title.
+/// Declares the codes: name in the contract, status, whether retrying may help, title.
 macro_rules! codes {
     ($($variant:ident $name:literal $status:literal $retryable:literal $title:literal;)*) => {
         /// The stable codes of our problems.

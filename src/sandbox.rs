@@ -23,7 +23,6 @@ mod gate;
 mod handle;
 mod incoming;
 mod journal;
-mod locks;
 mod medium;
 mod option_duration;
 mod page;

@@ -1,4 +1,4 @@
-//! The way out, in order: not ready, stop, kill. Each step is a token that whoever it concerns watches.
+//! The way out, in order: not ready, stop, kill. Each step is a token that the affected tasks watch.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ impl Shutdown {
             () = &mut drained => {}
             () = sleep(settings.drain) => {
                 self.kill.cancel();
-                // Whoever is killed notices at once, says what it gives up, and answers its caller.
+                // A killed task notices at once, says what it gives up, and answers its caller.
                 if timeout(LAST_WORDS, &mut drained).await.is_err() {
                     self.cut.cancel();
                     let _ = timeout(LAST_WORDS, drained).await;

@@ -51,7 +51,7 @@ impl Guard {
 }
 
 impl Drop for Guard {
-    /// Writes what waits, for a bounded time: where nobody takes the lines, the appender's own guard waits for ever.
+    /// Writes what waits, for a bounded time: where the lines are not taken, the appender's own guard waits for ever.
     fn drop(&mut self) {
         let writer = self.writer.take();
         let (done, ended) = std::sync::mpsc::channel();

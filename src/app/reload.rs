@@ -59,8 +59,8 @@ impl App {
 impl Reloader {
     /// Takes over what can be taken over of `fresh`, and opens the files of logs and audit anew.
     ///
-    /// A mode that was switched by hand since stays as it is, unless the configured one has changed: SIGHUP also comes from
-    /// whoever rotates files at night.
+    /// A mode that was switched by hand since stays as it is, unless the configured one has changed: SIGHUP is also sent by
+    /// what rotates files at night.
     pub async fn reload(&mut self, fresh: Config, logs: &LogControl) -> Reloaded {
         let mut done = Reloaded::default();
         let changed = changed(&self.loaded, &fresh);

@@ -88,7 +88,7 @@ impl File {
             Ok(()) => self.open = None,
             Err(error) => {
                 self.rotation_trouble = Some(format!("rotating the audit file: {error}"));
-                // Somebody else has moved it: a new one is opened.
+                // It was moved by another program: a new one is opened.
                 if error.kind() == io::ErrorKind::NotFound {
                     self.open = None;
                 }

@@ -159,7 +159,7 @@ impl Record {
         }
     }
 
-    /// Names the caller, who acts for itself unless it asserted somebody else.
+    /// Names the caller, who acts for itself unless it asserted another actor.
     pub fn set_caller(&mut self, caller: Option<Arc<str>>) {
         self.actor = self.actor.take().or_else(|| caller.clone());
         self.caller = caller;

@@ -1,4 +1,4 @@
-//! The audit as a witness: a conversation that Genesys Cloud no longer knows was alive if a record shows somebody in it.
+//! The audit as a witness: a conversation that Genesys Cloud no longer knows was alive if a record shows a participant in it.
 
 use std::pin::Pin;
 

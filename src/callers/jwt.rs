@@ -37,7 +37,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Checks `[auth.jwt]`; `None` when no issuer is configured. Asks nobody yet.
+    /// Checks `[auth.jwt]`; `None` when no issuer is configured. Sends no request yet.
     pub(super) fn open(jwt: &config::Jwt) -> Result<Option<Self>, ConfigError> {
         let Some(issuer) = &jwt.issuer else {
             return match (&jwt.audience, &jwt.jwks_url) {
@@ -166,7 +166,7 @@ fn validation(jwt: &config::Jwt, issuer: &str) -> Result<Validation, ConfigError
     Ok(validation)
 }
 
-/// Only signatures that nobody but the issuer can make: with a shared secret, public keys could be used as one.
+/// Only signatures that the issuer alone can make: with a shared secret, public keys could be used as one.
 fn asymmetric(name: &str) -> Result<Algorithm, ConfigError> {
     let algorithm = name.parse::<Algorithm>().ok().filter(|found| found.family() != AlgorithmFamily::Hmac);
     algorithm.ok_or_else(|| {

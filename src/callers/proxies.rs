@@ -61,7 +61,7 @@ impl TrustedProxies {
         }
         let read = if self.header == FORWARDED { forwarded_for } else { address };
         for hop in elements(headers, &self.header).into_iter().rev().map(read) {
-            // What cannot be read ends the chain: beyond it nobody vouches for anything.
+            // What cannot be read ends the chain: beyond it nothing is vouched for.
             let Some(hop) = hop else { break };
             addr = hop;
             if !self.trusts(addr) {

@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -66,16 +67,12 @@ struct Usage {
 /// What an entry takes besides its targets: its places in the maps and the heap.
 const OVERHEAD: usize = 320;
 
-fn lock(mutex: &Mutex<State>) -> MutexGuard<'_, State> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl HeldClaims {
     /// The place of this key. Requests with the same key share it, and wait there for one decision.
     pub(super) fn place(&self, key: &ClaimKey) -> Result<Place<'_>, Full> {
         let now = Instant::now();
         let digest = key.digest();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.forget_ended(now);
         if let Some(entry) = state.entries.get(&digest) {
             return Ok(Place { claims: self, digest, cell: Arc::clone(&entry.cell) });
@@ -94,7 +91,7 @@ impl HeldClaims {
     }
 
     pub(super) fn len(&self) -> usize {
-        lock(&self.state).entries.len()
+        self.state.lock().entries.len()
     }
 }
 
@@ -139,7 +136,7 @@ impl Place<'_> {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let of_one = |target: &Target| size_of::<Target>() + text(&target.name) + text(&target.purpose);
         let bytes = OVERHEAD + decided.targets.iter().map(of_one).sum::<usize>();
-        let mut guard = lock(&self.claims.state);
+        let mut guard = self.claims.state.lock();
         let state = &mut *guard;
         let Some(entry) = state.entries.get_mut(&self.digest).filter(|entry| Arc::ptr_eq(&entry.cell, &self.cell))
         else {
@@ -162,7 +159,7 @@ impl Drop for Place<'_> {
         if self.cell.initialized() {
             return;
         }
-        let mut state = lock(&self.claims.state);
+        let mut state = self.claims.state.lock();
         let mine = state.entries.get(&self.digest).is_some_and(|entry| Arc::ptr_eq(&entry.cell, &self.cell));
         if mine && !self.cell.initialized() && Arc::strong_count(&self.cell) == 2 {
             state.remove(&self.digest);

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal as _, Write as _};
 
 use super::Failure;
 
-/// Whether there is somebody to ask.
+/// Whether there is a person to ask.
 pub(super) fn is_possible() -> bool {
     io::stdin().is_terminal()
 }

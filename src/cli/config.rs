@@ -10,7 +10,7 @@ use super::Failure;
 use super::text::printable;
 use crate::config::{Config, DEFAULTS};
 
-/// Where a value comes from that nobody has set.
+/// Where a value comes from that was not set.
 const DEFAULT: &str = "default";
 
 /// Prints `config/default.toml`, which is the documentation of every key.

@@ -49,7 +49,7 @@ pub(super) async fn run(mut config: Config, once: bool, is_set: impl Fn(&str) ->
     config.genesys.client_secret_file = None;
     // Its caller has no key, and may do all that there is to see.
     config.auth.anonymous_permissions.0 = Permission::ALL.map(|permission| permission.to_string()).to_vec();
-    // Nobody waits for a demo to leave.
+    // No caller depends on a demo, so it leaves at once.
     config.shutdown.grace = Duration::ZERO;
     if !is_set("server.bind") && listen_fails(config.server.bind) {
         println!("{} is in use: hangup takes a free port instead.", config.server.bind);

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::disconnect::outcome::Outcome;
 use crate::ids::{ConversationId, ParticipantId};
 
-/// Exit code where nobody knows whether the participant is gone.
+/// Exit code where it is not known whether the participant is gone.
 const NOT_KNOWN: u8 = 3;
 
 /// What to tell about exit codes.
@@ -69,7 +69,7 @@ impl Person {
     fn described(&self) -> String {
         let words = [self.name.as_deref(), self.purpose.as_deref(), self.state.as_deref()];
         let words: Vec<_> = words.into_iter().flatten().collect();
-        let words = if words.is_empty() { "somebody without a name".to_owned() } else { words.join(", ") };
+        let words = if words.is_empty() { "a participant without a name".to_owned() } else { words.join(", ") };
         format!("{} ({})", printable(&words), self.id)
     }
 }

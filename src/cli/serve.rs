@@ -40,7 +40,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> 
         );
     }
     let app = App::build(config, Upstream::Sockets).await.map_err(start_failed)?;
-    // Nobody else has set it: the app is new.
+    // The app is new, so it cannot have been set before.
     let _ = app.http().log_dropped.set(logs.dropped());
     if let Ok(addr) = app.addr() {
         let admin = app.admin_addr().map(|a| a.to_string());

@@ -87,7 +87,7 @@ pub const PERMISSIONS: [&str; 8] = ["disconnect", "read", "search", "bulk", "tea
 pub struct SensitiveUrl(String);
 
 impl SensitiveUrl {
-    /// The whole URL, for whoever connects. Never show it.
+    /// The whole URL, for connecting. Never show it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for ElementVisitor {
 
 read_as!(Element, ElementVisitor);
 
-/// The states in a list of objects, each once: whether somebody is there does not depend on how often.
+/// The states in a list of objects, each once: whether a participant is there does not depend on how often.
 #[derive(Default)]
 struct States(Vec<Option<String>>);
 

@@ -51,7 +51,7 @@ pub(super) struct Confirmer {
     stopping: CancellationToken,
 }
 
-/// One participant that somebody waits to be gone.
+/// One participant whose end is waited for.
 #[derive(Debug)]
 struct Watched {
     shown: watch::Sender<Shown>,
@@ -135,7 +135,7 @@ struct Looks {
 }
 
 impl Drop for Looks {
-    /// Also when a look crashes: whoever waits is told at once, and the next one starts anew.
+    /// Also when a look crashes: those who wait are told at once, and the next one starts anew.
     fn drop(&mut self) {
         let mut watches = self.watches.lock();
         if watches.get(&self.key).is_some_and(|watched| Arc::ptr_eq(watched, &self.watched)) {
@@ -149,7 +149,7 @@ impl Looks {
         let mut after = FIRST_LOOK;
         loop {
             let next = {
-                // Locked together, so that nobody comes to wait between the last look and the end.
+                // Locked together, so that no new wait begins between the last look and the end.
                 let mut watches = self.watches.lock();
                 let wanted = self.watched.wanted.lock();
                 let Some(&first) = wanted.first() else {

@@ -52,7 +52,7 @@ impl Outcome {
 pub struct Settled {
     /// What became of it.
     pub outcome: Outcome,
-    /// Somebody has looked.
+    /// We have looked.
     pub verified: bool,
     /// `true`: observed or stated gone; `false`: observed still there, or a dry run; `None`: unknown.
     pub gone: Option<bool>,

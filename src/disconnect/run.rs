@@ -310,7 +310,7 @@ impl<'a> Run<'a> {
 
     fn done(&self, way: Way) -> Settled {
         match way {
-            // Synchronous: the upstream says that it is done. Nobody has looked.
+            // Synchronous: the upstream says that it is done. It has not been checked.
             Way::Post => self.settled(Outcome::Disconnected, false),
             Way::Patch => self.settled(Outcome::Accepted, false),
         }

@@ -8,9 +8,10 @@ mod recent;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -52,10 +53,6 @@ pub(crate) struct Leader<K: Eq + Hash + Clone, R: Clone> {
 #[derive(Debug)]
 pub(crate) struct Follower<R>(oneshot::Receiver<R>);
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl<K: Eq + Hash + Clone, R: Clone> Singleflight<K, R> {
     /// Remembers for this long after acceptance that a disconnect was sent.
     pub(crate) fn with_memory(memory: Duration) -> Self {
@@ -65,7 +62,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Singleflight<K, R> {
 
     /// Joins the work for `key`, or begins it.
     pub(crate) fn join(&self, key: &K) -> Role<K, R> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         match state.under_way.entry(key.clone()) {
             Entry::Occupied(mut followers) => {
                 let (tell, told) = oneshot::channel();
@@ -87,7 +84,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Leader<K, R> {
     /// sent and taken.
     pub(crate) fn complete(mut self, accepted: bool, result: impl FnOnce() -> R) {
         self.completed = true;
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if accepted {
             state.accepted.insert(&self.key, Instant::now());
         }
@@ -109,7 +106,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Drop for Leader<K, R> {
     fn drop(&mut self) {
         // Once it has completed, work under this key is another leader's.
         if !self.completed {
-            lock(&self.state).under_way.remove(&self.key);
+            self.state.lock().under_way.remove(&self.key);
         }
     }
 }

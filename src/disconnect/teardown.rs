@@ -183,7 +183,7 @@ impl Disconnector {
     ) -> Result<Settled, Problem> {
         let reply = Reply::of(&answer);
         match reply {
-            // It takes effect shortly; nobody has looked.
+            // It takes effect shortly; it has not been checked.
             Reply::Done => return Ok(Last::of_teardown(&answer).settled(context, Outcome::Accepted, false)),
             Reply::Unclear | Reply::Doubtful => {}
             _ => return Err(reply::problem(&answer, "teardown", DISCONNECT)),

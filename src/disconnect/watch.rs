@@ -20,7 +20,7 @@ const KEPT: Duration = Duration::from_secs(2);
 /// Most conversations that are kept at once; further ones are read for each who asks.
 const MOST: usize = 1_000;
 
-/// The last read of a conversation; whoever holds the lock is reading.
+/// The last read of a conversation; the holder of the lock is reading.
 type Place = Arc<tokio::sync::Mutex<Option<Kept>>>;
 
 #[derive(Debug, Clone)]

@@ -1,5 +1,5 @@
 //! Attempt time-out: one attempt, its body included, takes no longer than allowed; and what an attempt may have done
-//! unheard is noted here.
+//! unseen is noted here.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -80,7 +80,7 @@ impl Context {
         self.attempts.load(Ordering::Relaxed)
     }
 
-    /// Whether an attempt may have disconnected somebody without our having heard of it.
+    /// Whether an attempt may have disconnected the participant without our having seen its answer.
     pub fn effect_unknown(&self) -> bool {
         self.unknown_attempts() > 0
     }

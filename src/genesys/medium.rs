@@ -1,6 +1,6 @@
 //! Media of communication, by the names that the API gives them.
 
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 /// A medium of communication, by the name of its array in a participant and of its path in the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,7 +127,7 @@ fn kept(name: &str) -> &'static str {
     if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return OTHER;
     }
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut names = NAMES.lock();
     if let Some(known) = names.iter().find(|known| **known == name) {
         return known;
     }

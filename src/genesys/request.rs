@@ -57,7 +57,7 @@ impl Operation {
         }
     }
 
-    /// Whether the call disconnects somebody.
+    /// Whether the call is a disconnect.
     #[must_use]
     pub fn disconnects(self) -> bool {
         matches!(self, Self::ParticipantDisconnect | Self::ParticipantState | Self::ConversationDisconnect)

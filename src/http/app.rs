@@ -54,7 +54,7 @@ pub struct Shared {
     pub traces: Traces,
     /// Connections of the callers' listener.
     pub connections: Arc<ServeStats>,
-    /// Log lines that were dropped, where somebody has installed a log.
+    /// Log lines that were dropped, where a log is installed.
     pub log_dropped: OnceLock<ErrorCounter>,
     /// The steps of leaving.
     pub shutdown: Shutdown,

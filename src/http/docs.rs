@@ -14,7 +14,7 @@ pub const OPENAPI_JSON: &str = include_str!("docs/openapi.json");
 const OPENAPI_3_0: &str = include_str!("docs/openapi-3.0.json");
 const OPENAPI_2_0: &str = include_str!("docs/openapi-2.0.json");
 
-/// The page loads from us alone, is in nobody's frame, and sends no form anywhere: its script does the asking.
+/// The page loads from us alone, cannot be framed, and sends no form: its script makes the requests.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -82,7 +82,7 @@ pub fn router(app: &App, listener: Listener, pages: impl FnOnce(Routes) -> Route
         router = router.route(routes::METRICS, get(health::metrics));
     }
     let on_loopback = if listener == Listener::Admin { app.admin_on_loopback } else { app.on_loopback };
-    // Beyond loopback without keys, whoever reaches the operators' listener is not known.
+    // Beyond loopback without keys, any stranger can reach the operators' listener.
     if listener != Listener::Admin || on_loopback || !app.callers.is_keyless() {
         router = router.route(routes::MODE, get(mode::get).put(mode::put)).route(routes::STATUS, get(status::get));
     }
@@ -92,7 +92,7 @@ pub fn router(app: &App, listener: Listener, pages: impl FnOnce(Routes) -> Route
         // One layer of the router, for each of them costs every request a box and a clone.
         .layer(
             ServiceBuilder::new()
-                // What we answer is about people of this moment: nobody keeps it, and nobody takes it for something else.
+                // Answers are about people at this moment: they must not be cached, nor taken for another type.
                 .layer(SetResponseHeaderLayer::overriding(CACHE_CONTROL, HeaderValue::from_static("no-store")))
                 .layer(SetResponseHeaderLayer::overriding(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
                 .layer(from_fn_with_state((app.clone(), on_loopback), edge::layer))

@@ -9,7 +9,7 @@ pub const CONVERSATIONS: &str = "/conversations";
 pub const CONVERSATION: &str = "/conversations/{conversationId}";
 /// Lists participants.
 pub const PARTICIPANTS: &str = "/conversations/{conversationId}/participants";
-/// Disconnects whoever matches a selector.
+/// Disconnects all who match a selector.
 pub const SELECTOR: &str = "/conversations/{conversationId}/participants/disconnect";
 /// Ends a conversation for everybody.
 pub const TEARDOWN: &str = "/conversations/{conversationId}/disconnect";

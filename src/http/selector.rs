@@ -1,4 +1,4 @@
-//! `POST /conversations/{conversationId}/participants/disconnect`: whoever matches a selector.
+//! `POST /conversations/{conversationId}/participants/disconnect`: all who match a selector.
 
 use axum::extract::State;
 use axum::response::Response;

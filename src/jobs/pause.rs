@@ -33,7 +33,7 @@ impl Jobs {
     }
 }
 
-/// The one code with which all of them failed. That somebody or something is not there says nothing about the next item.
+/// The one code with which all of them failed. That a participant or a conversation is not there says nothing about the next item.
 fn same_reason(codes: &[Option<String>]) -> Option<&str> {
     let first = codes.first()?.as_deref()?;
     let alike = codes.len() as i64 >= FIRST && codes.iter().all(|code| code.as_deref() == Some(first));

@@ -41,7 +41,7 @@ pub struct SkipIf {
     /// The conversation began less than this ago.
     #[serde(with = "millis")]
     pub younger_than: Option<Duration>,
-    /// Nobody in the conversation waits in this queue.
+    /// No participant waits in this queue.
     pub left_queue: Option<String>,
 }
 

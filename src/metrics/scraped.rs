@@ -1,4 +1,4 @@
-//! Metrics of parts that count for themselves: copied when somebody scrapes.
+//! Metrics of parts that count for themselves: copied at each scrape.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ use crate::claims::ClaimStats;
 use crate::server::ServeStats;
 use crate::store::StoreStats;
 
-/// What is read when somebody scrapes.
+/// What is read at each scrape.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Readings<'a> {
     /// Of the audit's writer.

@@ -7,7 +7,7 @@ use crate::genesys::answer::{Answer, UpstreamError};
 use crate::genesys::error::CallError;
 use crate::genesys::token::LoginFailure;
 
-/// Proposed when nobody told us a better time.
+/// Proposed where the upstream names no time.
 const SOON: Duration = Duration::from_secs(1);
 
 impl Upstream {
@@ -20,7 +20,7 @@ impl Upstream {
 }
 
 impl Problem {
-    /// A transient answer that retrying did not heal: 429 or 5xx.
+    /// A transient answer that retrying did not get past: 429 or 5xx.
     #[must_use]
     pub fn transient(answer: &Answer) -> Self {
         let upstream = Upstream::of(answer);

@@ -1,7 +1,6 @@
 //! One connection of the sandbox, which a fault can break at any moment.
 
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,14 +12,13 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-
-use super::locks::lock;
 
 /// A request head must have come within this, counted from the answer before it: longer than clients keep a connection.
 const HEAD: Duration = Duration::from_secs(75);
@@ -67,7 +65,7 @@ impl Link {
 
     /// Ends the connection, whatever is under way on it.
     pub(crate) fn cut(&self, end: End) {
-        *lock(&self.end) = Some(end);
+        *self.end.lock() = Some(end);
         self.ended.notify_one();
     }
 }
@@ -104,7 +102,7 @@ pub(crate) async fn serve(
     let end = tokio::select! {
         // A request that comes with or after the order to break is not served.
         biased;
-        () = link.ended.notified() => lock(&link.end).take().unwrap_or(End::Close),
+        () = link.ended.notified() => link.end.lock().take().unwrap_or(End::Close),
         () = down.cancelled() => End::Reset,
         // An error here is the client's doing, or a body that was meant to fail.
         _ = &mut connection => return,

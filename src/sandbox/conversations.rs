@@ -1,15 +1,15 @@
 //! All conversations, each behind a short lock of its own.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::clock::Clock;
 use super::conversation::Conversation;
-use super::locks::{lock, read, write};
 
 /// How often, at most, forgotten conversations are swept out.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ impl Conversations {
     /// Adds it; `false` when its id is taken.
     pub(crate) fn add(&self, conversation: Conversation, readable_for: Duration) -> bool {
         self.sweep(readable_for);
-        let mut map = write(&self.by_id);
+        let mut map = self.by_id.write();
         if map.contains_key(&conversation.id) {
             return false;
         }
@@ -55,19 +55,19 @@ impl Conversations {
 
     /// The same for a conversation that analytics knows, whether or not it can still be read.
     pub(crate) fn with_known<R>(&self, id: Uuid, look: impl FnOnce(&mut Conversation, Instant) -> R) -> Option<R> {
-        let found = read(&self.by_id).get(&id).cloned()?;
+        let found = self.by_id.read().get(&id).cloned()?;
         let now = Instant::now();
-        let mut conversation = lock(&found);
+        let mut conversation = found.lock();
         conversation.settle(now, &self.clock);
         Some(look(&mut conversation, now))
     }
 
     pub(crate) fn forget(&self, id: Uuid) -> bool {
-        write(&self.by_id).remove(&id).is_some()
+        self.by_id.write().remove(&id).is_some()
     }
 
     pub(crate) fn forget_all(&self) {
-        write(&self.by_id).clear();
+        self.by_id.write().clear();
     }
 
     /// What `look` makes of each that can still be read, in the order of their start.
@@ -85,11 +85,11 @@ impl Conversations {
 
     /// The same for all that analytics knows.
     pub(crate) fn map_known<R>(&self, mut look: impl FnMut(&Conversation, Instant) -> Option<R>) -> Vec<R> {
-        let all: Vec<_> = read(&self.by_id).values().cloned().collect();
+        let all: Vec<_> = self.by_id.read().values().cloned().collect();
         let now = Instant::now();
         let mut seen = Vec::with_capacity(all.len());
         for conversation in &all {
-            let mut conversation = lock(conversation);
+            let mut conversation = conversation.lock();
             conversation.settle(now, &self.clock);
             if let Some(result) = look(&conversation, now) {
                 seen.push((conversation.started, conversation.id, result));
@@ -101,15 +101,15 @@ impl Conversations {
 
     fn sweep(&self, readable_for: Duration) {
         let now = Instant::now();
-        let mut swept = lock(&self.swept);
+        let mut swept = self.swept.lock();
         if now.duration_since(*swept) < SWEEP {
             return;
         }
         *swept = now;
         drop(swept);
         let mut known = 0;
-        write(&self.by_id).retain(|_, conversation| {
-            let mut conversation = lock(conversation);
+        self.by_id.write().retain(|_, conversation| {
+            let mut conversation = conversation.lock();
             conversation.settle(now, &self.clock);
             if !conversation.forgotten(now, readable_for) {
                 return true;

@@ -1,11 +1,9 @@
 //! Names of the organization: divisions, queues and users.
 
 use std::collections::BTreeMap;
-use std::sync::RwLock;
 
+use parking_lot::RwLock;
 use uuid::{Uuid, uuid};
-
-use super::locks::{read, write};
 
 /// The division of everything that names no other.
 pub(crate) const HOME: Uuid = uuid!("d1000000-0000-4000-8000-000000000001");
@@ -49,7 +47,7 @@ impl Default for Directory {
 impl Directory {
     /// The division of that name; it is made when there is none.
     pub(crate) fn division_named(&self, name: &str) -> Uuid {
-        let mut names = write(&self.names);
+        let mut names = self.names.write();
         if let Some((id, _)) = names.divisions.iter().find(|(_, known)| known == name) {
             return *id;
         }
@@ -59,19 +57,21 @@ impl Directory {
     }
 
     pub(crate) fn division_name(&self, id: Uuid) -> Option<String> {
-        read(&self.names).divisions.iter().find(|(known, _)| *known == id).map(|(_, name)| name.clone())
+        self.names.read().divisions.iter().find(|(known, _)| *known == id).map(|(_, name)| name.clone())
     }
 
     /// Makes a queue, also one whose name another has; answers its id.
     pub(crate) fn add_queue(&self, id: Option<String>, name: &str, division: Uuid) -> String {
         let id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
-        write(&self.names).queues.insert(id.clone(), Queue { name: name.to_owned(), division });
+        self.names.write().queues.insert(id.clone(), Queue { name: name.to_owned(), division });
         id
     }
 
     /// A queue of that name in that division; it is made when there is none.
     pub(crate) fn queue_named(&self, name: &str, division: Uuid) -> String {
-        let known = read(&self.names)
+        let known = self
+            .names
+            .read()
             .queues
             .iter()
             .find(|(_, queue)| queue.name == name && queue.division == division)
@@ -80,12 +80,12 @@ impl Directory {
     }
 
     pub(crate) fn queue(&self, id: &str) -> Option<Queue> {
-        read(&self.names).queues.get(id).cloned()
+        self.names.read().queues.get(id).cloned()
     }
 
     /// Notes a queue that a conversation mentions.
     pub(crate) fn note_queue(&self, id: &str, name: &str, division: Uuid) {
-        let mut names = write(&self.names);
+        let mut names = self.names.write();
         if names.queues.len() < NOTED && !names.queues.contains_key(id) {
             names.queues.insert(id.to_owned(), Queue { name: name.to_owned(), division });
         }
@@ -93,7 +93,7 @@ impl Directory {
 
     /// Notes a user that a conversation mentions.
     pub(crate) fn note_user(&self, id: &str, name: &str) {
-        let mut names = write(&self.names);
+        let mut names = self.names.write();
         if names.users.len() < NOTED && !names.users.contains_key(id) {
             names.users.insert(id.to_owned(), name.to_owned());
         }
@@ -101,14 +101,14 @@ impl Directory {
 
     /// All queues with their ids, by name.
     pub(crate) fn queues(&self) -> Vec<(String, Queue)> {
-        let mut all: Vec<_> = read(&self.names).queues.iter().map(|(id, queue)| (id.clone(), queue.clone())).collect();
+        let mut all: Vec<_> = self.names.read().queues.iter().map(|(id, queue)| (id.clone(), queue.clone())).collect();
         all.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
         all
     }
 
     /// All users with their ids, by name.
     pub(crate) fn users(&self) -> Vec<(String, String)> {
-        let mut all: Vec<_> = read(&self.names).users.iter().map(|(id, name)| (id.clone(), name.clone())).collect();
+        let mut all: Vec<_> = self.names.read().users.iter().map(|(id, name)| (id.clone(), name.clone())).collect();
         all.sort_by(|(_, one), (_, other)| one.cmp(other));
         all
     }

@@ -1,14 +1,14 @@
 //! What came in: the latest requests one by one, and totals of all.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::clock::{self, Clock};
-use super::locks::lock;
 
 /// Requests kept one by one; older ones live on in the totals only.
 const KEPT: usize = 10_000;
@@ -154,7 +154,7 @@ impl Journal {
 
     /// Opens the record of a request that has arrived; it is written when the record is dropped.
     pub(crate) fn open(self: &Arc<Self>, method: &str, path: &str, kind: Kind, correlation_id: String) -> Record {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         inner.counts.in_flight += 1;
         inner.counts.max_in_flight = inner.counts.max_in_flight.max(inner.counts.in_flight);
         drop(inner);
@@ -179,16 +179,16 @@ impl Journal {
     }
 
     pub(crate) fn connected(&self) {
-        lock(&self.inner).counts.connections += 1;
+        self.inner.lock().counts.connections += 1;
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        lock(&self.inner).counts.clone()
+        self.inner.lock().counts.clone()
     }
 
     /// The latest entries that `wanted` admits, oldest first, at most `limit`.
     pub(crate) fn entries(&self, limit: usize, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let inner = lock(&self.inner);
+        let inner = self.inner.lock();
         let mut latest: Vec<Entry> = inner.entries.iter().rev().filter(|e| wanted(e)).take(limit).cloned().collect();
         latest.reverse();
         latest
@@ -196,14 +196,14 @@ impl Journal {
 
     /// Forgets entries and totals; requests under way stay counted as such.
     pub(crate) fn clear(&self) {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         let in_flight = inner.counts.in_flight;
         inner.entries.clear();
         inner.counts = Counts { in_flight, max_in_flight: in_flight, ..Counts::default() };
     }
 
     fn write(&self, entry: Entry) {
-        let mut inner = lock(&self.inner);
+        let mut inner = self.inner.lock();
         let counts = &mut inner.counts;
         counts.in_flight = counts.in_flight.saturating_sub(1);
         counts.requests += 1;

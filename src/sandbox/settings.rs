@@ -71,7 +71,7 @@ pub struct TokenTerms {
     /// Life of the tokens granted from now on.
     #[serde(with = "duration")]
     pub lifetime: Duration,
-    /// A token unused for so long is dead, as in orgs under HIPAA rules. Zero: never.
+    /// A token unused for this long is dead, as in orgs under HIPAA rules. Zero: never.
     #[serde(with = "duration")]
     pub idle_timeout: Duration,
 }

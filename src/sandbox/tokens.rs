@@ -1,17 +1,16 @@
 //! Granted tokens, each with its life and its rate window.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
+use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tokio::time::Instant;
-
-use super::locks::{lock, read, write};
 
 /// Dead tokens are remembered up to this many in all, to tell "expired" from "never granted".
 const REMEMBERED: usize = 10_000;
@@ -103,7 +102,7 @@ impl Tokens {
             in_window: 0,
         };
         let token = Arc::new(Token { id: format!("t{number}"), number, state: Mutex::new(state) });
-        let mut map = write(&self.by_text);
+        let mut map = self.by_text.write();
         if map.len() >= REMEMBERED {
             map.retain(|_, old| old.check(now, Duration::ZERO).is_ok());
         }
@@ -124,12 +123,12 @@ impl Tokens {
         let Some(text) = presented.filter(|t| !t.is_empty()) else {
             return (None, Err(Refusal::Missing));
         };
-        let Some(token) = read(&self.by_text).get(text).cloned() else {
+        let Some(token) = self.by_text.read().get(text).cloned() else {
             return (None, Err(Refusal::Unknown));
         };
         let now = Instant::now();
         let verdict = token.check(now, idle_timeout);
-        let mut state = lock(&token.state);
+        let mut state = token.state.lock();
         state.uses += 1;
         match verdict {
             Ok(()) => state.last_use = now,
@@ -142,16 +141,16 @@ impl Tokens {
     /// Revokes every token; answers how many were live.
     pub(crate) fn revoke_all(&self) -> usize {
         let now = Instant::now();
-        let map = read(&self.by_text);
+        let map = self.by_text.read();
         let live: Vec<_> = map.values().filter(|t| t.check(now, Duration::ZERO).is_ok()).collect();
-        live.iter().for_each(|token| lock(&token.state).killed = Some(Refusal::Revoked));
+        live.iter().for_each(|token| token.state.lock().killed = Some(Refusal::Revoked));
         live.len()
     }
 
     /// All that are remembered, oldest first.
     pub(crate) fn list(&self, idle_timeout: Duration) -> Vec<TokenView> {
         let now = Instant::now();
-        let mut tokens: Vec<Arc<Token>> = read(&self.by_text).values().cloned().collect();
+        let mut tokens: Vec<Arc<Token>> = self.by_text.read().values().cloned().collect();
         tokens.sort_by_key(|token| token.number);
         tokens.iter().map(|token| token.view(now, idle_timeout)).collect()
     }
@@ -159,7 +158,7 @@ impl Tokens {
 
 impl Token {
     fn check(&self, now: Instant, idle_timeout: Duration) -> Result<(), Refusal> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         if let Some(reason) = state.killed {
             Err(reason)
         } else if state.expires <= now {
@@ -174,7 +173,7 @@ impl Token {
     /// Counts a request against the token's window, and opens a new window when the old one is over.
     pub(crate) fn count(&self, allowed: u32, window: Duration) -> Rate {
         let now = Instant::now();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let start = match state.window_start {
             Some(start) if now.duration_since(start) < window => start,
             _ => {
@@ -194,7 +193,7 @@ impl Token {
 
     fn view(&self, now: Instant, idle_timeout: Duration) -> TokenView {
         let verdict = self.check(now, idle_timeout);
-        let state = lock(&self.state);
+        let state = self.state.lock();
         TokenView {
             id: self.id.clone(),
             state: verdict.map_or_else(Refusal::word, |()| "live"),

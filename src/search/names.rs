@@ -1,10 +1,11 @@
 //! Names of queues and users, kept for ten minutes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::time::Instant;
@@ -117,7 +118,7 @@ impl Names {
         let queues = self.queues(client, context, queues).await?;
         let users = hits.iter().filter_map(|hit| hit.user_id.clone()).collect();
         let users = self.names(&self.users, client, context, USERS, users).await?;
-        let divisions = locked(&self.divisions);
+        let divisions = self.divisions.lock();
         for hit in hits {
             hit.queue_name = hit.queue_id.as_ref().and_then(|id| queues.get(id).cloned());
             hit.agent_name = hit.user_id.as_ref().and_then(|id| users.get(id).cloned());
@@ -140,7 +141,7 @@ impl Names {
         let mut known = BTreeMap::new();
         let mut missing = Vec::new();
         {
-            let kept = locked(kept);
+            let kept = kept.lock();
             for id in ids {
                 match kept.get(&id) {
                     Some((name, at)) if now.duration_since(*at) < KEPT => {
@@ -179,13 +180,9 @@ impl Names {
     }
 }
 
-fn locked(kept: &Kept) -> MutexGuard<'_, BTreeMap<String, (String, Instant)>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Keeps one more name.
 fn keep(kept: &Kept, id: String, name: String) {
-    let mut kept = locked(kept);
+    let mut kept = kept.lock();
     if kept.len() > MOST {
         kept.clear();
     }

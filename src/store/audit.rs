@@ -10,7 +10,7 @@ use super::error::StoreError;
 /// A record on its way into the store.
 #[derive(Debug, Clone)]
 pub struct AuditRow {
-    /// Chosen by whoever writes it, so that writing it again does no harm.
+    /// Chosen by its writer, so that writing it again does no harm.
     pub id: String,
     /// When it was settled, in milliseconds since 1970.
     pub time: i64,
@@ -76,7 +76,7 @@ pub struct AuditEntry {
 const COLUMNS: usize = 10;
 /// Records written with one statement.
 pub(crate) const MOST_AT_ONCE: usize = 200;
-/// Records that one round of retention removes at most, so that nobody waits long for it.
+/// Records that one round of retention removes at most, so that no other statement waits long for it.
 const PURGED_AT_ONCE: i64 = 5_000;
 /// What a store in memory keeps.
 const KEPT_IN_MEMORY: i64 = 10_000;

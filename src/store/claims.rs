@@ -22,7 +22,7 @@ pub(crate) struct NewClaim<'a> {
     pub(crate) body: &'a str,
     /// The participants, as JSON.
     pub(crate) targets: &'a str,
-    /// Chosen by whoever makes it.
+    /// Chosen by its maker.
     pub(crate) token: &'a str,
     /// How long it lives.
     pub(crate) life: Duration,

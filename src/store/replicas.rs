@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::meta;
 use crate::config::Mode;
 
-/// A replica that was not heard of for so long is dead.
+/// A replica without a heartbeat for this long is dead.
 pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// One that has been dead for a day is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(86_400);
@@ -58,7 +58,7 @@ impl Store {
         .bind(ms(DEAD_AFTER));
         let rows = self.run(Batch::read([living, meta::mode(), meta::identity()])).await?;
         let [living, mode, identity] = &rows[..] else { return Ok(Seen::default()) };
-        // Whoever looks notices first that the store was replaced.
+        // A look notices first that the store was replaced.
         match self.same_store(identity, 0).await {
             Ok(()) | Err(StoreError::Replaced { .. }) => {}
             Err(error) => return Err(error),

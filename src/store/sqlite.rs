@@ -1,7 +1,7 @@
 //! The embedded database: one file, or none at all.
 //!
 //! The file has two threads: one writes, and makes of all that waits for it one commit, which costs one flush of the disk; the
-//! other reads, so that nobody who lists the audit holds up a claim. Without a file, whoever asks does the work itself.
+//! other reads, so that listing the audit does not hold up a claim. Without a file, the asking task does the work itself.
 
 mod file;
 #[cfg(test)]
@@ -10,11 +10,11 @@ mod work;
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -95,7 +95,7 @@ fn thread(
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
-            // Who has given up waiting was told that nobody knows: better that nothing happens.
+            // Those who gave up waiting were told that the result is unknown: better that nothing happens.
             group.retain(|command| !command.reply.is_closed());
             carry_out(&connection, Clock::Wall, group);
         }
@@ -124,7 +124,7 @@ impl Memory {
 
 impl Engine for Memory {
     fn run(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Rows>, StoreError>> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = self.connection.lock();
         std::future::ready(work::commit(&connection, self.clock, &batch)).boxed()
     }
 

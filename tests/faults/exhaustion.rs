@@ -78,7 +78,7 @@ async fn a_blocked_stdout_stalls_nobody() {
     assert_eq!(status.code(), Some(0));
     Row {
         theme: THEME,
-        fault: "stdout is a pipe that nobody reads",
+        fault: "stdout is a pipe that is not read",
         callers_see: "Nothing; log lines are dropped",
         figure: "1,500 disconnects at level trace: 0 fail, none takes over 2 s; exit 0 on SIGTERM",
         measured: format!("slowest {} ms", seen.slowest().as_millis()),

@@ -205,7 +205,7 @@ storms! {
         vec![json!({"on": "disconnect", "action": {"lost_answer": "reset"}})],
         disconnects ["already_disconnected", "upstream_unavailable"], lookups [], effect true;
     disconnects_whose_answers_never_come_are_found_to_have_happened: "Every disconnect takes effect and its answer never comes",
-        "200 `already_disconnected`, `verified`: somebody has looked",
+        "200 `already_disconnected`, `verified`: hangup read the conversation",
         vec![json!({"on": "disconnect", "action": {"lost_answer": "half_open"}})],
         disconnects ["already_disconnected"], lookups [], effect true;
     garbage_after_a_2xx_is_no_failure_of_a_disconnect: "Garbage as the body of every answer",

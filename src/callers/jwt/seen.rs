@@ -1,8 +1,9 @@
 //! Tokens that were verified before: a repeat costs a digest, and passes even where its address is throttled.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
+
+use parking_lot::Mutex;
 
 use super::super::caller::Caller;
 use super::super::digest::Digest;
@@ -24,14 +25,14 @@ impl Seen {
     /// The caller of this token, unless it has expired or was verified with other keys.
     pub(super) fn get(&self, token: &str, generation: u64) -> Option<Caller> {
         let digest = Digest::of(token.as_bytes());
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = self.0.lock();
         let caller = seen.callers.get(&digest).filter(|_| seen.generation == generation)?;
         caller.expires().is_some_and(|at| at > SystemTime::now()).then(|| caller.clone())
     }
 
     pub(super) fn put(&self, token: &str, generation: u64, caller: Caller) {
         let digest = Digest::of(token.as_bytes());
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         if seen.generation != generation || seen.callers.len() >= MOST {
             seen.callers.clear();
             seen.generation = generation;

@@ -13,9 +13,11 @@ pub(super) fn check(config: &Config, report: &mut Report) {
     let correct = "correct the file that is named";
     report.add(match (Callers::open(&config.auth), &config.auth.keys_file) {
         (Err(error), _) => Item::fail("keys file", error.to_string(), correct),
-        (Ok(callers), Some(_)) if callers.stats().keys == 0 => {
-            Item::warn("keys file", "valid, and without a key: nobody may call", "make one with `hangup key new NAME`")
-        }
+        (Ok(callers), Some(_)) if callers.stats().keys == 0 => Item::warn(
+            "keys file",
+            "valid, and without a key: no caller is admitted",
+            "make one with `hangup key new NAME`",
+        ),
         (Ok(callers), Some(path)) => {
             let told = format!("{}: {} keys", path.display(), callers.stats().keys);
             match unlimited_keys(&callers.keys()) {

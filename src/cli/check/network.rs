@@ -40,7 +40,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> bool {
     let dates = [&api, &login].into_iter().flatten().filter_map(date);
     match dates.min() {
         Some(skew) => report.add(clock(skew)),
-        None => report.add(Item::skipped("clock", "nobody has told the time")),
+        None => report.add(Item::skipped("clock", "no answer has told the time")),
     }
     api.is_some() && login.is_some()
 }
@@ -75,7 +75,11 @@ async fn host(config: &Config, wire: &Wire, name: &'static str, url: &str, repor
         Ok(Ok(answer)) => {
             let secured = if tls { "TLS" } else { "no TLS: the client secret goes in the clear" };
             let detail = format!("{url} answers ({secured}, {} ms)", started.elapsed().as_millis());
-            report.add(if tls { Item::ok(name, detail) } else { Item::warn(name, detail, "use https but for tests") });
+            report.add(if tls {
+                Item::ok(name, detail)
+            } else {
+                Item::warn(name, detail, "use https except for tests")
+            });
             Some(answer.headers().clone())
         }
         Ok(Err(CallError::Connect(cause))) => {

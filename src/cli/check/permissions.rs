@@ -19,7 +19,7 @@ use crate::problem::{Problem, Upstream as Said};
 const DISCONNECT: &str = "conversation:communication:disconnect";
 
 pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Report) {
-    // Random, so that it is nobody's.
+    // Random, so that it belongs to no conversation.
     let (cid, pid) = (ConversationId::from(Uuid::new_v4()), ParticipantId::from(Uuid::new_v4()));
     let view = Call::read(&upstream.context(), Rank::Lookup, None, cid);
     let disconnect = match config.genesys.operation {

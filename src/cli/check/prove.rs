@@ -22,7 +22,7 @@ use crate::problem::Problem;
 
 /// A conversation made for this has no more live participants than this.
 const MOST_LIVE: usize = 8;
-/// Longest wait for somebody to be gone.
+/// Longest wait for a participant to be gone.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(250);

@@ -55,7 +55,7 @@ const LARGE_BODIES: usize = 2;
 const STREAMS: usize = 4;
 /// Pieces of a body that wait for their thread.
 const PIECES: usize = 4;
-/// What a body that nobody needs is given to end.
+/// How long a body that is not needed may take to end.
 const UNNEEDED_BODY_WAIT: Duration = Duration::from_millis(100);
 
 /// Reads bodies, the long ones a few at a time.

@@ -14,7 +14,7 @@ use crate::genesys::error::Cause;
 /// Named to the upstream.
 pub(super) const AGENT: &str = concat!("hangup/", env!("CARGO_PKG_VERSION"));
 
-/// Connections kept open while nobody needs them.
+/// Connections kept open while idle.
 const IDLE_CONNECTIONS: usize = 256;
 
 /// What sends requests.

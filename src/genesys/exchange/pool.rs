@@ -189,7 +189,7 @@ impl Origin {
                 if kept.waiting.len() > kept.connecting
                     && let Some(first) = kept.waiting.pop_front()
                 {
-                    // Gone in this very moment: nobody needs to know.
+                    // It closed just now, which needs no log line.
                     let _ = first.send(Err(error));
                 }
             }

@@ -168,7 +168,7 @@ impl Gate {
         room.map(|room| usize::try_from(room).unwrap_or(usize::MAX))
     }
 
-    /// Whether over half of the window remains and nobody waits; also where the upstream tells no window.
+    /// Whether over half of the window remains and no call waits; also where the upstream tells no window.
     #[must_use]
     pub fn has_ample_room(&self) -> bool {
         let reading = self.reading();
@@ -185,7 +185,7 @@ impl Gate {
         }
     }
 
-    /// Lets through whoever may go now, and tells those whose turn cannot come in time.
+    /// Lets through the calls that may go now, and tells those whose turn cannot come in time.
     fn release(&self, state: &mut State) {
         let now = Instant::now();
         while let Some(turn) = state.turn(now)
@@ -200,7 +200,7 @@ impl Gate {
         }
     }
 
-    /// After a closing: whoever's turn cannot come before its deadline is told at once.
+    /// After a closing: a call whose turn cannot come before its deadline is told at once.
     fn dismiss(&self, state: &mut State) {
         let now = Instant::now();
         let late: Vec<(Place, Instant)> = state
@@ -214,7 +214,7 @@ impl Gate {
             .collect();
         for (place, turn) in late {
             if let Some(waiter) = state.line.leave(place) {
-                // Whoever is gone needs no answer.
+                // A call that was given up needs no answer.
                 let _ = waiter.turn.send(Err(CallError::RateLimited { retry_after: turn - now }));
             }
         }

@@ -28,7 +28,7 @@ pub(super) enum Phase {
     Starting,
     /// As the window allows; freely where the upstream sends no headers.
     Open,
-    /// Nobody goes before this moment.
+    /// No call goes before this moment.
     Closed(Instant),
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// As an answer tells it, to a call that was sent at `sent`. The upstream wrote it somewhen between then and now.
+    /// As an answer tells it, to a call that was sent at `sent`. The upstream produced it between sending and receipt.
     pub(super) fn new(limit: RateLimit, sent: Instant, now: Instant) -> Self {
         Self {
             allowed: limit.allowed,

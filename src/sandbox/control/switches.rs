@@ -56,7 +56,7 @@ pub(super) async fn clear_journal(State(sandbox): State<Sandbox>) -> Answer {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// As freshly started, but for the settings and the tokens.
+/// As freshly started, except for the settings and the tokens.
 pub(super) async fn reset(State(sandbox): State<Sandbox>) -> Answer {
     sandbox.clear_faults();
     sandbox.conversations().forget_all();

@@ -1,9 +1,9 @@
 //! The rules in force.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::{Action, Fault, On};
 use crate::sandbox::call::Call;
 use crate::sandbox::journal::Kind;
-use crate::sandbox::locks::lock;
 
 /// More rules than this are refused.
 const MOST: usize = 1_000;
@@ -48,7 +47,7 @@ impl Book {
     /// Adds rules, all or none, or puts them in place of the others; answers their ids.
     pub(crate) fn add(&self, faults: Vec<Fault>, replace: bool) -> Result<Vec<u64>, String> {
         faults.iter().try_for_each(Fault::check)?;
-        let mut rules = lock(&self.rules);
+        let mut rules = self.rules.lock();
         if faults.len() + if replace { 0 } else { rules.len() } > MOST {
             return Err(format!("faults: there can be at most {MOST}; remove some with DELETE /sandbox/faults"));
         }
@@ -69,7 +68,7 @@ impl Book {
 
     /// Removes one rule, or all; `false` when there is no such rule.
     pub(crate) fn remove(&self, id: Option<u64>) -> bool {
-        let mut rules = lock(&self.rules);
+        let mut rules = self.rules.lock();
         let before = rules.len();
         rules.retain(|rule| id.is_some_and(|id| rule.id != id));
         self.armed.store(!rules.is_empty(), Ordering::Release);
@@ -79,7 +78,7 @@ impl Book {
     /// All rules as JSON, with how often each fitted and was applied.
     pub(crate) fn list(&self, only: impl Fn(u64) -> bool) -> Vec<Value> {
         let now = Instant::now();
-        let rules = lock(&self.rules);
+        let rules = self.rules.lock();
         rules.iter().filter(|rule| only(rule.id)).map(|rule| rule.view(now)).collect()
     }
 
@@ -99,7 +98,7 @@ impl Book {
             return picked;
         }
         let now = Instant::now();
-        for rule in lock(&self.rules).iter_mut() {
+        for rule in self.rules.lock().iter_mut() {
             if !rule.spent(now) && fits(&rule.fault) && rule.takes() {
                 rule.strike(&mut picked);
                 if picked.action.is_some() {

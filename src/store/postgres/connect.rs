@@ -97,7 +97,7 @@ impl Connect for Connector {
             }
             let (client, connection) = to.connect(self.tls.clone()).await?;
             let task = tokio::spawn(async move {
-                // Whoever uses it meets the error.
+                // The next use of it meets the error.
                 let _ = connection.await;
             });
             Ok((client, task))

@@ -37,7 +37,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, String> {
         Ok(found) if found.is_symlink() => Err("it is a symbolic link, which is not followed".to_owned()),
         Ok(found) if !found.is_file() => Err("it is not a regular file".to_owned()),
         Ok(found) => {
-            // Somebody else's file stays as it is; whether it can be written shows below.
+            // A file of another user stays as it is; whether it can be written shows below.
             if found.permissions().mode() & 0o077 != 0 {
                 let _ = fs::set_permissions(&path, Permissions::from_mode(0o600));
             }

@@ -73,9 +73,9 @@ async fn a_repeated_teardown_ends_nobody_who_came_since() {
     assert_eq!(ended, 0);
     Row {
         theme: THEME,
-        fault: "A teardown is repeated at other replicas after somebody has joined",
+        fault: "A teardown is repeated at other replicas after another participant has joined",
         callers_see: "200: those who were there at first are ended one by one",
-        figure: "0 of 60 repeats end anybody new, and everybody who was there is gone",
+        figure: "0 of 60 repeats end a new participant, and all who were there are gone",
         measured: "60 repeats".to_owned(),
         test: TEST,
         long_half: true,
