@@ -2,11 +2,12 @@
 //! that fails as a database across a network does.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::time::sleep;
 
@@ -69,7 +70,7 @@ impl Handle {
             Trouble::OutOfReach => Err(StoreError::OutOfReach("simulated".to_owned())),
             Trouble::TimedOut => Err(StoreError::TimedOut),
             Trouble::None | Trouble::TimedOutAfterCommit => {
-                let connection = self.database.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let connection = self.database.0.lock();
                 work::commit(&connection, self.clock, &batch)
             }
         };
