@@ -12,4 +12,5 @@ mod reload;
 mod security;
 mod store;
 mod sweep;
+mod sweep_ways;
 mod traces;

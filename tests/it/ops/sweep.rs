@@ -16,28 +16,33 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const MAY: (&str, &str) = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,read,search,bulk,teardown,operate");
 
 /// A sandbox without delays and limits, and a service in front of it.
-struct Org {
-    stand: Binary,
+pub(super) struct Org {
+    pub(super) stand: Binary,
     service: Process,
-    bind: String,
+    pub(super) bind: String,
 }
 
 impl Org {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
+        Self::with(&[]).await
+    }
+
+    pub(super) async fn with(environment: &[(&str, &str)]) -> Self {
         let stand = Binary::new().await;
         stand.sandbox.forget(stand.conference.id);
         stand.settings(r#"{"rate_limit":1000000,"effect_delay":"0s"}"#).await;
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let bind = free.to_string();
-        let service = Self::serve(&stand, &bind).await;
+        let service = Self::serve(&stand, &bind, environment).await;
         Self { stand, service, bind }
     }
 
-    async fn serve(stand: &Binary, bind: &str) -> Process {
-        stand.serve(&[], &[MAY, ("HANGUP__SERVER__BIND", bind), ("HANGUP__STORE__TIMEOUT", "5s")]).await
+    async fn serve(stand: &Binary, bind: &str, environment: &[(&str, &str)]) -> Process {
+        let own = [MAY, ("HANGUP__SERVER__BIND", bind), ("HANGUP__STORE__TIMEOUT", "5s")];
+        stand.serve(&[], &[&own, environment].concat()).await
     }
 
-    fn stuck(&self, spec: StuckSpec) -> Vec<Uuid> {
+    pub(super) fn stuck(&self, spec: StuckSpec) -> Vec<Uuid> {
         self.stand.sandbox.create_stuck(spec).unwrap()
     }
 
@@ -46,32 +51,32 @@ impl Org {
         [&["sweep", "--server", &self.service.url, "--report", report, "--time-zone", "UTC"], arguments].concat()
     }
 
-    async fn sweep(&self, arguments: &[&str], report: &Path) -> Output {
+    pub(super) async fn sweep(&self, arguments: &[&str], report: &Path) -> Output {
         self.stand.run(&self.arguments(arguments, &text(report)), &[]).await
     }
 
-    fn report(&self, name: &str) -> PathBuf {
+    pub(super) fn report(&self, name: &str) -> PathBuf {
         self.stand.path(name)
     }
 
     /// Whether anybody of that purpose is live in the conversation.
-    fn has(&self, id: Uuid, purpose: &str) -> bool {
+    pub(super) fn has(&self, id: Uuid, purpose: &str) -> bool {
         let seen = self.stand.sandbox.conference(id).unwrap();
         seen.participants.iter().any(|p| p.live && p.purpose == purpose)
     }
 
     /// How many of these nobody is left in.
-    fn empty(&self, ids: &[Uuid]) -> usize {
+    pub(super) fn empty(&self, ids: &[Uuid]) -> usize {
         ids.iter().filter(|id| self.stand.sandbox.conference(**id).is_none_or(|seen| seen.live().is_empty())).count()
     }
 }
 
-fn said(output: &Output) -> String {
+pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 /// The rows of a list, by conversation.
-fn rows(path: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
+pub(super) fn rows(path: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let text = String::from_utf8(bytes).unwrap();
     let mut reader = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
@@ -133,7 +138,7 @@ async fn three_thousand_are_cleared_across_a_crash_and_no_agent_who_answers_is_d
     assert!(said(&first).contains(&format!("--resume {id}")), "{}", said(&first));
     org.service.ended().await;
     assert!(org.empty(&all) < all.len(), "it was killed half-way");
-    org.service = Org::serve(&org.stand, &org.bind).await;
+    org.service = Org::serve(&org.stand, &org.bind, &[]).await;
     let agents = answering.await.unwrap();
     let second = org.sweep(&["--resume", &id], &report).await;
     assert_eq!(second.status.code(), Some(3), "{}", said(&second));
