@@ -14,8 +14,9 @@ use crate::store::{JobState, StoredJob};
 const AT_ONCE: usize = 32;
 /// Jobs that are served in turn.
 const JOBS_AT_ONCE: i64 = 20;
-/// How soon the queue is looked at again while there is work, and while there is none.
-const BUSY: Duration = Duration::from_millis(50);
+/// How soon the queue is looked at again while there is work, and while there is none. With [`AT_ONCE`] it bounds the items a
+/// second where nothing else does: 1,600.
+const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(500);
 /// How often it is counted how much is queued.
 const MEASURED_EVERY: Duration = Duration::from_secs(5);
