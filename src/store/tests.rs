@@ -9,6 +9,8 @@ use crate::config::{Config, Mode};
 
 const LIFE: Duration = Duration::from_secs(60);
 
+mod files;
+
 /// A database that is empty at first and can be opened several times.
 pub(super) struct Place {
     settings: config::Store,
@@ -329,102 +331,4 @@ async fn a_postgres_that_is_silent_is_told_within_the_time_limit() {
     let begun = tokio::time::Instant::now();
     assert!(store.claim(&new("k", "t")).await.is_err());
     assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
-}
-
-mod files {
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-
-    use super::*;
-
-    async fn refused(path: &std::path::Path) -> String {
-        let error = Store::open(&settings(&format!("sqlite:{}", path.display()))).await.unwrap_err();
-        assert!(error.starts_with(&format!("store.url = \"sqlite:{}\": ", path.display())), "{error}");
-        assert!(error.contains("or use \"memory\""), "{error}");
-        error
-    }
-
-    #[tokio::test]
-    async fn the_file_and_what_sqlite_keeps_beside_it_are_for_their_owner_alone() {
-        let place = Place::file();
-        let store = place.open().await;
-        store.claim(&new("k", "t")).await.unwrap();
-        let folder = place.folder.as_ref().unwrap().path().join("state");
-        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-        let files: Vec<_> = fs::read_dir(&folder).unwrap().map(Result::unwrap).collect();
-        assert!(files.len() > 1);
-        for file in files {
-            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_symbolic_link_is_not_followed() {
-        let folder = tempfile::tempdir().unwrap();
-        let (target, link) = (folder.path().join("target"), folder.path().join("hangup.db"));
-        fs::write(&target, "precious").unwrap();
-        symlink(&target, &link).unwrap();
-        assert!(refused(&link).await.contains("is a symbolic link"));
-        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_no_database_or_damaged_is_told_and_left_as_it_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("hangup.db");
-        fs::write(&path, "this is somebody's shopping list, and it is longer than a header".repeat(99)).unwrap();
-        let before = fs::read(&path).unwrap();
-        assert!(refused(&path).await.contains("nothing was deleted"));
-        assert_eq!(fs::read(&path).unwrap(), before);
-
-        let place = Place::file();
-        let store = place.open().await;
-        store.append_audit(&(0..2000).map(record).collect::<Vec<_>>()).await.unwrap();
-        let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");
-        rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
-        let mut bytes = fs::read(&path).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle..middle + 16_384].fill(0xA5);
-        let damaged = folder.path().join("damaged.db");
-        fs::write(&damaged, &bytes).unwrap();
-        assert!(refused(&damaged).await.contains("is damaged"));
-        assert_eq!(fs::read(&damaged).unwrap(), bytes);
-    }
-
-    #[tokio::test]
-    async fn afolder_that_cannot_be_made_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        fs::write(&file, "").unwrap();
-        assert!(refused(&file.join("hangup.db")).await.contains("cannot be made"));
-        assert!(refused(folder.path()).await.contains("is not a regular file"));
-    }
-
-    #[test]
-    fn the_default_file_is_where_systemd_or_the_user_keeps_such_things() {
-        let path = |set: &[(&str, &str)]| {
-            let find = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            sqlite::default_path(find).map(|path| path.display().to_string())
-        };
-        let all = [("STATE_DIRECTORY", "/var/lib/hangup:/x"), ("XDG_STATE_HOME", "/xdg"), ("HOME", "/home/u")];
-        assert_eq!(path(&all).as_deref(), Some("/var/lib/hangup/hangup.db"));
-        assert_eq!(path(&all[1..]).as_deref(), Some("/xdg/hangup/hangup.db"));
-        assert_eq!(path(&all[2..]).as_deref(), Some("/home/u/.local/state/hangup/hangup.db"));
-        assert_eq!(path(&[("HOME", "")]), None);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn one_that_holds_the_lock_for_long_is_told_and_the_next_call_succeeds() {
-        let mut place = Place::file();
-        place.settings.timeout = Duration::from_millis(200);
-        let store = place.open().await;
-        let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");
-        let other = rusqlite::Connection::open(path).unwrap();
-        other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let begun = tokio::time::Instant::now();
-        assert!(matches!(store.claim(&new("k", "t")).await, Err(StoreError::OutOfReach(_) | StoreError::TimedOut)));
-        assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
-        other.execute_batch("ROLLBACK").unwrap();
-        assert_eq!(store.claim(&new("k", "t")).await.unwrap().token, "t");
-    }
 }
