@@ -134,7 +134,7 @@ impl Jobs {
         to: JobState,
         because: Option<&str>,
     ) -> Result<StoredJob, Problem> {
-        let moved = self.0.store.move_job(&job.id, from, to, because).await.map_err(|error| unavailable(&error))?;
+        let moved = self.0.store.move_job(&job.id, from, to, because).await.map_err(|error| not_committed(&error))?;
         if moved {
             tracing::info!(event = "job_changed", job = job.id, from = job.state.name(), to = to.name(), "job changed");
             if to == JobState::Cancelled {
@@ -161,6 +161,17 @@ impl Jobs {
                       PostgreSQL database";
         Err(Problem::new(Code::JobsNeedStore, detail))
     }
+}
+
+/// A commit failed. One that timed out may have happened all the same.
+fn not_committed(error: &StoreError) -> Problem {
+    if *error != StoreError::TimedOut {
+        return unavailable(error);
+    }
+    let detail = "the store did not answer in time, so it is not known whether this was queued or changed; look at GET /jobs before \
+                  you repeat the request, or repeat it with the same Idempotency-Key";
+    let problem = Problem::new(Code::StoreUnavailable, detail).effect(true);
+    Problem { cause: Some(error.to_string().into()), ..problem }
 }
 
 /// The store cannot promise anything; nothing was queued.

@@ -6,7 +6,7 @@
 //! the code under test knows of either. `HANGUP_SIMULATION=SEED` runs one schedule again, `HANGUP_SIMULATION=A..B` many.
 
 mod check;
-mod replica;
+pub(super) mod replica;
 mod schedule;
 mod upstream;
 mod world;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::input::{ItemInput, TargetInput};
-use super::{Jobs, Plan, unavailable};
+use super::{Jobs, Plan, not_committed, unavailable};
 use crate::callers::Permission;
 use crate::problem::{Code, Problem};
-use crate::store::{JobState, KeyKind, NewItem, NewJob, StoredJob};
+use crate::store::{JobState, KeyKind, NewItem, NewJob, StoreError, StoredJob};
 
 /// The longest time that a start may lie ahead.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(30 * 86_400);
@@ -68,7 +68,7 @@ impl Jobs {
     ///
     /// # Errors
     /// `jobs_need_store`, `invalid_body` for no items, `body_too_large` for too many, `idempotency_key_reused`, `job_state` while
-    /// a request of the same key is being accepted, `store_unavailable`. Nothing was queued then.
+    /// a request of the same key is being accepted, `store_unavailable`. Nothing was queued then, unless its effect is unknown.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, Problem> {
         self.needs_store()?;
         let most = self.settings().max_items;
@@ -135,14 +135,19 @@ impl Jobs {
         start_in: Duration,
     ) -> Result<StoredJob, Problem> {
         let mut last = self.store().accept_job(id, state, total, start_in).await;
+        let mut in_doubt = last == Err(StoreError::TimedOut);
         for _ in 0..LOOKS {
             match self.store().job(id).await {
                 Ok(Some(job)) => return Ok(job),
-                Ok(None) => last = self.store().accept_job(id, state, total, start_in).await,
+                Ok(None) => {
+                    last = self.store().accept_job(id, state, total, start_in).await;
+                    in_doubt |= last == Err(StoreError::TimedOut);
+                }
                 Err(error) => last = Err(error),
             }
         }
         match last {
+            Err(_) if in_doubt => Err(not_committed(&StoreError::TimedOut)),
             Err(error) => Err(unavailable(&error)),
             Ok(()) => Err(Problem::new(
                 Code::Internal,
@@ -187,3 +192,6 @@ fn stored(number: i64, item: &ItemInput) -> NewItem {
     };
     NewItem { number, conversation: item.conversation.to_string(), participant, target }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,10 +18,11 @@ use crate::claims::Claims;
 use crate::config::{Config, OperationChoice};
 use crate::disconnect::Disconnector;
 use crate::genesys::Client;
+use crate::genesys::exchange::Exchange;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::store::{SharedDatabase, Trouble, Weather};
+use crate::store::{SharedDatabase, Store, Trouble, Weather};
 
 /// The wall clock at the beginning of each schedule.
 const EPOCH_MS: i64 = 1_800_000_000_000;
@@ -53,6 +54,19 @@ fn made_config() -> Config {
     config
 }
 
+/// Jobs over this store and this upstream. Nothing runs them yet.
+pub(in crate::jobs) fn jobs_over(store: Store, exchange: Exchange) -> Jobs {
+    let (config, shutdown, tasks) = (config(), Shutdown::default(), TaskTracker::new());
+    let metrics = Arc::new(Metrics::new());
+    let upstream = metrics.upstream();
+    let client = Client::start(config, exchange, upstream, &tasks, &shutdown.ended, &shutdown.stopping);
+    let callers = Callers::open(&config.auth).expect("callers");
+    let items = Arc::clone(metrics.jobs());
+    let claims = Claims::new(store.clone());
+    let disconnector = Disconnector::new(config, client.expect("a client"), claims, metrics, tasks, &shutdown);
+    Jobs::new(store, &config.jobs, disconnector, callers, Audit::default(), items)
+}
+
 impl Replica {
     /// Starts one at this time of the world.
     pub(super) fn start(world: &Arc<Mutex<World>>, database: &SharedDatabase, number: usize, now: u64) -> Self {
@@ -63,18 +77,8 @@ impl Replica {
             let seen = wire.clone();
             let weather: Weather = Arc::new(move || store_weather(&seen));
             let then = EPOCH_MS + i64::try_from(now).unwrap_or(0);
-            let store = database.open(then, weather);
             let exchange = BoxCloneSyncService::new(tower::service_fn(move |request| wire.clone().exchange(request)));
-            let (config, shutdown, tasks) = (config(), Shutdown::default(), TaskTracker::new());
-            let metrics = Arc::new(Metrics::new());
-            let upstream = metrics.upstream();
-            let client = Client::start(config, exchange, upstream, &tasks, &shutdown.ended, &shutdown.stopping);
-            let callers = Callers::open(&config.auth).expect("callers");
-            let items = Arc::clone(metrics.jobs());
-            let claims = Claims::new(store.clone());
-            let client = client.expect("a client");
-            let disconnector = Disconnector::new(config, client, claims, metrics, tasks, &shutdown);
-            let jobs = Jobs::new(store, &config.jobs, disconnector, callers, Audit::default(), items);
+            let jobs = jobs_over(database.open(then, weather), exchange);
             let (running, stop) = (jobs.clone(), CancellationToken::new());
             let until = stop.clone();
             runtime.spawn(async move { running.run(until).await });

@@ -1,0 +1,65 @@
+//! What is answered when the store fails at the commit that makes the promise.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tower::util::BoxCloneSyncService;
+
+use super::*;
+use crate::genesys::error::{CallError, Cause};
+use crate::ids::{ConversationId, ParticipantId};
+use crate::jobs::simulation::replica::jobs_over;
+use crate::problem::Effect;
+use crate::store::{SharedDatabase, Trouble, Weather};
+
+const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
+
+/// A job of one item, submitted to a store that is well for so many calls, then in this trouble once, then out of reach.
+async fn submitted(well: usize, trouble: Trouble) -> Result<Accepted, Problem> {
+    let calls = AtomicUsize::new(0);
+    let weather: Weather = Arc::new(move || {
+        let call = calls.fetch_add(1, Ordering::Relaxed);
+        let trouble = match call {
+            _ if call < well => Trouble::None,
+            _ if call == well => trouble,
+            _ => Trouble::OutOfReach,
+        };
+        (Duration::ZERO, trouble)
+    });
+    let store = SharedDatabase::new().open(0, weather);
+    let exchange = BoxCloneSyncService::new(tower::service_fn(|_| {
+        std::future::ready(Err(CallError::Connect(Cause::text("no upstream in this test"))))
+    }));
+    let item = ItemInput {
+        conversation: ConversationId::parse(ID).unwrap(),
+        target: TargetInput::Participant(ParticipantId::parse(ID).unwrap()),
+    };
+    let submission = Submission {
+        caller: "key:ivr".to_owned(),
+        name: None,
+        plan: Plan::default(),
+        items: vec![(0, item)],
+        hold: false,
+        start_in: Duration::ZERO,
+        body: String::new(),
+        request_key: None,
+    };
+    jobs_over(store, exchange).submit(submission).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_timed_out_is_not_called_nothing_queued() {
+    let mut doubtful = 0;
+    for well in 0..8 {
+        for trouble in [Trouble::TimedOut, Trouble::TimedOutAfterCommit] {
+            let Err(problem) = submitted(well, trouble).await else { continue };
+            assert_eq!(problem.code, Code::StoreUnavailable);
+            let unknown = problem.effect == Effect::Unknown;
+            assert_eq!(problem.detail.contains("nothing was queued"), !unknown, "{}", problem.detail);
+            doubtful += usize::from(unknown);
+        }
+    }
+    assert_eq!(doubtful, 2, "the commit that makes the job visible, before and after it took effect");
+    let refused = submitted(0, Trouble::OutOfReach).await.unwrap_err();
+    assert_eq!(refused.effect, Effect::None);
+}
