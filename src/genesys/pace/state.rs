@@ -132,11 +132,11 @@ impl State {
     }
 
     /// What of the window this rank must leave to disconnects. It shrinks to nothing towards the reset, so that no window
-    /// ends unused.
+    /// ends unused; where no disconnects come, jobs need leave none.
     fn reserve_for(&self, rank: Rank, now: Instant) -> u32 {
         let lent = rank == Rank::Job && self.lent_from().is_none_or(|from| now >= from);
         match &self.window {
-            Some(window) if rank != Rank::Disconnect && !lent => window.reserve(self.length(), now),
+            Some(window) if rank != Rank::Disconnect && !lent => window.reserve(rank, self.length(), now),
             _ => 0,
         }
     }
@@ -272,7 +272,7 @@ impl State {
                 if remaining > self.reserve_for(rank, now) {
                     return None;
                 }
-                let shrunk = window.reserve_is_below(remaining, self.length());
+                let shrunk = window.reserve_is_below(remaining, rank, self.length());
                 Some(if rank == Rank::Job { self.lent_from().map_or(shrunk, |lent| lent.min(shrunk)) } else { shrunk })
             }
             _ => None,

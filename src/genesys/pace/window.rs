@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::genesys::answer::RateLimit;
+use crate::genesys::rank::Rank;
 
-/// This long before its reset the whole window is for all: a disconnect that comes now can wait for the next one.
+/// This long before its reset the whole window is for lookups, too: a disconnect that comes now can wait for the next one.
+/// Jobs go on leaving calls to disconnects, at least one until the reset: they would take every last one, window after window.
 const TAIL: Duration = Duration::from_secs(5);
 /// Times are whole nanoseconds: the moment at which the reserve has shrunk to a number must not round to just before it.
 const ROUNDING: f64 = 1e-6;
@@ -95,10 +97,11 @@ impl Window {
         (self.allowed / 4).min(self.allowed.saturating_sub(1))
     }
 
-    /// What is kept for disconnects now, in a window of this length: a quarter at first, nothing towards the reset.
-    pub(super) fn reserve(&self, length: Duration, now: Instant) -> u32 {
+    /// What calls of this rank leave to disconnects now, in a window of this length: a quarter at first, nothing towards the
+    /// reset.
+    pub(super) fn reserve(&self, rank: Rank, length: Duration, now: Instant) -> u32 {
         let left = self.resets_at.saturating_duration_since(now);
-        if left <= tail(length) {
+        if left <= tail(rank, length) {
             return 0;
         }
         let share = (left.as_secs_f64() / length.as_secs_f64()).min(1.0);
@@ -109,10 +112,10 @@ impl Window {
     }
 
     /// When the reserve will have shrunk below this.
-    pub(super) fn reserve_is_below(&self, remaining: u32, length: Duration) -> Instant {
+    pub(super) fn reserve_is_below(&self, remaining: u32, rank: Rank, length: Duration) -> Instant {
         let full = self.full_reserve().max(1);
         let left = length.mul_f64((f64::from(remaining.saturating_sub(1)) / f64::from(full)).min(1.0));
-        self.resets_at.checked_sub(left.max(tail(length))).unwrap_or(self.resets_at)
+        self.resets_at.checked_sub(left.max(tail(rank, length))).unwrap_or(self.resets_at)
     }
 
     /// What may still be sent in this window while `under_way` calls have not been answered: each of them may be
@@ -128,8 +131,8 @@ impl Window {
 }
 
 /// For short windows a part of them.
-fn tail(length: Duration) -> Duration {
-    TAIL.min(length / 10)
+fn tail(rank: Rank, length: Duration) -> Duration {
+    if rank == Rank::Job { Duration::ZERO } else { TAIL.min(length / 10) }
 }
 
 #[cfg(test)]
@@ -181,17 +184,18 @@ mod tests {
     async fn the_reserve_is_a_quarter_at_first_and_nothing_towards_the_reset() {
         let (start, length) = (Instant::now(), seconds(60));
         let window = Window::new(limit(0, 60), start, start);
-        let at = |s: u64| window.reserve(length, start + seconds(s));
-        assert_eq!([at(0), at(30), at(54), at(55), at(60)], [75, 38, 8, 0, 0]);
+        let at = |rank, s: u64| window.reserve(rank, length, start + seconds(s));
+        assert_eq!([0, 30, 54, 55, 60].map(|s| at(Rank::Lookup, s)), [75, 38, 8, 0, 0]);
+        assert_eq!([0, 30, 54, 55, 59, 60].map(|s| at(Rank::Job, s)), [75, 38, 8, 7, 2, 0], "to jobs until the reset");
         for allowed in 0..=9 {
             let window = Window { allowed, ..window };
-            let reserve = window.reserve(length, start);
+            let reserve = window.reserve(Rank::Lookup, length, start);
             assert!(allowed == 0 || reserve < allowed, "{allowed}: {reserve} leaves nothing for others");
             assert_eq!(reserve > 0, allowed >= 4, "{allowed}");
         }
-        for remaining in 1..=75 {
-            let free = window.reserve_is_below(remaining, length);
-            assert!(window.reserve(length, free) < remaining, "{remaining}");
+        for (remaining, rank) in (1..=75).flat_map(|remaining| [(remaining, Rank::Lookup), (remaining, Rank::Job)]) {
+            let free = window.reserve_is_below(remaining, rank, length);
+            assert!(window.reserve(rank, length, free) < remaining, "{remaining} {rank:?}");
         }
     }
 
