@@ -1,7 +1,7 @@
 //! The console: pages for supervisors and operators, in a browser.
 //!
 //! The page itself has no data in it. What it shows comes as fragments of HTML, each of which asks the API in this process, with
-//! the headers of the request that it serves: [`api`] says how. So the console can do what its caller's key may do and nothing
+//! the headers of the request that it serves: its module `api` says how. So the console can do what its caller's key may do and nothing
 //! else, and there is one place that checks it.
 
 mod api;
