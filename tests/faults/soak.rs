@@ -25,6 +25,8 @@ const WORKERS: u64 = 12;
 const AGENTS: usize = 4;
 /// An accepted disconnect takes effect within this.
 const EFFECT: Duration = Duration::from_secs(2);
+/// In clear weather every job has ended after this: what was accepted and is still there is told after 60 s.
+const JOBS_END: Duration = Duration::from_secs(90);
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +36,7 @@ enum Deed {
     DropIn,
     Selector,
     Teardown,
+    Queued,
     Lookup,
     Read,
     Nonsense,
@@ -47,7 +50,8 @@ impl Deed {
             55..68 => Self::DropIn,
             68..76 => Self::Selector,
             76..80 => Self::Teardown,
-            80..90 => Self::Lookup,
+            80..83 => Self::Queued,
+            83..90 => Self::Lookup,
             90..97 => Self::Read,
             _ => Self::Nonsense,
         }
@@ -66,6 +70,8 @@ struct Books {
     asked: HashSet<(Uuid, Uuid)>,
     /// Told to be gone, or accepted.
     reported: HashSet<(Uuid, Uuid)>,
+    /// Jobs that were promised, each with the one it is about.
+    jobs: BTreeMap<String, (Uuid, Uuid)>,
     slowest: Duration,
     /// What took longest.
     slow: Option<(Deed, String)>,
@@ -145,6 +151,9 @@ impl Worker {
                 let path = format!("/conversations/{c}/disconnect");
                 self.send(deed, c, &everybody, "POST", &path, Some(r#"{"all":true}"#)).await;
             }
+            Deed::Queued => {
+                self.send(deed, c, &[agent], "POST", &format!("{disconnect}?async=true"), None).await;
+            }
             Deed::Lookup => self.send(deed, c, &[], "GET", &format!("/conversations/{c}/participants"), None).await,
             Deed::Read => self.send(deed, c, &[], "GET", &format!("/api/v2/conversations/{c}"), None).await,
             Deed::Nonsense => {
@@ -193,10 +202,38 @@ impl Worker {
                     books.reported.extend(id.map(|id| (conversation, id)));
                 }
             }
+            // A promise, which is looked into at the end.
+            (Deed::Queued, 202) => {
+                let id = json["jobId"].as_str().expect("a job's id").to_owned();
+                books.jobs.extend(pairs(whom).into_iter().map(|pair| (id.clone(), pair)));
+            }
             (_, 200..300) => books.reported.extend(pairs(whom)),
             _ => {}
         }
     }
+}
+
+/// Waits for every job that was promised, and says how many ended in which way. Those that an item calls gone are told as that.
+async fn see_jobs_through(caller: &mut Caller, books: &mut Books) -> BTreeMap<String, u64> {
+    let (mut ends, until) = (BTreeMap::new(), Instant::now() + JOBS_END);
+    for (id, pair) in &books.jobs {
+        let item = loop {
+            let answer = caller.get(&format!("/jobs/{id}/items")).await.expect("an answer");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let item = answer.json()["items"][0].clone();
+            if item["state"] == "done" {
+                break item;
+            }
+            assert!(Instant::now() < until, "a promise that is not kept: {item}");
+            sleep(Duration::from_millis(100)).await;
+        };
+        let end = [&item["code"], &item["outcome"]].into_iter().find_map(Value::as_str).unwrap_or("none").to_owned();
+        if ["disconnected", "already_disconnected", "conversation_ended"].contains(&end.as_str()) {
+            books.reported.insert(*pair);
+        }
+        *ends.entry(end).or_default() += 1;
+    }
+    ends
 }
 
 /// Faults of which each can befall a real upstream. None of them lies about a disconnect that it took on.
@@ -308,9 +345,10 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     sleep(EFFECT).await;
     let late = resident(service.pid());
 
-    let books = std::mem::take(&mut *books.lock().unwrap());
+    let mut books = std::mem::take(&mut *books.lock().unwrap());
+    let ends = see_jobs_through(&mut caller, &mut books).await;
     let stages = std::mem::take(&mut *stages.lock().unwrap());
-    println!("seed {seed}, {seconds} s, {changes} changes of weather: {:#?}", books.answered);
+    println!("seed {seed}, {seconds} s, {changes} changes of weather: {:#?}; jobs: {ends:?}", books.answered);
     assert!(books.lost.is_empty(), "{} requests were not answered, such as {:?}", books.lost.len(), books.lost.first());
     assert!(books.malformed.is_empty(), "{} malformed, such as {:?}", books.malformed.len(), books.malformed.first());
     let slack = Duration::from_millis(500);
@@ -346,11 +384,12 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
         theme: "All of it together",
         fault: "A soak: mixed traffic and random faults, seeded (75 s in CI, 900 s before a release)",
         callers_see: "Successes, and errors that say whether to repeat",
-        figure: "The account balances: every request answered within deadline + 500 ms, everybody reported gone is gone, nobody else is; \
+        figure: "The account balances: every request answered within deadline + 500 ms, everybody reported gone is gone, nobody else is, every job ends; \
                  memory grows by less than 10 MiB from the first third on",
         measured: format!(
-            "{seconds} s, {} requests, {good} successes, {changes} changes of weather, memory +{} KiB",
+            "{seconds} s, {} requests, {good} successes, {} jobs, {changes} changes of weather, memory +{} KiB",
             books.sent,
+            books.jobs.len(),
             growth / 1024
         ),
         test: "soak::after_mixed_traffic_and_random_faults_the_account_balances",
