@@ -39,9 +39,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// A short name for logs and metrics.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
+    /// Which one it is, for the tables of tests.
+    #[cfg(test)]
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Malformed(_) => "malformed",
@@ -68,17 +68,6 @@ impl Refusal {
             Self::IssuerUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::ForeignOrigin(_) | Self::ForwardedWithoutKey(_) => StatusCode::FORBIDDEN,
             _ => StatusCode::UNAUTHORIZED,
-        }
-    }
-
-    /// The `code` of the answer.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Throttled(_) => "caller_rate_limited",
-            Self::IssuerUnavailable(_) => "upstream_unavailable",
-            Self::ForeignOrigin(_) | Self::ForwardedWithoutKey(_) => "forbidden_origin",
-            _ => "unauthenticated",
         }
     }
 

@@ -74,7 +74,7 @@ async fn whoever_has_no_right_key_is_told_what_to_do() {
     for (pairs, kind) in cases {
         let refusal = ask(&callers, pairs).await.unwrap_err();
         assert_eq!(refusal.kind(), kind);
-        assert_eq!((refusal.status().as_u16(), refusal.code()), (401, "unauthenticated"));
+        assert_eq!(refusal.status().as_u16(), 401);
         assert!(refusal.www_authenticate().unwrap().to_str().unwrap().starts_with("Bearer realm=\"hangup\""));
         assert!(!format!("{refusal} {refusal:?}").contains("canary"));
     }
@@ -110,7 +110,7 @@ async fn guessing_is_slowed_down_and_right_keys_still_pass() {
     }
     let refusal = ask(&callers, &[("x-api-key", "no")]).await.unwrap_err();
     assert_eq!(refusal, Refusal::Throttled(Duration::from_millis(200)));
-    assert_eq!((refusal.status().as_u16(), refusal.code()), (429, "caller_rate_limited"));
+    assert_eq!(refusal.status().as_u16(), 429);
     assert_eq!(ask(&callers, &[("x-api-key", "k1")]).await.as_deref(), Ok("one"));
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(ask(&callers, &[("x-api-key", "no")]).await, Err(Refusal::UnknownKey));
