@@ -1,10 +1,11 @@
 //! How the console asks the API: in this process, through the same router as every caller, with the headers of the request that
 //! it serves. Authentication, rates, permissions, guards and the audit are the API's; the console repeats none of them.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
@@ -96,7 +97,7 @@ impl Api {
     }
 
     /// Asks on behalf of the caller of `from`.
-    pub(super) async fn ask(&self, from: &Parts, ask: Ask) -> Answer {
+    async fn ask(&self, from: &Parts, ask: Ask) -> Answer {
         let in_process = InProcess::new(ask.within);
         let mut request = Request::new(ask.body);
         *request.method_mut() = ask.method;
@@ -126,10 +127,42 @@ impl Api {
             Err(never) => match never {},
         }
     }
+}
+
+/// Who asks the console: each question to the API carries the head of the browser's request.
+pub(super) struct Asker {
+    api: Api,
+    head: Parts,
+}
+
+impl FromRequestParts<Api> for Asker {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        Ok(Self { api: api.clone(), head: parts.clone() })
+    }
+}
+
+impl Asker {
+    /// What the API answers.
+    pub(super) async fn ask(&self, ask: Ask) -> Answer {
+        self.api.ask(&self.head, ask).await
+    }
+
+    /// The body of what the API answers, and what was learnt beside it.
+    ///
+    /// # Errors
+    /// The problem, on its way to the browser.
+    pub(super) async fn read<T: DeserializeOwned>(&self, ask: Ask) -> Result<(T, Aside), Failed> {
+        self.ask(ask).await.read()
+    }
 
     /// Who calls, and what it may do. Every key may list its own jobs; how that ends does not matter here.
-    pub(super) async fn caller(&self, from: &Parts) -> Result<Aside, Failed> {
-        let answer = self.ask(from, Ask::get("/jobs?limit=1")).await;
+    ///
+    /// # Errors
+    /// The caller is not recognised, or asks too often.
+    pub(super) async fn caller(&self) -> Result<Aside, Failed> {
+        let answer = self.ask(Ask::get("/jobs?limit=1")).await;
         match answer.aside.caller {
             Some(_) if answer.status != StatusCode::TOO_MANY_REQUESTS => Ok(answer.aside),
             _ => Err(answer.failed()),

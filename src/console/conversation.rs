@@ -1,34 +1,19 @@
 //! One conversation: who is in it, kept fresh.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query};
 use axum::response::{Html, Response};
 use maud::{Markup, html};
-use serde::Deserialize;
 
-use super::api::{Api, Ask, Failed, segment};
+use super::api::{Ask, Asker, Failed, segment};
 use super::page::may;
 use super::parts;
 use super::told::{People, Person};
 use crate::callers::Permission;
 use crate::http::Aside;
 
-/// When the lists ask anew: every two seconds while the page is watched, and after something was done.
-pub(super) const EVERY: &str = "tick from:body, changed from:body";
-
-/// Which state of a fragment the page shows.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Seen {
-    pub(super) seen: Option<String>,
-}
-
 /// `GET /console/conversations/{conversationId}`: the parts of the view, which load by themselves.
-pub(super) async fn view(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
-    let aside = api.caller(&head).await?;
+pub(super) async fn view(asker: Asker, Path(id): Path<String>) -> Result<Html<String>, Failed> {
+    let aside = asker.caller().await?;
     let url = format!("console/conversations/{}", segment(&id));
     Ok(parts::page(&html! {
         p.back { a href="#" { "All conversations" } }
@@ -37,12 +22,12 @@ pub(super) async fn view(
         div #result role="status" tabindex="-1" {}
         section aria-labelledby="who" {
             h2 #who { "Who is in it" }
-            div #live hx-get={ (url) "/live" } hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" { p { "Reading…" } }
+            (parts::loading("live", &format!("{url}/live"), &parts::reading()))
         }
         @if may(&aside, Permission::Audit) {
             section aria-labelledby="timeline-title" {
                 h2 #timeline-title { "Timeline" }
-                div #timeline hx-get={ (url) "/timeline" } hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" {}
+                (parts::loading("timeline", &format!("{url}/timeline"), &html! {}))
             }
         }
         @if may(&aside, Permission::Teardown) {
@@ -57,17 +42,15 @@ pub(super) async fn view(
 
 /// `GET /console/conversations/{conversationId}/live`.
 pub(super) async fn live(
-    State(api): State<Api>,
+    asker: Asker,
     Path(id): Path<String>,
-    Query(Seen { seen }): Query<Seen>,
-    request: Request,
+    Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
-    let (head, _) = request.into_parts();
     let id = segment(&id);
-    let answer = api.ask(&head, Ask::get(format!("/conversations/{id}/participants")).shared()).await;
+    let answer = asker.ask(Ask::get(format!("/conversations/{id}/participants")).shared()).await;
     let (people, aside) = answer.read::<People>()?;
     let body = shown(&id, &people, &aside);
-    Ok(parts::fresh("live", &format!("console/conversations/{id}/live"), EVERY, seen.as_deref(), &body))
+    Ok(parts::fresh("live", &format!("console/conversations/{id}/live"), seen.as_deref(), &body))
 }
 
 fn shown(id: &str, people: &People, aside: &Aside) -> Markup {
@@ -104,38 +87,32 @@ fn shown(id: &str, people: &People, aside: &Aside) -> Markup {
 
 fn table(id: &str, live: &[&Person], aside: &Aside) -> Markup {
     let offered = may(aside, Permission::Disconnect);
-    html! {
-        table.cards role="table" {
-            caption.hidden { "Who is in the conversation" }
-            thead role="rowgroup" {
-                tr role="row" {
-                    @for name in ["Name", "Purpose", "Medium", "Queue", "State", "For"] { th role="columnheader" scope="col" { (name) } }
-                    @if offered { th role="columnheader" scope="col" { span.hidden { "Action" } } }
+    let head = html! {
+        (parts::columns(&["Name", "Purpose", "Medium", "Queue", "State", "For"]))
+        @if offered { th role="columnheader" scope="col" { span.hidden { "Action" } } }
+    };
+    let rows = html! {
+        @for person in live {
+            tr role="row" {
+                th role="rowheader" scope="row" {
+                    (person.label())
+                    @if let Some(address) = &person.address { span.small.below { (bare(address)) } }
                 }
-            }
-            tbody role="rowgroup" {
-                @for person in live {
-                    tr role="row" {
-                        th role="rowheader" scope="row" {
-                            (person.label())
-                            @if let Some(address) = &person.address { span.small.below { (bare(address)) } }
-                        }
-                        td role="cell" data-name="Purpose" { (person.purpose.as_deref().unwrap_or("unknown")) }
-                        td role="cell" data-name="Medium" { (media(person)) }
-                        td role="cell" data-name="Queue" { (queue(person, aside).unwrap_or("–")) }
-                        td role="cell" data-name="State" { (state(person)) }
-                        td role="cell" data-name="For" { (since(person).map_or_else(|| html! { "–" }, parts::age)) }
-                        @if offered {
-                            td role="cell" data-action {
-                                button.danger type="button" id={ "disconnect-" (person.id) } hx-target="#dialog-body"
-                                    hx-get={ "console/conversations/" (id) "/participants/" (person.id) } { "Disconnect " (person.label()) }
-                            }
-                        }
+                td role="cell" data-name="Purpose" { (person.purpose.as_deref().unwrap_or("unknown")) }
+                td role="cell" data-name="Medium" { (media(person)) }
+                td role="cell" data-name="Queue" { (queue(person, aside).unwrap_or("–")) }
+                td role="cell" data-name="State" { (state(person)) }
+                td role="cell" data-name="For" { (since(person).map_or_else(|| html! { "–" }, parts::age)) }
+                @if offered {
+                    td role="cell" data-action {
+                        button.danger type="button" id={ "disconnect-" (person.id) } hx-target="#dialog-body"
+                            hx-get={ "console/conversations/" (id) "/participants/" (person.id) } { "Disconnect " (person.label()) }
                     }
                 }
             }
         }
-    }
+    };
+    parts::table_with("Who is in the conversation", &head, &rows)
 }
 
 fn state(person: &Person) -> Markup {

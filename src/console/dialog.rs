@@ -1,13 +1,13 @@
 //! Disconnecting one participant: the dialog that says whom, and what became of it.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query};
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{HeaderName, StatusCode, header};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::api::{Api, Ask, Failed, segment};
+use super::api::{Ask, Asker, Failed, segment};
 use super::conversation::{media, queue, since};
 use super::parts;
 use super::sent::Sent;
@@ -21,13 +21,11 @@ pub(super) const WAIT: &str = "wait=3";
 /// `GET /console/conversations/{conversationId}/participants/{participantId}`: read anew, for nobody is disconnected by what a
 /// list has shown some seconds ago.
 pub(super) async fn ask(
-    State(api): State<Api>,
+    asker: Asker,
     Path((conversation, participant)): Path<(String, String)>,
-    request: Request,
 ) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
     let conversation = segment(&conversation);
-    let answer = api.ask(&head, Ask::get(format!("/conversations/{conversation}/participants"))).await;
+    let answer = asker.ask(Ask::get(format!("/conversations/{conversation}/participants"))).await;
     let tag = answer.etag();
     let (people, aside) = answer.read::<People>()?;
     let found = people.participants.iter().find(|person| person.id.eq_ignore_ascii_case(&participant));
@@ -103,9 +101,9 @@ pub(super) struct Wishes {
 
 /// `POST` to the same: disconnects, unless the participant is not as the dialog showed it.
 pub(super) async fn disconnect(
-    State(api): State<Api>,
+    asker: Asker,
     Path((conversation, participant)): Path<(String, String)>,
-    Sent { head, form: wishes }: Sent<Wishes>,
+    Sent(wishes): Sent<Wishes>,
 ) -> Result<Response, Failed> {
     if wishes.seen.is_empty() {
         return Err(Failed::bad_request("the dialog has lost what it showed; close it and open it again"));
@@ -125,7 +123,7 @@ pub(super) async fn disconnect(
         .header(header::IF_MATCH, &wishes.seen)
         .header(HeaderName::from_static("prefer"), WAIT)
         .json(&body.into());
-    let (settled, _) = api.ask(&head, ask).await.read::<Settled>()?;
+    let (settled, _) = asker.read::<Settled>(ask).await?;
     let watched = format!("console/conversations/{conversation}/participants/{participant}/gone");
     Ok((DONE, parts::page(&told(&wishes.name, &settled, &watched))).into_response())
 }
@@ -176,14 +174,12 @@ pub(super) struct Awaited {
 
 /// `GET …/gone`: answers once the participant is seen gone, by the read that all who watch share.
 pub(super) async fn gone(
-    State(api): State<Api>,
+    asker: Asker,
     Path((conversation, participant)): Path<(String, String)>,
     Query(Awaited { name }): Query<Awaited>,
-    request: Request,
 ) -> Result<Response, Failed> {
-    let (head, _) = request.into_parts();
     let ask = Ask::get(format!("/conversations/{}/participants", segment(&conversation))).shared();
-    let (people, _) = api.ask(&head, ask).await.read::<People>()?;
+    let (people, _) = asker.read::<People>(ask).await?;
     let seen = people.participants.iter().find(|person| person.id.eq_ignore_ascii_case(&participant));
     // One that is not listed may be beyond the list's room, or beyond the key's guards.
     if people.state == "ended" || seen.is_some_and(|person| !person.is_live()) {

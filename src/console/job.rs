@@ -1,13 +1,11 @@
 //! One job: how far it is, what can be done with it, and its items.
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query};
 use axum::response::{Html, IntoResponse as _, Response};
-use http::request::Parts;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::api::{Api, Ask, Failed, segment};
-use super::conversation::{EVERY, Seen};
+use super::api::{Ask, Asker, Failed, segment};
 use super::dialog::DONE;
 use super::jobs::{state, title};
 use super::parts;
@@ -17,19 +15,14 @@ use super::told::{Item, Items, Job};
 /// Items that are shown; the report has all.
 const SHOWN: usize = 50;
 
-async fn read(api: &Api, head: &Parts, id: &str) -> Result<Job, Failed> {
-    Ok(api.ask(head, Ask::get(format!("/jobs/{id}"))).await.read::<Job>()?.0)
+async fn read(asker: &Asker, id: &str) -> Result<Job, Failed> {
+    Ok(asker.read::<Job>(Ask::get(format!("/jobs/{id}"))).await?.0)
 }
 
 /// `GET /console/jobs/{jobId}`.
-pub(super) async fn view(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
+pub(super) async fn view(asker: Asker, Path(id): Path<String>) -> Result<Html<String>, Failed> {
     let id = segment(&id);
-    let job = read(&api, &head, &id).await?;
+    let job = read(&asker, &id).await?;
     let url = format!("console/jobs/{id}");
     Ok(parts::page(&html! {
         p.back { a href="#jobs" { "All jobs" } }
@@ -38,11 +31,11 @@ pub(super) async fn view(
         div #result role="status" tabindex="-1" {}
         section aria-labelledby="progress-title" {
             h2 #progress-title { "Progress" }
-            div #job hx-get={ (url) "/progress" } hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" { p { "Reading…" } }
+            (parts::loading("job", &format!("{url}/progress"), &parts::reading()))
         }
         section aria-labelledby="items-title" {
             h2 #items-title { "Items" }
-            div #items hx-get={ (url) "/items" } hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" {}
+            (parts::loading("items", &format!("{url}/items"), &html! {}))
             p { button type="button" data-report=(id) { "Download the report (CSV)" } }
         }
     }))
@@ -50,15 +43,13 @@ pub(super) async fn view(
 
 /// `GET /console/jobs/{jobId}/progress`.
 pub(super) async fn progress(
-    State(api): State<Api>,
+    asker: Asker,
     Path(id): Path<String>,
-    Query(Seen { seen }): Query<Seen>,
-    request: Request,
+    Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
-    let (head, _) = request.into_parts();
     let id = segment(&id);
-    let job = read(&api, &head, &id).await?;
-    Ok(parts::fresh("job", &format!("console/jobs/{id}/progress"), EVERY, seen.as_deref(), &shown(&job)))
+    let job = read(&asker, &id).await?;
+    Ok(parts::fresh("job", &format!("console/jobs/{id}/progress"), seen.as_deref(), &shown(&job)))
 }
 
 fn shown(job: &Job) -> Markup {
@@ -116,25 +107,18 @@ fn dialog_button(job: &Job, act: &str, text: &str) -> Markup {
 
 /// `GET /console/jobs/{jobId}/items`.
 pub(super) async fn items(
-    State(api): State<Api>,
+    asker: Asker,
     Path(id): Path<String>,
-    Query(Seen { seen }): Query<Seen>,
-    request: Request,
+    Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
-    let (head, _) = request.into_parts();
     let id = segment(&id);
-    let (items, _) = api.ask(&head, Ask::get(format!("/jobs/{id}/items?limit={SHOWN}"))).await.read::<Items>()?;
+    let (items, _) = asker.read::<Items>(Ask::get(format!("/jobs/{id}/items?limit={SHOWN}"))).await?;
+    let rows = html! { @for item in &items.items { (row(item)) } };
     let body = html! {
-        table.cards role="table" {
-            caption.hidden { "Items of the job" }
-            thead role="rowgroup" {
-                tr role="row" { @for name in ["Conversation", "Participant", "Result", "At"] { th role="columnheader" scope="col" { (name) } } }
-            }
-            tbody role="rowgroup" { @for item in &items.items { (row(item)) } }
-        }
+        (parts::table("Items of the job", &["Conversation", "Participant", "Result", "At"], &rows))
         @if items.cursor.is_some() { p.small { "The first " (items.items.len()) "; the report has all of them." } }
     };
-    Ok(parts::fresh("items", &format!("console/jobs/{id}/items"), EVERY, seen.as_deref(), &body))
+    Ok(parts::fresh("items", &format!("console/jobs/{id}/items"), seen.as_deref(), &body))
 }
 
 fn row(item: &Item) -> Markup {
@@ -158,14 +142,9 @@ fn row(item: &Item) -> Markup {
 }
 
 /// `GET /console/jobs/{jobId}/{act}`: what cannot be taken back is confirmed, a start by typing how many.
-pub(super) async fn ask(
-    State(api): State<Api>,
-    Path((id, act)): Path<(String, String)>,
-    request: Request,
-) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
+pub(super) async fn ask(asker: Asker, Path((id, act)): Path<(String, String)>) -> Result<Html<String>, Failed> {
     let id = segment(&id);
-    let job = read(&api, &head, &id).await?;
+    let job = read(&asker, &id).await?;
     let starts = act == "start";
     Ok(parts::page(&html! {
         h2 #dialog-title { @if starts { "Start the job?" } @else { "Cancel the job?" } }
@@ -200,15 +179,15 @@ pub(super) struct Confirmation {
 
 /// `POST` to the same.
 pub(super) async fn change(
-    State(api): State<Api>,
+    asker: Asker,
     Path((id, act)): Path<(String, String)>,
-    Sent { head, form }: Sent<Confirmation>,
+    Sent(form): Sent<Confirmation>,
 ) -> Result<Response, Failed> {
     if act == "start" && (form.total.is_empty() || form.typed.trim() != form.total) {
         return Err(Failed::bad_request("the number that confirms it is not there; nothing was started"));
     }
     let ask = Ask::post(format!("/jobs/{}/{}", segment(&id), segment(&act)));
-    let (job, _) = api.ask(&head, ask).await.read::<Job>()?;
+    let (job, _) = asker.read::<Job>(ask).await?;
     let done = match act.as_str() {
         "start" => "was started",
         "pause" => "was paused; items under way are seen through",

@@ -1,20 +1,18 @@
 //! Jobs: the list of them, and the form for a new one. The list itself is uploaded by `assets/jobs.js`, straight to `POST /jobs`.
 
-use axum::extract::{Query, Request, State};
+use axum::extract::Query;
 use axum::response::{Html, Response};
 use maud::{Markup, html};
 
-use super::api::{Api, Ask, Failed};
-use super::conversation::{EVERY, Seen};
+use super::api::{Ask, Asker, Failed};
 use super::page::may;
 use super::parts;
 use super::told::{Job, Jobs};
 use crate::callers::Permission;
 
 /// `GET /console/jobs`.
-pub(super) async fn view(State(api): State<Api>, request: Request) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
-    let aside = api.caller(&head).await?;
+pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
+    let aside = asker.caller().await?;
     Ok(parts::page(&html! {
         h1 tabindex="-1" { "Jobs" }
         p.small {
@@ -25,49 +23,37 @@ pub(super) async fn view(State(api): State<Api>, request: Request) -> Result<Htm
             p { a.button.primary href="#jobs/new" { "New job from a list" } }
         }
         section aria-label="List of jobs" {
-            div #jobs hx-get="console/jobs/list" hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" { p { "Reading…" } }
+            (parts::loading("jobs", "console/jobs/list", &parts::reading()))
         }
     }))
 }
 
 /// `GET /console/jobs/list`.
-pub(super) async fn list(
-    State(api): State<Api>,
-    Query(Seen { seen }): Query<Seen>,
-    request: Request,
-) -> Result<Response, Failed> {
-    let (head, _) = request.into_parts();
-    let (jobs, _) = api.ask(&head, Ask::get("/jobs?limit=50")).await.read::<Jobs>()?;
+pub(super) async fn list(asker: Asker, Query(parts::Seen { seen }): Query<parts::Seen>) -> Result<Response, Failed> {
+    let (jobs, _) = asker.read::<Jobs>(Ask::get("/jobs?limit=50")).await?;
     let body = html! {
         @if jobs.jobs.is_empty() { p { "No job yet." } } @else { (table(&jobs.jobs)) }
         @if jobs.cursor.is_some() { p.small { "The 50 newest; " code { "GET /jobs" } " has them all." } }
     };
-    Ok(parts::fresh("jobs", "console/jobs/list", EVERY, seen.as_deref(), &body))
+    Ok(parts::fresh("jobs", "console/jobs/list", seen.as_deref(), &body))
 }
 
 fn table(jobs: &[Job]) -> Markup {
-    html! {
-        table.cards role="table" {
-            caption.hidden { "Jobs" }
-            thead role="rowgroup" {
-                tr role="row" { @for name in ["Name", "State", "Items", "By", "Made"] { th role="columnheader" scope="col" { (name) } } }
-            }
-            tbody role="rowgroup" {
-                @for job in jobs {
-                    tr role="row" {
-                        th role="rowheader" scope="row" {
-                            a href={ "#jobs/" (job.id) } { (title(job)) }
-                            @if let Some(because) = &job.paused_because { span.small.below { (because) } }
-                        }
-                        td role="cell" data-name="State" { (state(&job.state)) }
-                        td role="cell" data-name="Items" { (job.total) }
-                        td role="cell" data-name="By" { (job.created_by) }
-                        td role="cell" data-name="Made" { (parts::moment(&job.created)) }
-                    }
+    let rows = html! {
+        @for job in jobs {
+            tr role="row" {
+                th role="rowheader" scope="row" {
+                    a href={ "#jobs/" (job.id) } { (title(job)) }
+                    @if let Some(because) = &job.paused_because { span.small.below { (because) } }
                 }
+                td role="cell" data-name="State" { (state(&job.state)) }
+                td role="cell" data-name="Items" { (job.total) }
+                td role="cell" data-name="By" { (job.created_by) }
+                td role="cell" data-name="Made" { (parts::moment(&job.created)) }
             }
         }
-    }
+    };
+    parts::table("Jobs", &["Name", "State", "Items", "By", "Made"], &rows)
 }
 
 /// Its name, or the beginning of its id.
@@ -89,9 +75,8 @@ pub(super) fn state(word: &str) -> Markup {
 }
 
 /// `GET /console/jobs/new`.
-pub(super) async fn new(State(api): State<Api>, request: Request) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
-    api.caller(&head).await?;
+pub(super) async fn new(asker: Asker) -> Result<Html<String>, Failed> {
+    asker.caller().await?;
     Ok(parts::page(&html! {
         p.back { a href="#jobs" { "All jobs" } }
         h1 tabindex="-1" { "New job from a list" }

@@ -1,10 +1,9 @@
 //! The page around everything, which has no data in it, and the frame that a caller gets who has signed in.
 
-use axum::extract::{Request, State};
 use axum::response::Html;
 use maud::{DOCTYPE, html};
 
-use super::api::{Api, Failed};
+use super::api::{Asker, Failed};
 use super::issuer::Issuer;
 use super::parts;
 use crate::callers::Permission;
@@ -58,9 +57,8 @@ pub(super) fn shell(issuer: Option<&Issuer>) -> Html<String> {
 }
 
 /// `GET /console/session`: the frame for a caller who is recognised.
-pub(super) async fn frame(State(api): State<Api>, request: Request) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
-    let aside = api.caller(&head).await?;
+pub(super) async fn frame(asker: Asker) -> Result<Html<String>, Failed> {
+    let aside = asker.caller().await?;
     let identity = aside.caller.as_ref().map_or("", |caller| caller.identity());
     Ok(parts::page(&html! {
         a.skip href="#view" data-skip { "Skip to the content" }

@@ -3,6 +3,7 @@
 use axum::response::{Html, IntoResponse as _, Response};
 use http::StatusCode;
 use maud::{Markup, html};
+use serde::Deserialize;
 
 use super::told::Problem;
 use crate::digest;
@@ -65,16 +66,55 @@ pub(super) fn problem(problem: &Problem) -> Markup {
     )
 }
 
-/// A part of the page that keeps itself fresh. It is sent only when it differs from what the page shows (`seen`), so that neither
-/// the focus nor a screen reader is disturbed by what has not changed.
-pub(super) fn fresh(id: &str, url: &str, trigger: &str, seen: Option<&str>, body: &Markup) -> Response {
+/// A table that becomes a list of cards on a phone.
+pub(super) fn table(caption: &str, names: &[&str], rows: &Markup) -> Markup {
+    table_with(caption, &columns(names), rows)
+}
+
+/// The same, with a head line of its own.
+pub(super) fn table_with(caption: &str, head: &Markup, rows: &Markup) -> Markup {
+    html! {
+        table.cards role="table" {
+            caption.hidden { (caption) }
+            thead role="rowgroup" { tr role="row" { (head) } }
+            tbody role="rowgroup" { (rows) }
+        }
+    }
+}
+
+/// Cells of a head line.
+pub(super) fn columns(names: &[&str]) -> Markup {
+    html! { @for name in names { th role="columnheader" scope="col" { (name) } } }
+}
+
+/// Which state of a fragment the page shows.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Seen {
+    pub(super) seen: Option<String>,
+}
+
+/// The place of a part that asks for itself once it is on the page; `meanwhile` is shown until then.
+pub(super) fn loading(id: &str, url: &str, meanwhile: &Markup) -> Markup {
+    asking(id, url, "load, tick from:body", meanwhile)
+}
+
+/// What most places show until they are filled.
+pub(super) fn reading() -> Markup {
+    html! { p { "Reading…" } }
+}
+
+fn asking(id: &str, url: &str, trigger: &str, body: &Markup) -> Markup {
+    html! { div id=(id) hx-get=(url) hx-trigger=(trigger) hx-swap="outerHTML" hx-sync="this:drop" { (body) } }
+}
+
+/// A part of the page that keeps itself fresh: it asks anew every two seconds while the page is watched, and after something was
+/// done. It is sent only when it differs from what the page shows (`seen`), so that neither the focus nor a screen reader is
+/// disturbed by what has not changed.
+pub(super) fn fresh(id: &str, url: &str, seen: Option<&str>, body: &Markup) -> Response {
     let mut tag = digest::hex(body.0.as_bytes());
     tag.truncate(DIGITS);
     if seen == Some(&tag) {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let whole = html! {
-        div id=(id) hx-get={ (url) "?seen=" (tag) } hx-trigger=(trigger) hx-swap="outerHTML" hx-sync="this:drop" { (body) }
-    };
-    page(&whole).into_response()
+    page(&asking(id, &format!("{url}?seen={tag}"), "tick from:body, changed from:body", body)).into_response()
 }

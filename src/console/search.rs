@@ -1,12 +1,12 @@
 //! Finding conversations: one box for words or a conversation id, and the list of those that are live.
 
-use axum::extract::{Query, Request, State};
+use axum::extract::Query;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::{HeaderName, StatusCode};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::api::{Api, Ask, Failed};
+use super::api::{Ask, Asker, Failed};
 use super::conversation::bare;
 use super::page::may;
 use super::parts;
@@ -27,9 +27,8 @@ pub(super) struct Asked {
 }
 
 /// `GET /console/search`.
-pub(super) async fn view(State(api): State<Api>, request: Request) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
-    let aside = api.caller(&head).await?;
+pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
+    let aside = asker.caller().await?;
     let searches = may(&aside, Permission::Search);
     Ok(parts::page(&html! {
         h1 tabindex="-1" { "Conversations" }
@@ -49,21 +48,16 @@ pub(super) async fn view(State(api): State<Api>, request: Request) -> Result<Htm
 }
 
 /// `GET /console/conversations?q=`: those that fit, or the way to the one whose id it is.
-pub(super) async fn found(
-    State(api): State<Api>,
-    Query(asked): Query<Asked>,
-    request: Request,
-) -> Result<Response, Failed> {
+pub(super) async fn found(asker: Asker, Query(asked): Query<Asked>) -> Result<Response, Failed> {
     if let Some(id) = ConversationId::parse(asked.q.trim()) {
         let go = format!("{{\"go\":\"conversations/{id}\"}}");
         return Ok((StatusCode::NO_CONTENT, [(HeaderName::from_static("hx-trigger"), go)]).into_response());
     }
-    let (head, _) = request.into_parts();
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("limit", &PAGE.to_string())
         .append_pair("cursor", &asked.cursor)
         .finish();
-    let answer = api.ask(&head, Ask::get(format!("/conversations?{query}"))).await;
+    let answer = asker.ask(Ask::get(format!("/conversations?{query}"))).await;
     let (found, _) = answer.read::<Found>()?;
     let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
     let hits: Vec<&Hit> = found.conversations.iter().filter(|hit| words.iter().all(|word| has(hit, word))).collect();
@@ -104,17 +98,8 @@ fn has(hit: &Hit, word: &str) -> bool {
 }
 
 fn table(hits: &[&Hit]) -> Markup {
-    html! {
-        table.cards role="table" {
-            caption.hidden { "Live conversations" }
-            thead role="rowgroup" {
-                tr role="row" {
-                    @for name in ["From", "To", "Medium", "Queue", "Agent", "Since"] { th role="columnheader" scope="col" { (name) } }
-                }
-            }
-            tbody role="rowgroup" { @for hit in hits { (row(hit)) } }
-        }
-    }
+    let rows = html! { @for hit in hits { (row(hit)) } };
+    parts::table("Live conversations", &["From", "To", "Medium", "Queue", "Agent", "Since"], &rows)
 }
 
 fn row(hit: &Hit) -> Markup {

@@ -1,38 +1,31 @@
 //! The service at a glance, and the switch of its mode.
 
-use axum::extract::{Query, Request, State};
+use axum::extract::Query;
 use axum::response::{Html, IntoResponse as _, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{Api, Ask, Failed};
-use super::conversation::{EVERY, Seen};
+use super::api::{Ask, Asker, Failed};
 use super::dialog::DONE;
 use super::parts;
 use super::sent::Sent;
 use super::told::{Status, WindowStatus};
 
 /// `GET /console/status`.
-pub(super) async fn view(State(api): State<Api>, request: Request) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
-    api.caller(&head).await?;
+pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
+    asker.caller().await?;
     Ok(parts::page(&html! {
         h1 tabindex="-1" { "Status" }
         div #result role="status" tabindex="-1" {}
-        div #status hx-get="console/status/now" hx-trigger="load, tick from:body" hx-swap="outerHTML" hx-sync="this:drop" { p { "Reading…" } }
+        (parts::loading("status", "console/status/now", &parts::reading()))
     }))
 }
 
 /// `GET /console/status/now`.
-pub(super) async fn now(
-    State(api): State<Api>,
-    Query(Seen { seen }): Query<Seen>,
-    request: Request,
-) -> Result<Response, Failed> {
-    let (head, _) = request.into_parts();
-    let (status, _) = api.ask(&head, Ask::get("/status")).await.read::<Status>()?;
-    Ok(parts::fresh("status", "console/status/now", EVERY, seen.as_deref(), &shown(&status)))
+pub(super) async fn now(asker: Asker, Query(parts::Seen { seen }): Query<parts::Seen>) -> Result<Response, Failed> {
+    let (status, _) = asker.read::<Status>(Ask::get("/status")).await?;
+    Ok(parts::fresh("status", "console/status/now", seen.as_deref(), &shown(&status)))
 }
 
 fn shown(status: &Status) -> Markup {
@@ -105,47 +98,39 @@ fn replicas(status: &Status) -> Markup {
 }
 
 fn errors(status: &Status) -> Markup {
-    html! {
-        @if status.last_errors.is_empty() { p { "None since the start." } }
-        @else {
-            table.cards role="table" {
-                caption.hidden { "Last errors" }
-                thead role="rowgroup" { tr role="row" { @for name in ["Code", "At", "Path", "Request"] { th role="columnheader" scope="col" { (name) } } } }
-                tbody role="rowgroup" {
-                    @for error in &status.last_errors {
-                        tr role="row" {
-                            th role="rowheader" scope="row" { (error.code) @if let Some(status) = error.upstream_status { span.small.below { "Genesys Cloud: " (status) } } }
-                            td role="cell" data-name="At" { (parts::moment(&error.time)) }
-                            td role="cell" data-name="Path" { code { (error.route) } }
-                            td role="cell" data-name="Request" { code { (error.request_id) } }
-                        }
-                    }
-                }
+    if status.last_errors.is_empty() {
+        return html! { p { "None since the start." } };
+    }
+    let rows = html! {
+        @for error in &status.last_errors {
+            tr role="row" {
+                th role="rowheader" scope="row" { (error.code) @if let Some(status) = error.upstream_status { span.small.below { "Genesys Cloud: " (status) } } }
+                td role="cell" data-name="At" { (parts::moment(&error.time)) }
+                td role="cell" data-name="Path" { code { (error.route) } }
+                td role="cell" data-name="Request" { code { (error.request_id) } }
             }
         }
-    }
+    };
+    parts::table("Last errors", &["Code", "At", "Path", "Request"], &rows)
 }
 
 fn keys(status: &Status) -> Markup {
-    html! {
-        @if status.keys.is_empty() { p { "No keys: this service does not ask who calls." } }
-        @else {
-            table.cards role="table" {
-                caption.hidden { "Keys" }
-                thead role="rowgroup" { tr role="row" { @for name in ["Name", "May", "Last use", "Expires"] { th role="columnheader" scope="col" { (name) } } } }
-                tbody role="rowgroup" {
-                    @for key in &status.keys {
-                        tr role="row" {
-                            th role="rowheader" scope="row" { (key.name) @if key.guarded { " " (parts::badge("guarded", "quiet")) } @if key.mode.as_deref() == Some("observe") { " " (parts::badge("observe", "warn")) } }
-                            td role="cell" data-name="May" { (key.permissions.join(", ")) }
-                            td role="cell" data-name="Last use" { @if let Some(time) = &key.last_used { (parts::moment(time)) } @else { "not since the start" } }
-                            td role="cell" data-name="Expires" { @if let Some(time) = &key.expires { (parts::moment(time)) } @else { "never" } }
-                        }
-                    }
-                }
+    if status.keys.is_empty() {
+        return html! { p { "No keys: this service does not ask who calls." } };
+    }
+    let rows = html! {
+        @for key in &status.keys {
+            tr role="row" {
+                th role="rowheader" scope="row" { (key.name) @if key.guarded { " " (parts::badge("guarded", "quiet")) } @if key.mode.as_deref() == Some("observe") { " " (parts::badge("observe", "warn")) } }
+                td role="cell" data-name="May" { (key.permissions.join(", ")) }
+                td role="cell" data-name="Last use" { @if let Some(time) = &key.last_used { (parts::moment(time)) } @else { "not since the start" } }
+                td role="cell" data-name="Expires" { @if let Some(time) = &key.expires { (parts::moment(time)) } @else { "never" } }
             }
-            @if status.keys_total > status.keys.len() { p.small { "And " (status.keys_total - status.keys.len()) " more." } }
         }
+    };
+    html! {
+        (parts::table("Keys", &["Name", "May", "Last use", "Expires"], &rows))
+        @if status.keys_total > status.keys.len() { p.small { "And " (status.keys_total - status.keys.len()) " more." } }
     }
 }
 
@@ -157,14 +142,9 @@ pub(super) struct Wanted {
 }
 
 /// `GET /console/mode`.
-pub(super) async fn ask_mode(
-    State(api): State<Api>,
-    Query(Wanted { mode }): Query<Wanted>,
-    request: Request,
-) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
+pub(super) async fn ask_mode(asker: Asker, Query(Wanted { mode }): Query<Wanted>) -> Result<Html<String>, Failed> {
     // Refused here already to those who may not switch it.
-    api.ask(&head, Ask::get("/mode")).await.read::<serde_json::Value>()?;
+    asker.read::<serde_json::Value>(Ask::get("/mode")).await?;
     Ok(parts::page(&html! {
         h2 #dialog-title { "Switch to " (mode) " mode?" }
         @if mode == "observe" {
@@ -183,9 +163,9 @@ pub(super) async fn ask_mode(
 }
 
 /// `POST /console/mode`.
-pub(super) async fn set_mode(State(api): State<Api>, Sent { head, form }: Sent<Wanted>) -> Result<Response, Failed> {
+pub(super) async fn set_mode(asker: Asker, Sent(form): Sent<Wanted>) -> Result<Response, Failed> {
     let ask = Ask::put("/mode").json(&json!({"mode": form.mode}));
-    api.ask(&head, ask).await.read::<serde_json::Value>()?;
+    asker.read::<serde_json::Value>(ask).await?;
     let notice = parts::notice("quiet", &html! { p { "The mode is now " strong { (form.mode) } "." } });
     Ok((DONE, parts::page(&notice)).into_response())
 }

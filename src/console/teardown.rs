@@ -1,13 +1,13 @@
 //! Ending a conversation for everyone: behind a confirmation that has to be typed.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::Path;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::HeaderName;
 use maud::html;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{Api, Ask, Failed, segment};
+use super::api::{Ask, Asker, Failed, segment};
 use super::dialog::{DONE, WAIT};
 use super::parts;
 use super::sent::Sent;
@@ -17,14 +17,9 @@ use super::told::{People, Settled};
 const WORD: &str = "everyone";
 
 /// `GET /console/conversations/{conversationId}/disconnect`.
-pub(super) async fn ask(
-    State(api): State<Api>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Html<String>, Failed> {
-    let (head, _) = request.into_parts();
+pub(super) async fn ask(asker: Asker, Path(id): Path<String>) -> Result<Html<String>, Failed> {
     let id = segment(&id);
-    let (people, _) = api.ask(&head, Ask::get(format!("/conversations/{id}/participants"))).await.read::<People>()?;
+    let (people, _) = asker.read::<People>(Ask::get(format!("/conversations/{id}/participants"))).await?;
     let live: Vec<String> = people.participants.iter().filter(|p| p.is_live()).map(|p| p.label()).collect();
     Ok(parts::page(&html! {
         h2 #dialog-title { "Disconnect everyone?" }
@@ -52,9 +47,9 @@ pub(super) struct Confirmation {
 
 /// `POST` to the same.
 pub(super) async fn end(
-    State(api): State<Api>,
+    asker: Asker,
     Path(id): Path<String>,
-    Sent { head, form: confirmation }: Sent<Confirmation>,
+    Sent(confirmation): Sent<Confirmation>,
 ) -> Result<Response, Failed> {
     if confirmation.word.trim() != WORD {
         return Err(Failed::bad_request("the word that confirms it is not there; nobody was disconnected"));
@@ -63,7 +58,7 @@ pub(super) async fn end(
     let ask = Ask::post(format!("/conversations/{}/disconnect{dry_run}", segment(&id)))
         .header(HeaderName::from_static("prefer"), WAIT)
         .json(&json!({"all": true}));
-    let (settled, _) = api.ask(&head, ask).await.read::<Settled>()?;
+    let (settled, _) = asker.read::<Settled>(ask).await?;
     let (tone, sentence) = match (settled.outcome.as_str(), settled.verified) {
         ("would_disconnect", _) => ("quiet", "Dry run: the conversation would be ended. Nobody was disconnected."),
         ("accepted", _) => {

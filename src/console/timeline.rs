@@ -2,30 +2,27 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::api::{Api, Ask, Failed, segment};
-use super::conversation::{EVERY, Seen};
+use super::api::{Ask, Asker, Failed, segment};
 use super::parts;
 use super::told::{People, Person, Record, Records};
 
 /// `GET /console/conversations/{conversationId}/timeline`.
 pub(super) async fn timeline(
-    State(api): State<Api>,
+    asker: Asker,
     Path(id): Path<String>,
-    Query(Seen { seen }): Query<Seen>,
-    request: Request,
+    Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
-    let (head, _) = request.into_parts();
     let id = segment(&id);
-    let (records, _) = api.ask(&head, Ask::get(format!("/audit?conversation={id}"))).await.read::<Records>()?;
+    let (records, _) = asker.read::<Records>(Ask::get(format!("/audit?conversation={id}"))).await?;
     let people = if records.records.is_empty() {
         Vec::new()
     } else {
         // Names, and who is there now. A key that may not read sees the records without them.
-        let answer = api.ask(&head, Ask::get(format!("/conversations/{id}/participants")).shared()).await;
+        let answer = asker.ask(Ask::get(format!("/conversations/{id}/participants")).shared()).await;
         answer.read::<People>().map(|(people, _)| people.participants).unwrap_or_default()
     };
     let people: HashMap<&str, &Person> = people.iter().map(|person| (person.id.as_str(), person)).collect();
@@ -37,7 +34,7 @@ pub(super) async fn timeline(
         }
         @if records.cursor.is_some() { p.small { "Older records are left out; " code { "GET /audit" } " has them all." } }
     };
-    Ok(parts::fresh("timeline", &format!("console/conversations/{id}/timeline"), EVERY, seen.as_deref(), &body))
+    Ok(parts::fresh("timeline", &format!("console/conversations/{id}/timeline"), seen.as_deref(), &body))
 }
 
 fn entry(record: &Record, people: &HashMap<&str, &Person>) -> Markup {
