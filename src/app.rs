@@ -140,11 +140,12 @@ impl App {
             (Some(_), _) => Listener::Callers,
             (None, loopback) => Listener::Both { metrics: loopback },
         };
-        let (callers, operators) = (self.routes(main), self.routes(Listener::Admin));
+        let callers = self.routes(main);
+        let operators = self.admin.is_some().then(|| self.routes(Listener::Admin));
         let serving = server::serve(self.listener, callers, settings, shutdown.stopping.clone(), shutdown.cut.clone());
         let serving = tokio::spawn(serving);
         // Probes are answered until the very end.
-        let admin = self.admin.map(|listener| {
+        let admin = self.admin.zip(operators).map(|(listener, operators)| {
             let settings = ServeSettings::new(&self.config.server);
             tokio::spawn(server::serve(listener, operators, settings, shutdown.ended.clone(), shutdown.ended.clone()))
         });

@@ -37,7 +37,6 @@ use crate::problem::{Code, Problem};
 use crate::store::{JobQuery, JobState, Store, StoreError, StoredItem, StoredJob};
 
 pub use input::{ItemInput, MEMBERS, TargetInput, read_item};
-pub(crate) use lines::Lines;
 pub use lines::{read_csv, read_ndjson};
 pub use plan::{Plan, SkipIf, TokenRights};
 pub use progress::Progress;

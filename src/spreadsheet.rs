@@ -1,4 +1,4 @@
-//! CSV that opens in a spreadsheet: cells that a spreadsheet would take for a formula are neutralised.
+//! CSV as spreadsheets read and write it. What we write opens in one: cells that it would take for a formula are neutralised.
 
 /// One line, with its end.
 #[must_use]
@@ -13,6 +13,54 @@ pub(crate) fn line<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {
 /// A cell that begins like a formula gets a quote in front, which spreadsheets take as "this is text".
 fn neutral(cell: &str) -> std::borrow::Cow<'_, str> {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}").into() } else { cell.into() }
+}
+
+/// A cell as it was before [`line`] neutralised it.
+#[must_use]
+pub(crate) fn plain(cell: &str) -> &str {
+    cell.strip_prefix('\'').unwrap_or(cell)
+}
+
+/// The records of `text`, which `reader` reads, each with the number of its line. Blank ones are left out.
+pub(crate) fn records<'a>(
+    text: &'a str,
+    reader: &'a mut csv::Reader<&'a [u8]>,
+) -> impl Iterator<Item = Result<(i64, csv::StringRecord), String>> {
+    let mut lines = Lines::of(text);
+    reader.records().filter_map(move |record| match record {
+        Ok(record) => {
+            let line = lines.at(record.position().map_or(0, csv::Position::byte));
+            (!record.iter().all(str::is_empty)).then_some(Ok((line, record)))
+        }
+        Err(error) => Some(Err(error.to_string())),
+    })
+}
+
+/// Counts the lines of a text on the way through it. The reader's own count leaves out blank lines and half of each `\r\n`.
+#[derive(Debug)]
+struct Lines<'a> {
+    text: &'a [u8],
+    counted: usize,
+    line: i64,
+}
+
+impl<'a> Lines<'a> {
+    /// From the first line on.
+    fn of(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), counted: 0, line: 1 }
+    }
+
+    /// The line of the record that begins at this byte, or after the line ends that follow it.
+    fn at(&mut self, byte: u64) -> i64 {
+        let mut start = usize::try_from(byte).unwrap_or(0).max(self.counted);
+        while self.text.get(start).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
+            start += 1;
+        }
+        let passed = self.text.get(self.counted..start).unwrap_or_default();
+        self.line += passed.iter().map(|byte| i64::from(*byte == b'\n')).sum::<i64>();
+        self.counted = start;
+        self.line
+    }
 }
 
 #[cfg(test)]

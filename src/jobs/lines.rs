@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::input::{ItemInput, read_item};
+use crate::spreadsheet::{plain, records};
 
 /// Items with the numbers of their lines.
 pub(super) type Numbered = Vec<(i64, ItemInput)>;
@@ -31,13 +32,8 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
         ));
     }
     let mut items = Vec::new();
-    let mut lines = Lines::of(text);
-    for record in reader.records() {
-        let record = record.map_err(|error| error.to_string())?;
-        let line = lines.at(record.position().map_or(0, csv::Position::byte));
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
+    for record in records(text, &mut reader) {
+        let (line, record) = record?;
         let members: Map<String, Value> = head
             .iter()
             .zip(record.iter())
@@ -48,38 +44,6 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
         items.push((line, item));
     }
     Ok(items)
-}
-
-/// Counts the lines of a text on the way through it. The reader's own count leaves out blank lines and half of each `\r\n`.
-#[derive(Debug)]
-pub(crate) struct Lines<'a> {
-    text: &'a [u8],
-    counted: usize,
-    line: i64,
-}
-
-impl<'a> Lines<'a> {
-    /// From the first line on.
-    pub(crate) fn of(text: &'a str) -> Self {
-        Self { text: text.as_bytes(), counted: 0, line: 1 }
-    }
-
-    /// The line of the record that begins at this byte, or after the line ends that follow it.
-    pub(crate) fn at(&mut self, byte: u64) -> i64 {
-        let mut start = usize::try_from(byte).unwrap_or(0).max(self.counted);
-        while self.text.get(start).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
-            start += 1;
-        }
-        let passed = self.text.get(self.counted..start).unwrap_or_default();
-        self.line += passed.iter().map(|byte| i64::from(*byte == b'\n')).sum::<i64>();
-        self.counted = start;
-        self.line
-    }
-}
-
-/// A cell as it was before our own download neutralised it.
-fn plain(cell: &str) -> &str {
-    cell.strip_prefix('\'').unwrap_or(cell)
 }
 
 /// Reads one JSON object a line. Empty lines are left out.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::row::{Action, HEAD, Row};
 use crate::cli::Failure;
 use crate::ids::{ConversationId, ParticipantId};
-use crate::jobs::Lines;
+use crate::spreadsheet::{plain, records};
 
 /// What a file named.
 #[derive(Debug, Default)]
@@ -48,14 +48,9 @@ pub(super) fn parse(text: &str) -> Result<List, String> {
         .trim(csv::Trim::All)
         .delimiter(delimiter(first))
         .from_reader(text.as_bytes());
-    let mut lines = Lines::of(text);
     let (mut list, mut seen, mut columns) = (List::default(), HashSet::new(), None);
-    for record in reader.records() {
-        let record = record.map_err(|error| error.to_string())?;
-        let line = lines.at(record.position().map_or(0, csv::Position::byte));
-        if record.iter().all(str::is_empty) {
-            continue;
-        }
+    for record in records(text, &mut reader) {
+        let (line, record) = record?;
         let at = |what: String| format!("line {line}: {what}");
         let Some(columns) = &columns else {
             let head = Columns::of(&record).map_err(at)?;
@@ -149,11 +144,6 @@ fn column(cell: &str) -> Option<&'static str> {
         "id" => Some("conversationId"),
         _ => HEAD.into_iter().find(|name| name.eq_ignore_ascii_case(&plain)),
     }
-}
-
-/// A cell as it was before a report neutralised it.
-fn plain(cell: &str) -> &str {
-    cell.strip_prefix('\'').unwrap_or(cell)
 }
 
 fn shown(cell: &str) -> String {
