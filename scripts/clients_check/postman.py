@@ -2,23 +2,11 @@
 import json
 import uuid
 
-from .runtimes import CLIENTS, STAGE, Once, check, last_line, need, run, skip
+from .runtimes import CLIENTS, Once, check, npm, run
 
 COLLECTION, ENVIRONMENT = (CLIENTS / f"postman/hangup.postman_{name}.json" for name in ("collection", "environment"))
 
-
-def newman():
-    need("npm")
-    folder = STAGE / "newman"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_text('{"private":true}')
-    done = run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "newman@6.2.2", cwd=folder)
-    if done.returncode:
-        skip(f"npm: {last_line(done)}")
-    return folder / "node_modules/.bin/newman"
-
-
-newman = Once(newman)
+newman = Once(lambda: npm("newman", "newman@6.2.2") / "node_modules/.bin/newman")
 
 
 def requests(items):

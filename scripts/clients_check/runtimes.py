@@ -51,16 +51,22 @@ def python_venv():
     return venv / "bin/python"
 
 
-def node_sdk():
-    """A folder with the official SDK, where node finds it from."""
+def npm(name, package):
+    """A folder with a package of the npm registry."""
     need("npm")
-    folder = STAGE / "npm"
+    folder = STAGE / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text('{"private":true}')
-    done = run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "purecloud-platform-client-v2@latest", cwd=folder)
+    done = run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package, cwd=folder)
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
         skip(f"npm: {'; '.join(told[:4]) or last_line(done)}")
+    return folder
+
+
+def node_sdk():
+    """A folder with the official SDK, where node finds it from."""
+    folder = npm("npm", "purecloud-platform-client-v2@latest")
     # An import is looked up from the file's own place.
     shutil.copy(CLIENTS / "node/sdk.mjs", folder / "sdk.mjs")
     return folder / "sdk.mjs"

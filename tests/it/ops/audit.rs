@@ -10,13 +10,11 @@ use crate::support::until;
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     let stand = Binary::new().await;
-    let made = hangup::callers::new_key("ivr").unwrap();
-    std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
-    let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));
+    let (secret, keys, file) = stand.key_and_audit();
     let environment = [("HANGUP__AUTH__KEYS_FILE", keys.as_str()), ("HANGUP__AUDIT__TARGET", file.as_str())];
     let mut service = stand.serve(&[], &environment).await;
     let (customer, agent) = (stand.who("customer"), stand.who("agent"));
-    let key = ("x-api-key", made.text.as_str());
+    let key = ("x-api-key", secret.as_str());
 
     let body = json!({"reason": "fraud"}).to_string();
     let id = ("x-request-id", "req-1");
@@ -61,7 +59,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     assert_eq!(found[1]["dryRun"], true);
     assert_eq!(found[2]["participantId"], agent.to_string(), "also who was to be hung up by a stranger");
     let whole = std::fs::read_to_string(stand.path("audit.jsonl")).unwrap();
-    assert!(!whole.contains(&made.text), "the key itself is never recorded");
+    assert!(!whole.contains(&secret), "the key itself is never recorded");
 
     let shown = stand.run(&["audit", &file, "--caller", "ivr", "--outcome", "denied", "--json"], &[]).await;
     assert_eq!(String::from_utf8(shown.stdout).unwrap().lines().count(), 2);
@@ -84,9 +82,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_request_is_recorded_with_the_ids_in_its_path_at_every_entry_point() {
     let stand = Binary::new().await;
-    let made = hangup::callers::new_key("ivr").unwrap();
-    std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
-    let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));
+    let (_, keys, file) = stand.key_and_audit();
     let environment = [
         ("HANGUP__AUTH__KEYS_FILE", keys.as_str()),
         ("HANGUP__AUDIT__TARGET", file.as_str()),

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hangup::config::Config;
 
-use crate::support::process::{Binary, text};
+use crate::support::process::Binary;
 use crate::support::until;
 
 const WRONG_KEY: &str = "canary-wrong-key-0123456789";
@@ -13,9 +13,7 @@ const WRONG_BEARER: &str = "canary.wrong.bearer-0123456789";
 #[tokio::test(flavor = "multi_thread")]
 async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
     let stand = Binary::new().await;
-    let made = hangup::callers::new_key("ivr").unwrap();
-    std::fs::write(stand.path("keys.toml"), &made.toml).unwrap();
-    let (keys, file) = (text(&stand.path("keys.toml")), text(&stand.path("audit.jsonl")));
+    let (key, keys, file) = stand.key_and_audit();
     let environment = [
         ("HANGUP__AUTH__KEYS_FILE", keys.as_str()),
         ("HANGUP__AUDIT__TARGET", file.as_str()),
@@ -24,7 +22,6 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
     ];
     let mut service = stand.serve(&[], &environment).await;
     until(|| async { service.get("/readyz").await.0 == 200 }).await;
-    let key = made.text.clone();
     let bearer = format!("Bearer {key}");
     let basic = format!("Basic {}", STANDARD.encode(format!("ivr:{key}")));
     let wrong_basic = format!("Basic {}", STANDARD.encode(format!("ivr:{WRONG_KEY}")));

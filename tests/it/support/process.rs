@@ -38,6 +38,13 @@ impl Binary {
         self.dir.path().join(name)
     }
 
+    /// Makes a key `ivr`: the key, the name of the file of keys, and the name of a file for the audit.
+    pub(crate) fn key_and_audit(&self) -> (String, String, String) {
+        let made = hangup::callers::new_key("ivr").unwrap();
+        std::fs::write(self.path("keys.toml"), &made.toml).unwrap();
+        (made.text, text(&self.path("keys.toml")), text(&self.path("audit.jsonl")))
+    }
+
     /// The binary with this environment and nothing else's.
     pub(crate) fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hangup"));
