@@ -182,7 +182,7 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
         theme: THEME,
         fault: "The disk is full while jobs are accepted",
         callers_see: "503 `store_unavailable`; 202 again when there is room, without a restart",
-        figure: "Each job with a 202 is done; nobody is reached for a job that was refused",
+        figure: "Each job with a 202 is done; no one is disconnected for a job that was refused",
         measured: format!("{} promised, {} items refused", accepted.len(), refused.len()),
         test: TEST,
         long_half: true,

@@ -402,7 +402,7 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
         theme: "All of it together",
         fault: "A soak: mixed traffic and random faults, seeded (75 s in CI, 900 s before a release)",
         callers_see: "Successes, and errors that say whether to repeat",
-        figure: "The account balances: every request answered within deadline + 500 ms, everybody reported gone is gone, nobody else is, every job ends; \
+        figure: "The account balances: every request answered within deadline + 500 ms, all who were reported gone are gone and no one else is, every job ends; \
                  memory grows by less than 10 MiB from the first third on",
         measured: format!(
             "{seconds} s, {} requests, {good} successes, {} jobs, {changes} changes of weather, memory +{} KiB",

@@ -223,7 +223,7 @@ storms! {
     bodies_cut_short_end_in_502: "Every body is cut off in the middle",
         "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
         body("api", "truncated"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
-    broken_chunks_end_in_502: "A chunk size that is no number in every answer",
+    broken_chunks_end_in_502: "Every answer has a chunk size that is not a number",
         "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
         body("api", "chunk_error"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
     missing_permission_is_named: "403 to every call, a permission is missing", "403 `upstream_forbidden`, which names the permission",
