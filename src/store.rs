@@ -26,6 +26,7 @@ mod jobs;
 mod known;
 mod meta;
 mod postgres;
+mod queue;
 mod replicas;
 mod schema;
 mod sqlite;
@@ -40,7 +41,8 @@ pub use audit::{AuditEntry, AuditPage, AuditQuery, AuditRow};
 pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
 pub use items::{ItemCounts, ItemResult, LeasedItem, NewItem, StoredItem};
-pub use jobs::{JobQuery, JobState, KeyKind, NewJob, QueueDepth, StoredJob};
+pub use jobs::{JobQuery, JobState, KeyKind, NewJob, StoredJob};
+pub use queue::QueueDepth;
 pub use replicas::Replica;
 #[cfg(test)]
 pub(crate) use sqlite::simulated::{SharedDatabase, Trouble, Weather};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Store;
-use super::engine::{Batch, Row, Rows, Statement, sql};
+use super::engine::{Batch, Row, Statement, sql};
 use super::error::StoreError;
 
 /// The moment of items that never come up again: they are done.
@@ -138,11 +138,13 @@ pub struct JobQuery {
 const COLUMNS: &str =
     "id, caller, name, state, plan, body, created, due, started, ended, total, paused_because, {now} FROM jobs";
 
-fn select(condition: &str) -> Statement {
+/// Jobs that fulfil this condition, as [`job`] reads them.
+pub(super) fn select(condition: &str) -> Statement {
     sql(format!("SELECT {COLUMNS} WHERE {condition}"))
 }
 
-fn job(row: &Row) -> StoredJob {
+/// A job from a row of [`select`].
+pub(super) fn job(row: &Row) -> StoredJob {
     let text = |column| row.text(column).map(str::to_owned);
     let time = |column| row.opt(column);
     StoredJob {
@@ -271,46 +273,6 @@ impl Store {
         Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 
-    /// Starts jobs whose time has come, ends those without open items, and gives those with items to work on. Where there is
-    /// nothing to start or to end, it only reads.
-    pub async fn due_jobs(&self, limit: i64) -> Result<Vec<StoredJob>, StoreError> {
-        let rows = self.run(Batch::read([changes_due(), list_due(limit)])).await?;
-        let nothing_changes = rows.first().is_none_or(Vec::is_empty);
-        let rows = if nothing_changes { rows } else { self.run(Batch::write(turn(limit))).await? };
-        Ok(rows.last().map(|rows| rows.iter().map(job).collect()).unwrap_or_default())
-    }
-
-    /// What is queued at all, for metrics. Costs a look at each open item, so ask now and then.
-    pub async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
-        let items = |state: &str, jobs: &str| {
-            format!(
-                "coalesce((SELECT sum((SELECT count(*) FROM items WHERE job = jobs.id AND state {state})) FROM jobs \
-                 WHERE state IN ({jobs})), 0)"
-            )
-        };
-        let jobs = |states: &str| format!("(SELECT count(*) FROM jobs WHERE state IN ({states}))");
-        let columns = [
-            items("= 'pending'", "'running'"),
-            items("IN ('leased', 'confirming')", "'running', 'paused', 'cancelled'"),
-            jobs("'running'"),
-            jobs("'held', 'scheduled'"),
-            jobs("'paused'"),
-            "coalesce({now} - (SELECT min(started) FROM jobs WHERE state = 'running'), 0)".to_owned(),
-        ];
-        // A sum of numbers is wider than a number in PostgreSQL.
-        let columns = columns.map(|column| format!("CAST({column} AS BIGINT)"));
-        let rows: Vec<Rows> = self.run(Batch::read([sql(format!("SELECT {}", columns.join(", ")))])).await?;
-        let count = |row: &Row, column| u64::try_from(row.int(column)).unwrap_or(0);
-        Ok(rows.first().and_then(|rows| rows.first()).map_or(QueueDepth::default(), |row| QueueDepth {
-            pending: count(row, 0),
-            under_way: count(row, 1),
-            running: count(row, 2),
-            waiting: count(row, 3),
-            paused: count(row, 4),
-            oldest: Duration::from_millis(count(row, 5)),
-        }))
-    }
-
     /// Removes what ended longer ago than `keep`, and what was never wholly accepted. Says whether there may be more.
     pub(crate) async fn purge_jobs(&self, keep: Duration) -> Result<bool, StoreError> {
         let old = "(SELECT id FROM jobs WHERE ended < {now} - $1 OR (state = 'accepting' AND created < {now} - $2))";
@@ -327,49 +289,4 @@ impl Store {
         let rows = self.run(Batch::write([items, jobs])).await?;
         Ok(rows.first().is_some_and(|rows| rows.len() as i64 >= PURGED_AT_ONCE))
     }
-}
-
-/// Whether there is a job to start or to end: a row if so.
-fn changes_due() -> Statement {
-    sql("SELECT id FROM jobs WHERE (state = 'scheduled' AND due <= {now}) OR \
-         (state = 'running' AND NOT EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due < $1)) LIMIT 1")
-    .bind(NEVER)
-}
-
-/// Jobs with items to work on, the oldest first. In paused and cancelled jobs only what is under way is seen through; the rest of a
-/// cancelled one is given up.
-fn list_due(limit: i64) -> Statement {
-    select(
-        "(state = 'running' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due <= {now})) OR (state IN ('paused', \
-         'cancelled') AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND items.state IN ('leased', 'confirming') AND \
-         items.due <= {now})) OR (state = 'cancelled' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND \
-         items.state = 'pending')) ORDER BY created LIMIT $1",
-    )
-    .bind(limit)
-}
-
-/// Starts what is to start, ends what is to end, and lists the rest.
-fn turn(limit: i64) -> [Statement; 3] {
-    let start = sql("UPDATE jobs SET state = 'running', started = {now} WHERE state = 'scheduled' AND due <= {now}");
-    let finish = sql("UPDATE jobs SET state = 'done', ended = {now} WHERE state = 'running' AND NOT EXISTS \
-         (SELECT 1 FROM items WHERE job = jobs.id AND due < $1)")
-    .bind(NEVER);
-    [start, finish, list_due(limit)]
-}
-
-/// What is queued, for metrics and `/status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct QueueDepth {
-    /// Items of running jobs that wait.
-    pub pending: u64,
-    /// Items that are worked on, or accepted and not yet seen gone.
-    pub under_way: u64,
-    /// Jobs that run.
-    pub running: u64,
-    /// Jobs that are held or scheduled.
-    pub waiting: u64,
-    /// Jobs that are paused.
-    pub paused: u64,
-    /// How long the oldest running job has been running.
-    pub oldest: Duration,
 }
