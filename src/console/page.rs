@@ -9,8 +9,9 @@ use super::parts;
 use crate::callers::Permission;
 use crate::http::Aside;
 
-/// What htmx must not do: run text as a program, write styles, ask other hosts, keep pages in the browser's storage.
-const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyEnabled":false,"historyCacheSize":0,"timeout":40000,"disableInheritance":true,"defaultFocusScroll":false}"#;
+/// What htmx must not do: run text as a program, write styles, ask other hosts, keep pages in the browser's storage. And it does not
+/// wait before it listens to what it has just drawn (`defaultSettleDelay`): a button that is seen can be pressed.
+const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyEnabled":false,"historyCacheSize":0,"timeout":40000,"disableInheritance":true,"defaultFocusScroll":false,"defaultSettleDelay":0}"#;
 
 /// `GET /console`.
 pub(super) fn shell(issuer: Option<&Issuer>) -> Html<String> {
