@@ -211,7 +211,7 @@ impl Disconnector {
     /// # Errors
     /// `overloaded` when there is none.
     pub(crate) fn admit(&self, origin: &Origin) -> Result<Admission, Problem> {
-        let Some(share) = self.inner.shares.take(&origin.caller) else {
+        let Some(share) = self.inner.shares.take(&origin.requester.caller) else {
             let detail = "half of limits.max_in_flight requests of this caller are under way already, and the rest is kept for \
                           others; repeat after Retry-After";
             return Err(Problem::new(Code::CallerRateLimited, detail).retry_after(Duration::from_secs(1)));
@@ -224,10 +224,7 @@ impl Disconnector {
         let settings = &self.inner.settings;
         let reserve = settings.attempt_timeout.min(settings.deadline / 4);
         let left = origin.deadline.map_or(settings.deadline, |end| end.saturating_duration_since(Instant::now()));
-        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), left, reserve)
-            .with_trace(origin.trace.clone())
-            .with_rank(origin.rank)
-            .with_sent(Arc::clone(&origin.sent));
+        let context = Context::new(Arc::clone(&origin.requester), left, reserve);
         let counted = self.inner.metrics.in_flight();
         Ok(Admission { context: Arc::new(context), _permit: permit, _share: share, _counted: counted })
     }
@@ -250,7 +247,7 @@ impl Disconnector {
             Role::Follower(follower) => {
                 self.inner.metrics.join();
                 // What the other request has sent is not known here.
-                request.origin.sent.store(true, Ordering::Relaxed);
+                request.origin.requester.note_sent();
                 match follower.result().await {
                     // Others' words were refused; these have not been tried.
                     Some(shared) if shared.refuses_other_words_than(request) => {

@@ -17,6 +17,7 @@ pub mod pace;
 mod rank;
 pub mod renew;
 pub mod request;
+pub mod requester;
 pub mod retry;
 pub mod token;
 pub mod trace;

@@ -17,6 +17,7 @@ use crate::genesys::context::Context;
 use crate::genesys::error::CallError;
 use crate::genesys::exchange::Wire;
 use crate::genesys::request::{Medium, Rank};
+use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -54,7 +55,8 @@ impl Upstream {
     /// A context for one call.
     pub(super) fn context(&self) -> Arc<Context> {
         let request_id = format!("hangup-{}", uuid::Uuid::new_v4());
-        Arc::new(Context::new("hangup".into(), request_id.into(), self.deadline, Duration::ZERO))
+        let requester = Requester::new("hangup".into(), request_id.into());
+        Arc::new(Context::new(requester.into(), self.deadline, Duration::ZERO))
     }
 
     /// Waits for the login.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Origin;
 use super::outcome::Settled;
 use crate::audit::Asked;
+use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
 
@@ -14,30 +14,22 @@ use crate::problem::{Code, Problem};
 pub(super) struct Whose {
     conversation: ConversationId,
     participant: Option<ParticipantId>,
-    caller: Arc<str>,
-    request_id: Arc<str>,
-    sent: Arc<AtomicBool>,
+    requester: Arc<Requester>,
 }
 
 impl Whose {
-    pub(super) fn of(asked: &Asked<'_>, origin: &Origin) -> Self {
-        Self {
-            conversation: asked.conversation,
-            participant: asked.participant,
-            caller: Arc::clone(asked.caller),
-            request_id: Arc::clone(&origin.request_id),
-            sent: Arc::clone(&origin.sent),
-        }
+    pub(super) fn of(asked: &Asked<'_>, requester: &Arc<Requester>) -> Self {
+        Self { conversation: asked.conversation, participant: asked.participant, requester: Arc::clone(requester) }
     }
 
     /// Logs that it was given up, and says what the caller should do.
     pub(super) fn give_up(&self) -> Problem {
         let participant = self.participant.map(|id| id.to_string());
-        let sent = self.sent.load(Ordering::Relaxed);
+        let sent = self.requester.may_have_sent();
         let effect = if sent { "unknown" } else { "none" };
         tracing::error!(
             event = "abandoned", conversation_id = %self.conversation, participant_id = participant,
-            caller = &*self.caller, request_id = &*self.request_id, effect,
+            caller = &*self.requester.caller, request_id = &*self.requester.request_id, effect,
             "given up at the end of the drain time"
         );
         let detail = "this instance had to stop before the request was done; repeat it";
@@ -76,7 +68,7 @@ impl AbandonedCaller {
         let (settled, problem) = (result.as_ref().ok(), result.as_ref().err());
         tracing::info!(
             event = "settled_without_caller", conversation_id = %whose.conversation, participant_id = participant,
-            caller = &*whose.caller, request_id = &*whose.request_id,
+            caller = &*whose.requester.caller, request_id = &*whose.requester.request_id,
             outcome = settled.map(|s| s.outcome.name()), code = problem.map(|p| p.code.name()),
             attempts = settled.map(|s| s.attempts), correlation_id = settled.and_then(|s| s.correlation_id.as_deref()),
             "the caller had left; its disconnect went on and is settled"

@@ -1,13 +1,11 @@
 //! Confirms an accepted disconnect, where the caller or the configuration asks for it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::confirmer::{Awaited, Shown};
 use super::outcome::{Outcome, Settled};
 use super::{Admission, Disconnector, Origin, Request};
 use crate::config::Confirm;
-use crate::genesys::context::Context;
 use crate::problem::Problem;
 
 impl Disconnector {
@@ -36,8 +34,7 @@ impl Disconnector {
     }
 
     pub(super) async fn watch(&self, origin: &Origin, awaited: Awaited, wait: Duration) -> Shown {
-        let context = Context::new(Arc::clone(&origin.caller), Arc::clone(&origin.request_id), wait, Duration::ZERO);
-        self.inner.confirmer.gone(&self.inner.client, &context, awaited, wait, &self.inner.tasks).await
+        self.inner.confirmer.gone(&self.inner.client, &origin.requester, awaited, wait, &self.inner.tasks).await
     }
 
     /// After the answer, while the rate window has room.
@@ -50,11 +47,11 @@ impl Disconnector {
             let wait = this.inner.settings.confirm_wait;
             if this.watch(&request.origin, awaited(&request), wait).await == Shown::There {
                 this.inner.metrics.unconfirmed();
-                let origin = &request.origin;
-                origin.scope.unconfirmed(&origin.caller, request.conversation, request.participant);
+                let (scope, requester) = (&request.origin.scope, &request.origin.requester);
+                scope.unconfirmed(&requester.caller, request.conversation, request.participant);
                 tracing::warn!(
                     event = "unconfirmed", conversation_id = %request.conversation, participant_id = %request.participant,
-                    request_id = &*request.origin.request_id, caller = &*request.origin.caller,
+                    request_id = &*requester.request_id, caller = &*requester.caller,
                     "the participant is still there after an accepted disconnect"
                 );
             }

@@ -17,10 +17,13 @@ use super::outcome::{Outcome, Settled};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Medium, Rank};
+use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
 
 /// The first look comes this long after acceptance; each further one at twice the time.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// The longest time that one look takes.
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
 /// The last look starts so much before the wait ends, that it can be answered in time.
 const LAST_LOOK_LEAD: Duration = Duration::from_millis(200);
 
@@ -83,7 +86,7 @@ impl Confirmer {
     pub(super) async fn gone(
         &self,
         client: &Client,
-        origin: &Context,
+        requester: &Arc<Requester>,
         key: Awaited,
         wait: Duration,
         tasks: &TaskTracker,
@@ -101,8 +104,7 @@ impl Confirmer {
                 });
                 let looks = Looks {
                     client: client.clone(),
-                    caller: Arc::clone(&origin.caller),
-                    request_id: Arc::clone(&origin.request_id),
+                    requester: Arc::clone(requester),
                     key,
                     accepted,
                     watched: Arc::clone(&watched),
@@ -126,8 +128,7 @@ impl Confirmer {
 /// The task that looks.
 struct Looks {
     client: Client,
-    caller: Arc<str>,
-    request_id: Arc<str>,
+    requester: Arc<Requester>,
     key: Awaited,
     accepted: Instant,
     watched: Arc<Watched>,
@@ -181,9 +182,7 @@ impl Looks {
     }
 
     async fn look(&self) -> Shown {
-        let wait = Duration::from_secs(3);
-        let context =
-            Arc::new(Context::new(Arc::clone(&self.caller), Arc::clone(&self.request_id), wait, Duration::ZERO));
+        let context = Arc::new(Context::new(Arc::clone(&self.requester), LOOK_WITHIN, Duration::ZERO));
         let observation = match self.key {
             Awaited::Participant(cid, pid, medium) => {
                 look(&self.client, &context, Rank::Lookup, (cid, pid, medium)).await.map(|(observation, _)| observation)

@@ -1,7 +1,6 @@
 //! What a caller asks for.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -11,30 +10,22 @@ use super::seen::AsSeen;
 use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::callers::Guards;
 use crate::genesys::request::{Medium, Rank};
+use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
-use crate::telemetry::traces::Parent;
 
-/// Who asks, and under which request id.
+/// Who asks, and within which limits. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// Name of the caller's key.
-    pub caller: Arc<str>,
-    /// The request id that is answered.
-    pub request_id: Arc<str>,
-    /// The trace that upstream attempts belong to.
-    pub trace: Parent,
+    /// Who asks, and under which request id.
+    pub requester: Arc<Requester>,
     /// Participants the caller's key is limited to.
     pub guards: Option<Arc<Guards>>,
     /// The caller's key only observes.
     pub observe: bool,
     /// What the request leaves in the audit.
     pub scope: AuditScope,
-    /// The highest rank of its calls at the gate: those of jobs go after everything else.
-    pub rank: Rank,
     /// The end of a request that asks for several disconnects; each has its own where there is none.
     pub deadline: Option<Instant>,
-    /// Whether a disconnect request may have gone upstream for this; what is abandoned before has no effect.
-    pub sent: Arc<AtomicBool>,
 }
 
 impl Origin {
@@ -42,17 +33,14 @@ impl Origin {
     pub(crate) fn of_job(audit: &Audit, caller: &Arc<str>, job: &str, item: i64) -> Self {
         let request_id: Arc<str> = format!("{job}:{item}").into();
         let source = Source { request_id: Some(Arc::clone(&request_id)), job: Some(job.into()), ..Source::default() };
-        Self {
-            caller: Arc::clone(caller),
-            scope: AuditScope::new(audit, EntryPoint::Job, source),
-            request_id,
-            trace: Parent::default(),
-            guards: None,
-            observe: false,
-            rank: Rank::Job,
-            deadline: None,
-            sent: Arc::default(),
-        }
+        let requester = Requester::new(Arc::clone(caller), request_id).with_rank(Rank::Job);
+        let scope = AuditScope::new(audit, EntryPoint::Job, source);
+        Self { requester: requester.into(), guards: None, observe: false, scope, deadline: None }
+    }
+
+    /// The origin of one of several disconnects.
+    pub(crate) fn for_one_of_several(&self) -> Self {
+        Self { requester: self.requester.for_one_of_several().into(), ..self.clone() }
     }
 }
 

@@ -71,14 +71,15 @@ impl Disconnector {
             Arc::new(resolve.await?)
         } else {
             let waits = (self.inner.settings.deadline, wait.unwrap_or_default());
-            let (caller, body) = (&origin.caller, selector.canonical());
+            let (caller, body) = (&origin.requester.caller, selector.canonical());
             let key = ClaimKey::new(caller, "selector", conversation, &body, idempotency_key.as_deref(), waits);
             // Whom a repeat of this request reaches is settled here and nowhere else.
             self.inner.claims.targets(&key, resolve).await?.targets
         };
         let disconnects = targets.iter().cloned().map(|target| {
             // With the caller's guards of now: a target may have moved, or the set is a remembered one.
-            let request = Request { wait, dry_run, ..Request::new(origin.clone(), conversation, target.id) };
+            let request =
+                Request { wait, dry_run, ..Request::new(origin.for_one_of_several(), conversation, target.id) };
             async move { (target, self.disconnect(request).await) }
         });
         Ok(Selected { observed, results: stream::iter(disconnects).buffered(AT_ONCE).collect().await })

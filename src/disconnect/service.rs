@@ -1,7 +1,5 @@
 //! The service: each disconnect in a task of its own, so that a caller that leaves stops nothing, with its audit record.
 
-use std::sync::Arc;
-
 use super::abandoned::{WaitingCaller, Whose};
 use super::outcome::Settled;
 use super::{Disconnector, Request, Teardown};
@@ -13,18 +11,16 @@ impl Disconnector {
     ///
     /// # Errors
     /// The problem to show the caller.
-    pub async fn disconnect(&self, mut request: Request) -> Result<Settled, Problem> {
-        // Its own: the other members of a selection say nothing about this one.
-        request.origin.sent = Arc::default();
+    pub async fn disconnect(&self, request: Request) -> Result<Settled, Problem> {
         let origin = &request.origin;
         let asked = Asked {
-            caller: &origin.caller,
+            caller: &origin.requester.caller,
             conversation: request.conversation,
             participant: Some(request.participant),
             reason: request.reason.as_deref().unwrap_or(self.default_reason()),
             dry_run: request.dry_run || origin.observe || self.observing(),
         };
-        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, origin));
+        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, &origin.requester));
         let this = self.clone();
         // Boxed: it is large, and would be moved several times until it runs.
         let work = Box::pin(async move { this.carry_out(&request).await });
@@ -38,13 +34,13 @@ impl Disconnector {
     pub async fn tear_down(&self, request: Teardown) -> Result<Settled, Problem> {
         let origin = &request.origin;
         let asked = Asked {
-            caller: &origin.caller,
+            caller: &origin.requester.caller,
             conversation: request.conversation,
             participant: None,
             reason: self.default_reason(),
             dry_run: request.dry_run || origin.observe || self.observing(),
         };
-        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, origin));
+        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, &origin.requester));
         let this = self.clone();
         self.supervise(whose, pending, async move { this.end(&request).await }).await
     }

@@ -53,7 +53,7 @@ impl Disconnector {
                 Err((Open::Unread, read, _)) => Err(unreadable(&read)),
             };
         }
-        let key = (Arc::clone(&request.origin.caller), request.conversation, request.idempotency_key.clone());
+        let key = (Arc::clone(&request.origin.requester.caller), request.conversation, request.idempotency_key.clone());
         let mut admission = None;
         let settled = match self.inner.teardowns.join(&key) {
             Role::Follower(follower) => {
@@ -115,7 +115,7 @@ impl Disconnector {
                 }
             };
             let waits = (self.inner.settings.deadline, request.wait.unwrap_or_default());
-            let (caller, idempotency_key) = (&request.origin.caller, request.idempotency_key.as_deref());
+            let (caller, idempotency_key) = (&request.origin.requester.caller, request.idempotency_key.as_deref());
             let key = ClaimKey::new(caller, "teardown", request.conversation, "all", idempotency_key, waits);
             Box::pin(self.inner.claims.targets(&key, look)).await?
         };
@@ -161,6 +161,7 @@ impl Disconnector {
         context: &Arc<Context>,
         members: Vec<Target>,
     ) -> Result<Settled, Problem> {
+        // With the teardown's own requester: what is sent for one of them is sent for the teardown.
         let origin = Origin { deadline: Some(context.deadline), ..request.origin.clone() };
         let mut last = None;
         for member in members {

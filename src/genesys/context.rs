@@ -1,13 +1,12 @@
-//! What all upstream calls of one disconnect or lookup share: its end, its caller, its place in line, its counts.
+//! What all upstream calls of one disconnect or lookup share: for whom they are made, its end, its place in line, its counts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rank::Rank;
-use crate::telemetry::traces::Parent;
+use super::requester::Requester;
 
 /// Gives each context its place in line.
 static ORDER: AtomicU64 = AtomicU64::new(0);
@@ -15,14 +14,8 @@ static ORDER: AtomicU64 = AtomicU64::new(0);
 /// Shared by the upstream calls of one disconnect or lookup.
 #[derive(Debug)]
 pub struct Context {
-    /// Name of the caller's key; for fairness at the gate, and logs.
-    pub caller: Arc<str>,
-    /// Our request id, for logs.
-    pub request_id: Arc<str>,
-    /// The trace that upstream attempts belong to.
-    pub trace: Parent,
-    /// The highest rank that its calls may have at the gate.
-    pub(crate) rank: Rank,
+    /// For whom the calls are made.
+    pub requester: Arc<Requester>,
     /// The absolute end of all calls.
     pub deadline: Instant,
     /// Kept back at the end for one look once an attempt had an unknown effect.
@@ -32,47 +25,21 @@ pub struct Context {
     attempts: AtomicU32,
     unknown_attempts: AtomicU32,
     unsent_attempts: AtomicU32,
-    sent: Arc<AtomicBool>,
 }
 
 impl Context {
     /// A context that ends after `deadline`, of which `reserve` is kept back once an attempt had an unknown effect.
     #[must_use]
-    pub fn new(caller: Arc<str>, request_id: Arc<str>, deadline: Duration, reserve: Duration) -> Self {
+    pub fn new(requester: Arc<Requester>, deadline: Duration, reserve: Duration) -> Self {
         Self {
-            caller,
-            request_id,
-            trace: Parent::default(),
-            rank: Rank::Disconnect,
+            requester,
             deadline: Instant::now() + deadline,
             reserve,
             order: ORDER.fetch_add(1, Ordering::Relaxed),
             attempts: AtomicU32::new(0),
             unknown_attempts: AtomicU32::new(0),
             unsent_attempts: AtomicU32::new(0),
-            sent: Arc::default(),
         }
-    }
-
-    /// Puts upstream attempts below this, and passes the trace context on to the upstream.
-    #[must_use]
-    pub fn with_trace(mut self, trace: Parent) -> Self {
-        self.trace = trace;
-        self
-    }
-
-    /// Lets none of its calls go before those of this rank.
-    #[must_use]
-    pub(crate) fn with_rank(mut self, rank: Rank) -> Self {
-        self.rank = rank;
-        self
-    }
-
-    /// Notes in `sent` when the first disconnect request goes upstream.
-    #[must_use]
-    pub(crate) fn with_sent(mut self, sent: Arc<AtomicBool>) -> Self {
-        self.sent = sent;
-        self
     }
 
     /// Disconnect requests sent upstream so far, retries included; reads and logins not.
@@ -92,7 +59,7 @@ impl Context {
 
     pub(crate) fn count_attempt(&self) {
         self.attempts.fetch_add(1, Ordering::Relaxed);
-        self.sent.store(true, Ordering::Relaxed);
+        self.requester.note_sent();
     }
 
     pub(crate) fn count_unknown_attempt(&self) {

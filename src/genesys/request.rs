@@ -100,7 +100,7 @@ impl Call {
         let context = Arc::clone(context);
         Self {
             operation,
-            rank: rank.max(context.rank),
+            rank: rank.max(context.requester.rank),
             method,
             path: path.into(),
             body,

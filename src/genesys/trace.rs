@@ -32,7 +32,7 @@ impl Step for Trace {
         }
         let (operation, context) = (call.operation, Arc::clone(&call.context));
         let span = span(&call);
-        call.traceparent = span.traceparent().or_else(|| context.trace.traceparent.clone());
+        call.traceparent = span.traceparent().or_else(|| context.requester.trace.traceparent.clone());
         let metrics = Arc::clone(&self.metrics);
         let mut record = Record { metrics, operation, started: Instant::now(), result: "cut_off", span };
         let outcome = next.call(call).await;
@@ -51,7 +51,7 @@ impl Step for Trace {
         match &outcome {
             Ok(answer) => tracing::debug!(
                 event = "upstream_attempt",
-                request_id = &*context.request_id,
+                request_id = &*context.requester.request_id,
                 operation = operation.name(),
                 upstream_status = answer.status.as_u16(),
                 correlation_id = answer.correlation_id.as_deref(),
@@ -59,7 +59,7 @@ impl Step for Trace {
                 "upstream answered"
             ),
             Err(cause) => tracing::debug!(
-                event = "upstream_attempt", request_id = &*context.request_id, operation = operation.name(),
+                event = "upstream_attempt", request_id = &*context.requester.request_id, operation = operation.name(),
                 cause = %cause, duration_ms = record.started.elapsed().as_millis() as u64, "upstream gave no answer"
             ),
         }
@@ -69,13 +69,14 @@ impl Step for Trace {
 
 /// The span of one attempt, below the request that it is made for.
 fn span(call: &Call) -> Span {
-    let trace = &call.context.trace;
+    let requester = &call.context.requester;
+    let trace = &requester.trace;
     trace.traces.span(SpanKind::Client, trace.traceparent.as_deref(), || {
         let attributes = vec![
             ("http.request.method", call.method.as_str().to_owned().into()),
             ("url.path", String::from_utf8_lossy(&call.path).into_owned().into()),
             ("hangup.operation", call.operation.name().into()),
-            ("hangup.request_id", call.context.request_id.to_string().into()),
+            ("hangup.request_id", requester.request_id.to_string().into()),
         ];
         (format!("{} {}", call.method, call.operation.name()), attributes)
     })

@@ -4,7 +4,6 @@
 //! Handlers take one of these extractors before any other but the app, so that strangers learn nothing else.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -16,7 +15,7 @@ use super::refused::Refused;
 use crate::callers::{Caller, CallerKind, Permission, browser};
 use crate::config::Mode;
 use crate::disconnect::Origin;
-use crate::genesys::request::Rank;
+use crate::genesys::requester::Requester;
 use crate::problem::{Code, Problem};
 
 /// A caller that has the permission `P`.
@@ -57,16 +56,13 @@ impl<P: to::Permit> FromRequestParts<App> for Permitted<P> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
         let Recognised { caller, context } = Recognised::from_request_parts(parts, app).await?;
         demand(&caller, P::PERMISSION)?;
+        let requester = Requester::new(caller.identity().clone(), context.request_id.clone());
         let origin = Origin {
-            caller: caller.identity().clone(),
-            request_id: context.request_id.clone(),
-            trace: context.trace.clone(),
+            requester: requester.in_trace(context.trace.clone()).into(),
             guards: caller.guards().cloned(),
             observe: caller.mode() == Some(Mode::Observe),
             scope: context.scope.clone(),
-            rank: Rank::Disconnect,
             deadline: None,
-            sent: Arc::default(),
         };
         Ok(Self { caller, origin, context, permission: PhantomData })
     }

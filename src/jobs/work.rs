@@ -228,7 +228,7 @@ impl Jobs {
                 wrapup: plan.wrapup.clone(),
                 wrapup_skipped: plan.wrapup_skipped,
                 dry_run: plan.dry_run,
-                ..Request::new(origin.clone(), cid, id)
+                ..Request::new(origin.for_one_of_several(), cid, id)
             });
             let disconnects = requests.map(|request| self.0.disconnector.disconnect(request));
             stream::iter(disconnects).buffered(AT_ONCE).collect().await

@@ -88,7 +88,7 @@ impl Gate {
                 && state.admits(call.rank, now, &self.settings)
                 && let Some(turn) = state.turn(now)
             {
-                state.count_out(&context.caller, now, &self.settings);
+                state.count_out(&context.requester.caller, now, &self.settings);
                 return Ok(Pass::new(self, turn));
             }
             let place = (call.rank, context.order, TURN.fetch_add(1, Ordering::Relaxed));
@@ -97,13 +97,13 @@ impl Gate {
             {
                 return Err(CallError::RateLimited { retry_after: turn - now });
             }
-            if state.line.crowded_by(&context.caller, (self.capacity / 2).max(1)) {
+            if state.line.crowded_by(&context.requester.caller, (self.capacity / 2).max(1)) {
                 let opens_at = state.opens_at(call.rank, now, &self.settings);
                 let retry_after = opens_at.map_or(self.settings.reopen_margin, |at| at - now);
                 return Err(CallError::CallerShare { retry_after });
             }
             let (turn, given) = oneshot::channel();
-            state.line.join(place, Waiter { caller: Arc::clone(&context.caller), deadline, turn });
+            state.line.join(place, Waiter { caller: Arc::clone(&context.requester.caller), deadline, turn });
             Waiting { gate: self, place, given }
         };
         self.rescheduled.notify_one();

@@ -1,15 +1,27 @@
 //! Shutdown: whatever has not gone upstream is told at once; what is under way is carried through.
 
+use std::time::Duration;
+
+use hangup::sandbox::ParticipantSpec;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Kind, Reply, TestApp, all_are, ms, s, tally};
 
-/// Cancels what a stop cancels, after so long.
-fn stop_after(stand: &TestApp, time: std::time::Duration) {
-    let stopping = stand.app.shutdown.stopping.clone();
+/// Stops the service after this time.
+fn stop_after(stand: &TestApp, time: Duration) {
+    cancel_after(time, stand.app.shutdown.stopping.clone());
+}
+
+/// Gives up what is under way after this time, as at the end of the drain time.
+fn give_up_after(stand: &TestApp, time: Duration) {
+    cancel_after(time, stand.app.shutdown.kill.clone());
+}
+
+fn cancel_after(time: Duration, token: CancellationToken) {
     tokio::spawn(async move {
         sleep(time).await;
-        stopping.cancel();
+        token.cancel();
     });
 }
 
@@ -99,11 +111,7 @@ async fn what_is_under_way_is_carried_through_with_its_look() {
 async fn what_is_abandoned_before_anything_was_sent_has_no_effect() {
     // A dry run reads, and sends nothing.
     let stand = TestApp::patch().script(|asked| (asked.kind == Kind::Read).then_some(Reply::Hang)).ready().await;
-    let kill = stand.app.shutdown.kill.clone();
-    tokio::spawn(async move {
-        sleep(s(2)).await;
-        kill.cancel();
-    });
+    give_up_after(&stand, s(2));
     let answer = stand.disconnect(0).query("dryRun=true").send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("503 shutting_down", "none"));
     assert_eq!(stand.disconnects(), 0);
@@ -112,12 +120,28 @@ async fn what_is_abandoned_before_anything_was_sent_has_no_effect() {
 #[tokio::test(start_paused = true)]
 async fn what_has_to_be_abandoned_says_so() {
     let stand = TestApp::patch().script(|asked| (asked.kind == Kind::Patch).then_some(Reply::Hang)).ready().await;
-    let kill = stand.app.shutdown.kill.clone();
-    tokio::spawn(async move {
-        sleep(s(2)).await;
-        kill.cancel();
-    });
+    give_up_after(&stand, s(2));
     let answer = stand.disconnect(0).send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("503 shutting_down", "unknown"));
     assert!(answer.took <= ms(2010));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_that_is_abandoned_after_it_sent_a_disconnect_for_one_member_says_so() {
+    let stand = TestApp::patch()
+        .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
+        .script(|asked| match asked.kind {
+            Kind::Post => Some(Reply::status(422, "bad.request")),
+            Kind::Patch => Some(Reply::Hang),
+            _ => None,
+        })
+        .ready()
+        .await;
+    assert_eq!(stand.teardown().send().await.line(), "422 upstream_rejected");
+    stand.sandbox.add_participant(stand.conference.id, ParticipantSpec::of("agent")).unwrap();
+    give_up_after(&stand, s(2));
+    // An agent has joined since, so that those of the first teardown are disconnected one by one.
+    let answer = stand.teardown().send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("503 shutting_down", "unknown"));
+    assert_eq!((stand.count(Kind::Post), stand.count(Kind::Patch)), (1, 1));
 }

@@ -25,7 +25,7 @@ mod upstream;
 use std::time::Duration;
 
 use hangup::disconnect::Origin;
-use hangup::genesys::request::Rank;
+use hangup::genesys::requester::Requester;
 
 pub(crate) use app::TestApp;
 pub(crate) use ask::{Answer, Ask, all_are, tally, together};
@@ -58,14 +58,10 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: impl Fn() -> F) {
 /// Who asks, for requests that do not come by HTTP.
 pub(crate) fn origin(caller: &str) -> Origin {
     Origin {
-        caller: caller.into(),
-        request_id: "r-1".into(),
-        trace: Default::default(),
+        requester: Requester::new(caller.into(), "r-1".into()).into(),
         guards: None,
         observe: false,
         scope: Default::default(),
-        rank: Rank::Disconnect,
         deadline: None,
-        sent: Default::default(),
     }
 }
