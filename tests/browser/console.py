@@ -1,9 +1,8 @@
 """What people do at /console, in a real browser: sign in, search, open, disconnect, look, queue a job, switch the mode."""
 
-import pathlib
-import tempfile
-
+from console_jobs import approves_a_job, cancels_a_job, runs_a_job
 from demo import Demo
+from freshness import pauses_when_nobody_looks
 from issuer import Issuer
 from steps import DIALOG, ESCAPE, FOCUSED, accessible, complains_of_nothing, fill, go, opens, pictures, press, say, shows
 
@@ -143,57 +142,6 @@ def tears_down(browser, demo):
     assert demo.live(conference["id"]) == set()
 
 
-def runs_a_job(browser, demo, folder):
-    say("a list is previewed, queued, started by typing how many, and done; its report is downloaded")
-    conferences = [demo.conference() for _ in range(3)]
-    targets = [(one["id"], next(p["id"] for p in one["participants"] if p["purpose"] == "customer")) for one in conferences]
-    go(browser, "jobs", "#jobs")
-    go(browser, "jobs/new", "#new-job")
-    accessible(browser, "new job")
-    fill(browser, "#list-text", "conversationId,participantId\n" + "\n".join(map(",".join, targets)))
-    fill(browser, "#job-name", "Evening list")
-    browser.run("document.getElementById('job-skip').click()")
-    press(browser, "Preview")
-    shows(browser, "#job", "would disconnect", 30)
-    shows(browser, "#job", "3 of 3 finished", 30)
-    assert all(target in demo.live(conversation) for conversation, target in targets)
-    press(browser, "Queue this list for real")
-    shows(browser, "#job", "held")
-    opens(browser, "Start…")
-    fill(browser, "#typed", "3")
-    accessible(browser, "start of a job")
-    press(browser, "Start the job")
-    shows(browser, "#job", "done", 60)
-    shows(browser, "#job", "3 of 3 finished")
-    assert not any(target in demo.live(conversation) for conversation, target in targets)
-    shows(browser, "#items", "disconnected")
-    accessible(browser, "job")
-    with tempfile.TemporaryDirectory() as place:
-        browser.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=place)
-        press(browser, "Download the report (CSV)")
-        browser.until("the report is there", lambda: list(pathlib.Path(place).glob("job-*.csv")))
-        report = next(pathlib.Path(place).glob("job-*.csv"))
-        browser.until("it is whole", lambda: report.read_text().count("\n") == 4)
-    if folder:
-        pictures(browser, folder, "job")
-
-
-def cancels_a_job(browser, demo):
-    say("a held job is cancelled, and a list that is none is refused with what is wrong")
-    conference = demo.conference()
-    go(browser, "jobs/new", "#new-job")
-    fill(browser, "#list-text", "nonsense\n1")
-    press(browser, "Queue without a preview")
-    shows(browser, "#new-problem", "nothing was queued")
-    fill(browser, "#list-text", f"conversationId,participantId\n{conference['id']},{conference['participants'][0]['id']}")
-    press(browser, "Queue without a preview")
-    shows(browser, "#job", "held")
-    opens(browser, "Cancel the job…")
-    press(browser, "Cancel the job")
-    shows(browser, "#job", "cancelled")
-    assert len(demo.live(conference["id"])) == 4
-
-
 def switches_the_mode(browser, demo, conference, folder):
     say("the mode is switched, and in observe mode nobody is disconnected")
     go(browser, "status", "#status .tiles")
@@ -293,11 +241,13 @@ def check(browser, folder):
         cancels_a_job(browser, demo)
         conference = demo.conference()
         switches_the_mode(browser, demo, conference, folder)
+        pauses_when_nobody_looks(browser, conference)
         fits_phones(browser, demo, conference, folder)
         if folder:
             picture_for_readers(browser, demo, folder)
         recovers(browser, demo, conference)
         complains_of_nothing(browser)
+    approves_a_job(browser, ALL)
     signs_in_with_the_issuer(browser)
     with Demo() as demo:
         say("a service without keys signs in by itself")

@@ -52,6 +52,13 @@ def opens(browser, text):
     browser.until("the dialog is open", lambda: browser.run(DIALOG))
 
 
+def signs_in_as(browser, key):
+    browser.until("the form is there", lambda: browser.run("return !document.getElementById('sign-in').hidden"))
+    browser.type("#key", key)
+    press(browser, "Sign in")
+    browser.until("the frame is there", lambda: browser.find(".who"))
+
+
 def fill(browser, css, text):
     browser.until(f"{css} is there", lambda: browser.find(css))
     browser.run("const one = document.querySelector(args[0]); one.value = args[1]", css, text)

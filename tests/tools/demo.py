@@ -32,10 +32,17 @@ def free_port():
         return listener.getsockname()[1]
 
 
-class Demo:
-    """One demo. Leaving its context stops it."""
+def new_key(program, name, permissions):
+    """A key, and what the file of keys says of it."""
+    made = subprocess.run([program, "key", "new", name], check=True, capture_output=True, text=True)
+    words = ", ".join(f'"{word}"' for word in permissions)
+    return re.search(r"\bhk_\S+", made.stderr).group(), re.sub(r"permissions = .*", f"permissions = [{words}]", made.stdout)
 
-    def __init__(self, keyed=False, permissions=("disconnect", "read", "teardown"), **settings):
+
+class Demo:
+    """One demo, and with `keyed` a key for it; `other` names a second one. Leaving its context stops it."""
+
+    def __init__(self, keyed=False, permissions=("disconnect", "read", "teardown"), other=None, **settings):
         self.port, self.sandbox_port, self.admin_port = free_port(), free_port(), free_port()
         self.folder = tempfile.TemporaryDirectory(prefix="hangup-")
         self.log = pathlib.Path(self.folder.name) / "log"
@@ -46,13 +53,15 @@ class Demo:
             "HANGUP__SANDBOX__BIND": f"127.0.0.1:{self.sandbox_port}",
             "HANGUP__ADMIN__BIND": f"127.0.0.1:{self.admin_port}",
         }
-        self.key = None
+        self.key = self.other_key = None
         if keyed:
-            made = subprocess.run([program, "key", "new", "tester"], check=True, capture_output=True, text=True)
-            self.key = re.search(r"\bhk_\S+", made.stderr).group()
+            self.key, entry = new_key(program, "tester", permissions)
+            entries = [entry]
+            if other:
+                self.other_key, entry = new_key(program, other, permissions)
+                entries.append(entry)
             keys = pathlib.Path(self.folder.name) / "keys.toml"
-            words = ", ".join(f'"{word}"' for word in permissions)
-            keys.write_text(re.sub(r"permissions = .*", f"permissions = [{words}]", made.stdout))
+            keys.write_text("\n".join(entries))
             environment["HANGUP__AUTH__KEYS_FILE"] = str(keys)
         environment |= {f"HANGUP__{name}": value for name, value in settings.items()}
         self.program, self.environment = program, environment
