@@ -150,7 +150,17 @@ impl Client {
         self.budget.deposit();
     }
 
-    /// The token cache, for readiness and metrics.
+    /// Gate and token as they are now.
+    #[must_use]
+    pub fn reading(&self) -> UpstreamReading {
+        UpstreamReading {
+            gate: self.gate.reading(),
+            token_ages: self.tokens.ages(),
+            token_usable: self.tokens.current().is_some(),
+        }
+    }
+
+    /// The token cache.
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
         &self.tokens
@@ -161,6 +171,17 @@ impl Client {
     pub fn gate(&self) -> &Gate {
         &self.gate
     }
+}
+
+/// The state of gate and token at one moment.
+#[derive(Debug, Clone)]
+pub struct UpstreamReading {
+    /// Of the gate.
+    pub gate: GateReading,
+    /// Age of the newest token, and time until it expires.
+    pub token_ages: Option<(Duration, Duration)>,
+    /// Whether there is a token to send.
+    pub token_usable: bool,
 }
 
 /// Rounds up to whole seconds, at least 1: the form of `Retry-After`.

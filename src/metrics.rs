@@ -4,15 +4,15 @@
 
 mod jobs;
 mod labels;
+mod readings;
 mod register;
-mod scraped;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,14 +20,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::disconnect::outcome::Outcome;
-use crate::genesys::Client;
 use crate::genesys::metrics::UpstreamMetrics;
 use crate::problem::Code;
 pub use jobs::{JobMetrics, JobStats};
 use labels::{CallerLabels, Disconnect, RequestLabels, RouteLabels, Version};
+pub use readings::Readings;
 use register::add;
-pub use scraped::Readings;
-use scraped::Scraped;
+
+/// What all names begin with.
+const PREFIX: &str = "hangup";
 
 /// All metrics of one app.
 pub struct Metrics {
@@ -43,7 +44,6 @@ pub struct Metrics {
     unconfirmed: Counter,
     in_flight: Gauge,
     observing: Gauge,
-    scraped: Scraped,
 }
 
 impl fmt::Debug for Metrics {
@@ -67,7 +67,7 @@ impl Metrics {
     /// Registers all metrics under `hangup_`.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("hangup");
+        let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
         let build: Family<Version, Gauge> = add(r, "build_info", "Version of this binary", Family::default());
         build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -93,7 +93,6 @@ impl Metrics {
             ),
             in_flight: add(r, "in_flight", "Disconnects and lookups under way", Gauge::default()),
             observing: add(r, "observe_mode", "1 while nothing is written upstream", Gauge::default()),
-            scraped: Scraped::new(r),
             registry,
         };
         metrics.begin_at_zero();
@@ -162,15 +161,16 @@ impl Metrics {
         InFlight(self.in_flight.clone())
     }
 
-    /// The text for a scraper, with the state of the client and of those who count for themselves as it is now.
+    /// The text for a scraper, with what was read of other parts just now.
     #[must_use]
-    pub fn text(&self, client: &Client, readings: &Readings<'_>) -> String {
-        self.scraped.take(readings);
-        self.jobs.take();
-        self.upstream.take(client.gate(), client.tokens());
+    pub fn text(&self, readings: Readings) -> String {
+        let mut read = Registry::with_prefix(PREFIX);
+        read.register_collector(Box::new(readings));
         let mut text = String::new();
         // Writing into a string cannot fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &read))
+            .and_then(|()| encode_eof(&mut text));
         text
     }
 }
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_has_not_happened_yet_is_there_as_zero() {
         let mut text = String::new();
-        encode(&mut text, &Metrics::new().registry).unwrap();
+        encode_registry(&mut text, &Metrics::new().registry).unwrap();
         for line in [
             "hangup_disconnects_total{outcome=\"upstream_forbidden\"} 0",
             "hangup_upstream_attempts_total{operation=\"participant_state\",result=\"429\"} 0",

@@ -1,6 +1,5 @@
-//! What the client counts: attempts, retries, logins, and the state of gate and token when a scraper asks.
+//! What the client counts: attempts, retries, logins.
 
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -10,11 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::pace::Gate;
 use super::request::Operation;
-use super::token::{LoginFailure, TokenCache};
-
-type Seconds = Gauge<f64, AtomicU64>;
+use super::token::LoginFailure;
 
 /// The `result` label of a login that gave a token. The others are [`LoginFailure::KINDS`].
 pub(crate) const GRANTED: &str = "granted";
@@ -74,14 +70,6 @@ pub struct UpstreamMetrics {
     budget_exhausted: Counter,
     renewals: Family<ResultLabel, Counter>,
     login_failing: Family<ReasonLabel, Gauge>,
-    pace_allowed: Gauge,
-    pace_remaining: Gauge,
-    pace_reset: Seconds,
-    pace_waiting: Gauge,
-    pace_closed: Gauge,
-    token_age: Seconds,
-    token_expires_in: Seconds,
-    token_usable: Gauge,
 }
 
 impl UpstreamMetrics {
@@ -114,35 +102,12 @@ impl UpstreamMetrics {
             renewals.get_or_create(&ResultLabel { result: reason }).inc_by(0);
             login_failing.get_or_create(&ReasonLabel { reason }).set(0);
         }
-        let mut gauge = |name: &str, help: &str| {
-            let gauge = Gauge::default();
-            registry.register(name, help, gauge.clone());
-            gauge
-        };
-        let pace_allowed = gauge("pace_allowed", "Requests the upstream allows per window");
-        let pace_remaining = gauge("pace_remaining", "Requests that remain in the window");
-        let pace_waiting = gauge("pace_waiting", "Calls waiting at the gate");
-        let pace_closed = gauge("pace_closed", "1 while the gate is closed");
-        let token_usable = gauge("token_usable", "1 while there is a token to send");
-        let mut seconds = |name: &str, help: &str| {
-            let seconds = Seconds::default();
-            registry.register(name, help, seconds.clone());
-            seconds
-        };
         Self {
             attempts: Operation::ALL.into_iter().map(of).collect(),
             retries,
             budget_exhausted,
             renewals,
             login_failing,
-            pace_allowed,
-            pace_remaining,
-            pace_reset: seconds("pace_reset_seconds", "Time until the window resets"),
-            pace_waiting,
-            pace_closed,
-            token_age: seconds("token_age_seconds", "Age of the newest token"),
-            token_expires_in: seconds("token_expires_in_seconds", "Time until the newest token expires"),
-            token_usable,
         }
     }
 
@@ -171,20 +136,6 @@ impl UpstreamMetrics {
         for reason in LoginFailure::KINDS {
             self.login_failing.get_or_create(&ReasonLabel { reason }).set((reason == result).into());
         }
-    }
-
-    /// Takes over the state of gate and token as it is now.
-    pub(crate) fn take(&self, gate: &Gate, tokens: &TokenCache) {
-        let gate = gate.reading();
-        self.pace_allowed.set(gate.allowed.map_or(-1, i64::from));
-        self.pace_remaining.set(gate.remaining.map_or(-1, i64::from));
-        self.pace_reset.set(gate.reset.unwrap_or_default().as_secs_f64());
-        self.pace_waiting.set(i64::try_from(gate.waiting).unwrap_or(i64::MAX));
-        self.pace_closed.set(gate.closed.into());
-        let (age, expires_in) = tokens.ages().unwrap_or_default();
-        self.token_age.set(age.as_secs_f64());
-        self.token_expires_in.set(expires_in.as_secs_f64());
-        self.token_usable.set(tokens.current().is_some().into());
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/livez`, `/readyz`, `/metrics`: for operators. None of them touches the upstream.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -42,16 +44,18 @@ pub(super) fn not_ready(app: &App) -> Vec<String> {
 /// Prometheus text.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let readings = Readings {
+        upstream: app.disconnector.client().reading(),
         audit: app.audit.stats(),
         callers: app.callers.stats(),
-        connections: Some(&app.connections),
+        connections: Arc::clone(&app.connections),
         spans_lost: app.traces.lost(),
         store: app.store.stats(),
         claims: app.claims.stats(),
+        queue: app.metrics.jobs().depth(),
         replicas: app.fleet.live(),
         log_dropped: app.log_dropped.get().map_or(0, ErrorCounter::dropped_lines),
     };
-    let text = app.metrics.text(app.disconnector.client(), &readings);
+    let text = app.metrics.text(readings);
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

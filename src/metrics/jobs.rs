@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::add;
@@ -23,12 +22,6 @@ pub struct JobMetrics {
     items: Family<Disconnect, Counter>,
     taken_over: Counter,
     self_paused: Counter,
-    queued: Gauge,
-    leased: Gauge,
-    running: Gauge,
-    waiting: Gauge,
-    paused: Gauge,
-    oldest: Gauge,
     depth: Mutex<QueueDepth>,
 }
 
@@ -67,17 +60,6 @@ impl JobMetrics {
                 "Jobs that paused themselves because their first items failed alike",
                 Counter::default(),
             ),
-            queued: add(r, "jobs_items_queued", "Items of running jobs that wait", Gauge::default()),
-            leased: add(
-                r,
-                "jobs_items_leased",
-                "Items that are worked on, or accepted and not yet seen gone",
-                Gauge::default(),
-            ),
-            running: add(r, "jobs_running", "Jobs that run", Gauge::default()),
-            waiting: add(r, "jobs_waiting", "Jobs that are held or scheduled", Gauge::default()),
-            paused: add(r, "jobs_paused", "Jobs that are paused", Gauge::default()),
-            oldest: add(r, "jobs_oldest_seconds", "How long the oldest running job has been running", Gauge::default()),
             depth: Mutex::default(),
         };
         // As with disconnects: the first of a kind is an increase.
@@ -108,27 +90,20 @@ impl JobMetrics {
         *self.depth.lock() = depth;
     }
 
+    /// What was queued at the last look.
+    pub(crate) fn depth(&self) -> QueueDepth {
+        *self.depth.lock()
+    }
+
     /// Everything as it is now.
     #[must_use]
     pub fn stats(&self) -> JobStats {
         let count = |outcome| (outcome, self.items.get_or_create(&Disconnect { outcome }).get());
         JobStats {
-            depth: *self.depth.lock(),
+            depth: self.depth(),
             items: words().map(count).filter(|(_, number)| *number > 0).collect(),
             taken_over: self.taken_over.get(),
             self_paused: self.self_paused.get(),
         }
-    }
-
-    /// Brings the gauges up to date.
-    pub(super) fn take(&self) {
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let depth = *self.depth.lock();
-        self.queued.set(gauge(depth.pending));
-        self.leased.set(gauge(depth.under_way));
-        self.running.set(gauge(depth.running));
-        self.waiting.set(gauge(depth.waiting));
-        self.paused.set(gauge(depth.paused));
-        self.oldest.set(gauge(depth.oldest.as_secs()));
     }
 }
