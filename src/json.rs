@@ -1,6 +1,7 @@
-//! JSON objects of one line, written straight into a text: log lines, audit records, what a disconnect sends and what it answers.
+//! JSON objects of one line, written straight into a text: log lines, audit records and the answer to a disconnect.
 //!
-//! There are four for each disconnect, and a general serializer takes several times as long for them.
+//! It exists because `serde_json` takes twice the instructions for these three, 18,900 instead of 9,800, which would be a twelfth of
+//! a whole disconnect (`bench/count`). What is not written for every disconnect is left to `serde_json`.
 
 use std::fmt::{self, Debug, Write as _};
 use std::net::IpAddr;

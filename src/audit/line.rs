@@ -1,6 +1,4 @@
-//! A record as one line of JSON.
-//!
-//! There is one for each disconnect, and a general serializer takes four times as long for it.
+//! A record as one line of JSON. There is one for each disconnect: see [`crate::json`].
 
 use super::record::Record;
 use crate::ids;

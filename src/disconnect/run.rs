@@ -18,11 +18,7 @@ use crate::genesys::Client;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Medium, Rank};
-use crate::json::Object;
 use crate::problem::{Code, Problem};
-
-/// Room for the body of most POSTs, in bytes.
-const USUAL: usize = 64;
 
 /// Everything one disconnect needs.
 #[derive(Debug)]
@@ -129,15 +125,10 @@ impl<'a> Run<'a> {
     async fn post(&mut self, insisting: bool) -> Result<Sent, Problem> {
         self.posted = true;
         let cause = self.request.cause.as_deref().or(insisting.then_some(self.reason));
-        let mut body = String::with_capacity(USUAL);
-        let mut members = Object::begin(&mut body);
-        if let Some(cause) = cause {
-            members.text("cause", cause);
-        }
-        members.text("reason", self.reason);
-        members.end();
+        let body = cause
+            .map_or_else(|| json!({"reason": self.reason}), |cause| json!({"cause": cause, "reason": self.reason}));
         let (cid, pid, _) = self.request.target();
-        self.exchange(Way::Post, Call::post(&self.context, cid, pid, body.into())).await
+        self.exchange(Way::Post, Call::post(&self.context, cid, pid, body.to_string().into())).await
     }
 
     /// The published PATCH, media-agnostic or of one medium.
