@@ -58,6 +58,8 @@ impl Gate {
     /// Says how many replicas are alive, this one included.
     pub fn set_replicas(&self, replicas: usize) {
         self.state.lock().replicas = replicas.max(1);
+        // With fewer of them more may go.
+        self.rescheduled.notify_one();
     }
 
     /// Waits for the turn of one attempt.
@@ -128,8 +130,7 @@ impl Gate {
                 if let Some(token) = self.tokens.current() {
                     state.take_token(&token);
                 }
-                self.release(&mut state);
-                state.next_moment(Instant::now(), &self.settings)
+                state.release(Instant::now(), &self.settings)
             };
             let wake_up = async {
                 match wake {
@@ -185,21 +186,6 @@ impl Gate {
         }
     }
 
-    /// Lets through the calls that may go now, and tells those whose turn cannot come in time.
-    fn release(&self, state: &mut State) {
-        let now = Instant::now();
-        while let Some(turn) = state.turn(now)
-            && let Some(waiter) = state.next(now, &self.settings)
-        {
-            if waiter.turn.send(Ok(turn)).is_ok() {
-                state.count_out(&waiter.caller, now, &self.settings);
-            }
-        }
-        if state.line.is_empty() {
-            state.spreading = None;
-        }
-    }
-
     /// After a closing: a call whose turn cannot come before its deadline is told at once.
     fn dismiss(&self, state: &mut State) {
         let now = Instant::now();
@@ -236,7 +222,7 @@ impl Gate {
                 }
             }
         }
-        self.release(&mut state);
+        state.release(now, &self.settings);
         let waiting = !state.line.is_empty();
         drop(state);
         if waiting {

@@ -161,8 +161,24 @@ impl State {
         self.window_length.unwrap_or(USUAL_WINDOW)
     }
 
+    /// Lets through the calls that may go at this moment, and says when to look again without being told. Both by one clock
+    /// reading: a moment that passed between two of them would be waited for no more, and those who wait for it for ever.
+    pub(super) fn release(&mut self, now: Instant, settings: &config::Pace) -> Option<Instant> {
+        while let Some(turn) = self.turn(now)
+            && let Some(waiter) = self.next(now, settings)
+        {
+            if waiter.turn.send(Ok(turn)).is_ok() {
+                self.count_out(&waiter.caller, now, settings);
+            }
+        }
+        if self.line.is_empty() {
+            self.spreading = None;
+        }
+        self.next_moment(now, settings)
+    }
+
     /// Takes the next one out of the line that may go now. A caller that has had half of the window goes after others.
-    pub(super) fn next(&mut self, now: Instant, settings: &config::Pace) -> Option<Waiter> {
+    fn next(&mut self, now: Instant, settings: &config::Pace) -> Option<Waiter> {
         if self.line.is_empty() {
             return None;
         }
@@ -288,10 +304,13 @@ impl State {
         Some(opens_at + length * windows + settings.spread * ahead)
     }
 
-    /// When the driver has something to do without being told. Never now: what could be done now has been done, and the
-    /// rest waits for an answer.
-    pub(super) fn next_moment(&self, now: Instant, settings: &config::Pace) -> Option<Instant> {
+    /// When there is something to do without being told. Never now: what could be done now has been done, and the rest waits
+    /// for an answer.
+    fn next_moment(&self, now: Instant, settings: &config::Pace) -> Option<Instant> {
         let opens_at = |rank| self.opens_at(rank, now, settings).max(self.spreading);
         self.line.ranks().filter_map(opens_at).filter(|at| *at > now).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ pub struct Token {
 
 impl Token {
     /// A token that has followed `previous`.
-    pub(super) fn new(
+    pub(in crate::genesys) fn new(
         previous: Option<&Self>,
         header: HeaderValue,
         granted_at: Instant,
