@@ -38,7 +38,7 @@ impl Org {
     }
 
     async fn serve(stand: &Binary, bind: &str, environment: &[(&str, &str)]) -> Process {
-        let own = [MAY, ("HANGUP__SERVER__BIND", bind), ("HANGUP__STORE__TIMEOUT", "5s")];
+        let own = [MAY, ("HANGUP__SERVER__BIND", bind)];
         stand.serve(&[], &[&own, environment].concat()).await
     }
 

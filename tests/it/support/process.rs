@@ -59,6 +59,8 @@ impl Binary {
             .env("HANGUP__GENESYS__CLIENT_ID", "sandbox")
             .env("HANGUP__GENESYS__CLIENT_SECRET", "sandbox-secret")
             .env("HANGUP__SHUTDOWN__GRACE", "0s")
+            // A commit waits for the disk, which all tests share.
+            .env("HANGUP__STORE__TIMEOUT", "5s")
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
