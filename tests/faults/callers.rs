@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, interval};
+use tokio::time::interval;
 
 use super::http::{Answer, Caller};
 use super::service::Service;
@@ -169,19 +169,5 @@ impl Traffic {
     pub(crate) async fn end(self) -> Seen {
         self.stop();
         self.task.await.expect("no panic")
-    }
-}
-
-/// Polls until `done`, and answers how long it took; `None` when it never came.
-pub(crate) async fn until(within: Duration, mut done: impl AsyncFnMut() -> bool) -> Option<Duration> {
-    let began = Instant::now();
-    loop {
-        if done().await {
-            return Some(began.elapsed());
-        }
-        if began.elapsed() > within {
-            return None;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -16,8 +16,8 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::callers::until;
 use super::service::Plan;
+use super::shared::until;
 use super::table::Row;
 
 const SECRET: &str = "canary-secret-5up3rh1dd3n";

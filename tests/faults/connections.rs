@@ -6,7 +6,8 @@ use hangup::sandbox::{ConversationSpec, Fault, On, ParticipantSpec};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::callers::{Seen, disconnects, until};
+use super::callers::{Seen, disconnects};
+use super::shared::until;
 use super::stand::Stand;
 use super::table::Row;
 

@@ -1,7 +1,6 @@
 //! What runs out or blocks on our own side: descriptors, stdout, and a bug that panics.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
-use super::callers::{disconnects, until};
+use super::callers::disconnects;
 use super::http::Caller;
 use super::memory::busy;
+use super::shared::{free_addr, until};
 use super::stand::Stand;
 use super::table::Row;
 
@@ -65,7 +65,7 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_stdout_stalls_nobody() {
     let stand = Stand::new();
-    let port = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).unwrap().to_string();
+    let port = || free_addr().to_string();
     let plan = stand.plan().set("server.bind", &port()).set("admin.bind", &port()).set("telemetry.log_level", "trace");
     let mut service = plan.set("shutdown.grace", "100ms").blocked_stdout().start().await;
     service.ready().await;

@@ -1,14 +1,15 @@
 //! Two instances behind a real HAProxy, one of which is killed.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::callers::{Traffic, until};
+use super::callers::Traffic;
 use super::http::Caller;
 use super::service::Service;
+use super::shared::{free_addr, until};
 use super::stand::{Stand, target_in};
 use super::table::{Row, left_out};
 
@@ -49,7 +50,7 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
     let stand = Stand::new();
     let one = stand.start(stand.plan()).await;
     let two = stand.start(stand.plan()).await;
-    let front = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    let front = free_addr();
     let file = one.directory.path().join("haproxy.cfg");
     std::fs::write(&file, configuration(front, &one, &two)).expect("a file");
     let mut proxy = Command::new("haproxy");

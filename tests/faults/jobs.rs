@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::callers::until;
 use super::http::{Answer, Caller};
 use super::service::{Plan, Service};
+use super::shared::until;
 use super::sqlite::SmallDisk;
 use super::stand::{Stand, Target};
 use super::table::{Row, left_out};

@@ -6,7 +6,8 @@ use hangup::sandbox::{Action, Answer, Fault, On};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::callers::{Traffic, disconnects, until};
+use super::callers::{Traffic, disconnects};
+use super::shared::until;
 use super::stand::Stand;
 use super::table::Row;
 

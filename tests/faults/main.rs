@@ -24,6 +24,8 @@ mod memory;
 mod relay;
 mod rotation;
 mod service;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod shutdown;
 mod silence;
 mod soak;

@@ -7,7 +7,8 @@ use hangup::callers::new_key;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::callers::{Traffic, until};
+use super::callers::Traffic;
+use super::shared::until;
 use super::stand::{Stand, target_in};
 use super::table::Row;
 

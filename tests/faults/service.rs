@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::http::{Answer, Caller};
+use super::shared::signal;
 
 /// Longest wait for something that must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -195,8 +196,7 @@ impl Service {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status();
-        assert!(sent.is_ok_and(|s| s.success()), "kill -{name}");
+        signal(&self.child, name);
     }
 
     /// Waits for its end.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::callers::{Traffic, until};
+use super::callers::Traffic;
+use super::shared::until;
 use super::stand::Stand;
 use super::table::Row;
 

@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 use tower::util::BoxCloneSyncService;
 
-use super::callers::{Traffic, disconnects, until};
+use super::callers::{Traffic, disconnects};
 use super::http::Caller;
 use super::relay::Relay;
 use super::service::{Plan, Service};
+use super::shared::until;
 use super::stand::Stand;
 use super::table::Row;
 

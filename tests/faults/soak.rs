@@ -390,7 +390,7 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
 
     // All is well again in clear weather.
     let target = stand.target();
-    let after = super::callers::until(Duration::from_secs(8), async || {
+    let after = super::shared::until(Duration::from_secs(8), async || {
         caller.post(&target.path()).await.is_ok_and(|a| a.status == 200)
     });
     assert!(after.await.is_some(), "no success in clear weather");

@@ -8,9 +8,9 @@ use hangup::sandbox::ParticipantSpec;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::callers::until;
 use super::http::{Answer, Caller};
 use super::service::Plan;
+use super::shared::until;
 use super::stand::{Stand, Target};
 use super::table::{Row, left_out};
 

@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hangup::config::{self, Config};
-use hangup::sandbox::{self, ConversationSpec, Fault, ParticipantSpec, Sandbox};
+use hangup::sandbox::{ConversationSpec, Fault, ParticipantSpec, Sandbox};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 use super::service::{PATIENCE, Plan, Service};
+use super::shared::serve;
 
 /// The sandbox, and where it listens. It stops when the stand is dropped.
 #[derive(Debug)]
@@ -51,10 +52,7 @@ impl Stand {
         settings.rate_limit = 10_000_000;
         adjust(&mut settings);
         let sandbox = Sandbox::new(&settings);
-        let listener = sandbox::listen(([127, 0, 0, 1], 0).into()).expect("a port");
-        let addr = listener.local_addr().expect("an address");
-        let stop = CancellationToken::new();
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        let (addr, stop, _) = serve(&sandbox);
         Self { sandbox, addr, _stop: stop.drop_guard() }
     }
 

@@ -7,10 +7,11 @@ use hangup::sandbox::{ConversationSpec, ParticipantSpec};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::callers::{Seen, disconnects, lookups, until};
+use super::callers::{Seen, disconnects, lookups};
 use super::http::Answer;
 use super::memory::{MIB, Peak};
 use super::service::Service;
+use super::shared::until;
 use super::stand::{Stand, Target};
 use super::table::Row;
 

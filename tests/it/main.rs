@@ -10,4 +10,6 @@ mod fuzz;
 mod inbound;
 mod ops;
 mod sandbox;
+#[path = "../shared/mod.rs"]
+mod shared;
 mod support;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-use super::super::callers::until;
+use super::super::shared::until;
 use super::super::table::Row;
 use super::{Fleet, IN_TIME};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::super::callers::until;
+use super::super::shared::until;
 use super::super::table::Row;
 use super::Fleet;
 

@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::until;
+
 /// Longer than anything here takes; a test that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -76,17 +78,7 @@ impl Server {
 
     /// Waits until so many connections are open.
     pub(crate) async fn open(&self, count: usize) {
-        self.until(|| self.stats.open() == count).await;
-    }
-
-    /// Waits until this holds.
-    pub(crate) async fn until(&self, condition: impl Fn() -> bool) {
-        let wanted = async {
-            while !condition() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, wanted).await.unwrap_or_else(|_| panic!("it does not come about; {:?}", self.stats));
+        until(async || self.stats.open() == count).await;
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::inbound::harness::{Caller, Server};
+use crate::support::until;
 
 #[tokio::test]
 async fn a_request_is_answered_and_knows_its_peer() {
@@ -168,7 +169,7 @@ async fn a_caller_that_resets_has_left() {
     assert!(caller.is_quiet().await);
     caller.0.set_zero_linger().unwrap();
     drop(caller);
-    server.until(|| server.left.load(Ordering::Relaxed) == 1).await;
+    until(async || server.left.load(Ordering::Relaxed) == 1).await;
     server.open(0).await;
 }
 
@@ -220,7 +221,7 @@ async fn idle_connections_of_one_address_lock_nobody_out() {
         }
         crowd.push(caller);
     }
-    server.until(|| server.stats.open() <= 50).await;
+    until(async || server.stats.open() <= 50).await;
     // Another address of this machine.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
@@ -268,7 +269,7 @@ async fn heads_that_cannot_be_read_are_refused_and_the_connection_closes() {
         assert_eq!(body, "");
         assert_eq!(caller.closed().await, b"");
     }
-    server.until(|| server.stats.refused_heads() == count).await;
+    until(async || server.stats.refused_heads() == count).await;
 }
 
 #[tokio::test]

@@ -17,7 +17,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::inbound::harness::{Caller, PATIENCE, Server};
+use crate::inbound::harness::{Caller, Server};
+use crate::support::until;
 
 /// A certificate authority of this test.
 struct Authority {
@@ -108,15 +109,6 @@ fn der(pair: &Pair) -> Vec<u8> {
     CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap().to_vec()
 }
 
-async fn until(condition: impl Fn() -> bool) {
-    let wanted = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wanted).await.expect("it does not come about");
-}
-
 #[tokio::test]
 async fn requests_are_answered_over_tls_as_http_1_1() {
     let ca = Authority::new();
@@ -164,7 +156,7 @@ async fn with_a_client_ca_only_its_certificates_are_let_in() {
             assert_eq!(caller.closed().await, b"");
         }
     }
-    until(|| server.stats.tls_failures() == 2).await;
+    until(async || server.stats.tls_failures() == 2).await;
 }
 
 #[tokio::test]
@@ -184,11 +176,11 @@ async fn a_changed_pair_is_taken_over_and_a_mismatching_one_is_not() {
     assert_eq!(shown(&server, &ca).await, der(&first));
 
     files.write(&second.cert, &first.key);
-    until(|| source.reload_failures() == 1).await;
+    until(async || source.reload_failures() == 1).await;
     assert_eq!(shown(&server, &ca).await, der(&first));
 
     files.write(&second.cert, &second.key);
-    until(|| source.reloads() == 1).await;
+    until(async || source.reloads() == 1).await;
     assert_eq!(shown(&server, &ca).await, der(&second));
     // Connections that are open stay.
     assert_eq!(old.get("/").await.1, "hello");

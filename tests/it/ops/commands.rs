@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
+use crate::shared::free_addr;
 use crate::support::process::{Binary, records, text};
 
 const OFFICE: [(&str, &str); 1] = [("HANGUP__DISCONNECT__DEADLINE", "5s")];
@@ -140,8 +141,7 @@ async fn healthcheck_tells_why_there_is_no_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demo_says_what_to_open_and_never_leaves_the_address_it_was_given() {
     let stand = Binary::new().await;
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
+    let taken = free_addr().to_string();
     let free = "127.0.0.1:0";
     for (key, other) in
         [("HANGUP__SERVER__BIND", "HANGUP__SANDBOX__BIND"), ("HANGUP__SANDBOX__BIND", "HANGUP__SERVER__BIND")]

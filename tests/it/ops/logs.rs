@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::shared::free_addr;
 use crate::support::process::{Binary, text};
 use crate::support::until;
 
@@ -46,8 +47,7 @@ async fn a_lost_connection_is_named_as_the_cause() {
 async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
     let stand = Binary::new().await;
     let file = text(&stand.path("audit.jsonl"));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let bind = port.to_string();
+    let bind = free_addr().to_string();
     let environment = [
         ("HANGUP__SERVER__BIND", bind.as_str()),
         ("HANGUP__AUDIT__TARGET", file.as_str()),

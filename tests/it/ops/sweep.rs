@@ -9,6 +9,7 @@ use hangup::sandbox::{Kind, Medium, ParticipantSpec, StuckSpec};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::shared::free_addr;
 use crate::support::process::{Binary, Process, text};
 use crate::support::until;
 
@@ -31,7 +32,7 @@ impl Org {
         let stand = Binary::new().await;
         stand.sandbox.forget(stand.conference.id);
         stand.settings(r#"{"rate_limit":1000000,"effect_delay":"0s"}"#).await;
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = free_addr();
         let bind = free.to_string();
         let service = Self::serve(&stand, &bind, environment).await;
         Self { stand, service, bind }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hangup::config::Surface;
-use hangup::sandbox::{Action, BodyFault, BodyKind, Cut, Fault, On, listen};
+use hangup::sandbox::{Action, BodyFault, BodyKind, Cut, Fault, On};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -13,22 +13,21 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::helpers::Stand;
+use crate::shared::serve;
+use crate::support::until;
 
 struct Server {
     stand: Stand,
-    address: SocketAddr,
+    addr: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Server {
-    async fn start() -> Self {
+    fn start() -> Self {
         let stand = Stand::new(Surface::Published);
-        let listener = listen(([127, 0, 0, 1], 0).into()).expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(stand.sandbox.clone().serve(listener, stop.clone()));
-        Self { stand, address, stop, task }
+        let (addr, stop, task) = serve(&stand.sandbox);
+        Self { stand, addr, stop, task }
     }
 
     fn fault(&self, fault: Fault) {
@@ -36,7 +35,12 @@ impl Server {
     }
 
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.expect("a connection")
+        TcpStream::connect(self.addr).await.expect("a connection")
+    }
+
+    /// Whether the port takes connections.
+    async fn connects(&self) -> bool {
+        TcpStream::connect(self.addr).await.is_ok()
     }
 
     fn read_request(&self) -> String {
@@ -78,7 +82,7 @@ async fn exchange(stream: &mut TcpStream, request: &str) -> std::io::Result<Stri
 
 #[tokio::test]
 async fn a_connection_serves_one_request_after_the_other() {
-    let server = Server::start().await;
+    let server = Server::start();
     let mut stream = server.connect().await;
     for _ in 0..3 {
         let answer = exchange(&mut stream, &server.read_request()).await.expect("an answer");
@@ -88,12 +92,12 @@ async fn a_connection_serves_one_request_after_the_other() {
     assert_eq!(reused, [(Some(1), false), (Some(1), true), (Some(1), true)]);
     server.stop.cancel();
     server.task.await.expect("no panic").expect("served");
-    assert!(TcpStream::connect(server.address).await.is_err());
+    assert!(TcpStream::connect(server.addr).await.is_err());
 }
 
 #[tokio::test]
 async fn a_reused_connection_is_reset_at_the_moment_of_use_and_a_new_one_is_not() {
-    let server = Server::start().await;
+    let server = Server::start();
     server.fault(Fault { reused: true, ..Fault::new(On::Any, Action::Reset) });
     for _ in 0..20 {
         let mut stream = server.connect().await;
@@ -107,7 +111,7 @@ async fn a_reused_connection_is_reset_at_the_moment_of_use_and_a_new_one_is_not(
 
 #[tokio::test]
 async fn a_connection_is_closed_before_the_answer_without_a_reset() {
-    let server = Server::start().await;
+    let server = Server::start();
     server.fault(Fault::new(On::Patch, Action::Close));
     let error = exchange(&mut server.connect().await, &server.patch_request()).await.expect_err("closed");
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::UnexpectedEof, ""));
@@ -115,7 +119,7 @@ async fn a_connection_is_closed_before_the_answer_without_a_reset() {
 
 #[tokio::test]
 async fn a_lost_answer_takes_effect() {
-    let server = Server::start().await;
+    let server = Server::start();
     server.stand.sandbox.change_settings(&serde_json::json!({"effect_delay": "0s"})).expect("settings");
     server.fault(Fault::new(On::Patch, Action::LostAnswer(Cut::Reset)));
     let error = exchange(&mut server.connect().await, &server.patch_request()).await.expect_err("reset");
@@ -125,7 +129,7 @@ async fn a_lost_answer_takes_effect() {
 
 #[tokio::test]
 async fn new_connections_are_reset_as_they_come() {
-    let server = Server::start().await;
+    let server = Server::start();
     server.fault(Fault::new(On::Connection, Action::Reset).times(3));
     for _ in 0..3 {
         let mut stream = server.connect().await;
@@ -137,7 +141,7 @@ async fn new_connections_are_reset_as_they_come() {
 
 #[tokio::test]
 async fn a_half_open_connection_says_nothing_and_stays() {
-    let server = Server::start().await;
+    let server = Server::start();
     server.fault(Fault::new(On::Connection, Action::HalfOpen).times(1));
     let mut stream = server.connect().await;
     stream.write_all(server.read_request().as_bytes()).await.expect("sent");
@@ -154,7 +158,7 @@ async fn a_half_open_connection_says_nothing_and_stays() {
 
 #[tokio::test]
 async fn connections_are_refused_for_a_while_open_ones_are_reset_and_the_port_comes_back() {
-    let server = Server::start().await;
+    let server = Server::start();
     let mut open = server.connect().await;
     exchange(&mut open, &server.read_request()).await.expect("served");
     let mut control = server.connect().await;
@@ -163,19 +167,15 @@ async fn connections_are_refused_for_a_while_open_ones_are_reset_and_the_port_co
     let answer = exchange(&mut control, &request).await.expect("whoever switches it hears of it");
     assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
     assert!(exchange(&mut open, &server.read_request()).await.is_err());
-    let refused = TcpStream::connect(server.address).await.map(|_| ()).map_err(|e| e.kind());
+    let refused = TcpStream::connect(server.addr).await.map(|_| ()).map_err(|e| e.kind());
     assert_eq!(refused, Err(ErrorKind::ConnectionRefused));
-    let began = Instant::now();
-    while TcpStream::connect(server.address).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(5), "the port comes back");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(async || server.connects().await).await;
     exchange(&mut server.connect().await, &server.read_request()).await.expect("served again");
 }
 
 #[tokio::test]
 async fn a_request_that_arrives_as_the_listener_goes_down_is_not_served() {
-    let server = Server::start().await;
+    let server = Server::start();
     for _ in 0..20 {
         let mut open = server.connect().await;
         exchange(&mut open, &server.read_request()).await.expect("served");
@@ -185,15 +185,14 @@ async fn a_request_that_arrives_as_the_listener_goes_down_is_not_served() {
         let error = open.read_u8().await.expect_err("reset");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         server.stand.sandbox.clear_faults();
-        let back = async { while TcpStream::connect(server.address).await.is_err() {} };
-        timeout(Duration::from_secs(5), back).await.expect("the port comes back");
+        until(async || server.connects().await).await;
     }
     assert_eq!(server.stand.sandbox.counts().disconnects(), 0);
 }
 
 #[tokio::test]
 async fn a_listener_that_is_down_comes_back_when_the_faults_are_cleared() {
-    let server = Server::start().await;
+    let server = Server::start();
     let mut open = server.connect().await;
     exchange(&mut open, &server.read_request()).await.expect("served");
     server.stand.sandbox.clear_faults();
@@ -201,16 +200,12 @@ async fn a_listener_that_is_down_comes_back_when_the_faults_are_cleared() {
     server.stand.sandbox.refuse_connections(Duration::from_secs(600));
     assert!(exchange(&mut open, &server.read_request()).await.is_err());
     server.stand.sandbox.clear_faults();
-    let began = Instant::now();
-    while TcpStream::connect(server.address).await.is_err() {
-        assert!(began.elapsed() < Duration::from_secs(5), "the port comes back");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(async || server.connects().await).await;
 }
 
 #[tokio::test]
 async fn a_truncated_body_ends_early_and_a_broken_chunk_is_one() {
-    let server = Server::start().await;
+    let server = Server::start();
     let with = |kind| Fault::new(On::Read, Action::Body(BodyFault { kind, status: None, bytes: 0 }));
     server.fault(with(BodyKind::Truncated));
     let error = exchange(&mut server.connect().await, &server.read_request()).await.expect_err("too short");
@@ -227,13 +222,13 @@ async fn a_truncated_body_ends_early_and_a_broken_chunk_is_one() {
 
 #[tokio::test]
 async fn a_thousand_connections_at_once_are_served() {
-    let server = Server::start().await;
+    let server = Server::start();
     let request = server.read_request().replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     server.stand.sandbox.change_settings(&serde_json::json!({"rate_limit": 5000})).expect("settings");
     server.fault(Fault::latency(On::Read, Duration::from_millis(300)));
     let calls: Vec<_> = (0..1_000)
         .map(|_| {
-            let (address, request) = (server.address, request.clone());
+            let (address, request) = (server.addr, request.clone());
             tokio::spawn(async move { exchange(&mut TcpStream::connect(address).await?, &request).await })
         })
         .collect();

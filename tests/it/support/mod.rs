@@ -27,6 +27,8 @@ use std::time::Duration;
 use hangup::disconnect::Origin;
 use hangup::genesys::requester::Requester;
 
+use crate::shared;
+
 pub(crate) use app::TestApp;
 pub(crate) use ask::{Answer, Ask, all_are, tally, together};
 pub(crate) use builder::Builder;
@@ -44,15 +46,9 @@ pub(crate) fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Waits until something holds.
-pub(crate) async fn until<F: Future<Output = bool>>(what: impl Fn() -> F) {
-    for _ in 0..1000 {
-        if what().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("it never came to that");
+/// Waits until something holds; longer than anything here takes.
+pub(crate) async fn until(what: impl AsyncFnMut() -> bool) {
+    shared::until(s(20), what).await.expect("it never came to that");
 }
 
 /// Who asks, for requests that do not come by HTTP.

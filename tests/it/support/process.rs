@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::StandIn;
+use crate::shared::signal;
 
 /// A stand-in, a directory for files, and the environment that points the binary at them.
 pub(crate) struct Binary {
@@ -199,8 +200,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        signal(&self.child, name);
     }
 
     /// Asks it to stop, and waits for its exit code.

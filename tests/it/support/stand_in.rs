@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 
 use hangup::config;
-use hangup::sandbox::{self, Sandbox};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use hangup::sandbox::Sandbox;
+use tokio_util::sync::DropGuard;
+
+use crate::shared::serve;
 
 /// A sandbox that listens, until it is dropped.
 pub(crate) struct StandIn {
@@ -16,10 +18,8 @@ pub(crate) struct StandIn {
 impl StandIn {
     /// On a free port.
     pub(crate) fn start(settings: &config::Sandbox) -> Self {
-        let listener = sandbox::listen(([127, 0, 0, 1], 0).into()).unwrap();
-        let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
         let sandbox = Sandbox::new(settings);
-        tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
+        let (addr, stop, _) = serve(&sandbox);
         Self { sandbox, addr, _stop: stop.drop_guard() }
     }
 
