@@ -4,10 +4,13 @@
 //! when in doubt.
 
 mod abandoned;
+mod admission;
 mod confirm;
 mod confirmer;
+mod end_read;
 mod for_jobs;
 mod guard;
+mod joined;
 pub mod judge;
 mod last;
 pub(crate) mod look;
@@ -30,7 +33,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,21 +41,20 @@ use tokio_util::task::TaskTracker;
 use crate::claims::Claims;
 use crate::config::{self, Mode};
 use crate::genesys::Client;
-use crate::genesys::context::Context;
 use crate::genesys::request::Operation;
 use crate::ids::ConversationId;
-use crate::metrics::{InFlight, Metrics};
+use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 use crate::shutdown::Shutdown;
 use confirmer::Confirmer;
 use operation::Operations;
-use outcome::{Outcome, Settled};
-use request::Effect;
-use run::Run;
-use share::{Share, Shares};
-use singleflight::{Leader, Role, Singleflight};
+use outcome::Settled;
+use request::{Effect, Shared};
+use share::Shares;
+use singleflight::Singleflight;
 use unknown::UnknownConversations;
 
+pub(crate) use admission::Admission;
 pub(crate) use for_jobs::Glance;
 pub(crate) use last::conversation_not_found;
 pub use request::{Origin, Request, Wrapup};
@@ -76,23 +78,6 @@ const TEARDOWN_MEMORY: Duration = Duration::from_secs(60);
 
 /// Teardowns by caller, conversation and `Idempotency-Key`.
 type Teardowns = Singleflight<(Arc<str>, ConversationId, Option<Arc<str>>), Result<Settled, Problem>>;
-
-/// What a leader shares with those who joined.
-#[derive(Debug, Clone)]
-struct Shared {
-    result: Result<Settled, Problem>,
-    /// Reason and cause, where they were sent: a request with others need not share the refusal of these.
-    sent: Option<(Option<String>, Option<String>)>,
-}
-
-/// A place among those under way, and the deadline that goes with it.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    pub(crate) context: Arc<Context>,
-    _permit: OwnedSemaphorePermit,
-    _share: Share,
-    _counted: InFlight,
-}
 
 /// The use case. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -204,113 +189,5 @@ impl Disconnector {
             tracing::warn!(event = "mode_changed", observing, "disconnect.mode changed");
         }
         self.inner.metrics.set_observing(observing);
-    }
-
-    /// Takes one place among those under way.
-    ///
-    /// # Errors
-    /// `overloaded` when there is none.
-    pub(crate) fn admit(&self, origin: &Origin) -> Result<Admission, Problem> {
-        let Some(share) = self.inner.shares.take(&origin.requester.caller) else {
-            let detail = "half of limits.max_in_flight requests of this caller are under way already, and the rest is kept for \
-                          others; repeat after Retry-After";
-            return Err(Problem::new(Code::CallerRateLimited, detail).retry_after(Duration::from_secs(1)));
-        };
-        let Ok(permit) = Arc::clone(&self.inner.permits).try_acquire_owned() else {
-            self.inner.metrics.shed();
-            let detail = "limits.max_in_flight requests are under way already; repeat after Retry-After";
-            return Err(Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1)));
-        };
-        let settings = &self.inner.settings;
-        let reserve = settings.attempt_timeout.min(settings.deadline / 4);
-        let left = origin.deadline.map_or(settings.deadline, |end| end.saturating_duration_since(Instant::now()));
-        let context = Context::new(Arc::clone(&origin.requester), left, reserve);
-        let counted = self.inner.metrics.in_flight();
-        Ok(Admission { context: Arc::new(context), _permit: permit, _share: share, _counted: counted })
-    }
-
-    /// The ways that few disconnects go are boxed, so that the others need no memory for them.
-    async fn carry_out(&self, request: &Request) -> Result<Settled, Problem> {
-        if request.dry_run || request.origin.observe || self.observing() {
-            return Box::pin(self.observe(request)).await;
-        }
-        let mut admission = None;
-        if request.is_conditional() {
-            let admitted = self.admit(&request.origin)?;
-            if let Some(settled) = Box::pin(self.guard(request, &admitted.context)).await? {
-                return Ok(settled);
-            }
-            admission = Some(admitted);
-        }
-        let settled = match self.inner.flights.join(&request.effect()) {
-            Role::Leader(leader) => self.lead(request, Some(leader), &mut admission).await,
-            Role::Follower(follower) => {
-                self.inner.metrics.join();
-                // What the other request has sent is not known here.
-                request.origin.requester.note_sent();
-                match follower.result().await {
-                    // Others' words were refused; these have not been tried.
-                    Some(shared) if shared.refuses_other_words_than(request) => {
-                        Box::pin(self.lead(request, None, &mut admission)).await
-                    }
-                    Some(shared) => shared.result,
-                    None => {
-                        let detail = "an error of our own ended the disconnect; repeat the request";
-                        Err(Problem::new(Code::Internal, detail).effect(true))
-                    }
-                }
-            }
-        }?;
-        if matches!(settled.outcome, Outcome::Disconnected | Outcome::Accepted) {
-            return self.confirm_as_asked(request, settled, admission).await;
-        }
-        Ok(settled)
-    }
-
-    /// Does the work, and shares its result whatever happens.
-    async fn lead(
-        &self,
-        request: &Request,
-        leader: Option<Leader<Effect, Shared>>,
-        admission: &mut Option<Admission>,
-    ) -> Result<Settled, Problem> {
-        let context = match admission {
-            Some(admitted) => Ok(Arc::clone(&admitted.context)),
-            None => self.admit(&request.origin).map(|admitted| Arc::clone(&admission.insert(admitted).context)),
-        };
-        let (result, accepted, posted) = match context {
-            Err(problem) => (Err(problem), false, false),
-            Ok(context) if leader.as_ref().is_some_and(|leader| leader.accepted_recently) => {
-                (Box::pin(self.repeat(request, &context)).await, false, false)
-            }
-            Ok(context) => {
-                self.inner.client.deposit();
-                let Inner { client, operations, unknown, settings, .. } = &*self.inner;
-                let reason = request.reason.as_deref().unwrap_or(&settings.default_reason);
-                let mut run = Run::new((client, operations, unknown), context, request, reason);
-                let result = run.run().await.map_err(|problem| problem.attempts(run.context.attempts()));
-                let accepted =
-                    result.as_ref().is_ok_and(|s| matches!(s.outcome, Outcome::Disconnected | Outcome::Accepted));
-                (result, accepted, run.posted)
-            }
-        };
-        if let Some(leader) = leader {
-            leader.complete(accepted, || Shared {
-                result: result.clone(),
-                sent: posted.then(|| (request.reason.clone(), request.cause.clone())),
-            });
-        }
-        result
-    }
-}
-
-impl Shared {
-    /// Whether this is the refusal of a reason or cause that `request` does not give.
-    fn refuses_other_words_than(&self, request: &Request) -> bool {
-        let refused =
-            self.result.as_ref().is_err_and(|p| matches!(p.code, Code::UpstreamRejected | Code::UpstreamConflict));
-        let other =
-            |(reason, cause): &(Option<String>, Option<String>)| *reason != request.reason || *cause != request.cause;
-        refused && self.sent.as_ref().is_some_and(other)
     }
 }

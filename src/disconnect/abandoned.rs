@@ -9,15 +9,15 @@ use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
 
-/// Whose disconnect it is, and of whom; for the log.
+/// What the log says of a disconnect that ends without its caller: whom it was to disconnect, and for whom.
 #[derive(Debug)]
-pub(super) struct Whose {
+pub(super) struct Subject {
     conversation: ConversationId,
     participant: Option<ParticipantId>,
     requester: Arc<Requester>,
 }
 
-impl Whose {
+impl Subject {
     pub(super) fn of(asked: &Asked<'_>, requester: &Arc<Requester>) -> Self {
         Self { conversation: asked.conversation, participant: asked.participant, requester: Arc::clone(requester) }
     }
@@ -60,15 +60,15 @@ pub(super) struct AbandonedCaller(Arc<AtomicBool>);
 
 impl AbandonedCaller {
     /// Logs the outcome when the caller has left: no answer will tell it.
-    pub(super) fn settled(&self, whose: &Whose, result: &Result<Settled, Problem>) {
+    pub(super) fn settled(&self, subject: &Subject, result: &Result<Settled, Problem>) {
         if !self.0.load(Ordering::Relaxed) {
             return;
         }
-        let participant = whose.participant.map(|id| id.to_string());
+        let participant = subject.participant.map(|id| id.to_string());
         let (settled, problem) = (result.as_ref().ok(), result.as_ref().err());
         tracing::info!(
-            event = "settled_without_caller", conversation_id = %whose.conversation, participant_id = participant,
-            caller = &*whose.requester.caller, request_id = &*whose.requester.request_id,
+            event = "settled_without_caller", conversation_id = %subject.conversation, participant_id = participant,
+            caller = &*subject.requester.caller, request_id = &*subject.requester.request_id,
             outcome = settled.map(|s| s.outcome.name()), code = problem.map(|p| p.code.name()),
             attempts = settled.map(|s| s.attempts), correlation_id = settled.and_then(|s| s.correlation_id.as_deref()),
             "the caller had left; its disconnect went on and is settled"

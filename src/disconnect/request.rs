@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::outcome::Settled;
 use super::seen::AsSeen;
 use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::callers::Guards;
 use crate::genesys::request::{Medium, Rank};
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::problem::{Code, Problem};
 
 /// Who asks, and within which limits. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -93,6 +95,14 @@ pub(super) struct Effect {
     wrapup_skipped: Option<bool>,
 }
 
+/// What a leader shares with those who joined.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) result: Result<Settled, Problem>,
+    /// Reason and cause, where they were sent: a request with others need not share the refusal of these.
+    pub(super) sent: Option<(Option<String>, Option<String>)>,
+}
+
 impl Request {
     /// Ends the whole participant, for the default reason, and answers at once; change members to ask for more.
     #[must_use]
@@ -141,5 +151,16 @@ impl Request {
     /// Whether something else is asked for than the plain end of the whole participant. The POST can do nothing else.
     pub(super) fn is_particular(&self) -> bool {
         self.media.is_some() || self.has_wrapup()
+    }
+}
+
+impl Shared {
+    /// Whether this is the refusal of a reason or cause that `request` does not give.
+    pub(super) fn refuses_other_words_than(&self, request: &Request) -> bool {
+        let refused =
+            self.result.as_ref().is_err_and(|p| matches!(p.code, Code::UpstreamRejected | Code::UpstreamConflict));
+        let other =
+            |(reason, cause): &(Option<String>, Option<String>)| *reason != request.reason || *cause != request.cause;
+        refused && self.sent.as_ref().is_some_and(other)
     }
 }

@@ -1,6 +1,6 @@
 //! The service: each disconnect in a task of its own, so that a caller that leaves stops nothing, with its audit record.
 
-use super::abandoned::{WaitingCaller, Whose};
+use super::abandoned::{Subject, WaitingCaller};
 use super::outcome::Settled;
 use super::{Disconnector, Request, Teardown};
 use crate::audit::{Asked, Pending};
@@ -20,11 +20,11 @@ impl Disconnector {
             reason: request.reason.as_deref().unwrap_or(self.default_reason()),
             dry_run: request.dry_run || origin.observe || self.observing(),
         };
-        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, &origin.requester));
+        let (pending, subject) = (origin.scope.begin(&asked), Subject::of(&asked, &origin.requester));
         let this = self.clone();
         // Boxed: it is large, and would be moved several times until it runs.
         let work = Box::pin(async move { this.carry_out(&request).await });
-        self.supervise(whose, pending, work).await
+        self.supervise(subject, pending, work).await
     }
 
     /// Ends a conversation for everybody.
@@ -40,15 +40,15 @@ impl Disconnector {
             reason: self.default_reason(),
             dry_run: request.dry_run || origin.observe || self.observing(),
         };
-        let (pending, whose) = (origin.scope.begin(&asked), Whose::of(&asked, &origin.requester));
+        let (pending, subject) = (origin.scope.begin(&asked), Subject::of(&asked, &origin.requester));
         let this = self.clone();
-        self.supervise(whose, pending, async move { this.end(&request).await }).await
+        self.supervise(subject, pending, async move { this.end(&request).await }).await
     }
 
     /// Works on when the caller leaves, and writes the audit's record when the work ends, however it does.
     async fn supervise(
         &self,
-        whose: Whose,
+        subject: Subject,
         mut pending: Pending,
         work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
     ) -> Result<Settled, Problem> {
@@ -61,7 +61,7 @@ impl Disconnector {
                 work.await
             };
             let Some(result) = kill.run_until_cancelled(work).await else {
-                let problem = whose.give_up();
+                let problem = subject.give_up();
                 pending.abandon(&problem);
                 return Err(problem);
             };
@@ -70,7 +70,7 @@ impl Disconnector {
                 Err(problem) => problem.code.name(),
             });
             pending.close(&result);
-            caller.settled(&whose, &result);
+            caller.settled(&subject, &result);
             result
         });
         let result = task.await.unwrap_or_else(|_| Err(internal()));

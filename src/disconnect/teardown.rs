@@ -4,18 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::confirmer::Awaited;
-use super::judge::Observation;
-use super::last::{Last, Open};
-use super::look::{Read, read};
+use super::end_read::{EndRead, unreadable};
+use super::last::Last;
 use super::outcome::{Outcome, Settled};
 use super::refusals::{DISCONNECT, Refusals};
 use super::reply::{self, Reply};
 use super::singleflight::Role;
-use super::{Admission, Disconnector, Origin, Request, forbidden_participant};
+use super::{Admission, Disconnector, Origin, Request};
 use crate::claims::{Claim, ClaimKey, Target};
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Call, Rank};
+use crate::genesys::request::Call;
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
 
@@ -36,21 +35,19 @@ pub struct Teardown {
     pub among: Option<Claim>,
 }
 
-/// What a read says about the end of a conversation: settled, or open with the answer that was read and who is there.
-type Look = Result<Result<Settled, Problem>, (Open, Answer, Vec<Target>)>;
-
 impl Disconnector {
     /// Ends a conversation for everybody who is there when it is first asked for. A repeat shares the work of the first; later
     /// ones reach nobody else.
     pub(super) async fn end(&self, request: &Teardown) -> Result<Settled, Problem> {
+        let guards = request.origin.guards.as_ref();
         if request.dry_run || request.origin.observe || self.observing() {
             let admission = self.admit(&request.origin)?;
-            return match self.look_for_end(request, &admission.context, true).await? {
-                Ok(result) => result,
-                Err((Open::StillThere(_), read, _)) => {
+            return match self.look_for_end(request.conversation, guards, &admission.context).await? {
+                EndRead::Settled(result) => result,
+                EndRead::GoesOn(read, _) => {
                     Ok(Last::of(&read).settled(&admission.context, Outcome::WouldDisconnect, true))
                 }
-                Err((Open::Unread, read, _)) => Err(unreadable(&read)),
+                EndRead::Unread(read) => Err(unreadable(&read)),
             };
         }
         let key = (Arc::clone(&request.origin.requester.caller), request.conversation, request.idempotency_key.clone());
@@ -100,18 +97,18 @@ impl Disconnector {
         context: &Arc<Context>,
         accepted_recently: bool,
     ) -> Result<Settled, Problem> {
-        let mut settled = None;
+        let (mut settled, guards) = (None, request.origin.guards.as_ref());
         let claim = if let Some(among) = &request.among {
             among.clone()
         } else {
             let look = async {
-                match self.look_for_end(request, context, true).await? {
-                    Ok(result) => {
+                match self.look_for_end(request.conversation, guards, context).await? {
+                    EndRead::Settled(result) => {
                         settled = Some(result);
                         Ok(Vec::new())
                     }
-                    Err((Open::StillThere(_), _, live)) => Ok(live),
-                    Err((Open::Unread, read, _)) => Err(unreadable(&read)),
+                    EndRead::GoesOn(_, live) => Ok(live),
+                    EndRead::Unread(read) => Err(unreadable(&read)),
                 }
             };
             let waits = (self.inner.settings.deadline, request.wait.unwrap_or_default());
@@ -123,19 +120,19 @@ impl Disconnector {
             return result;
         }
         if !claim.first {
-            match self.look_for_end(request, context, true).await? {
-                Ok(result) => return result,
-                Err((Open::StillThere(_), _, live)) if live.iter().any(|one| !claim.reaches(one.id)) => {
+            match self.look_for_end(request.conversation, guards, context).await? {
+                EndRead::Settled(result) => return result,
+                EndRead::GoesOn(_, live) if live.iter().any(|one| !claim.reaches(one.id)) => {
                     let members = live.into_iter().filter(|one| claim.reaches(one.id)).collect();
                     return Box::pin(self.end_members(request, context, members)).await;
                 }
                 // Sent a moment ago, and it takes effect shortly.
-                Err((Open::StillThere(_), read, _)) if accepted_recently => {
+                EndRead::GoesOn(read, _) if accepted_recently => {
                     let settled = Last::of(&read).settled(context, Outcome::Accepted, false);
                     return Ok(Settled { gone: Some(false), ..settled });
                 }
-                Err((Open::StillThere(_), ..)) => {}
-                Err((Open::Unread, read, _)) => return Err(unreadable(&read)),
+                EndRead::GoesOn(..) => {}
+                EndRead::Unread(read) => return Err(unreadable(&read)),
             }
         }
         self.inner.client.deposit();
@@ -145,11 +142,13 @@ impl Disconnector {
             Err(error) => Err(Problem::from(error)),
         };
         match result.map_err(|problem| problem.attempts(context.attempts())) {
-            Err(problem) if context.effect_unknown() => match self.look_for_end(request, context, false).await {
-                Ok(Ok(Ok(settled))) => Ok(settled),
-                Ok(Err((Open::StillThere(_), ..))) => Err(problem.effect(true).still_there()),
-                _ => Err(problem.effect(true)),
-            },
+            Err(problem) if context.effect_unknown() => {
+                match self.look_for_end(request.conversation, None, context).await {
+                    Ok(EndRead::Settled(Ok(settled))) => Ok(settled),
+                    Ok(EndRead::GoesOn(..)) => Err(problem.effect(true).still_there()),
+                    _ => Err(problem.effect(true)),
+                }
+            }
             other => other,
         }
     }
@@ -189,59 +188,23 @@ impl Disconnector {
             Reply::Unclear | Reply::Doubtful => {}
             _ => return Err(reply::problem(&answer, "teardown", DISCONNECT)),
         }
-        let look = self.look_for_end(request, context, false).await;
+        let look = self.look_for_end(request.conversation, None, context).await;
         if reply == Reply::Unclear {
             let unclear = reply::problem(&answer, "teardown", DISCONNECT).effect(true);
             return match look {
-                Ok(Ok(Ok(settled))) => Ok(settled),
-                Ok(Err((Open::StillThere(_), ..))) => Err(unclear.still_there()),
+                Ok(EndRead::Settled(Ok(settled))) => Ok(settled),
+                Ok(EndRead::GoesOn(..)) => Err(unclear.still_there()),
                 _ => Err(unclear),
             };
         }
         let refusals = Refusals::of_teardown(answer);
         match look? {
-            Ok(result) => result.map_err(|problem| Problem { upstream: refusals.first(), ..problem }),
-            Err((Open::StillThere(_), ..)) => Err(refusals.still_there()),
-            Err((Open::Unread, read, _)) => match refusals.unread(&read, false) {
+            EndRead::Settled(result) => result.map_err(|problem| Problem { upstream: refusals.first(), ..problem }),
+            EndRead::GoesOn(..) => Err(refusals.still_there()),
+            EndRead::Unread(read) => match refusals.unread(&read, false) {
                 Err(problem) => Err(problem),
                 Ok(()) => Err(unreadable(&read)),
             },
         }
-    }
-
-    /// Reads whether the conversation is over. With `guarded`, the limits of the caller's key are checked against everybody who
-    /// is there.
-    async fn look_for_end(&self, request: &Teardown, context: &Arc<Context>, guarded: bool) -> Result<Look, Problem> {
-        let (read, answer) = read(&self.inner.client, context, Rank::Disconnect, request.conversation).await?;
-        let mut present = Vec::new();
-        let observation = match read {
-            Read::Found(conversation) if conversation.ended() => Observation::Ended { verified: true },
-            Read::Found(conversation) => {
-                let permitted = request.origin.guards.as_ref().is_none_or(|guards| {
-                    let mut live = conversation.participants.iter().filter(|p| p.is_live());
-                    live.all(|p| guards.permits(p.purpose.as_deref(), p.queue_id.as_deref()))
-                });
-                if guarded && !permitted {
-                    return Err(forbidden_participant());
-                }
-                let live = conversation.participants.iter().filter(|p| p.is_live());
-                present = live.filter_map(Target::of).collect();
-                Observation::Live(Vec::new())
-            }
-            Read::NotFound => Observation::UnknownConversation,
-            Read::Hidden(_) => Observation::Hidden,
-            Read::Foreign(_) => Observation::Foreign,
-        };
-        let verdict = self.inner.unknown.judge(observation, &self.inner.client, context, request.conversation).await;
-        let result = Last::of(&answer).result(verdict, context, None);
-        Ok(result.map_err(|open| (open, answer, present)))
-    }
-}
-
-/// The read was refused, and what it would have shown is needed.
-fn unreadable(read: &Answer) -> Problem {
-    match super::look::refused(read) {
-        Ok(Read::Hidden(problem) | Read::Foreign(problem)) | Err(problem) => problem,
-        Ok(Read::Found(_) | Read::NotFound) => Problem::not_genesys(read, "read"),
     }
 }

@@ -1,0 +1,86 @@
+//! One disconnect from its request to its result: it joins one with the same effect, or leads it.
+
+use std::sync::Arc;
+
+use super::outcome::{Outcome, Settled};
+use super::request::{Effect, Shared};
+use super::run::Run;
+use super::singleflight::{Leader, Role};
+use super::{Admission, Disconnector, Inner, Request};
+use crate::problem::{Code, Problem};
+
+impl Disconnector {
+    /// The ways that few disconnects go are boxed, so that the others need no memory for them.
+    pub(super) async fn carry_out(&self, request: &Request) -> Result<Settled, Problem> {
+        if request.dry_run || request.origin.observe || self.observing() {
+            return Box::pin(self.observe(request)).await;
+        }
+        let mut admission = None;
+        if request.is_conditional() {
+            let admitted = self.admit(&request.origin)?;
+            if let Some(settled) = Box::pin(self.guard(request, &admitted.context)).await? {
+                return Ok(settled);
+            }
+            admission = Some(admitted);
+        }
+        let settled = match self.inner.flights.join(&request.effect()) {
+            Role::Leader(leader) => self.lead(request, Some(leader), &mut admission).await,
+            Role::Follower(follower) => {
+                self.inner.metrics.join();
+                // What the other request has sent is not known here.
+                request.origin.requester.note_sent();
+                match follower.result().await {
+                    // Others' words were refused; these have not been tried.
+                    Some(shared) if shared.refuses_other_words_than(request) => {
+                        Box::pin(self.lead(request, None, &mut admission)).await
+                    }
+                    Some(shared) => shared.result,
+                    None => {
+                        let detail = "an error of our own ended the disconnect; repeat the request";
+                        Err(Problem::new(Code::Internal, detail).effect(true))
+                    }
+                }
+            }
+        }?;
+        if matches!(settled.outcome, Outcome::Disconnected | Outcome::Accepted) {
+            return self.confirm_as_asked(request, settled, admission).await;
+        }
+        Ok(settled)
+    }
+
+    /// Does the work, and shares its result whatever happens.
+    async fn lead(
+        &self,
+        request: &Request,
+        leader: Option<Leader<Effect, Shared>>,
+        admission: &mut Option<Admission>,
+    ) -> Result<Settled, Problem> {
+        let context = match admission {
+            Some(admitted) => Ok(Arc::clone(&admitted.context)),
+            None => self.admit(&request.origin).map(|admitted| Arc::clone(&admission.insert(admitted).context)),
+        };
+        let (result, accepted, posted) = match context {
+            Err(problem) => (Err(problem), false, false),
+            Ok(context) if leader.as_ref().is_some_and(|leader| leader.accepted_recently) => {
+                (Box::pin(self.repeat(request, &context)).await, false, false)
+            }
+            Ok(context) => {
+                self.inner.client.deposit();
+                let Inner { client, operations, unknown, settings, .. } = &*self.inner;
+                let reason = request.reason.as_deref().unwrap_or(&settings.default_reason);
+                let mut run = Run::new((client, operations, unknown), context, request, reason);
+                let result = run.run().await.map_err(|problem| problem.attempts(run.context.attempts()));
+                let accepted =
+                    result.as_ref().is_ok_and(|s| matches!(s.outcome, Outcome::Disconnected | Outcome::Accepted));
+                (result, accepted, run.posted)
+            }
+        };
+        if let Some(leader) = leader {
+            leader.complete(accepted, || Shared {
+                result: result.clone(),
+                sent: posted.then(|| (request.reason.clone(), request.cause.clone())),
+            });
+        }
+        result
+    }
+}
