@@ -12,5 +12,6 @@ mod reload;
 mod security;
 mod store;
 mod sweep;
+mod sweep_org;
 mod sweep_ways;
 mod traces;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hangup::sandbox::StuckSpec;
 
-use super::sweep::{Org, rows, said};
+use super::sweep_org::{Org, rows, said};
 use crate::support::process::text;
 
 #[tokio::test(flavor = "multi_thread")]
