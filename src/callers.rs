@@ -44,7 +44,7 @@ use jwt::Verifier;
 use keyring::KeyRing;
 use throttle::Throttle;
 
-/// Longer ones are no keys of ours: not even hashed.
+/// Longer texts cannot be our keys, and are not even hashed.
 const MAX_KEY: usize = 512;
 
 /// Everybody who may call. Cheap to clone.

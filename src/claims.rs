@@ -88,7 +88,7 @@ pub struct ClaimStats {
 
 /// Why there is no claim.
 enum Failed {
-    /// Nobody matched, which is no decision.
+    /// No participant matched, so that nothing was decided.
     Nobody,
     Problem(Problem),
 }
@@ -196,7 +196,7 @@ impl Claims {
 
 fn held_of(stored: &StoredClaim, since: Instant) -> Result<Held, Failed> {
     let targets = serde_json::from_str(&stored.targets).map_err(|_| {
-        // Rather nobody than somebody else.
+        // Better to disconnect no participant than another one.
         Failed::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was touched"))
     })?;
     Ok(Held { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })

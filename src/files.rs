@@ -32,7 +32,7 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if content.len() as u64 > MAX_SIZE { other("it is larger than 4 MiB") } else { Ok(content) }
 }
 
-/// Says for each file with keys or secrets that the configuration names when its group, or everybody, could change it. Told at
+/// Says for each file with keys or secrets that the configuration names when its group, or any user, could change it. Told at
 /// start and by `check`.
 #[must_use]
 pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-/// How long a line may wait. The queues take more than 80,000 a second so long.
+/// How long a line may wait. In that time the queues can take lines at more than 80,000 a second.
 const LONGEST: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(5);
-/// So many lines at once are enough; more would only fill memory.
+/// Lines written at once; more would only fill memory.
 const ENOUGH: usize = 256;
 
 /// Grows shorter where many lines come.
@@ -24,14 +24,14 @@ impl Default for FlushPacer {
 }
 
 impl FlushPacer {
-    /// So many lines were taken.
+    /// Counts lines that were taken.
     pub(crate) fn count(&mut self, lines: usize) {
         self.lines += lines;
     }
 
     /// Pauses, once the queue is empty.
     pub(crate) fn rest(&mut self) {
-        #[expect(clippy::disallowed_methods, reason = "runs in a writer's own thread, which is no worker")]
+        #[expect(clippy::disallowed_methods, reason = "runs in a writer's own thread, which is not a worker of tokio")]
         std::thread::sleep(self.next());
     }
 
@@ -50,7 +50,7 @@ impl FlushPacer {
 mod tests {
     use super::*;
 
-    /// The pause after a while at so many lines a second, and the lines that gather in it.
+    /// The pause after a while at this rate, in lines a second, and the lines that gather in it.
     fn settled(pause: &mut FlushPacer, rate: u32) -> (Duration, u32) {
         let mut length = pause.length;
         for _ in 0..100 {

@@ -91,7 +91,7 @@ impl Problem {
         self
     }
 
-    /// After so many disconnect requests sent upstream.
+    /// After this many disconnect requests sent upstream.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;

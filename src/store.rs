@@ -81,7 +81,7 @@ pub struct StoreStats {
 }
 
 impl Store {
-    /// Opens the store. A PostgreSQL out of reach is no error: it is tried again and again.
+    /// Opens the store. A PostgreSQL out of reach is not an error: it is tried again and again.
     ///
     /// # Errors
     /// A setting or a file that cannot be used, or a schema made by a newer version; names key, value and remedy.

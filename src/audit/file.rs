@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::record::Record;
 use super::sink::{Sink, lines};
 
-/// Who disconnected whom is for the owner alone.
+/// Only the owner may read who disconnected whom.
 const MODE: u32 = 0o600;
 
 /// A file at a path. Symbolic links are not followed: who may write to the folder must not choose what is written to.

@@ -63,7 +63,7 @@ impl Filter {
 pub struct Found {
     /// The records picked, in the order of the files.
     pub records: Vec<Record>,
-    /// Lines that are no records: of other programs, or cut off.
+    /// Lines that are not records: of other programs, or cut off.
     pub foreign: usize,
 }
 

@@ -178,7 +178,7 @@ impl Caller {
         self.limiter().map(|limiter| limiter.rate())
     }
 
-    /// Charges one request to this replica's part of the key's rate, while so many replicas are alive.
+    /// Charges one request to this replica's part of the key's rate, while this many replicas are alive.
     ///
     /// # Errors
     /// The rate is used up; the time until the next request will be let through.

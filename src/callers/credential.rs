@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::refusal::Refusal;
 
-/// Longer ones are not credentials of ours: they are not even hashed.
+/// Longer texts cannot be our credentials, and are not even hashed.
 const MAX_LENGTH: usize = 16 << 10;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");

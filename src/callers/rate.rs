@@ -35,7 +35,7 @@ pub(super) struct Limiter {
     part: ArcSwap<Part>,
 }
 
-/// What one of so many replicas lets through.
+/// What one of this many replicas lets through.
 struct Part {
     replicas: usize,
     clock: TokioClock,
@@ -64,7 +64,7 @@ impl Limiter {
         self.rate
     }
 
-    /// Takes one of what this replica may let through while so many are alive, or says how long to wait for one.
+    /// Takes one of what this replica may let through while this many replicas are alive, or says how long to wait for one.
     pub(super) fn charge(&self, replicas: usize) -> Result<(), Duration> {
         let mut part = self.part.load();
         if part.replicas != replicas {

@@ -30,7 +30,7 @@ impl Throttle {
         Self { rate, addresses: Mutex::default() }
     }
 
-    /// Counts one wrong credential of this address, while so many replicas are alive.
+    /// Counts one wrong credential of this address, while this many replicas are alive.
     ///
     /// # Errors
     /// The address has presented too many; how long until one more is answered as what it is.

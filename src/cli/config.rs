@@ -28,7 +28,7 @@ pub(super) fn effective(file: Option<&Path>) -> Result<(), Failure> {
 fn listed(config: &Config, origins: &HashMap<String, String>) -> String {
     let mut values = Vec::new();
     flatten("", &redacted(config), &mut values);
-    // Secrets are left out by their types; that there is one is no secret.
+    // Secrets are left out by their types; that one is set may be shown.
     let secret = if config.genesys.client_secret.is_some() { "# set, not shown" } else { "# not set" };
     values.push(("genesys.client_secret".to_owned(), secret.to_owned()));
     values.push(("sandbox.client_secret".to_owned(), "# set, not shown".to_owned()));
@@ -61,7 +61,7 @@ fn flatten(at: &str, value: &Value, into: &mut Vec<(String, String)>) {
 /// The configuration without anything that must not be shown. Its secrets are left out by their types.
 pub(super) fn redacted(config: &Config) -> Value {
     let mut shown = serde_json::to_value(config).unwrap_or_default();
-    // A secret that was put into another key by mistake is no less a secret.
+    // A secret that was put into another key by mistake is still a secret.
     if let Some(secret) = &config.genesys.client_secret {
         hide(&mut shown, secret.expose_secret());
     }

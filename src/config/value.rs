@@ -127,7 +127,7 @@ impl Serialize for SensitiveUrl {
     }
 }
 
-/// A rate such as `"5/s"` or `"300/m"`: so many in a second, minute or hour.
+/// A rate such as `"5/s"` or `"300/m"`: a number in a second, minute or hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// How many in one period; at least 1.

@@ -24,7 +24,7 @@ use crate::ids::{ConversationId, ParticipantId};
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// The longest time that one look takes.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
-/// The last look starts so much before the wait ends, that it can be answered in time.
+/// The last look starts this much before the wait ends, so that it can be answered in time.
 const LAST_LOOK_LEAD: Duration = Duration::from_millis(200);
 
 /// Whose end is awaited.

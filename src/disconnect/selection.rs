@@ -22,7 +22,7 @@ use crate::selector::Selector;
 /// Disconnects of one selection under way at once.
 const AT_ONCE: usize = 8;
 
-/// What a caller wants done to everybody who matches.
+/// What a caller wants done to all who match.
 #[derive(Debug, Clone)]
 pub struct Selection {
     /// Who asks.
@@ -42,14 +42,14 @@ pub struct Selection {
 /// What became of a selection.
 #[derive(Debug)]
 pub struct Selected {
-    /// Nobody was disconnected: a dry run, or observe mode.
+    /// No participant was disconnected: a dry run, or observe mode.
     pub observed: bool,
     /// Each target with its result.
     pub results: Vec<(Target, Result<Settled, Problem>)>,
 }
 
 impl Disconnector {
-    /// Disconnects everybody whom the selector means, in a task of its own: a caller that leaves does not leave half of them in
+    /// Disconnects all whom the selector means, in a task of its own: a caller that leaves does not leave half of them in
     /// the conversation.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Disconnector {
     async fn carry_out_selection(&self, selection: Selection) -> Result<Selected, Problem> {
         let Selection { origin, conversation, selector, idempotency_key, wait, dry_run } = selection;
         let observed = dry_run || origin.observe || self.observing();
-        // One for the look and everybody in it: a caller waits no longer for many than for one.
+        // One deadline for the look and all disconnects: a caller waits no longer for many than for one.
         let origin = Origin { deadline: Some(self.deadline()), ..origin };
         let resolve = self.resolve(&origin, conversation, &selector);
         let targets = if observed {

@@ -36,7 +36,7 @@ pub struct Teardown {
 }
 
 impl Disconnector {
-    /// Ends a conversation for everybody who is there when it is first asked for. A repeat shares the work of the first; later
+    /// Ends a conversation for all who are there when it is first asked for. A repeat shares the work of the first; later
     /// ones reach nobody else.
     pub(super) async fn end(&self, request: &Teardown) -> Result<Settled, Problem> {
         let guards = request.origin.guards.as_ref();

@@ -26,8 +26,8 @@ pub(super) fn gives_away(text: &[u8], secret: &[u8]) -> bool {
     pieces(secret).into_iter().any(|piece| memmem::find(&text, &piece).is_some())
 }
 
-/// The same of an id, which every answer has. One in the usual form, a UUID, is no other form of the secret: it is enough to see
-/// that it is no part of it, which costs a fiftieth.
+/// The same of an id, which every answer has. One in the usual form, a UUID, cannot be the secret in another encoding: it is
+/// enough to check that it is not a part of it, which costs a fiftieth.
 pub(super) fn id_gives_away(id: &str, secret: &[u8]) -> bool {
     if uuid::Uuid::try_parse(id).is_ok() {
         return secret.windows(id.len()).any(|part| part == id.as_bytes());

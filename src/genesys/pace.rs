@@ -1,4 +1,4 @@
-//! Pace: one gate in front of the upstream's rate limit, for everybody, per token generation.
+//! Pace: one gate in front of the upstream's rate limit, for all callers, per token generation.
 //!
 //! The gate learns from the headers of every answer what remains of the window, holds calls back when nothing does,
 //! and lets them through in order when it reopens: a burst is spread, not refused.

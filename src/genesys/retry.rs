@@ -74,7 +74,7 @@ pub(crate) fn classify(call: &Call, outcome: &Result<Answer, CallError>) -> Opti
     }
 }
 
-/// The policy of one call. `tower` clones it per call, so the counts are the call's own; the budget is everybody's.
+/// The policy of one call. `tower` clones it per call, so the counts are the call's own; the budget is shared by all.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
     shared: Arc<Shared>,

@@ -38,9 +38,9 @@ impl Transport {
     /// Calls go to `base`, for example `https://api.mypurecloud.com`; a path in it is a prefix.
     ///
     /// # Errors
-    /// `base` is no absolute `http` or `https` URL.
+    /// `base` is not an absolute `http` or `https` URL.
     pub fn new(base: &str, exchange: Exchange) -> Result<Self, String> {
-        let wrong = || format!("\"{base}\" is no URL with a host; write it as \"https://api.mypurecloud.com\"");
+        let wrong = || format!("\"{base}\" is not a URL with a host; write it as \"https://api.mypurecloud.com\"");
         let parts = base.trim_end_matches('/').parse::<Uri>().map_err(|_| wrong())?.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else { return Err(wrong()) };
         let prefix = parts.path_and_query.as_ref().map_or("", |p| p.path()).trim_end_matches('/').to_owned();
@@ -52,7 +52,7 @@ impl Transport {
             "" => call.path.clone(),
             prefix => [prefix.as_bytes(), &call.path].concat().into(),
         };
-        let unfit = || CallError::BrokenAnswer(Cause::text("the request fits no URL"));
+        let unfit = || CallError::BrokenAnswer(Cause::text("the request does not make a valid URL"));
         let uri = Uri::builder()
             .scheme(self.0.scheme.clone())
             .authority(self.0.authority.clone())
@@ -72,7 +72,7 @@ impl Transport {
         if !call.body.is_empty() {
             headers.insert(header::CONTENT_TYPE, JSON);
         }
-        // What is no header's value was refused when it came in.
+        // A text that cannot be in a header was refused when the request came in.
         if let Some(Ok(traceparent)) = call.traceparent.as_deref().map(HeaderValue::from_str) {
             headers.insert(TRACEPARENT, traceparent);
         }

@@ -17,7 +17,7 @@ pub(super) async fn livez() -> Response {
     answer(StatusCode::OK, &json!({"ok": true}))
 }
 
-/// There is a usable token and we are not leaving; else why not. Observe mode is said, and is no reason to be not ready.
+/// There is a usable token and we are not leaving; else why not. Observe mode is reported, and does not make it unready.
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     let mut reasons = not_ready(&app);
     let ready = reasons.is_empty();

@@ -127,7 +127,7 @@ pub(super) async fn find(
     let mut limited = false;
     query.read(NAMES, |name, value| {
         limited |= name == "limit" && !value.is_empty();
-        // An unset variable of a script is no filter.
+        // An empty value, as from an unset variable of a script, is not a filter.
         if value.is_empty() { Ok(()) } else { take(&mut filter, name, value) }
     })?;
     if filter.older_than >= filter.newer_than {

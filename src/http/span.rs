@@ -38,7 +38,7 @@ pub(super) fn end(span: &mut Span, context: &RequestContext, status: u16) {
     span.set("hangup.outcome", log.outcome);
     span.set("hangup.code", log.code);
     span.set("hangup.correlation_id", log.correlation_id.as_deref().map(str::to_owned));
-    // For a server, a caller's mistake is no error.
+    // A caller's mistake is not an error of the server.
     if status >= 500 {
         span.failed(log.code.unwrap_or("internal"));
     }

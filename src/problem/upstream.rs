@@ -102,7 +102,7 @@ impl Problem {
             .retry_after(SOON),
             CallError::BrokenAnswer(_) => Self::new(
                 Code::UpstreamInvalidResponse,
-                "the answer was broken off or is no HTTP; check what stands between us and Genesys Cloud",
+                "the answer was broken off or is not HTTP; check what stands between us and Genesys Cloud",
             ),
             CallError::RateLimited { retry_after } => Self::new(
                 Code::UpstreamRateLimited,

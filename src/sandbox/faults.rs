@@ -27,9 +27,9 @@ pub struct Fault {
     pub participant: Option<Uuid>,
     /// Only requests on a connection that has served one before. Never fits in-process.
     pub reused: bool,
-    /// So many requests that fit go unharmed first.
+    /// How many matching requests pass first.
     pub skip: u64,
-    /// Used up after so many; unlimited unless given.
+    /// How many requests it meets until it is used up; unlimited unless given.
     pub times: Option<u64>,
     /// Over after this time, counted from its installation.
     #[serde(rename = "for", with = "option_duration")]
@@ -177,7 +177,7 @@ pub enum BodyKind {
     Html,
     /// JSON that never ends.
     Endless,
-    /// So many bytes of JSON white space, then an object.
+    /// This many bytes of JSON white space, then an object.
     Sized,
     /// Chunked, with a chunk size that is not a number.
     ChunkError,
@@ -237,7 +237,7 @@ impl Fault {
         Self::new(on, Action::Answer(Answer { status: Some(status), ..Answer::default() }))
     }
 
-    /// The same rule, used up after so many.
+    /// The same rule, used up after this many requests.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         Self { times: Some(times), ..self }

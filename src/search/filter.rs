@@ -26,9 +26,9 @@ pub struct Filter {
     pub address_from: Option<String>,
     /// Where it leads.
     pub address_to: Option<String>,
-    /// It began at least so long ago.
+    /// It began at least this long ago.
     pub older_than: Duration,
-    /// It began at most so long ago.
+    /// It began at most this long ago.
     pub newer_than: Duration,
     /// Without an agent or user in it, as far as analytics knows.
     pub no_agent: bool,
@@ -36,7 +36,7 @@ pub struct Filter {
     pub state: State,
     /// Callbacks that are scheduled for the future, too.
     pub include_scheduled: bool,
-    /// At most so many.
+    /// At most this many.
     pub limit: usize,
     /// Only what comes after.
     pub cursor: Option<Cursor>,

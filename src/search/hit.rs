@@ -57,7 +57,7 @@ pub enum Excluded {
 }
 
 impl Hit {
-    /// What analytics tells, if it fits what is searched for and the caller's key may see it; none for what is no conversation.
+    /// What analytics tells, if it fits what is searched for and the caller's key may see it; none for what is not a conversation.
     pub(super) fn of(
         told: &Conversation,
         filter: &Filter,

@@ -1,5 +1,5 @@
-//! Who may hold a connection: so many altogether, and so many from one address. Where a limit is reached, the connection that
-//! has been idle for longest makes place, so that idle callers never lock others out.
+//! Who may hold a connection: up to a limit altogether, and up to another from one address. Where a limit is reached, the
+//! connection that has been idle for longest is closed, so that idle callers never lock others out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

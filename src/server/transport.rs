@@ -18,8 +18,8 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
-    /// Waits until the other end has reset the connection. That it has sent its last byte is no reason to leave: it may well wait
-    /// for its answer.
+    /// Waits until the other end has reset the connection. That it has sent its last byte does not mean that it has left: it may
+    /// well wait for its answer.
     pub(super) async fn reset(&self) {
         // An error means that the runtime ends; so does the connection then.
         let _ = self.0.ready(Interest::ERROR).await;

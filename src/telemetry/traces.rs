@@ -48,13 +48,13 @@ impl Traces {
     /// Exports to the collector at `endpoint`, for example `http://127.0.0.1:4318`; off without one.
     ///
     /// # Errors
-    /// An endpoint that is no URL, or a system that gives no thread.
+    /// An endpoint that is not a URL, or a system that cannot start a thread.
     pub fn open(endpoint: Option<&str>) -> Result<Self, String> {
         let Some(endpoint) = endpoint.filter(|endpoint| !endpoint.is_empty()) else { return Ok(Self(None)) };
         let wrong = |cause: &dyn std::fmt::Display| {
             format!("telemetry.otlp_endpoint: cannot be used ({cause}); write it as \"http://127.0.0.1:4318\"")
         };
-        let url = traces_url(endpoint).ok_or_else(|| wrong(&"it is no URL with a host"))?;
+        let url = traces_url(endpoint).ok_or_else(|| wrong(&"it is not a URL with a host"))?;
         // A blocking client has a runtime of its own, and must not be built inside ours. No request of ours is traced by it.
         let client = std::thread::spawn(|| {
             reqwest::blocking::Client::builder()
@@ -127,7 +127,7 @@ impl Span {
         Self(None)
     }
 
-    /// Whether anybody will see it.
+    /// Whether it is exported.
     pub(crate) fn is_exported(&self) -> bool {
         self.0.is_some()
     }

@@ -133,7 +133,7 @@ pub(super) async fn all(
         query.extend_pairs(cursor.iter().map(|cursor| ("cursor", cursor)));
         let reply = patiently(service, &format!("/conversations?{}", query.finish())).await?;
         if reply.text("code") == "upstream_timeout" && limit > LEAST {
-            // So many pages of analytics do not fit into one deadline.
+            // All these pages of analytics do not fit into one deadline.
             limit = (limit / 2).max(LEAST);
             continue;
         }

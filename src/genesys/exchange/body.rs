@@ -139,7 +139,7 @@ impl BodyReader {
                 Ok(Some(piece)) if piece.len() > left => return nothing(BodyEnd::TooLarge),
                 Ok(Some(piece)) => {
                     left -= piece.len();
-                    // The reader has given up: it is no conversation, whatever follows.
+                    // The reader has given up: whatever follows, this is not a conversation.
                     if pieces.send(piece).await.is_err() {
                         break;
                     }

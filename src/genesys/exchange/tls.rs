@@ -1,4 +1,4 @@
-//! TLS towards the upstream: whom we trust, and who we say we are.
+//! TLS towards the upstream: the certificates that we trust, and the one that we present.
 
 use std::fmt::Display;
 use std::path::Path;

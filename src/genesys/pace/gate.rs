@@ -35,7 +35,7 @@ pub struct GateReading {
     pub closed: bool,
 }
 
-/// One gate for everybody.
+/// One gate for all calls.
 #[derive(Debug)]
 pub struct Gate {
     settings: config::Pace,
@@ -276,7 +276,7 @@ impl Drop for Pass {
     }
 }
 
-/// A place in line that is given up when the one who waits goes away.
+/// A place in line that is given up when the call that waits goes away.
 struct Waiting<'a> {
     gate: &'a Arc<Gate>,
     place: Place,

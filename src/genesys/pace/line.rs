@@ -21,7 +21,7 @@ pub(super) struct Turn {
     pub(super) given_at: Instant,
 }
 
-/// One who waits.
+/// One call that waits.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) caller: Arc<str>,
@@ -30,7 +30,7 @@ pub(super) struct Waiter {
     pub(super) turn: oneshot::Sender<Result<Turn, CallError>>,
 }
 
-/// Those who wait, in order.
+/// The calls that wait, in order.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     waiting: BTreeMap<Place, Waiter>,
@@ -49,7 +49,7 @@ impl Line {
 
     /// How many are ahead of `place`.
     pub(super) fn ahead_of(&self, place: Place) -> usize {
-        // Newcomers of the last rank, the usual question, are behind everybody.
+        // Newcomers of the last rank, the usual question, go behind all others.
         match self.waiting.last_key_value() {
             Some((last, _)) if *last < place => self.waiting.len(),
             _ => self.waiting.range(..place).count(),

@@ -295,7 +295,7 @@ impl State {
         }
     }
 
-    /// About when one with so many ahead of it will go; `None` when that cannot be told.
+    /// About when a call with this many ahead of it will go; `None` when that cannot be told.
     pub(super) fn turn_of(&self, rank: Rank, ahead: usize, now: Instant, settings: &config::Pace) -> Option<Instant> {
         let opens_at = self.opens_at(rank, now, settings)?.max(now);
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 /// Longest pause that is believed; longer ones are cut to it.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// Reads `Retry-After`: seconds (also with a fraction), or an HTTP date. A date in the past and a negative number are no pause.
+/// Reads `Retry-After`: seconds (also with a fraction), or an HTTP date. A date in the past and a negative number mean no pause.
 /// `None` for anything else.
 #[must_use]
 pub(crate) fn parse(text: &str) -> Option<Duration> {

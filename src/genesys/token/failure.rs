@@ -17,7 +17,7 @@ pub enum LoginFailure {
     /// The login could not be reached, or answered with a server error.
     #[error("the login is unavailable ({0})")]
     Unavailable(String),
-    /// The login answered with something that is no usable token.
+    /// The login answered with something that is not a usable token.
     #[error(
         "the login gave no usable token ({0}); check genesys.login_url, what stands between us and Genesys Cloud, and the \
          IP allow-list of the OAuth client"

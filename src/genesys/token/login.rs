@@ -111,7 +111,7 @@ impl Login {
             .header(header::ACCEPT_ENCODING, "identity")
             .extension(Wanted { body: BodyLimit::GRANT, ..Wanted::default() })
             .body(self.body.clone())
-            .map_err(|_| invalid("its URL is no URL"))
+            .map_err(|_| invalid("its URL is not valid"))
     }
 }
 
@@ -169,18 +169,18 @@ fn parse_grant(body: &[u8]) -> Result<Grant, LoginFailure> {
     let invalid = |what: &str| LoginFailure::Invalid(what.to_owned());
     // serde's own message could quote the document.
     let answer: Answer = serde_json::from_slice(&cleaned(body))
-        .map_err(|_| invalid("no JSON with access_token and a number expires_in"))?;
+        .map_err(|_| invalid("it is not JSON with access_token and a number expires_in"))?;
     let seconds = answer.expires_in.as_f64().unwrap_or(-1.0);
     if !(1.0..=LONGEST_LIFE).contains(&seconds) {
-        return Err(invalid("expires_in is no plausible number of seconds"));
+        return Err(invalid("expires_in is not a plausible number of seconds"));
     }
     let token = answer.access_token.expose_secret();
     // RFC 6750: b64token characters; anything else could break out of the header.
     if token.is_empty() || token.len() > 8192 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(invalid("access_token is no bearer token"));
+        return Err(invalid("access_token is not a bearer token"));
     }
-    let mut header =
-        HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| invalid("access_token fits no header"))?;
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| invalid("access_token cannot be sent in a header"))?;
     header.set_sensitive(true);
     Ok(Grant { header, life: Duration::from_secs_f64(seconds) })
 }
@@ -197,12 +197,12 @@ mod tests {
             (r#"{"access_token":"canary","expires_in":-5}"#, "expires_in"),
             (r#"{"access_token":"canary","expires_in":1e300}"#, "expires_in"),
             (r#"{"access_token":"canary","expires_in":99999999999}"#, "expires_in"),
-            (r#"{"access_token":"canary","expires_in":"3600"}"#, "no JSON"),
-            (r#"{"access_token":"canary"}"#, "no JSON"),
-            (r#"{"access_token":"can\r\nary","expires_in":60}"#, "no bearer"),
-            (r#"{"access_token":"","expires_in":60}"#, "no bearer"),
-            (r#"{"access_token":"canary","expi"#, "no JSON"),
-            ("<html>canary</html>", "no JSON"),
+            (r#"{"access_token":"canary","expires_in":"3600"}"#, "not JSON"),
+            (r#"{"access_token":"canary"}"#, "not JSON"),
+            (r#"{"access_token":"can\r\nary","expires_in":60}"#, "not a bearer"),
+            (r#"{"access_token":"","expires_in":60}"#, "not a bearer"),
+            (r#"{"access_token":"canary","expi"#, "not JSON"),
+            ("<html>canary</html>", "not JSON"),
         ] {
             let failure = parse_grant(body.as_bytes()).unwrap_err().to_string();
             assert!(failure.contains(why), "{body}: {failure}");

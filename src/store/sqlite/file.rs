@@ -94,6 +94,6 @@ pub(super) fn explain(path: &Path, cause: &rusqlite::Error) -> String {
 
 fn damaged(cause: &str) -> String {
     format!(
-        "the file is damaged, or is no database of ours ({cause}); nothing was deleted: move it away, or put a backup in its place"
+        "the file is damaged, or is not a database of hangup ({cause}); nothing was deleted: move it away, or put a backup in its place"
     )
 }
