@@ -135,14 +135,18 @@ impl Jobs {
     ) -> Result<StoredJob, Problem> {
         let moved = self.0.store.move_job(&job.id, from, to, because).await.map_err(|error| not_committed(&error))?;
         if moved {
-            tracing::info!(event = "job_changed", job = job.id, from = job.state.name(), to = to.name(), "job changed");
             if to == JobState::Cancelled {
                 // What is not given up here, the runner gives up.
                 while matches!(self.give_up_some(&job.id).await, Ok(true)) {}
             }
             self.0.work.notify_one();
         }
-        self.find(&job.id, &job.caller, true).await
+        let now = self.find(&job.id, &job.caller, true).await?;
+        if moved {
+            let (from, to) = (job.state.name(), now.state.name());
+            tracing::info!(event = "job_changed", job = job.id, from, to, "job changed");
+        }
+        Ok(now)
     }
 
     /// Gives up some of the waiting items of a cancelled job, and says whether there may be more.

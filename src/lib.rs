@@ -32,6 +32,7 @@ pub mod server;
 pub mod shutdown;
 mod spreadsheet;
 pub mod store;
+mod strict_json;
 pub mod telemetry;
 pub mod text;
 mod watched_file;

@@ -123,11 +123,17 @@ impl Selector {
         self.means_everybody() || self.max.is_some_and(|max| max > MOST_WITHOUT_TEARDOWN)
     }
 
-    /// The same selector always gives the same text, whatever the order and case in which it was written.
+    /// Most who may match; `None`: any number.
+    fn most(&self) -> Option<usize> {
+        self.max.or((!self.means_everybody()).then_some(1))
+    }
+
+    /// The same selector always gives the same text, whatever the order and case in which it was written, and whether a default
+    /// was written at all.
     #[must_use]
     pub fn canonical(&self) -> String {
         let except: Vec<_> = self.except.iter().map(ToString::to_string).collect();
-        json!([self.purposes, self.user_id, self.queue_id, self.address, except, self.all, self.max]).to_string()
+        json!([self.purposes, self.user_id, self.queue_id, self.address, except, self.all, self.most()]).to_string()
     }
 
     /// Those whom it matches, live ones only.
@@ -155,7 +161,7 @@ impl Selector {
             let live = conversation.participants.iter().filter(|p| p.is_live() && self.matches(p, &kept_users));
             matched.extend(live.filter(|p| ParticipantId::parse(&p.id).is_some_and(|id| seen.insert(id))));
         }
-        let max = self.max.unwrap_or(if self.means_everybody() { usize::MAX } else { 1 });
+        let max = self.most().unwrap_or(usize::MAX);
         if matched.len() > max {
             let detail = format!(
                 "{} live participants match and at most {max} may; nobody was touched: name one of the candidates, or raise max",

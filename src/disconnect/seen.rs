@@ -6,6 +6,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 
 use crate::conversation::Participant;
 
@@ -15,7 +16,8 @@ const BYTES: usize = 6;
 const CHARS: usize = 8;
 
 /// What a caller has seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum AsSeen {
     /// `*`: anything, as long as the participant is in the conversation.
     Anything,

@@ -35,7 +35,7 @@ pub(super) async fn disconnect(
     let wishes = Wishes::read(&members)?;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
-        let plan = Plan { dry_run: preferences.dry_run, ..wishes.plan() };
+        let plan = Plan { dry_run: preferences.dry_run, as_seen, ..wishes.plan() };
         return asynchronously(&app, &context, &caller, item, plan, idempotency_key.read()?).await;
     }
     let Preferences { wait, dry_run, .. } = preferences;

@@ -6,7 +6,7 @@ mod preferences;
 mod query;
 mod wishes;
 
-pub(super) use body::{Members, body};
+pub(super) use body::{Members, SelectorMembers, body};
 pub(super) use headers::{IdempotencyKey, IfMatch};
 pub(super) use preferences::Preferences;
 pub(super) use query::{NoQuery, Query};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::App;
 use super::answer::{fitting, json};
 use super::callers::{Permitted, demand, to};
-use super::input::{IdempotencyKey, Members, Preferences};
+use super::input::{IdempotencyKey, Preferences, SelectorMembers};
 use super::jobs::asynchronously;
 use super::path::ConversationPath;
 use super::refused::Refused;
@@ -61,7 +61,7 @@ pub(super) async fn disconnect(
     ConversationPath(conversation): ConversationPath,
     preferences: Preferences,
     idempotency_key: IdempotencyKey,
-    Members(members): Members,
+    SelectorMembers(members): SelectorMembers,
 ) -> Result<Response, Refused> {
     let selector = Selector::read(&members)?;
     let tears_down = selector.needs_teardown();
@@ -71,7 +71,7 @@ pub(super) async fn disconnect(
     let idempotency_key = idempotency_key.read()?;
     let Preferences { wait, dry_run, .. } = preferences;
     if preferences.respond_async {
-        let item = ItemInput { conversation, target: TargetInput::Selector { members, tears_down } };
+        let item = ItemInput { conversation, target: TargetInput::selector(&selector, members) };
         let plan = Plan { dry_run, ..Plan::default() };
         return asynchronously(&app, &context, &caller, item, plan, idempotency_key).await;
     }
@@ -86,26 +86,30 @@ pub(super) async fn disconnect(
     {
         return Err(problem.clone().into());
     }
+    let settled = || results.iter().filter_map(|(_, result)| result.as_ref().ok());
     let outcome = outcome(&selected, failed);
     {
         let mut log = context.log();
         log.outcome = Some(outcome);
-        log.attempts = Some(results.iter().filter_map(|(_, r)| r.as_ref().ok()).map(|s| s.attempts).sum());
+        log.attempts = Some(settled().map(|settled| settled.attempts).sum());
     }
-    let gone = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect;
+    // Who was seen still there is not counted as disconnected.
+    let disconnected = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect && !settled.still_there;
+    let still_there = settled().any(|settled| settled.still_there);
     let items = fitting(results.iter().map(|(target, result)| item(target, result)));
     let answer = Answer {
         ok: failed == 0,
         outcome,
         conversation_id: conversation,
         matched: results.len(),
-        disconnected: results.iter().filter_map(|(_, r)| r.as_ref().ok()).filter(gone).count(),
+        disconnected: settled().filter(disconnected).count(),
         failed,
         truncated: items.len() < results.len(),
         results: items,
         request_id: &context.request_id,
     };
-    let mut response = json(StatusCode::OK, &answer);
+    let status = if still_there { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let mut response = json(status, &answer);
     preferences.stamp(&mut response, false);
     Ok(response)
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::ids::{ConversationId, ParticipantId};
 use crate::selector::{Selector, says_yes};
+use crate::strict_json;
 
 /// The members of an item.
 pub const MEMBERS: [&str; 4] = ["conversationId", "participantId", "selector", "all"];
@@ -26,6 +27,8 @@ pub enum TargetInput {
     Selector {
         /// Its members.
         members: Map<String, Value>,
+        /// The same for all the ways to write it.
+        canonical: String,
         /// Whether it needs the permission `teardown`.
         tears_down: bool,
     },
@@ -34,6 +37,12 @@ pub enum TargetInput {
 }
 
 impl TargetInput {
+    /// Everybody whom this selector means, which was read from these members.
+    #[must_use]
+    pub fn selector(selector: &Selector, members: Map<String, Value>) -> Self {
+        Self::Selector { canonical: selector.canonical(), tears_down: selector.needs_teardown(), members }
+    }
+
     /// Whether it needs the permission `teardown`.
     #[must_use]
     pub fn tears_down(&self) -> bool {
@@ -76,14 +85,15 @@ pub fn read_item(members: &Map<String, Value>) -> Result<ItemInput, String> {
 /// In CSV a selector is JSON text.
 fn read_selector(value: &Value) -> Result<TargetInput, String> {
     let read = match value {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        other => Some(other.clone()),
+        Value::String(text) => strict_json::object(text),
+        Value::Object(members) => Some(members.clone()),
+        _ => None,
     };
-    let Some(Value::Object(members)) = read else {
-        return Err("selector must be a JSON object, such as {\"purpose\":\"customer\"}".to_owned());
+    let Some(members) = read else {
+        return Err("selector must be a JSON object with each name once, such as {\"purpose\":\"customer\"}".to_owned());
     };
     let selector = Selector::read(&members).map_err(|problem| format!("selector: {}", problem.detail))?;
-    Ok(TargetInput::Selector { tears_down: selector.needs_teardown(), members })
+    Ok(TargetInput::selector(&selector, members))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::input::{ItemInput, read_item};
 use crate::spreadsheet::{plain, records};
+use crate::strict_json;
 
 /// Items with the numbers of their lines.
 pub(super) type Numbered = Vec<(i64, ItemInput)>;
@@ -31,6 +32,10 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
                 .collect::<String>()
         ));
     }
+    let twice = super::MEMBERS.iter().find(|name| head.iter().filter(|column| column == *name).count() > 1);
+    if let Some(name) = twice {
+        return Err(format!("line 1: the head line names \"{name}\" twice"));
+    }
     let mut items = Vec::new();
     for record in records(text, &mut reader) {
         let (line, record) = record?;
@@ -57,9 +62,10 @@ pub fn read_ndjson(text: &str) -> Result<Numbered, String> {
         if line.trim().is_empty() {
             continue;
         }
-        let members = match serde_json::from_str(line) {
+        let members = match strict_json::parse(line) {
             Ok(Value::Object(members)) => members,
             Ok(_) => return Err(format!("line {number}: each line must be a JSON object")),
+            Err(error) if strict_json::repeats(&error) => return Err(format!("line {number}: {error}")),
             Err(error) => return Err(format!("line {number}: not valid JSON (column {})", error.column())),
         };
         items.push((number, read_item(&members).map_err(|error| format!("line {number}: {error}"))?));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::callers::{Caller, Permission};
 use crate::disconnect::Wrapup;
+use crate::disconnect::seen::AsSeen;
 use crate::genesys::request::Medium;
 
 /// What is to be done with each item.
@@ -14,6 +15,10 @@ use crate::genesys::request::Medium;
 pub struct Plan {
     /// Why; the service's default reason where there is none.
     pub reason: Option<String>,
+    /// What led to it, in the caller's words.
+    pub cause: Option<String>,
+    /// A participant that is not as it was seen is left alone.
+    pub as_seen: Option<AsSeen>,
     /// End only this medium of each participant.
     #[serde(with = "medium")]
     pub media: Option<Medium>,

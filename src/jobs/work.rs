@@ -224,6 +224,8 @@ impl Jobs {
         } else {
             let requests = open.clone().into_iter().map(|id| Request {
                 reason: plan.reason.clone(),
+                cause: plan.cause.clone(),
+                as_seen: plan.as_seen.clone(),
                 media: plan.media,
                 wrapup: plan.wrapup.clone(),
                 wrapup_skipped: plan.wrapup_skipped,

@@ -200,8 +200,8 @@ impl Store {
         start_in: Duration,
     ) -> Result<(), StoreError> {
         let accept = sql(
-            "UPDATE jobs SET state = $1, total = $2, due = {now} + $3, started = CASE WHEN $1 = 'running' THEN {now} END \
-             WHERE id = $4 AND state = 'accepting'",
+            "UPDATE jobs SET state = $1, total = $2, due = CASE WHEN CAST($3 AS BIGINT) > 0 THEN {now} + $3 ELSE created END, \
+             started = CASE WHEN $1 = 'running' THEN {now} END WHERE id = $4 AND state = 'accepting'",
         )
         .bind(state.name())
         .bind(total)
@@ -241,7 +241,8 @@ impl Store {
         Ok(rows.first().map(|rows| rows.iter().map(job).collect()).unwrap_or_default())
     }
 
-    /// Moves a job from one of these states to another, and says whether it was in one of them.
+    /// Moves a job from one of these states to another, and says whether it was in one of them. One that is to run, but not before a
+    /// time that is ahead, becomes `scheduled`; from there it runs at once.
     pub async fn move_job(
         &self,
         id: &str,
@@ -250,9 +251,10 @@ impl Store {
         because: Option<&str>,
     ) -> Result<bool, StoreError> {
         let words: Vec<String> = from.iter().map(|state| format!("'{}'", state.name())).collect();
+        let waits = "$1 = 'running' AND state <> 'scheduled' AND started IS NULL AND due > {now}";
         let change = sql(format!(
-            "UPDATE jobs SET state = $1, paused_because = coalesce($2, paused_because), \
-             started = CASE WHEN $1 = 'running' THEN coalesce(started, {{now}}) ELSE started END, \
+            "UPDATE jobs SET state = CASE WHEN {waits} THEN 'scheduled' ELSE $1 END, paused_because = coalesce($2, paused_because), \
+             started = CASE WHEN $1 = 'running' AND NOT ({waits}) THEN coalesce(started, {{now}}) ELSE started END, \
              ended = CASE WHEN $1 = 'cancelled' THEN {{now}} ELSE ended END WHERE id = $3 AND state IN ({}) RETURNING id",
             words.join(", ")
         ))

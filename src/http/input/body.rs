@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::super::App;
 use super::super::refused::Refused;
 use crate::problem::{Code, Problem};
+use crate::strict_json;
 
 pub(super) fn invalid_body(detail: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidBody, detail)
@@ -48,14 +49,30 @@ pub(in crate::http) async fn body(
 #[derive(Debug)]
 pub(in crate::http) struct Members(pub(in crate::http) Map<String, Value>);
 
+/// The members of a body that is a selector: a name that is given twice makes that one unusable.
+#[derive(Debug)]
+pub(in crate::http) struct SelectorMembers(pub(in crate::http) Map<String, Value>);
+
 impl FromRequest<App> for Members {
     type Rejection = Refused;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
-        let (parts, content) = request.into_parts();
-        let bytes = body(&parts.headers, content, app.max_body, app.body_timeout).await?;
-        Ok(Self(members(&parts.headers, &bytes)?))
+        Ok(Self(members_of(request, app, Code::InvalidBody).await?))
     }
+}
+
+impl FromRequest<App> for SelectorMembers {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
+        Ok(Self(members_of(request, app, Code::InvalidSelector).await?))
+    }
+}
+
+async fn members_of(request: Request, app: &App, twice: Code) -> Result<Map<String, Value>, Problem> {
+    let (parts, content) = request.into_parts();
+    let bytes = body(&parts.headers, content, app.max_body, app.body_timeout).await?;
+    members(&parts.headers, &bytes, twice)
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -66,20 +83,30 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a body as a JSON object. Empty and `null` are no members; a form content type may carry JSON, a form or nothing.
-/// No content type is refused.
-fn members(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
+/// No content type is refused. `twice` is the code where a name is given twice.
+fn members(headers: &HeaderMap, body: &[u8], twice: Code) -> Result<Map<String, Value>, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| invalid_body("the body is not UTF-8; send JSON, or nothing"))?;
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
         return Ok(Map::new());
     }
-    match serde_json::from_str::<Value>(text) {
+    let given_twice =
+        |what: &str| Problem::new(twice, format!("{what}; give each name once, so that it is plain what is meant"));
+    match strict_json::parse(text) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(invalid_body("the body must be a JSON object, such as {\"reason\":\"user_request\"}, or nothing")),
-        Err(_) if is_form(headers) && !text.starts_with(['{', '[', '"']) => Ok(form_urlencoded::parse(text.as_bytes())
-            .map(|(name, value)| (name.into_owned(), value.into_owned().into()))
-            .collect()),
+        Err(error) if strict_json::repeats(&error) => Err(given_twice(&error.to_string())),
+        Err(_) if is_form(headers) && !text.starts_with(['{', '[', '"']) => {
+            let mut members = Map::new();
+            for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+                if members.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
+                    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+                    return Err(given_twice(&format!("\"{name}\" is given twice")));
+                }
+            }
+            Ok(members)
+        }
         Err(error) => Err(invalid_body(format!(
             "the body is not valid JSON (line {}, column {}); send an object such as {{\"reason\":\"user_request\"}}, or nothing",
             error.line(),
@@ -104,9 +131,9 @@ mod tests {
     fn absent_empty_null_and_form_bodies_are_taken() {
         let none = HeaderMap::new();
         for body in ["", "  \n", "{}", "null", "\u{feff}{}"] {
-            assert!(members(&none, body.as_bytes()).unwrap().is_empty(), "{body}");
+            assert!(members(&none, body.as_bytes(), Code::InvalidBody).unwrap().is_empty(), "{body}");
         }
-        let reason = |body: &str| members(&form(), body.as_bytes()).unwrap().remove("reason");
+        let reason = |body: &str| members(&form(), body.as_bytes(), Code::InvalidBody).unwrap().remove("reason");
         assert_eq!(reason("reason=too+loud&cause=x"), Some("too loud".into()));
         assert_eq!(reason(r#"{"reason":"json in a form"}"#), Some("json in a form".into()));
         assert_eq!(reason(""), None);
@@ -116,17 +143,21 @@ mod tests {
     fn other_bodies_are_refused_with_what_to_send() {
         let none = HeaderMap::new();
         for body in ["[]", "7", "true", "\"x\"", "{", "reason=x", "{\"a\":1}}"] {
-            assert_eq!(members(&none, body.as_bytes()).unwrap_err().code, Code::InvalidBody, "{body}");
+            assert_eq!(
+                members(&none, body.as_bytes(), Code::InvalidBody).unwrap_err().code,
+                Code::InvalidBody,
+                "{body}"
+            );
         }
-        assert!(members(&form(), b"{broken").is_err(), "a form that begins like JSON is JSON");
-        assert!(members(&none, &[0xff, 0xfe]).is_err());
+        assert!(members(&form(), b"{broken", Code::InvalidBody).is_err(), "a form that begins like JSON is JSON");
+        assert!(members(&none, &[0xff, 0xfe], Code::InvalidBody).is_err());
     }
 
     proptest! {
         #[test]
         fn any_body_is_read_without_panic(body in proptest::collection::vec(any::<u8>(), 0..300), as_form in any::<bool>()) {
             let headers = if as_form { form() } else { HeaderMap::new() };
-            if let Ok(members) = members(&headers, &body) {
+            if let Ok(members) = members(&headers, &body, Code::InvalidBody) {
                 let _ = super::super::Wishes::read(&members);
             }
         }

@@ -71,8 +71,8 @@ impl Wishes {
 
     /// The same as the plan of a job.
     pub(in crate::http) fn plan(self) -> Plan {
-        let Self { reason, media, wrapup, wrapup_skipped, .. } = self;
-        Plan { reason, media, wrapup, wrapup_skipped, ..Plan::default() }
+        let Self { reason, cause, media, wrapup, wrapup_skipped } = self;
+        Plan { reason, cause, media, wrapup, wrapup_skipped, ..Plan::default() }
     }
 
     /// The reason alone, for a job.

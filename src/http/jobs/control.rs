@@ -15,7 +15,7 @@ use crate::callers::Caller;
 use crate::problem::{Code, Problem};
 use crate::store::{JobState, StoredJob};
 
-/// Starts a held job.
+/// Starts a held job; one with a time to start is scheduled for it. Starts a scheduled job now.
 pub(in crate::http) async fn start(
     State(app): State<App>,
     who: Recognised,
@@ -46,7 +46,7 @@ pub(in crate::http) async fn pause(
     change(&app, &who.context, &job, &[JobState::Running, JobState::Scheduled], JobState::Paused, Some(&because)).await
 }
 
-/// Resumes a paused job.
+/// Resumes a paused job; one whose time to start has not come is scheduled again.
 pub(in crate::http) async fn resume(
     State(app): State<App>,
     who: Recognised,
@@ -82,7 +82,8 @@ async fn change(
     because: Option<&str>,
 ) -> Result<Response, Refused> {
     let job = app.jobs.change(job, from, to, because).await?;
-    if job.state == to || (to == JobState::Running && job.state == JobState::Done) {
+    // What is to run may have run already, or wait for its time.
+    if job.state == to || (to == JobState::Running && matches!(job.state, JobState::Done | JobState::Scheduled)) {
         context.log().outcome = Some(job.state.name());
         return Ok(view(app, &job).await?);
     }

@@ -13,6 +13,7 @@ use super::super::refused::Refused;
 use super::order::{MEMBERS, Order, given_key, submit};
 use crate::jobs::{ItemInput, Submission, read_csv, read_item, read_ndjson};
 use crate::problem::{Code, Problem};
+use crate::strict_json::{self, Once};
 
 /// The items with their numbers.
 type Items = Vec<(i64, ItemInput)>;
@@ -80,7 +81,10 @@ fn kind(headers: &HeaderMap) -> String {
 /// Items are read one by one from their text: a tree of a hundred thousand would take hundreds of megabytes.
 fn read_json(text: &str) -> Result<(Items, Order), Problem> {
     let invalid = |why: String| Problem::new(Code::InvalidBody, why);
-    let mut members: std::collections::BTreeMap<&str, &RawValue> = serde_json::from_str(text).map_err(|error| {
+    let Once::<&str, &RawValue>(mut members) = serde_json::from_str(text).map_err(|error| {
+        if strict_json::repeats(&error) {
+            return invalid(error.to_string());
+        }
         invalid(format!(
             "the body is not a JSON object (line {}, column {}); send {{\"items\":[{{\"conversationId\":…,\"participantId\":…}}]}}, or \
              text/csv or application/x-ndjson with that Content-Type",
@@ -93,13 +97,16 @@ fn read_json(text: &str) -> Result<(Items, Order), Problem> {
     let raw: Vec<&RawValue> =
         serde_json::from_str(items.get()).map_err(|_| invalid("items must be a list of objects".to_owned()))?;
     let items = (0..).zip(raw).map(|(number, item)| {
-        let members =
-            serde_json::from_str(item.get()).map_err(|_| invalid(format!("item {number}: must be an object")))?;
+        let members = match strict_json::parse(item.get()) {
+            Ok(Value::Object(members)) => members,
+            Ok(_) => return Err(invalid(format!("item {number}: must be an object"))),
+            Err(error) => return Err(invalid(format!("item {number}: {error}"))),
+        };
         let item = read_item(&members).map_err(|why| invalid(format!("item {number}: {why}")))?;
         Ok((number, item))
     });
     let items = items.collect::<Result<Items, Problem>>()?;
-    let rest = members.into_iter().map(|(name, value)| Ok((name.to_owned(), serde_json::from_str(value.get())?)));
+    let rest = members.into_iter().map(|(name, value)| Ok((name.to_owned(), strict_json::parse(value.get())?)));
     let rest = rest.collect::<Result<Map<String, Value>, serde_json::Error>>();
     Ok((items, Order::read(&rest.map_err(|error| invalid(error.to_string()))?)?))
 }

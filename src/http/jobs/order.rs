@@ -18,9 +18,11 @@ use super::super::input::Wishes;
 use super::super::refused::Refused;
 use super::ACCEPTED;
 use crate::callers::{Caller, CallerKind};
-use crate::jobs::{Accepted, LONGEST_DELAY, Plan, SkipIf, Submission, TokenRights};
+use crate::genesys::request::Medium;
+use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TargetInput, TokenRights};
 use crate::problem::{Code, Problem};
 use crate::store::KeyKind;
+use crate::strict_json;
 
 /// The job's own members.
 pub(super) const MEMBERS: [&str; 10] =
@@ -73,8 +75,7 @@ impl Order {
                 skip_if: given("skipIf").map(skip_if).transpose()?.unwrap_or_default(),
                 dry_run: flag("dryRun", given("dryRun"))?,
                 give_up_after: given("giveUpAfter").map(|value| length("giveUpAfter", value)).transpose()?,
-                media: None,
-                token: None,
+                ..Plan::default()
             },
             hold: flag("hold", given("hold"))?,
             start_in,
@@ -119,10 +120,11 @@ fn start(not_before: Option<&Value>, after: Option<&Value>) -> Result<(Duration,
 /// In a query it is JSON text.
 fn skip_if(value: &Value) -> Result<SkipIf, Problem> {
     let read = match value {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        other => Some(other.clone()),
+        Value::String(text) => strict_json::object(text),
+        Value::Object(members) => Some(members.clone()),
+        _ => None,
     };
-    let Some(Value::Object(members)) = read else {
+    let Some(members) = read else {
         return Err(invalid("skipIf must be a JSON object, such as {\"agent\":true,\"youngerThan\":\"10m\"}"));
     };
     let mut skip = SkipIf::default();
@@ -207,17 +209,29 @@ pub(super) fn given_key(caller: &str, key: &str) -> (String, KeyKind) {
     (crate::digest::hex(format!("key\n{caller}\n{key}").as_bytes()), KeyKind::Given)
 }
 
+/// What such a request asks for, in one text for all the ways to write it: a repeat is known by it, and reaches nobody else. Why it
+/// is asked makes no difference.
+fn asked(item: &ItemInput, plan: &Plan) -> String {
+    let Plan { media, wrapup, wrapup_skipped, dry_run, as_seen, .. } = plan;
+    let target = match &item.target {
+        TargetInput::Participant(id) => id.to_string(),
+        TargetInput::Selector { canonical, .. } => canonical.clone(),
+        TargetInput::All => "all".to_owned(),
+    };
+    let media = media.map(Medium::singular);
+    serde_json::json!([item.conversation, target, media, wrapup, wrapup_skipped, dry_run, as_seen]).to_string()
+}
+
 /// A disconnect that its caller does not wait for: a job of one item.
 pub(in crate::http) async fn asynchronously(
     app: &App,
     context: &RequestContext,
     caller: &Caller,
-    item: crate::jobs::ItemInput,
+    item: ItemInput,
     plan: Plan,
     idempotency_key: Option<&str>,
 ) -> Result<Response, Refused> {
-    let asked = format!("{item:?} {}", serde_json::to_string(&plan).unwrap_or_default());
-    let body = crate::digest::hex(asked.as_bytes());
+    let body = crate::digest::hex(asked(&item, &plan).as_bytes());
     let identity = caller.identity();
     let request_key = match idempotency_key {
         Some(key) => given_key(identity, key),

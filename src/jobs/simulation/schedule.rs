@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde_json::json;
 
 use super::check;
 use super::replica::Replica;
 use super::world::{Asked, Conversation, DEADLINE_MS, Meant, STEP_MS, World};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, Submission, TargetInput};
+use crate::selector::Selector;
 use crate::store::{JobState, SharedDatabase};
+use crate::strict_json;
 
 /// After this, nothing goes wrong any more.
 const QUIET_FROM: u64 = 12_000;
@@ -199,10 +200,8 @@ fn submission(asked: &Asked) -> Submission {
     let items = (0..).zip(&asked.items).map(|(number, (conversation, meant))| {
         let target = match meant {
             Some(Meant::Person(id)) => ParticipantId::parse(&id.to_string()).map(TargetInput::Participant),
-            Some(Meant::Agents) => match json!({"purpose": "agent", "max": 8}) {
-                serde_json::Value::Object(members) => Some(TargetInput::Selector { members, tears_down: false }),
-                _ => None,
-            },
+            Some(Meant::Agents) => strict_json::object(r#"{"purpose":"agent","max":8}"#)
+                .and_then(|members| Some(TargetInput::selector(&Selector::read(&members).ok()?, members))),
             _ => Some(TargetInput::All),
         };
         let conversation = ConversationId::parse(&conversation.to_string()).expect("an id");

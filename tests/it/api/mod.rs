@@ -6,6 +6,7 @@ pub(crate) mod callers;
 mod disconnect;
 mod dropin;
 mod job_operations;
+mod job_requests;
 mod jobs;
 mod lookups;
 mod operations;

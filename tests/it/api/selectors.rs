@@ -25,6 +25,56 @@ async fn a_selector_disconnects_exactly_whom_it_names() {
 }
 
 #[tokio::test]
+async fn a_repeat_that_spells_out_a_default_reaches_whom_the_first_reached() {
+    let service = TestApp::sockets().start().await;
+    let first = service.who("customer");
+    assert_eq!(service.select(&json!({"purpose": "customer"})).await.verdict(), "200 all");
+    service.settle().await;
+    let next =
+        service.sandbox.add_participant(service.conference.id, ParticipantSpec::of("customer")).unwrap().unwrap();
+    for repeat in [json!({"purpose": "customer", "max": 1}), json!({"purpose": ["Customer"]})] {
+        assert_eq!(service.select(&repeat).await.json()["results"][0]["participantId"], json!(first), "{repeat}");
+    }
+    service.settle().await;
+    assert!(service.sandbox.is_live(service.conference.id, next));
+}
+
+#[tokio::test]
+async fn a_name_that_is_given_twice_is_refused_and_nobody_is_touched() {
+    let service = with_teardown().await;
+    let cid = service.conference.id;
+    let (selector, teardown) =
+        (format!("/conversations/{cid}/participants/disconnect"), format!("/conversations/{cid}/disconnect"));
+    let named = format!("/conversations/{cid}/participants/{}/disconnect", service.who("customer"));
+    let form = "application/x-www-form-urlencoded";
+    for (path, kind, body, verdict) in [
+        (&selector, "application/json", r#"{"purpose":"agent","purpose":"customer"}"#, "400 invalid_selector"),
+        (&selector, form, "purpose=agent&purpose=customer", "400 invalid_selector"),
+        (&teardown, "application/json", r#"{"all":false,"all":true}"#, "400 invalid_body"),
+        (&named, "application/json", r#"{"media":"email","media":"call"}"#, "400 invalid_body"),
+    ] {
+        let answer = service.post(path).header("content-type", kind).body(body).send().await;
+        assert_eq!(answer.verdict(), verdict, "{body}");
+        assert!(answer.get("detail").as_str().unwrap().contains("given twice"), "{answer:?}");
+    }
+    assert_eq!(service.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
+async fn who_is_seen_still_there_is_not_counted_as_disconnected() {
+    let service = TestApp::sockets().start().await;
+    service.sandbox.change_settings(&json!({"effect_delay": "30s"})).unwrap();
+    let answer = service.selector(&json!({"purpose": "customer"})).header("prefer", "wait=1").send().await;
+    assert_eq!(
+        (answer.status, answer.get("disconnected"), answer.get("matched")),
+        (202, 0.into(), 1.into()),
+        "{answer:?}"
+    );
+    let results = answer.get("results");
+    assert_eq!((&results[0]["outcome"], &results[0]["gone"]), (&json!("accepted"), &json!(false)));
+}
+
+#[tokio::test]
 async fn nobody_is_touched_by_a_selector_that_is_refused() {
     let service = TestApp::sockets().start().await;
     for (selector, verdict) in [

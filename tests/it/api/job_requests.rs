@@ -1,0 +1,105 @@
+//! Jobs of one item, and when jobs begin: a repeat reaches nobody else, and nothing begins before its time.
+
+use hangup::sandbox::ParticipantSpec;
+use serde_json::json;
+
+use super::jobs::{Queue, id, item};
+use crate::support::Answer;
+
+#[tokio::test]
+async fn an_asynchronous_request_that_is_written_otherwise_is_the_same_job() {
+    let queue = Queue::with(|_| {}).await;
+    let service = &queue.service;
+    let path = format!("/conversations/{}/participants/disconnect?async=true", service.conference.id);
+    let first = id(&service.post(&path).json(&json!({"purpose": "customer"})).send().await);
+    queue.until(&first, "done").await;
+    let next =
+        service.sandbox.add_participant(service.conference.id, ParticipantSpec::of("customer")).unwrap().unwrap();
+    for repeat in [json!({"purpose": ["Customer"]}), json!({"purpose": "customer", "max": 1})] {
+        assert_eq!(id(&service.post(&path).json(&repeat).send().await), first, "{repeat}");
+    }
+    assert!(service.sandbox.is_live(service.conference.id, next));
+
+    let path = format!("{}?async=true", service.path_of(service.who("external")));
+    let first = id(&service.post(&path).send().await);
+    let reason = json!({"reason": "moved", "cause": "again"});
+    assert_eq!(id(&service.post(&path).json(&reason).send().await), first, "why it is asked makes no difference");
+    assert_ne!(id(&service.post(&path).json(&json!({"media": "call"})).send().await), first);
+}
+
+#[tokio::test]
+async fn an_asynchronous_disconnect_leaves_a_participant_alone_that_is_not_as_it_was_seen() {
+    let queue = Queue::with(|_| {}).await;
+    let path = format!("{}?async=true", queue.service.path_of(queue.service.who("customer")));
+    let stale = queue.service.post(&path).header("if-match", "\"AAAAAAAA\"").send().await;
+    assert_eq!(queue.until(&id(&stale), "done").await["counts"], json!({"changed": 1}));
+    assert_eq!(queue.service.there().len(), 4, "nobody was touched");
+    let any = queue.service.post(&path).header("if-match", "*").send().await;
+    assert_eq!(queue.until(&id(&any), "done").await["counts"], json!({"disconnected": 1}));
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_to_begin_before_its_time_waits_for_it_also_when_it_was_held_or_paused() {
+    let queue = Queue::with(|_| {}).await;
+    let conference = queue.conferences(1).remove(0);
+    let job = |hold: bool| json!({"items": [item(&conference, "customer")], "after": "1h", "hold": hold});
+    let state = |answer: Answer| answer.get("state");
+
+    let paused = id(&queue.submit(&job(false)).await);
+    assert_eq!(state(queue.control(&paused, "pause").await), "paused");
+    assert_eq!(state(queue.control(&paused, "resume").await), "scheduled");
+    let held = id(&queue.submit(&job(true)).await);
+    assert_eq!(state(queue.control(&held, "start").await), "scheduled");
+    assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
+
+    // A scheduled one is started now, and from then on its time is over.
+    assert_eq!(state(queue.control(&held, "start").await), "running");
+    queue.until(&held, "done").await;
+}
+
+#[tokio::test]
+async fn a_time_to_begin_is_told_only_where_one_was_given() {
+    let queue = Queue::with(|_| {}).await;
+    let conference = queue.conferences(1).remove(0);
+    for _ in 0..5 {
+        let queued = id(&queue.submit(&json!({"items": [item(&conference, "customer")], "dryRun": true})).await);
+        assert!(queue.service.get(&format!("/jobs/{queued}")).await.get("notBefore").is_null());
+    }
+    let later = id(&queue.submit(&json!({"items": [item(&conference, "customer")], "after": "1h"})).await);
+    assert!(queue.service.get(&format!("/jobs/{later}")).await.get("notBefore").is_string());
+}
+
+#[tokio::test]
+async fn a_list_that_gives_a_name_twice_is_refused_with_its_line() {
+    let queue = Queue::with(|_| {}).await;
+    let conference = queue.conferences(1).remove(0);
+    let (cid, pid) = (conference.id, conference.first("customer").unwrap());
+    let one = format!(r#""conversationId":"{cid}""#);
+    for (kind, body, said) in [
+        (
+            "application/json",
+            format!(r#"{{"items":[{{{one},{one},"all":true}}]}}"#),
+            "item 0: \"conversationId\" is given twice",
+        ),
+        (
+            "application/json",
+            format!(r#"{{"dryRun":true,"dryRun":false,"items":[{{{one},"all":true}}]}}"#),
+            "\"dryRun\" is given twice",
+        ),
+        (
+            "application/json",
+            format!(r#"{{"items":[{{{one},"selector":{{"purpose":"agent","purpose":"customer"}}}}]}}"#),
+            "item 0: \"purpose\" is given twice",
+        ),
+        ("application/x-ndjson", format!(r#"{{{one},"all":true,"all":"true"}}"#), "line 1: \"all\" is given twice"),
+        (
+            "text/csv",
+            format!("conversationId,participantId,participantId\n{cid},{pid},{pid}\n"),
+            "line 1: the head line names",
+        ),
+    ] {
+        let answer = queue.service.post("/jobs").header("content-type", kind).body(body.clone()).send().await;
+        assert_eq!(answer.verdict(), "400 invalid_body", "{body}");
+        assert!(answer.get("detail").as_str().unwrap().starts_with(said), "{answer:?}");
+    }
+}
