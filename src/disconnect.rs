@@ -7,6 +7,7 @@ mod abandoned;
 mod admission;
 mod confirm;
 mod confirmer;
+mod doubt;
 mod end_read;
 mod for_jobs;
 mod guard;

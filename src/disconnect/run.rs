@@ -1,12 +1,12 @@
-//! One disconnect: send, judge the answer, look when in doubt, try what is left where the participant is still there.
+//! One disconnect: send, weigh the answer, and try what is left where the participant is still there.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::json;
 
-use super::judge::{Observation, Verdict, judge};
-use super::last::{Last, Open};
+use super::judge::Observation;
+use super::last::Last;
 use super::look::look;
 use super::operation::{Operations, Way};
 use super::outcome::{Outcome, Settled};
@@ -34,7 +34,7 @@ pub(super) struct Run<'a> {
     /// A POST was sent: reason and cause had their effect on the result.
     pub(super) posted: bool,
     /// Attempts of unknown effect that there had been when the conversation was last read.
-    looked_after: Option<u32>,
+    pub(super) looked_after: Option<u32>,
     /// What to say of a page for people.
     page: Option<Box<Problem>>,
 }
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
     }
 
     /// One more request where others were refused already.
-    async fn retry(&mut self, way: Way, medium: Option<Medium>, insisting: bool) -> Result<bool, Problem> {
+    pub(super) async fn retry(&mut self, way: Way, medium: Option<Medium>, insisting: bool) -> Result<bool, Problem> {
         let sent = match way {
             Way::Post => self.post(insisting).await?,
             Way::Patch => self.patch(medium).await?,
@@ -183,47 +183,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn unclear(&mut self) -> Problem {
+    pub(super) fn unclear(&mut self) -> Problem {
         let unclear = || Problem::new(Code::UpstreamInvalidResponse, "an answer cannot be understood").effect(true);
         self.page.take().map_or_else(unclear, |page| *page)
     }
 
-    /// Behind a page for people: only what is read counts.
-    async fn look_behind(&mut self) -> Result<Settled, Problem> {
-        self.looked_after = Some(self.context.unknown_attempts());
-        let Ok((verdict, read)) = self.look().await else { return Err(self.unclear()) };
-        match verdict {
-            Verdict::Settled { .. } => {
-                self.last.note(&read);
-                let result = self.last.result(verdict, &self.context, None);
-                result.unwrap_or_else(|_| Err(self.unclear()))
-            }
-            Verdict::StillThere(_) => Err(self.unclear().still_there()),
-            _ => Err(self.unclear()),
-        }
-    }
-
-    /// A doubtful refusal: read once, and try what is left where the participant is still there.
-    async fn look_into(&mut self, first: Way) -> Result<Settled, Problem> {
-        self.looked_after = Some(self.context.unknown_attempts());
-        let (verdict, read) = self.look().await?;
-        self.last.note(&read);
-        match self.last.result(verdict, &self.context, self.refusals.first()) {
-            Ok(result) => result,
-            Err(Open::StillThere(media)) => self.insist(first, &media).await,
-            Err(Open::Unread) => self.judge_unread(first, &read).await,
-        }
-    }
-
-    /// Reads the conversation, and finds out about one that Genesys Cloud does not know.
-    async fn look(&self) -> Result<(Verdict, Answer), Problem> {
-        let (observation, read) = look(self.client, &self.context, Rank::Disconnect, self.request.target()).await?;
-        let verdict = self.unknown.judge(observation, self.client, &self.context, self.request.conversation).await;
-        Ok((verdict, read))
-    }
-
     /// Still there: what has not been tried yet, and is no wider than what was asked for.
-    async fn insist(&mut self, first: Way, media: &[Medium]) -> Result<Settled, Problem> {
+    pub(super) async fn insist(&mut self, first: Way, media: &[Medium]) -> Result<Settled, Problem> {
         if first == Way::Post {
             if self.post_again().await? {
                 return Ok(self.done(Way::Post));
@@ -263,43 +229,11 @@ impl<'a> Run<'a> {
     }
 
     /// Whether the POST is the last resort of this request.
-    fn post_is_open(&self) -> bool {
+    pub(super) fn post_is_open(&self) -> bool {
         !self.request.is_particular() && self.operations.post_is_open() && self.refusals.lead_to_post()
     }
 
-    /// Nothing could be read: the last disconnect request that was sent must tell.
-    async fn judge_unread(&mut self, first: Way, read: &Answer) -> Result<Settled, Problem> {
-        let known = self.operations.post_is_known();
-        if first == Way::Patch && self.post_is_open() && self.retry(Way::Post, None, false).await? {
-            return Ok(self.done(Way::Post));
-        }
-        self.refusals.unread(read, known)?;
-        Ok(self.settled(Outcome::AlreadyDisconnected, false))
-    }
-
-    /// After a failure whose effect is unknown: one read within the reserve.
-    async fn look_after(&mut self, problem: Problem) -> Result<Settled, Problem> {
-        // What was read already needs no second look.
-        if matches!(problem.code, Code::ParticipantNotFound | Code::ConversationNotFound) {
-            return Err(problem);
-        }
-        if self.looked_after == Some(self.context.unknown_attempts()) {
-            return Err(problem.effect(true));
-        }
-        let read = look(self.client, &self.context, Rank::Disconnect, self.request.target()).await;
-        let Ok((observation, answer)) = read else { return Err(problem.effect(true)) };
-        match judge(observation, self.unknown.rule) {
-            Verdict::ConversationNotFound | Verdict::Unread => Err(problem.effect(true)),
-            Verdict::StillThere(_) => Err(problem.effect(true).still_there()),
-            verdict => {
-                self.last.note(&answer);
-                let upstream = problem.upstream.clone();
-                self.last.result(verdict, &self.context, upstream).unwrap_or(Err(problem.effect(true)))
-            }
-        }
-    }
-
-    fn done(&self, way: Way) -> Settled {
+    pub(super) fn done(&self, way: Way) -> Settled {
         match way {
             // Synchronous: the upstream says that it is done. It has not been checked.
             Way::Post => self.settled(Outcome::Disconnected, false),
@@ -307,7 +241,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn settled(&self, outcome: Outcome, verified: bool) -> Settled {
+    pub(super) fn settled(&self, outcome: Outcome, verified: bool) -> Settled {
         self.last.settled(&self.context, outcome, verified)
     }
 }

@@ -1,0 +1,79 @@
+//! What a disconnect does when an answer leaves open whether it worked: it reads the conversation once, and judges by that.
+
+use super::judge::{Verdict, judge};
+use super::last::Open;
+use super::look::look;
+use super::operation::Way;
+use super::outcome::{Outcome, Settled};
+use super::run::Run;
+use crate::genesys::answer::Answer;
+use crate::genesys::request::Rank;
+use crate::problem::{Code, Problem};
+
+impl Run<'_> {
+    /// Behind a page for people: only what is read counts.
+    pub(super) async fn look_behind(&mut self) -> Result<Settled, Problem> {
+        self.looked_after = Some(self.context.unknown_attempts());
+        let Ok((verdict, read)) = self.look().await else { return Err(self.unclear()) };
+        match verdict {
+            Verdict::Settled { .. } => {
+                self.last.note(&read);
+                let result = self.last.result(verdict, &self.context, None);
+                result.unwrap_or_else(|_| Err(self.unclear()))
+            }
+            Verdict::StillThere(_) => Err(self.unclear().still_there()),
+            _ => Err(self.unclear()),
+        }
+    }
+
+    /// A doubtful refusal: read once, and try what is left where the participant is still there.
+    pub(super) async fn look_into(&mut self, first: Way) -> Result<Settled, Problem> {
+        self.looked_after = Some(self.context.unknown_attempts());
+        let (verdict, read) = self.look().await?;
+        self.last.note(&read);
+        match self.last.result(verdict, &self.context, self.refusals.first()) {
+            Ok(result) => result,
+            Err(Open::StillThere(media)) => self.insist(first, &media).await,
+            Err(Open::Unread) => self.judge_unread(first, &read).await,
+        }
+    }
+
+    /// Reads the conversation, and finds out about one that Genesys Cloud does not know.
+    async fn look(&self) -> Result<(Verdict, Answer), Problem> {
+        let (observation, read) = look(self.client, &self.context, Rank::Disconnect, self.request.target()).await?;
+        let verdict = self.unknown.judge(observation, self.client, &self.context, self.request.conversation).await;
+        Ok((verdict, read))
+    }
+
+    /// Nothing could be read: the last disconnect request that was sent must tell.
+    async fn judge_unread(&mut self, first: Way, read: &Answer) -> Result<Settled, Problem> {
+        let known = self.operations.post_is_known();
+        if first == Way::Patch && self.post_is_open() && self.retry(Way::Post, None, false).await? {
+            return Ok(self.done(Way::Post));
+        }
+        self.refusals.unread(read, known)?;
+        Ok(self.settled(Outcome::AlreadyDisconnected, false))
+    }
+
+    /// After a failure whose effect is unknown: one read within the reserve.
+    pub(super) async fn look_after(&mut self, problem: Problem) -> Result<Settled, Problem> {
+        // What was read already needs no second look.
+        if matches!(problem.code, Code::ParticipantNotFound | Code::ConversationNotFound) {
+            return Err(problem);
+        }
+        if self.looked_after == Some(self.context.unknown_attempts()) {
+            return Err(problem.effect(true));
+        }
+        let read = look(self.client, &self.context, Rank::Disconnect, self.request.target()).await;
+        let Ok((observation, answer)) = read else { return Err(problem.effect(true)) };
+        match judge(observation, self.unknown.rule) {
+            Verdict::ConversationNotFound | Verdict::Unread => Err(problem.effect(true)),
+            Verdict::StillThere(_) => Err(problem.effect(true).still_there()),
+            verdict => {
+                self.last.note(&answer);
+                let upstream = problem.upstream.clone();
+                self.last.result(verdict, &self.context, upstream).unwrap_or(Err(problem.effect(true)))
+            }
+        }
+    }
+}
