@@ -3,5 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod harness;
+mod places;
 mod serving;
+mod time_limits;
 mod tls;
