@@ -7,20 +7,33 @@ use std::net::IpAddr;
 
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 
 use super::refusal::Refusal;
 
-/// Headers that a reverse proxy adds about the caller behind it.
-const FORWARDING: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
+/// Headers that reverse proxies and content networks add about the caller behind them, beside all that begin with `x-forwarded`.
+const FORWARDING: [&str; 10] = [
+    "forwarded",
+    "forwarded-for",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-envoy-external-address",
+    "true-client-ip",
+    "cf-connecting-ip",
+];
 
-/// Checks that a request without a key, on loopback, comes from this machine: a proxy here would hand on those of others.
+/// Checks that a request without a key, on loopback, comes from this machine: a proxy here would hand on those of others. It gives
+/// itself away by a header, the one that is `configured` among them.
 ///
 /// # Errors
 /// [`Refusal::ForwardedWithoutKey`], with the header that gave it away.
-pub fn check_direct(headers: &HeaderMap) -> Result<(), Refusal> {
-    match FORWARDING.into_iter().find(|name| headers.contains_key(*name)) {
-        Some(name) => Err(Refusal::ForwardedWithoutKey(name)),
+pub fn check_direct(headers: &HeaderMap, configured: &HeaderName) -> Result<(), Refusal> {
+    let forwards = |name: &str| name.starts_with("x-forwarded") || FORWARDING.contains(&name);
+    match headers.keys().find(|name| *name == configured || forwards(name.as_str())) {
+        Some(name) => Err(Refusal::ForwardedWithoutKey(name.clone())),
         None => Ok(()),
     }
 }
@@ -83,6 +96,8 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const THEIRS: HeaderName = HeaderName::from_static("x-our-proxy");
 
     fn judge(headers: &[(&'static str, &str)]) -> Result<(), Refusal> {
         let headers =
@@ -147,11 +162,22 @@ mod tests {
     #[test]
     fn forwarding_headers_give_a_proxy_away() {
         let header = |name: &'static str| [(http::HeaderName::from_static(name), "x".parse().unwrap())];
-        for name in FORWARDING {
+        for name in
+            FORWARDING.into_iter().chain(["x-forwarded-for", "x-forwarded-host", "x-forwarded-server", "x-forwarded"])
+        {
             let headers = header(name).into_iter().collect();
-            assert_eq!(check_direct(&headers), Err(Refusal::ForwardedWithoutKey(name)));
+            assert_eq!(
+                check_direct(&headers, &THEIRS),
+                Err(Refusal::ForwardedWithoutKey(HeaderName::from_static(name)))
+            );
         }
-        assert_eq!(check_direct(&header("via").into_iter().collect()), Ok(()));
+        let theirs = Err(Refusal::ForwardedWithoutKey(THEIRS));
+        assert_eq!(
+            check_direct(&header("x-our-proxy").into_iter().collect(), &THEIRS),
+            theirs,
+            "the one that is configured"
+        );
+        assert_eq!(check_direct(&header("x-request-id").into_iter().collect(), &THEIRS), Ok(()));
     }
 
     #[test]

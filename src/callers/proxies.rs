@@ -23,6 +23,12 @@ impl Default for TrustedProxies {
 }
 
 impl TrustedProxies {
+    /// The header in which they name the caller.
+    #[must_use]
+    pub fn header(&self) -> &HeaderName {
+        &self.header
+    }
+
     /// From `server.trusted_proxies`, addresses or networks (`10.0.0.0/8`), and `server.forwarded_header`.
     ///
     /// # Errors

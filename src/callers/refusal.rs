@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 /// Why a caller is not let in. Never holds the credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub enum Refusal {
     /// A request that looks like one of a web page of another site; the header that gave it away.
     ForeignOrigin(&'static str),
     /// A request without a key that a proxy handed on to a service on loopback; the header that gave it away.
-    ForwardedWithoutKey(&'static str),
+    ForwardedWithoutKey(HeaderName),
 }
 
 impl Refusal {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::judge::{Observation, Verdict};
 use super::last::{Last, Open};
 use super::look::{Read, look, read};
+use super::operation::Way;
 use super::outcome::{Outcome, Settled};
 use super::{Disconnector, Request, forbidden_participant};
 use crate::conversation::{Conversation, Participant};
@@ -13,18 +14,23 @@ use crate::genesys::request::Rank;
 use crate::problem::{Code, Problem};
 
 impl Disconnector {
-    /// A repeat soon after an accepted disconnect: one look, and nothing is sent.
-    pub(super) async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Result<Settled, Problem> {
-        let (observation, answer) = look(&self.inner.client, context, Rank::Disconnect, request.target()).await?;
+    /// A repeat soon after an accepted disconnect: one look, and nothing is sent. `None` where nothing can be read and the POST is
+    /// what works: its answer tells more than we remember.
+    pub(super) async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Option<Result<Settled, Problem>> {
+        let (observation, answer) = match look(&self.inner.client, context, Rank::Disconnect, request.target()).await {
+            Ok(looked) => looked,
+            Err(problem) => return Some(Err(problem)),
+        };
         let last = Last::of(&answer);
         let verdict = self.judge(observation, context, request).await;
         let accepted = |gone| Ok(Settled { gone, ..last.settled(context, Outcome::Accepted, false) });
-        match last.result(verdict, context, None) {
+        Some(match last.result(verdict, context, None) {
             Ok(result) => result,
             // The upstream took it a moment ago, and it takes effect shortly.
             Err(Open::StillThere(_)) => accepted(Some(false)),
+            Err(Open::Unread) if self.inner.operations.first() == Way::Post => return None,
             Err(Open::Unread) => accepted(None),
-        }
+        })
     }
 
     /// Observe mode and dry runs: real reads, no writes.

@@ -59,12 +59,16 @@ impl Disconnector {
             Some(admitted) => Ok(Arc::clone(&admitted.context)),
             None => self.admit(&request.origin).map(|admitted| Arc::clone(&admission.insert(admitted).context)),
         };
-        let (result, accepted, posted) = match context {
-            Err(problem) => (Err(problem), false, false),
+        let told = match &context {
             Ok(context) if leader.as_ref().is_some_and(|leader| leader.accepted_recently) => {
-                (Box::pin(self.repeat(request, &context)).await, false, false)
+                Box::pin(self.repeat(request, context)).await
             }
-            Ok(context) => {
+            _ => None,
+        };
+        let (result, accepted, posted) = match (context, told) {
+            (Err(problem), _) => (Err(problem), false, false),
+            (Ok(_), Some(result)) => (result, false, false),
+            (Ok(context), None) => {
                 self.inner.client.deposit();
                 let Inner { client, operations, unknown, settings, .. } = &*self.inner;
                 let reason = request.reason.as_deref().unwrap_or(&settings.default_reason);

@@ -88,7 +88,11 @@ pub(super) fn problem(answer: &Answer, what: &str, permission: &str) -> Problem 
         }
         Reply::Rejected | Reply::Doubtful => Problem::not_genesys(answer, what),
         Reply::Unclear => Problem::invalid_response(answer, &format!("the {what} was answered with an HTML page")),
-        Reply::Done | Reply::Invalid => {
+        Reply::Done => {
+            let what = format!("the {what} was answered with status {}, which says nothing", answer.status.as_u16());
+            Problem::invalid_response(answer, &what)
+        }
+        Reply::Invalid => {
             let what = format!("the {what} was answered with a redirect, which is not followed");
             Problem::invalid_response(answer, &what)
         }

@@ -163,12 +163,14 @@ impl Answer {
         self.correlation_id.is_some() || in_form()
     }
 
-    /// Whether the body is a page for people. The API has none.
+    /// Whether the body is a page for people. The API has none. A refusal is one by its content type, too, unless it is JSON; of a
+    /// success some frameworks say so without a page.
     #[must_use]
     pub fn is_html(&self) -> bool {
-        let body = self.body.bytes.strip_prefix(BOM).unwrap_or(&self.body.bytes);
+        let body = self.body.bytes.strip_prefix(BOM).unwrap_or(&self.body.bytes).trim_ascii_start();
         let unread = body.is_empty() && self.body.end != BodyEnd::Complete;
-        body.trim_ascii_start().starts_with(b"<") || self.html && unread
+        let refuses = !self.status.is_success() && !body.starts_with(b"{");
+        body.starts_with(b"<") || self.html && (unread || refuses)
     }
 
     /// The upstream's error code and message; empty where the body is not such a document.

@@ -71,10 +71,14 @@ impl Drop for Attempt {
     }
 }
 
-/// Time-out, lost connection, server error: the request may have been carried out all the same. 501 says that it was not.
+/// Time-out, lost connection, server error, "try again": the request may have been carried out all the same. 501 says that it was
+/// not, and a 429 that it was not let in.
 fn may_have_had_its_effect(outcome: &Outcome) -> bool {
     match outcome {
-        Ok(answer) => answer.status.is_server_error() && answer.status != StatusCode::NOT_IMPLEMENTED,
+        Ok(answer) => match answer.status {
+            StatusCode::NOT_IMPLEMENTED | StatusCode::TOO_MANY_REQUESTS => false,
+            status => status.is_server_error() || answer.says_try_again(),
+        },
         Err(error) => matches!(error, CallError::Timeout | CallError::ConnectionLost(_) | CallError::BrokenAnswer(_)),
     }
 }

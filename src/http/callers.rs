@@ -121,7 +121,9 @@ async fn recognise(app: &App, parts: &Parts, context: &RequestContext) -> Result
     match (context.behind_proxy, caller.kind()) {
         (true, CallerKind::Anonymous) => keep_pages_away(parts, context)?,
         (true, _) if context.on_loopback => browser::check_behind_proxy(&parts.headers, &parts.uri)?,
-        (false, CallerKind::Anonymous) if context.on_loopback => browser::check_direct(&parts.headers)?,
+        (false, CallerKind::Anonymous) if context.on_loopback => {
+            browser::check_direct(&parts.headers, app.proxies.header())?
+        }
         _ => {}
     }
     if !caller.may_call_from(context.addr) {

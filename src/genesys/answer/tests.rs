@@ -52,6 +52,8 @@ fn a_page_is_known_by_its_body_and_by_its_headers_where_the_body_was_not_read() 
     assert!(refusal(200, &[], "\u{feff}\n<!doctype html>").is_html());
     assert!(!refusal(204, &html, "").is_html(), "some frameworks write the type without a page");
     assert!(!refusal(200, &html, "ok").is_html());
+    assert!(refusal(404, &html, "Not Found").is_html() && refusal(409, &html, "").is_html());
+    assert!(!refusal(404, &html, r#"{"detail":"Not Found"}"#).is_html());
     let unread = http::Response::builder().header("content-type", "text/html");
     let unread = unread.body(Body { bytes: Bytes::new(), end: BodyEnd::TooLarge }).unwrap();
     assert!(Answer::from_http(unread).is_html());

@@ -179,3 +179,25 @@ async fn only_requests_with_the_same_effect_are_joined() {
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_where_the_post_is_all_there_is_hears_at_once_that_it_is_done() {
+    let posts = std::sync::atomic::AtomicUsize::new(0);
+    let stand = TestApp::auto()
+        .script(move |asked| {
+            let first = || posts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            match asked.kind {
+                Kind::Login => None,
+                Kind::Post if first() => Some(Reply::status(204, "")),
+                _ => Some(Reply::foreign(404, r#"{"detail":"Not Found"}"#)),
+            }
+        })
+        .ready()
+        .await;
+    assert_eq!(stand.disconnect(0).send().await.line(), "200 disconnected");
+    for _ in 0..3 {
+        let repeat = stand.disconnect(0).send().await;
+        assert_eq!((repeat.line().as_str(), repeat.get("gone")), ("200 already_disconnected", true.into()));
+    }
+    assert_eq!(stand.count(Kind::Post), 4);
+}

@@ -171,3 +171,19 @@ async fn the_deadline_is_never_overrun_whatever_is_slow() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn behind_an_answer_that_says_try_again_the_conversation_is_read() {
+    for (status, code) in [(408, ""), (400, "request.timeout"), (409, "service.unavailable")] {
+        let stand = TestApp::patch()
+            .script(move |asked| (asked.kind == Kind::Patch).then(|| Reply::status(status, code)))
+            .ready()
+            .await;
+        // The queue leg is over.
+        let gone = stand.disconnect(1).send().await;
+        assert_eq!(gone.line(), "200 already_disconnected, seen", "{status} {code}: {}", gone.json);
+        let live = stand.disconnect(0).send().await;
+        assert_eq!((live.line().as_str(), live.effect()), ("503 upstream_unavailable", "unknown"), "{status} {code}");
+        assert_eq!(live.get("gone"), false);
+    }
+}
