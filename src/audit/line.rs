@@ -45,6 +45,7 @@ impl Record {
             .integer_or_null("upstreamStatus", self.upstream_status)
             .text_or_null("upstreamCode", self.upstream_code.as_deref())
             .text_or_null("traceId", self.trace_id.as_deref())
+            .text_or_null("cause", self.cause.as_deref())
             .integer("durationMs", self.duration_ms);
         members.end();
         escape_unprintable(&mut line);

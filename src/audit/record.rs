@@ -82,6 +82,9 @@ pub struct Record {
     pub participant_id: Option<ParticipantId>,
     /// The caller's reason or the default one; for other events, what was changed.
     pub reason: Option<String>,
+    /// What led to it, where the caller said so.
+    #[serde(default)]
+    pub cause: Option<String>,
     /// The last operation sent upstream.
     pub operation: Option<Word>,
     /// An outcome of the contract, or `denied`, `failed`, `abandoned`, `unconfirmed`; for a mode, the new one.
@@ -140,6 +143,7 @@ impl Record {
             conversation_id: None,
             participant_id: None,
             reason: None,
+            cause: None,
             operation: None,
             outcome: Word::default(),
             code: None,
@@ -242,6 +246,7 @@ mod tests {
             conversation_id: ConversationId::parse(ID),
             participant_id: ParticipantId::parse(ID),
             reason: Some("because \"he\"\nsaid so".into()),
+            cause: Some("he left".into()),
             operation: Some("participant_state".into()),
             outcome: "failed".into(),
             code: Some("internal".into()),
@@ -269,7 +274,7 @@ mod tests {
             let line = record.to_json();
             assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record, "{line}");
             let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
-            assert_eq!(members.len(), 25);
+            assert_eq!(members.len(), 26);
             for name in
                 "time event instance caller actor job conversationId participantId reason operation outcome code \
                          verified effect requestId correlationId suppressed"

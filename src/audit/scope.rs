@@ -74,6 +74,8 @@ pub struct Asked<'a> {
     pub participant: Option<ParticipantId>,
     /// Why.
     pub reason: &'a str,
+    /// What led to it.
+    pub cause: Option<&'a str>,
     /// Nothing is to be written upstream.
     pub dry_run: bool,
 }
@@ -99,6 +101,7 @@ impl AuditScope {
             record.conversation_id = Some(asked.conversation);
             record.participant_id = asked.participant;
             record.reason = Some(asked.reason.to_owned());
+            record.cause = asked.cause.map(str::to_owned);
             record.dry_run = asked.dry_run;
             Box::new(record)
         });

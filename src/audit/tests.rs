@@ -52,6 +52,7 @@ fn asked() -> Asked<'static> {
         conversation: ConversationId::parse(CID).unwrap(),
         participant: ParticipantId::parse(PID),
         reason: "user_request",
+        cause: None,
         dry_run: false,
     }
 }

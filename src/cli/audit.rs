@@ -185,6 +185,7 @@ fn details(record: &Record, reasons: Reasons) -> Vec<String> {
     }
     if let (Some(reason), Reasons::Shown) = (&record.reason, reasons) {
         lines.push(format!("reason       {reason}"));
+        lines.extend(record.cause.as_ref().map(|cause| format!("cause        {cause}")));
     }
     lines
 }

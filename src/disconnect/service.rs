@@ -18,6 +18,7 @@ impl Disconnector {
             conversation: request.conversation,
             participant: Some(request.participant),
             reason: request.reason.as_deref().unwrap_or(self.default_reason()),
+            cause: request.cause.as_deref(),
             dry_run: request.dry_run || origin.observe || self.observing(),
         };
         let (pending, subject) = (origin.scope.begin(&asked), Subject::of(&asked, &origin.requester));
@@ -38,6 +39,7 @@ impl Disconnector {
             conversation: request.conversation,
             participant: None,
             reason: self.default_reason(),
+            cause: None,
             dry_run: request.dry_run || origin.observe || self.observing(),
         };
         let (pending, subject) = (origin.scope.begin(&asked), Subject::of(&asked, &origin.requester));

@@ -125,9 +125,15 @@ impl Store {
             text.push_str(" AND ");
             text.push_str(&form.replace('$', &format!("${}", values.len())));
         };
+        // What was done to a whole conversation was done to its participants, too. Whose it is, other records tell, or the query.
+        let participant = if query.conversation.is_some() {
+            "(participant IS NULL OR participant = $)"
+        } else {
+            "(participant = $ OR (participant IS NULL AND conversation IN (SELECT conversation FROM audit WHERE participant = $)))"
+        };
         for (form, value) in [
             ("conversation = $", &query.conversation),
-            ("(participant IS NULL OR participant = $)", &query.participant),
+            (participant, &query.participant),
             // By the whole name, `key:ivr`, or without its kind.
             ("caller IN ($, 'key:' || $, 'jwt:' || $)", &query.caller),
             ("job = $", &query.job),

@@ -267,7 +267,9 @@ async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
             60,
             "whole conversations concern everybody"
         );
-        assert_eq!(counted(AuditQuery { participant: text("q"), ..all() }).await, 15);
+        assert_eq!(counted(AuditQuery { participant: text("q"), ..all() }).await, 0, "those of others do not");
+        let of_one = AuditQuery { participant: text("q"), conversation: text("c1"), ..all() };
+        assert_eq!(counted(of_one).await, 3, "but those of the conversation that is named");
         assert_eq!(counted(AuditQuery { outcome: text("upstream_timeout"), ..all() }).await, 60);
         assert_eq!(counted(AuditQuery { outcome: text("disconnected"), ..all() }).await, 0);
         assert_eq!(counted(AuditQuery { since: Some(1_700_000_000_020), ..all() }).await, 20);

@@ -16,7 +16,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     let (customer, agent) = (stand.who("customer"), stand.who("agent"));
     let key = ("x-api-key", secret.as_str());
 
-    let body = json!({"reason": "fraud"}).to_string();
+    let body = json!({"reason": "fraud", "cause": "reported twice"}).to_string();
     let id = ("x-request-id", "req-1");
     assert_eq!(service.post(&stand.disconnect(customer), &[key, id, ("prefer", "wait=5")], &body).await.0, 200);
     assert_eq!(service.post(&format!("{}?dryRun=true", stand.disconnect(agent)), &[key], "").await.0, 200);
@@ -47,6 +47,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     let first = &found[0];
     assert_eq!(first["conversationId"], stand.conference.id.to_string());
     assert_eq!(first["participantId"], customer.to_string());
+    assert_eq!((&first["cause"], &found[1]["cause"]), (&json!("reported twice"), &json!(null)));
     assert_eq!((&first["reason"], &first["verified"], &first["attempts"]), (&json!("fraud"), &json!(true), &json!(1)));
     assert_eq!((&first["requestId"], &first["callerAddress"]), (&json!("req-1"), &json!("127.0.0.1")));
     assert_eq!((&first["operation"], &first["upstreamStatus"]), (&json!("participant_state"), &json!(202)));

@@ -54,6 +54,8 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
     assert_eq!((status, csv.lines().count()), (200, 3), "{csv}");
     assert!(csv.contains("\"'=fraud, he said\""), "{csv}");
     until(async || records(&service, &auditor, "?outcome=exported").await.len() == 1).await;
+    let of_one = records(&service, &auditor, &format!("?participant={customer}")).await;
+    assert_eq!(of_one.len(), 1, "nothing that names nobody: {of_one:?}");
     let lines = read(&service, &auditor, "?outcome=disconnected", "application/x-ndjson").await.1;
     assert_eq!(serde_json::from_str::<Value>(lines.trim()).unwrap()["caller"], "key:ivr");
 
