@@ -32,7 +32,7 @@ impl Jobs {
         let runs = job.state == JobState::Running && counts.open > 0 && rate > 0;
         Ok(Progress {
             pending: counts.open,
-            counts: counts.by_word.into_iter().collect(),
+            counts: counts.by_word,
             rate_per_minute: rate,
             eta_seconds: runs.then(|| (counts.open * 60 + rate - 1) / rate),
         })

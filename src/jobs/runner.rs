@@ -1,5 +1,8 @@
 //! The runner: takes leases on items of running jobs, as many as the rate limit has room for, and works on each in a task.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,16 +11,17 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Jobs, Plan};
-use crate::store::{JobState, StoredJob};
+use crate::store::{JobState, StoreError, StoredJob, Turn};
 
 /// Items under way at once in one process.
 const AT_ONCE: usize = 32;
-/// Jobs that are served in turn.
+/// Jobs that are served with one look at the queue; the next look goes on with the job after them.
 const JOBS_AT_ONCE: i64 = 20;
-/// How soon the queue is looked at again while there is work, and while there is none. With [`AT_ONCE`] it bounds the items a
-/// second where nothing else does: 1,600.
+/// How soon the queue is looked at again while there is work, and while there is none.
 const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(500);
+/// A job that runs for less than this, in milliseconds, is not hurried: it may be about to pause itself.
+const BEGINNING: i64 = 2_000;
 /// How often it is counted how much is queued.
 const MEASURED_EVERY: Duration = Duration::from_secs(5);
 /// A lease outlives the deadline of the work under it by this much.
@@ -32,6 +36,17 @@ pub(super) struct Lease {
     pub(super) plan: Arc<Plan>,
     /// The end of everything done under it, on this process's monotonic clock.
     pub(super) until: Instant,
+}
+
+/// What one look at the queue gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// No lease.
+    Nothing,
+    /// All that was due, or as much as the rate limit has room for.
+    Some,
+    /// As much as may be under way at once, and there is more.
+    More,
 }
 
 impl Jobs {
@@ -49,13 +64,15 @@ impl Jobs {
 
     async fn run_queue(&self, stop: CancellationToken) {
         let mut under_way = JoinSet::new();
+        let mut served_last = Turn::default();
         while !stop.is_cancelled() {
             while under_way.try_join_next().is_some() {}
             // The store says once that it is out of reach.
-            let leased = self.lease(&mut under_way).await.unwrap_or_default();
-            let pause = if leased > 0 || !under_way.is_empty() { BUSY } else { IDLE };
+            let found = self.lease(&mut under_way, &mut served_last).await.unwrap_or(Found::Nothing);
+            let pause = if found == Found::Nothing && under_way.is_empty() { IDLE } else { BUSY };
             tokio::select! {
                 () = sleep(pause) => {}
+                () = half_have_ended(&mut under_way), if found == Found::More => {}
                 () = self.0.work.notified() => {}
                 () = stop.cancelled() => {}
             }
@@ -73,14 +90,16 @@ impl Jobs {
         }
     }
 
-    /// Leases what there is room for, each job in its turn, and starts the work. Gives the number of leases.
-    async fn lease(&self, under_way: &mut JoinSet<()>) -> Result<usize, crate::store::StoreError> {
-        let mut room = AT_ONCE.saturating_sub(under_way.len()).min(self.gate_room());
+    /// Leases what there is room for, each job in its turn, and starts the work.
+    async fn lease(&self, under_way: &mut JoinSet<()>, served_last: &mut Turn) -> Result<Found, StoreError> {
+        let free = AT_ONCE.saturating_sub(under_way.len());
+        let gate_room = self.gate_room();
+        let mut room = free.min(gate_room);
         if room == 0 {
-            return Ok(0);
+            return Ok(Found::Nothing);
         }
-        let jobs = self.store().due_jobs(JOBS_AT_ONCE).await?;
-        let mut leased = 0;
+        let jobs = self.store().due_jobs(served_last, JOBS_AT_ONCE).await?;
+        let mut found = Found::Nothing;
         let mut left = jobs.len();
         for job in jobs {
             let share = room.div_ceil(left.max(1));
@@ -88,33 +107,51 @@ impl Jobs {
             if share == 0 {
                 break;
             }
-            let deadline = self.0.disconnector.deadline_length();
-            // Taken before the store counts, so that our clock ends the work before the store ends the lease.
-            let until = Instant::now() + deadline;
-            let token = uuid::Uuid::new_v4().to_string();
-            let limit = i64::try_from(share).unwrap_or(1);
-            let only_under_way = job.state != JobState::Running;
-            if job.state == JobState::Cancelled {
-                self.give_up_some(&job.id).await?;
+            *served_last = Turn::of(&job);
+            let may_hurry = job.started.is_some_and(|started| job.now - started >= BEGINNING);
+            let leased = self.lease_of(job, share, under_way).await?;
+            room = room.saturating_sub(leased);
+            // What was just leased may not have reached the gate yet, so it is only hurried where the gate has room to spare.
+            if leased == share && may_hurry && gate_room >= 2 * AT_ONCE {
+                found = Found::More;
+            } else if leased > 0 && found == Found::Nothing {
+                found = Found::Some;
             }
-            let items =
-                self.store().lease_items(&job.id, only_under_way, limit, deadline + LEASE_MARGIN, &token).await?;
-            items.iter().filter(|item| item.taken_over).for_each(|_| self.0.metrics.taken_over());
-            room = room.saturating_sub(items.len());
-            leased += items.len();
-            // A plan that cannot be read was written by a later version: its items wait for a replica that knows it.
-            let Ok(plan) = serde_json::from_str::<Plan>(&job.plan) else { continue };
-            let lease = Lease { job: Arc::new(job), plan: Arc::new(plan), until };
-            for item in items {
-                let (jobs, lease) = (self.clone(), lease.clone());
-                under_way.spawn(async move { jobs.work(&lease, item).await });
-            }
+        }
+        Ok(found)
+    }
+
+    /// Leases up to `share` items of one job and starts the work. Gives the number of leases.
+    async fn lease_of(&self, job: StoredJob, share: usize, under_way: &mut JoinSet<()>) -> Result<usize, StoreError> {
+        let deadline = self.0.disconnector.deadline_length();
+        // Taken before the store counts, so that our clock ends the work before the store ends the lease.
+        let until = Instant::now() + deadline;
+        let token = uuid::Uuid::new_v4().to_string();
+        let limit = i64::try_from(share).unwrap_or(1);
+        let only_under_way = job.state != JobState::Running;
+        if job.state == JobState::Cancelled {
+            self.give_up_some(&job.id).await?;
+        }
+        let items = self.store().lease_items(&job.id, only_under_way, limit, deadline + LEASE_MARGIN, &token).await?;
+        items.iter().filter(|item| item.taken_over).for_each(|_| self.0.metrics.taken_over());
+        let leased = items.len();
+        // A plan that cannot be read was written by a later version: its items wait for a replica that knows it.
+        let Ok(plan) = serde_json::from_str::<Plan>(&job.plan) else { return Ok(leased) };
+        let lease = Lease { job: Arc::new(job), plan: Arc::new(plan), until };
+        for item in items {
+            let (jobs, lease) = (self.clone(), lease.clone());
+            under_way.spawn(async move { jobs.work(&lease, item).await });
         }
         Ok(leased)
     }
 
     /// Calls that the rate limit would let go now.
     fn gate_room(&self) -> usize {
-        self.0.disconnector.client().gate().room_for_jobs().map_or(AT_ONCE, |room| room.min(AT_ONCE))
+        self.0.disconnector.client().gate().room_for_jobs().unwrap_or(usize::MAX)
     }
+}
+
+/// Waits until there is room for many, so that few looks at the queue serve them all.
+async fn half_have_ended(under_way: &mut JoinSet<()>) {
+    while under_way.len() > AT_ONCE / 2 && under_way.join_next().await.is_some() {}
 }

@@ -24,13 +24,28 @@ pub struct QueueDepth {
     pub oldest: Duration,
 }
 
+/// The job that was served last. The next one is the job made after it; after the newest it is the oldest again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turn {
+    created: i64,
+    id: String,
+}
+
+impl Turn {
+    /// This job was served.
+    #[must_use]
+    pub fn of(job: &StoredJob) -> Self {
+        Self { created: job.created, id: job.id.clone() }
+    }
+}
+
 impl Store {
-    /// Starts jobs whose time has come, ends those without open items, and gives those with items to work on. Where there is
-    /// nothing to start or to end, it only reads.
-    pub async fn due_jobs(&self, limit: i64) -> Result<Vec<StoredJob>, StoreError> {
-        let rows = self.run(Batch::read([changes_due(), list_due(limit)])).await?;
+    /// Starts jobs whose time has come, ends those without open items, and gives those with items to work on, the one after
+    /// `served_last` first. Where there is nothing to start or to end, it only reads.
+    pub async fn due_jobs(&self, served_last: &Turn, limit: i64) -> Result<Vec<StoredJob>, StoreError> {
+        let rows = self.run(Batch::read([changes_due(), list_due(served_last, limit)])).await?;
         let nothing_changes = rows.first().is_none_or(Vec::is_empty);
-        let rows = if nothing_changes { rows } else { self.run(Batch::write(turn(limit))).await? };
+        let rows = if nothing_changes { rows } else { self.run(Batch::write(change(served_last, limit))).await? };
         Ok(rows.last().map(|rows| rows.iter().map(job).collect()).unwrap_or_default())
     }
 
@@ -73,23 +88,26 @@ fn changes_due() -> Statement {
     .bind(NEVER)
 }
 
-/// Jobs with items to work on, the oldest first. In paused and cancelled jobs only what is under way is seen through; the rest of a
-/// cancelled one is given up.
-fn list_due(limit: i64) -> Statement {
+/// Jobs with items to work on, in turn. In paused and cancelled jobs only what is under way is seen through; the rest of a
+/// cancelled one is given up. `due + 0` keeps both databases from looking for the few items under way among all those that wait.
+fn list_due(served_last: &Turn, limit: i64) -> Statement {
     select(
-        "(state = 'running' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due <= {now})) OR (state IN ('paused', \
+        "((state = 'running' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due <= {now})) OR (state IN ('paused', \
          'cancelled') AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND items.state IN ('leased', 'confirming') AND \
-         items.due <= {now})) OR (state = 'cancelled' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND \
-         items.state = 'pending')) ORDER BY created LIMIT $1",
+         items.due + 0 <= {now})) OR (state = 'cancelled' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND \
+         items.state = 'pending'))) ORDER BY CASE WHEN created > $1 OR (created = $1 AND id > $2) THEN 0 ELSE 1 END, created, id \
+         LIMIT $3",
     )
+    .bind(served_last.created)
+    .bind(served_last.id.as_str())
     .bind(limit)
 }
 
 /// Starts what is to start, ends what is to end, and lists the rest.
-fn turn(limit: i64) -> [Statement; 3] {
+fn change(served_last: &Turn, limit: i64) -> [Statement; 3] {
     let start = sql("UPDATE jobs SET state = 'running', started = {now} WHERE state = 'scheduled' AND due <= {now}");
     let finish = sql("UPDATE jobs SET state = 'done', ended = {now} WHERE state = 'running' AND NOT EXISTS \
          (SELECT 1 FROM items WHERE job = jobs.id AND due < $1)")
     .bind(NEVER);
-    [start, finish, list_due(limit)]
+    [start, finish, list_due(served_last, limit)]
 }

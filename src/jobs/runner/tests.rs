@@ -1,0 +1,57 @@
+//! Whose turn it is when more is due than can be under way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tower::util::BoxCloneSyncService;
+
+use super::JOBS_AT_ONCE;
+use crate::jobs::simulation::replica::jobs_over;
+use crate::store::{JobState, NewItem, NewJob, SharedDatabase, Store, Trouble};
+
+const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
+/// Enough to keep the runner busy far longer than the test looks.
+const ITEMS: i64 = 400;
+
+async fn queue(store: &Store, id: &str) {
+    let job = NewJob {
+        id: id.to_owned(),
+        caller: "anonymous".to_owned(),
+        name: None,
+        plan: "{}".to_owned(),
+        body: String::new(),
+        request_key: None,
+    };
+    let item = |number| NewItem { number, conversation: ID.to_owned(), participant: Some(ID.to_owned()), target: None };
+    store.begin_job(&job).await.unwrap();
+    store.add_items(id, &(0..ITEMS).map(item).collect::<Vec<_>>()).await.unwrap();
+    store.accept_job(id, JobState::Running, ITEMS, Duration::ZERO).await.unwrap();
+    sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_jobs_that_always_have_items_due_do_not_keep_a_younger_one_waiting() {
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    // An item is put back when it has met no answer, or no token.
+    let exchange = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
+    let ids: Vec<String> = (0..JOBS_AT_ONCE + 5).map(|number| format!("job-{number:02}")).collect();
+    for id in &ids {
+        queue(&store, id).await;
+    }
+    let (jobs, stop) = (jobs_over(store.clone(), exchange), CancellationToken::new());
+    let running = tokio::spawn({
+        let (jobs, stop) = (jobs.clone(), stop.clone());
+        async move { jobs.run(stop).await }
+    });
+    sleep(Duration::from_secs(10)).await;
+    stop.cancel();
+    running.await.unwrap();
+    for id in ids {
+        let items = store.items(&id, None, ITEMS).await.unwrap();
+        let taken = items.iter().filter(|item| item.state != "pending" || item.result.detail.is_some()).count();
+        assert!(taken > 0, "{id} was never served");
+        assert!((taken as i64) < ITEMS, "{id} had nothing left to do, so that nothing was seen");
+    }
+}
