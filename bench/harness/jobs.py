@@ -28,7 +28,7 @@ def call(url, body=None, method=None, kind="application/json"):
 class Stack:
     """A sandbox and a service with a store in a file; the service can be killed and started again."""
 
-    def __init__(self, hangup, folder, window=None):
+    def __init__(self, hangup, folder, window=None, store=None):
         self.hangup, self.folder = hangup, Path(folder)
         self.log = open(self.folder / "log", "wb")
         ports = [peers.free_port() for _ in range(3)]
@@ -43,7 +43,7 @@ class Stack:
         self.settings = {
             "SERVER__BIND": f"127.0.0.1:{ports[1]}", "ADMIN__BIND": f"127.0.0.1:{ports[2]}", "GENESYS__API_URL": self.sandbox,
             "GENESYS__LOGIN_URL": self.sandbox, "GENESYS__CLIENT_ID": "sandbox", "GENESYS__CLIENT_SECRET": "sandbox-secret",
-            "STORE__URL": f"sqlite:{self.folder}/hangup.db", "STORE__TIMEOUT": "5s", "AUTH__ANONYMOUS_PERMISSIONS": PERMISSIONS,
+            "STORE__URL": store or f"sqlite:{self.folder}/hangup.db", "STORE__TIMEOUT": "5s", "AUTH__ANONYMOUS_PERMISSIONS": PERMISSIONS,
             "TELEMETRY__LOG_LEVEL": "warn", "AUDIT__TARGET": "off",
         }
         self.serve()
@@ -128,14 +128,38 @@ def accepted(hangup, count):
             ["first item after SIGKILL and start", f"{first * 1000:,.0f} ms", f"{count:,} items queued; the start and the login are in it"]]
 
 
-def run(hangup, count):
-    """Items a second where nothing else bounds them: each is one PATCH and one read that sees the participant gone."""
+def million(hangup, count, each=100_000):
+    """What so many queued items cost, in jobs of `each`: memory, a look at one job, and the time to the first item of all."""
     with stack(hangup) as running:
+        before, began = running.rss(), time.monotonic()
+        queued = []
+        for start in range(0, count, each):
+            strangers = [(str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(min(each, count - start))]
+            queued.append(running.queue(strangers, hold=True))
+        took, after = time.monotonic() - began, running.rss()
+        looks = []
+        for job in queued:
+            began = time.monotonic()
+            running.job(job)
+            looks.append(time.monotonic() - began)
+        calls, began = running.totals()["requests"], time.monotonic()
+        call(f"{running.service}/jobs/{queued[-1]}/start", b"", "POST")
+        while running.totals()["requests"] <= calls + 1:
+            time.sleep(0.005)
+        first = time.monotonic() - began
+    return [[f"RSS with {count:,} items queued", f"{after:.0f} MiB", f"{before:.0f} MiB before; {len(queued)} jobs, made and sent in {took:.0f} s"],
+            ["`GET /jobs/{id}` then", f"{statistics.median(looks) * 1000:.1f} ms", f"median of {len(queued)} jobs, {max(looks) * 1000:.1f} ms at most"],
+            ["first item after `start` then", f"{first * 1000:,.0f} ms", "of the job that was queued last"]]
+
+
+def run(hangup, count, engine="SQLite", store=None):
+    """Items a second where nothing else bounds them: each is one PATCH and one read that sees the participant gone."""
+    with stack(hangup, store=store) as running:
         state = running.done(running.queue(running.people(count)))
         if state["counts"].get("disconnected") != count:
             raise tools.Missing(f"not all are disconnected: {state}")
         took = seconds(state["ended"]) - seconds(state["started"])
-    return [["items run a second, SQLite", f"{count / took:,.0f}", f"{count:,} items in {took:.1f} s, each confirmed by a read"]]
+    return [[f"items run a second, {engine}", f"{count / took:,.0f}", f"{count:,} items in {took:.1f} s, each confirmed by a read"]]
 
 
 def goodput(hangup, allowed, length, windows):
@@ -182,7 +206,10 @@ def interactive(hangup, count):
 
 
 def measured(hangup, short):
-    """The table."""
-    rows = accepted(hangup, 20_000 if short else 100_000) + run(hangup, 3_000 if short else 20_000)
+    """The table; with PostgreSQL where `scripts/with-postgres` runs us."""
+    items = 3_000 if short else 20_000
+    rows = accepted(hangup, 20_000 if short else 100_000) + million(hangup, 50_000 if short else 1_000_000) + run(hangup, items)
+    if postgres := os.environ.get("HANGUP_TEST_POSTGRES"):
+        rows += run(hangup, items, "PostgreSQL", postgres)
     rows += goodput(hangup, 60, 12, 2 if short else 5) + interactive(hangup, 150 if short else 1_000)
     return report.table(["jobs", "", "conditions"], rows)
