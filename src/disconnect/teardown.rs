@@ -136,7 +136,10 @@ impl Disconnector {
             }
         }
         self.inner.client.deposit();
-        let sent = self.inner.client.call(Call::teardown(context, request.conversation)).await;
+        let call = Call::teardown(context, request.conversation);
+        // Others may come at any moment: a repeat is sent right after it has looked, or not at all.
+        let call = if claim.first { call } else { call.once() };
+        let sent = self.inner.client.call(call).await;
         let result = match sent {
             Ok(answer) => self.judge_teardown(request, context, answer).await,
             Err(error) => Err(Problem::from(error)),

@@ -84,6 +84,8 @@ pub struct Call {
     pub(crate) traceparent: Option<Arc<str>>,
     /// The body of the answer is to be handed on as it is, whatever its length.
     pub(crate) whole_body: bool,
+    /// It is not retried: what was read before it holds for one attempt only.
+    pub(crate) once: bool,
     /// Sent on a connection of its own: one that was kept open was closed as we reused it, or is silent.
     pub(crate) fresh_connection: bool,
 }
@@ -108,6 +110,7 @@ impl Call {
             token: None,
             traceparent: None,
             whole_body: false,
+            once: false,
             fresh_connection: false,
         }
     }
@@ -147,6 +150,13 @@ impl Call {
     pub fn teardown(context: &Arc<Context>, cid: ConversationId) -> Self {
         let path = format!("/api/v2/conversations/{cid}/disconnect");
         Self::new(context, Operation::ConversationDisconnect, Rank::Disconnect, Method::POST, path, Bytes::new())
+    }
+
+    /// The same call, which is not retried.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
+        self
     }
 
     /// Reads a conversation: the media-agnostic form for `None`, else that medium's.

@@ -112,6 +112,9 @@ impl RetryPolicy {
     /// The pause before the next attempt, or `None` when there is to be none.
     fn pause(&mut self, call: &Call, outcome: &Result<Answer, CallError>) -> Option<Duration> {
         let reason = classify(call, outcome)?;
+        if call.once {
+            return None;
+        }
         if reason == Reason::ConnectionLost && self.reconnects < RECONNECTS {
             self.reconnects += 1;
             self.shared.metrics.retry("reconnect");

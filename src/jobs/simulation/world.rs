@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 /// The grain of time between replicas.
 pub(super) const STEP_MS: u64 = 100;
+/// The longest way of a look's answer back and of a call there, and a step of the clock.
+const LOOK_TO_ARRIVAL_MS: u64 = 200 + 60 + STEP_MS;
 /// `disconnect.deadline` here; a lease is 2 s longer.
 pub(super) const DEADLINE_MS: u64 = 2_000;
 
@@ -158,14 +160,18 @@ impl World {
         Some(place)
     }
 
-    /// A whole conversation is ended. Those who came long after the first attempt must not be reached.
+    /// A whole conversation is ended. Those who came long after the first attempt must not be reached, unless they came between the
+    /// look before it and its arrival.
     pub(super) fn tear_down(&mut self, id: Uuid, now: u64) {
         let delay = self.between(0, 2_000);
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let first = *conversation.first_touched.get_or_insert(now);
         for person in conversation.people.iter_mut().filter(|person| person.is_live(now)) {
-            if person.joined > first && now > first + DEADLINE_MS {
-                self.wrong.push(format!("{now} ms: a teardown reached {}, who joined after the first", person.id));
+            if person.joined > first && now > first + DEADLINE_MS && now > person.joined + LOOK_TO_ARRIVAL_MS {
+                let (id, joined) = (person.id, person.joined);
+                self.wrong.push(format!(
+                    "{now} ms: a teardown reached {id}, who joined at {joined} ms, after the first at {first} ms"
+                ));
             }
             if !conversation.stubborn {
                 person.gone = Some(now + delay);
