@@ -83,7 +83,7 @@ fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
             "conversation" => wanted.conversation = Some(value.to_ascii_lowercase()),
             "participant" => wanted.participant = Some(value.to_ascii_lowercase()),
             "caller" => wanted.caller = Some(value.to_owned()),
-            "job" => wanted.job = Some(value.to_owned()),
+            "job" => wanted.job = Some(value.to_ascii_lowercase()),
             "outcome" => wanted.outcome = Some(value.to_owned()),
             "since" => wanted.since = Some(time(name, value)?),
             "until" => wanted.until = Some(time(name, value)?),

@@ -8,13 +8,13 @@ use serde_json::json;
 use super::App;
 use super::answer::json as answer;
 use super::callers::Operator;
-use super::input::Members;
+use super::input::{Members, NoQuery};
 use super::refused::Refused;
 use crate::config::Mode;
 use crate::problem::{Code, Problem};
 
 /// Says the mode.
-pub(super) async fn get(State(app): State<App>, _: Operator) -> Response {
+pub(super) async fn get(State(app): State<App>, _: Operator, _: NoQuery) -> Response {
     say(&app)
 }
 
@@ -22,6 +22,7 @@ pub(super) async fn get(State(app): State<App>, _: Operator) -> Response {
 pub(super) async fn put(
     State(app): State<App>,
     Operator(context): Operator,
+    _: NoQuery,
     Members(members): Members,
 ) -> Result<Response, Refused> {
     let mode = match members.get("mode").and_then(|mode| mode.as_str()) {

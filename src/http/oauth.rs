@@ -10,7 +10,7 @@ use super::App;
 use super::answer::json as answer;
 use super::callers::keep_pages_away;
 use super::context::RequestContext;
-use super::input;
+use super::input::{self, NoQuery};
 use super::refused::Refused;
 use crate::callers::Refusal;
 
@@ -21,6 +21,7 @@ const LIFE_S: u64 = 86_400;
 pub(super) async fn token(
     State(app): State<App>,
     context: RequestContext,
+    _: NoQuery,
     request: Request,
 ) -> Result<Response, Refused> {
     let (parts, body) = request.into_parts();

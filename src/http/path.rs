@@ -37,7 +37,7 @@ impl<S: Sync> FromRequestParts<S> for ParticipantPath {
     }
 }
 
-/// `{jobId}`, as it was sent: a job is found by it, or it is not.
+/// `{jobId}` in lower case, as the store has it: a job is found by it, or it is not.
 #[derive(Debug)]
 pub(super) struct JobPath(pub(super) String);
 
@@ -46,7 +46,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        Ok(Self(path.map(|Path(id)| id).unwrap_or_default()))
+        Ok(Self(path.map(|Path(id)| id.to_ascii_lowercase()).unwrap_or_default()))
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::App;
 use super::answer::{fitting, json};
 use super::callers::Operator;
+use super::input::NoQuery;
 use super::mode;
 use super::recent_errors::RecentError;
 use crate::callers::KeyStatus;
@@ -140,7 +141,7 @@ struct Replica {
 }
 
 /// Answers an operator.
-pub(super) async fn get(State(app): State<App>, _: Operator) -> Response {
+pub(super) async fn get(State(app): State<App>, _: Operator, _: NoQuery) -> Response {
     json(StatusCode::OK, &status(&app))
 }
 

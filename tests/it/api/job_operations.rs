@@ -100,3 +100,15 @@ async fn the_status_and_the_metrics_tell_of_the_queue_and_of_a_job_that_paused_i
     let answer = until(&queue, &format!("/audit?job={paused}"), |answer| changes(answer).len() == 2).await;
     assert!(changes(&answer).contains(&("paused".to_owned(), String::new())), "{answer}");
 }
+
+#[tokio::test]
+async fn a_job_is_found_by_its_id_in_upper_case_and_answered_in_lower_case() {
+    let queue = Queue::with(audited).await;
+    let conferences = queue.conferences(1);
+    let job = id(&queue.submit(&json!({"items": [item(&conferences[0], "customer")], "hold": true})).await);
+    let upper = job.to_uppercase();
+    assert_eq!(queue.service.get(&format!("/jobs/{upper}")).await.get("id"), json!(job));
+    assert_eq!(queue.service.get(&format!("/jobs/{upper}/items")).await.status, 200);
+    until(&queue, &format!("/audit?job={upper}"), |answer| !changes(answer).is_empty()).await;
+    assert_eq!(queue.control(&upper, "cancel").await.status, 200);
+}

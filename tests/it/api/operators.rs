@@ -115,3 +115,18 @@ async fn the_status_tells_token_window_operation_mode_errors_and_the_last_use_of
     );
     assert!(keys.iter().all(|key| !status.text.contains(key.as_str())));
 }
+
+#[tokio::test]
+async fn an_unknown_query_parameter_changes_no_mode_and_is_refused_for_mode_status_and_login() {
+    let service = TestApp::sockets().config(loopback).start().await;
+    for query in ["dryRun=true", "a=1&a=1"] {
+        let put = service.admin(Method::PUT, &format!("/mode?{query}")).json(&json!({"mode": "observe"}));
+        assert_eq!(put.send().await.verdict(), "400 invalid_query", "{query}");
+        assert_eq!(service.get("/mode").await.get("mode"), "enforce", "{query}");
+        for path in ["/mode", "/status"] {
+            assert_eq!(service.get(&format!("{path}?{query}")).await.verdict(), "400 invalid_query", "{path}");
+        }
+        let login = service.post(&format!("/oauth/token?{query}")).send().await;
+        assert_eq!(login.verdict(), "400 invalid_query", "{query}");
+    }
+}
