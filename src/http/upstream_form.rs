@@ -26,7 +26,7 @@ fn known(problem: &Problem) -> (u16, &'static str) {
         Code::ParticipantNotFound => (404, "conversation.error.not.conversation.participant"),
         Code::MethodNotAllowed => (405, "method.not.allowed"),
         Code::UpstreamConflict | Code::JobState => (409, "conflict"),
-        Code::WrapupRequired => (409, "conversation.error.wrapup.code.required"),
+        Code::WrapupRequired => (400, "conversation.error.wrapup.code.required"),
         Code::Changed => (412, "precondition.failed"),
         Code::BodyTooLarge => (413, "request.entity.too.large"),
         Code::UpstreamRejected | Code::IdempotencyKeyReused | Code::JobsNeedStore => (400, "bad.request"),
@@ -61,7 +61,7 @@ pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Respons
     let (mut status, code) = known(problem);
     let upstream = problem.upstream.as_deref();
     // A refusal by the upstream is told with its own status.
-    if let (Code::UpstreamRejected, Some(upstream)) = (problem.code, upstream) {
+    if let (Code::UpstreamRejected | Code::WrapupRequired, Some(upstream)) = (problem.code, upstream) {
         status = upstream.status;
     }
     let code = upstream.and_then(|u| u.code.as_deref()).filter(|_| status < 500).unwrap_or(code);

@@ -1,7 +1,7 @@
 //! Drop-in: the upstream's own paths, statuses and error bodies.
 
 use hangup::config::Surface;
-use hangup::sandbox::{Action, Fault, On};
+use hangup::sandbox::{Action, Fault, On, ParticipantSpec};
 use reqwest::Method;
 use serde_json::json;
 
@@ -53,6 +53,16 @@ async fn a_patch_for_anything_else_does_not_pass() {
         assert_eq!(answer.get("code"), "bad.request");
     }
     assert_eq!(service.sandbox.counts().disconnects(), 0, "nothing was forwarded");
+}
+
+#[tokio::test]
+async fn a_wrap_up_that_is_owed_is_told_with_the_upstreams_own_status() {
+    let agent = ParticipantSpec { wrapup_required: true, ..ParticipantSpec::of("agent") };
+    let service = TestApp::sockets().participants(vec![agent, ParticipantSpec::of("customer")]).start().await;
+    let path = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
+    let answer = service.request(Method::PATCH, &path).json(&json!({"state": "disconnected"})).send().await;
+    assert_eq!((answer.status, answer.get("status")), (400, 400.into()), "{answer:?}");
+    assert_eq!(answer.get("code"), "conversation.error.wrapup.code.required");
 }
 
 #[tokio::test]
