@@ -155,7 +155,10 @@ impl World {
             && heard + 1_000 < now
             && !self.disrupted(by, heard.saturating_sub(100), heard + 1_000)
         {
-            self.wrong.push(format!("{now} ms: a second disconnect of {id}, whose first was answered at {heard} ms"));
+            let disruptions = &self.disruptions;
+            self.wrong.push(format!(
+                "{now} ms: a second disconnect of {id}, whose first was answered to replica {by} at {heard} ms; disruptions: {disruptions:?}"
+            ));
         }
         Some(place)
     }
