@@ -4,10 +4,13 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+/// How soon a busy file is tried again at the start.
+const AGAIN: Duration = Duration::from_millis(10);
 /// Larger files are not read through at the start: it would take too long.
 const CHECKED_UP_TO: u64 = 256 << 20;
 
@@ -61,10 +64,26 @@ pub(super) fn connect(path: &Path, timeout: Duration) -> rusqlite::Result<Connec
     let connection = Connection::open_with_flags(path, flags)?;
     // Another process may hold the lock for a moment; those who wait here have less time than that altogether.
     connection.busy_timeout(timeout / 2)?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    into_wal(&connection, timeout)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Makes the file keep a write-ahead log. While another process does the same, SQLite does not wait as for other statements, but says
+/// at once that the file is busy.
+#[expect(clippy::disallowed_methods, reason = "opening a file blocks, and does so in a thread for that")]
+fn into_wal(connection: &Connection, timeout: Duration) -> rusqlite::Result<()> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && waited < timeout => {
+                thread::sleep(AGAIN);
+                waited += AGAIN;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Reads the file through, unless it is large, and sees whether it can be written.
