@@ -105,6 +105,18 @@ impl Cluster {
         self.run("reload");
     }
 
+    /// Speaks TLS with this certificate to callers that ask for it, from now on.
+    pub(super) fn speak_tls(&self, certificate: &str, key: &str) {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let file = self.folder.path().join(name);
+            fs::write(&file, text).expect("a file");
+            let place = self.data().join(name);
+            self.shell(&format!("umask 077; cat '{}' > '{}'", file.display(), place.display()));
+        }
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on");
+        self.run("reload");
+    }
+
     fn program(&self, name: &str, arguments: &[&str]) {
         let mut words =
             vec![self.bin.join(name).display().to_string(), "-D".to_owned(), self.data().display().to_string()];
