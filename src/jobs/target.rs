@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Jobs;
 use super::runner::Lease;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Participant};
 use crate::disconnect::judge::Observation;
 use crate::disconnect::outcome::Outcome;
 use crate::disconnect::{Disconnector, Origin};
@@ -66,6 +66,22 @@ impl Target {
             (None, None) => return Ok(None),
         };
         Ok(Some(Self { set, tears_down, is_fresh: false }))
+    }
+}
+
+impl Target {
+    /// A repeated teardown ends its members one by one where others have come since: each is kept once it is accepted, so that none is
+    /// disconnected twice.
+    pub(super) fn spare_others(&mut self, seen: &Conversation) {
+        let live: Vec<_> = seen.participants.iter().filter(|p| p.is_live()).collect();
+        let is_member = |p: &&Participant| ParticipantId::parse(&p.id).is_some_and(|id| self.set.members.contains(&id));
+        if !self.tears_down || self.is_fresh || live.iter().copied().all(|p| is_member(&p)) {
+            return;
+        }
+        self.tears_down = false;
+        let is_gone = |id: &ParticipantId| !live.iter().any(|p| ParticipantId::parse(&p.id) == Some(*id));
+        let gone: Vec<_> = self.set.open().into_iter().filter(is_gone).collect();
+        self.set.accepted.extend(gone);
     }
 }
 

@@ -111,7 +111,10 @@ impl Jobs {
                 Looked::Nothing => {}
             }
         }
-        let target = self.target(lease, item, &origin, cid, seen.as_ref()).await?;
+        let mut target = self.target(lease, item, &origin, cid, seen.as_ref()).await?;
+        if let Some(seen) = &seen {
+            target.spare_others(seen);
+        }
         self.disconnect(lease, item, &origin, cid, target).await
     }
 

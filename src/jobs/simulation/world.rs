@@ -148,6 +148,7 @@ impl World {
         if person.gone.is_none() && !stubborn {
             person.gone = Some(now + delay);
         }
+        let again = by;
         person.disconnects.push(Sent { by, heard: None });
         let (place, id) = (person.disconnects.len() - 1, person.id);
         // What was answered and could be written needs no second one.
@@ -157,7 +158,7 @@ impl World {
         {
             let disruptions = &self.disruptions;
             self.wrong.push(format!(
-                "{now} ms: a second disconnect of {id}, whose first was answered to replica {by} at {heard} ms; disruptions: {disruptions:?}"
+                "{now} ms: a second disconnect of {id} by replica {again}, whose first was answered to replica {by} at {heard} ms; disruptions: {disruptions:?}"
             ));
         }
         Some(place)
