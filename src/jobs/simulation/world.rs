@@ -155,6 +155,8 @@ impl World {
         if let Some(Sent { heard: Some(heard), by, .. }) = before
             && heard + 1_000 < now
             && !self.disrupted(by, heard.saturating_sub(100), heard + 1_000)
+            // What a frozen replica had under way goes out when it is let go.
+            && !self.disrupted(again, now.saturating_sub(100), now)
         {
             let disruptions = &self.disruptions;
             self.wrong.push(format!(
