@@ -1,4 +1,4 @@
-//! JSON in which no name is given twice. Of two values nobody can say which was meant, and whom a request reaches must not hang
+//! JSON in which no name is given twice. With two values it is unclear which one was meant, and who is disconnected must not depend
 //! on which of them a parser keeps.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 /// Reads a value.
 ///
 /// # Errors
-/// Where the text is no JSON, and where an object gives a name twice: the error says which ([`repeats`]).
+/// The text is not JSON, or an object gives a name twice; [`repeats`] tells which.
 pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict.deserialize(&mut reader)?;
@@ -34,9 +34,14 @@ pub(crate) fn repeats(error: &serde_json::Error) -> bool {
 
 const TWICE: &str = " is given twice";
 
+/// What is said of a name that is given twice.
+pub(crate) fn given_twice(name: &str) -> String {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
+    format!("\"{name}\"{TWICE}")
+}
+
 fn twice<E: serde::de::Error>(name: &impl Display) -> E {
-    let name: String = name.to_string().chars().filter(|c| !c.is_control()).take(64).collect();
-    E::custom(format!("\"{name}\"{TWICE}"))
+    E::custom(given_twice(&name.to_string()))
 }
 
 /// The members of an object, each name once.

@@ -27,8 +27,6 @@ pub enum TargetInput {
     Selector {
         /// Its members.
         members: Map<String, Value>,
-        /// The same for all the ways to write it.
-        canonical: String,
         /// Whether it needs the permission `teardown`.
         tears_down: bool,
     },
@@ -40,7 +38,19 @@ impl TargetInput {
     /// Everybody whom this selector means, which was read from these members.
     #[must_use]
     pub fn selector(selector: &Selector, members: Map<String, Value>) -> Self {
-        Self::Selector { canonical: selector.canonical(), tears_down: selector.needs_teardown(), members }
+        Self::Selector { tears_down: selector.needs_teardown(), members }
+    }
+
+    /// The same text however the target was written.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        match self {
+            Self::Participant(id) => id.to_string(),
+            Self::Selector { members, .. } => {
+                Selector::read(members).map_or_else(|_| format!("{members:?}"), |selector| selector.canonical())
+            }
+            Self::All => "all".to_owned(),
+        }
     }
 
     /// Whether it needs the permission `teardown`.

@@ -16,6 +16,8 @@ use crate::store::LeasedItem;
 
 /// How an item that means a whole conversation is stored.
 const ALL: &str = "all";
+/// Participants named in the detail of an item.
+const MOST_NAMED: usize = 8;
 
 /// Whom an item means.
 pub(super) struct Target {
@@ -70,8 +72,8 @@ impl Target {
 }
 
 impl Target {
-    /// A repeated teardown ends its members one by one where others have come since: each is kept once it is accepted, so that none is
-    /// disconnected twice.
+    /// If others have joined since, a repeated teardown disconnects its members one by one. Each accepted one is remembered, so it is
+    /// not disconnected again.
     pub(super) fn spare_others(&mut self, seen: &Conversation) {
         let live: Vec<_> = seen.participants.iter().filter(|p| p.is_live()).collect();
         let is_member = |p: &&Participant| ParticipantId::parse(&p.id).is_some_and(|id| self.set.members.contains(&id));
@@ -137,6 +139,18 @@ pub(super) fn gone(
     let members = &target.set.members;
     let outcome = if we_sent { Outcome::Disconnected } else { Outcome::AlreadyDisconnected };
     (members.iter().all(is_gone) && !members.is_empty()).then(|| outcome.name())
+}
+
+/// For an item that means everybody of a kind: whether the conversation goes on without them, and with whom. Whoever clears stuck
+/// conversations wants to know.
+pub(super) fn what_is_left(item: &LeasedItem, conversation: &Conversation) -> Option<String> {
+    item.target.as_ref()?;
+    if conversation.ended() {
+        return Some(super::ENDED.to_owned());
+    }
+    let live = conversation.participants.iter().filter(|p| p.is_live());
+    let left: Vec<&str> = live.map(|p| p.purpose.as_deref().unwrap_or("unknown")).take(MOST_NAMED).collect();
+    Some(format!("still in the conversation: {}", if left.is_empty() { "nobody".to_owned() } else { left.join(", ") }))
 }
 
 pub(super) fn read_selector(text: &str) -> Result<Selector, Problem> {

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::Jobs;
 use super::runner::Lease;
-use super::target::{Set, Target, ended, gone, read_selector, unreadable};
+use super::target::{Set, Target, ended, gone, read_selector, unreadable, what_is_left};
 use crate::callers::{Caller, Permission, Permissions};
 use crate::claims::Claim;
 use crate::config::Mode;
@@ -25,8 +25,6 @@ const FIRST_READ: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long an item that meets transient failures is tried again, where the plan does not say.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
-/// Participants named in the detail of an item.
-const MOST_NAMED: usize = 8;
 /// Disconnects of one item under way at once.
 const AT_ONCE: usize = 4;
 
@@ -312,18 +310,6 @@ impl Jobs {
         };
         Ok(done("unconfirmed", Some(detail.to_owned())))
     }
-}
-
-/// For an item that means everybody of a kind: whether the conversation goes on without them, and with whom. Whoever clears stuck
-/// conversations wants to know.
-fn what_is_left(item: &LeasedItem, conversation: &Conversation) -> Option<String> {
-    item.target.as_ref()?;
-    if conversation.ended() {
-        return Some(super::ENDED.to_owned());
-    }
-    let live = conversation.participants.iter().filter(|p| p.is_live());
-    let left: Vec<&str> = live.map(|p| p.purpose.as_deref().unwrap_or("unknown")).take(MOST_NAMED).collect();
-    Some(format!("still in the conversation: {}", if left.is_empty() { "nobody".to_owned() } else { left.join(", ") }))
 }
 
 /// What is transient is tried again until it is given up; the rest is final.

@@ -101,8 +101,7 @@ fn members(headers: &HeaderMap, body: &[u8], twice: Code) -> Result<Map<String, 
             let mut members = Map::new();
             for (name, value) in form_urlencoded::parse(text.as_bytes()) {
                 if members.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
-                    let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();
-                    return Err(given_twice(&format!("\"{name}\" is given twice")));
+                    return Err(given_twice(&strict_json::given_twice(&name)));
                 }
             }
             Ok(members)

@@ -19,7 +19,7 @@ use super::super::refused::Refused;
 use super::ACCEPTED;
 use crate::callers::{Caller, CallerKind};
 use crate::genesys::request::Medium;
-use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TargetInput, TokenRights};
+use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TokenRights};
 use crate::problem::{Code, Problem};
 use crate::store::KeyKind;
 use crate::strict_json;
@@ -209,16 +209,11 @@ pub(super) fn given_key(caller: &str, key: &str) -> (String, KeyKind) {
     (crate::digest::hex(format!("key\n{caller}\n{key}").as_bytes()), KeyKind::Given)
 }
 
-/// What such a request asks for, in one text for all the ways to write it: a repeat is known by it, and reaches nobody else. Why it
-/// is asked makes no difference.
+/// What such a request asks for, as the same text however it was written. A repeat is recognised by this text, so it reaches the same
+/// participants. The reason makes no difference.
 fn asked(item: &ItemInput, plan: &Plan) -> String {
     let Plan { media, wrapup, wrapup_skipped, dry_run, as_seen, .. } = plan;
-    let target = match &item.target {
-        TargetInput::Participant(id) => id.to_string(),
-        TargetInput::Selector { canonical, .. } => canonical.clone(),
-        TargetInput::All => "all".to_owned(),
-    };
-    let media = media.map(Medium::singular);
+    let (target, media) = (item.target.canonical(), media.map(Medium::singular));
     serde_json::json!([item.conversation, target, media, wrapup, wrapup_skipped, dry_run, as_seen]).to_string()
 }
 

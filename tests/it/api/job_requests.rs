@@ -1,4 +1,4 @@
-//! Jobs of one item, and when jobs begin: a repeat reaches nobody else, and nothing begins before its time.
+//! Jobs of one item, and when jobs begin: a repeat reaches the same participants, and no job begins before its time.
 
 use hangup::sandbox::ParticipantSpec;
 use serde_json::json;
