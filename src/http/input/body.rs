@@ -98,13 +98,12 @@ fn members(headers: &HeaderMap, body: &[u8], twice: Code) -> Result<Map<String, 
         Ok(_) => Err(invalid_body("the body must be a JSON object, such as {\"reason\":\"user_request\"}, or nothing")),
         Err(error) if strict_json::repeats(&error) => Err(given_twice(&error.to_string())),
         Err(_) if is_form(headers) && !text.starts_with(['{', '[', '"']) => {
-            let mut members = Map::new();
-            for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-                if members.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
-                    return Err(given_twice(&strict_json::given_twice(&name)));
-                }
+            let members = form_members(text);
+            // In a selector, a list would mean that any of them is meant.
+            match members.iter().find(|(_, value)| value.is_array()) {
+                Some((name, _)) if twice == Code::InvalidSelector => Err(given_twice(&strict_json::given_twice(name))),
+                _ => Ok(members),
             }
-            Ok(members)
         }
         Err(error) => Err(invalid_body(format!(
             "the body is not valid JSON (line {}, column {}); send an object such as {{\"reason\":\"user_request\"}}, or nothing",
@@ -114,11 +113,27 @@ fn members(headers: &HeaderMap, body: &[u8], twice: Code) -> Result<Map<String, 
     }
 }
 
+/// The fields of a form. The values of one that is given twice are a list, as a form means it: a name that is ignored may be given
+/// as often as its form has boxes, and one that is read refuses a list.
+fn form_members(text: &str) -> Map<String, Value> {
+    let mut members = Map::new();
+    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+        let value = Value::from(value.into_owned());
+        match members.get_mut(&*name) {
+            None => drop(members.insert(name.into_owned(), value)),
+            Some(Value::Array(values)) => values.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+    members
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
+    use super::super::Wishes;
     use super::*;
 
     fn form() -> HeaderMap {
@@ -136,6 +151,26 @@ mod tests {
         assert_eq!(reason("reason=too+loud&cause=x"), Some("too loud".into()));
         assert_eq!(reason(r#"{"reason":"json in a form"}"#), Some("json in a form".into()));
         assert_eq!(reason(""), None);
+    }
+
+    #[test]
+    fn a_form_may_repeat_a_name_that_is_ignored_and_none_that_is_read() {
+        let of = |text: &str, twice| members(&form(), text.as_bytes(), twice);
+        let ignored = of("box=1&box=2&=true&=4&reason=x", Code::InvalidBody).unwrap();
+        assert_eq!(
+            Wishes::read(&ignored).unwrap(),
+            Wishes::read(&Map::from_iter([("reason".into(), "x".into())])).unwrap()
+        );
+        for name in ["reason", "cause", "media", "wrapup", "wrapupSkipped", "dryRun", "wait"] {
+            let given = of(&format!("{name}=a&{name}=b&{name}=c"), Code::InvalidBody).unwrap();
+            assert_eq!(Wishes::read(&given).unwrap_err().code, Code::InvalidBody, "{name}");
+        }
+        let state = of("state=disconnected&state=disconnected", Code::InvalidBody).unwrap();
+        assert!(Wishes::of_patch(&state, None).is_err());
+        assert_eq!(
+            of("purpose=agent&purpose=customer", Code::InvalidSelector).unwrap_err().code,
+            Code::InvalidSelector
+        );
     }
 
     #[test]
@@ -157,7 +192,7 @@ mod tests {
         fn any_body_is_read_without_panic(body in proptest::collection::vec(any::<u8>(), 0..300), as_form in any::<bool>()) {
             let headers = if as_form { form() } else { HeaderMap::new() };
             if let Ok(members) = members(&headers, &body, Code::InvalidBody) {
-                let _ = super::super::Wishes::read(&members);
+                let _ = Wishes::read(&members);
             }
         }
     }

@@ -88,8 +88,14 @@ impl<S: Sync> FromRequestParts<S> for Preferences {
     }
 }
 
+/// A whole number of seconds, however large: more than [`LONGEST_WAIT`] is that.
 fn seconds(text: &str) -> Option<Duration> {
-    text.parse::<u64>().ok().map(|s| Duration::from_secs(s.min(LONGEST_WAIT)))
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // Digits that are no u64 are beyond it.
+    Some(Duration::from_secs(digits.parse::<u64>().map_or(LONGEST_WAIT, |seconds| seconds.min(LONGEST_WAIT))))
 }
 
 fn flag(text: &str) -> Option<bool> {
@@ -131,7 +137,10 @@ mod tests {
         let both = Preferences { minimal: true, ..waits(7) };
         assert_eq!(of("", &["return=minimal, Wait = \"7\" ; x"]).unwrap(), both);
         assert_eq!(of("", &["wait=5", "wait=9"]).unwrap(), waits(5));
-        assert_eq!(of("", &["wait=3600"]).unwrap(), waits(60));
+        for long in ["wait=3600", "wait=11514301608301381440756736"] {
+            assert_eq!(of("", &[long]).unwrap(), waits(60));
+            assert_eq!(of(&format!("?{long}"), &[]).unwrap(), waits(60));
+        }
         assert_eq!(of("", &["wait=soon, handling=strict"]).unwrap(), NONE);
         assert_eq!(waits(5).applied(true).unwrap(), "wait=5, return=minimal");
     }
