@@ -1,10 +1,11 @@
 //! The table `audit`: the records, newest first.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::Store;
-use super::engine::{Batch, Value, sql};
+use super::engine::{Batch, Statement, Value, sql};
 use super::error::StoreError;
 
 /// A record on its way into the store.
@@ -74,44 +75,51 @@ pub struct AuditEntry {
 }
 
 const COLUMNS: usize = 10;
-/// Records written with one statement.
-pub(crate) const MOST_AT_ONCE: usize = 200;
+/// Records written with one transaction.
+const MOST_AT_ONCE: usize = 256;
+/// How many records one statement writes. There are few lengths, so that the database knows their texts already; 200 different
+/// texts cost more to read than the records to write.
+const ROWS_OF_A_STATEMENT: [usize; 4] = [64, 16, 4, 1];
+static INSERTS: LazyLock<[String; 4]> = LazyLock::new(|| ROWS_OF_A_STATEMENT.map(insert));
 /// Records that one round of retention removes at most, so that no other statement waits long for it.
 const PURGED_AT_ONCE: i64 = 5_000;
 /// What a store in memory keeps.
 const KEPT_IN_MEMORY: i64 = 10_000;
 
+/// The statement that writes so many records.
+fn insert(rows: usize) -> String {
+    let row = |n: usize| {
+        let places: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", n * COLUMNS + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    let rows: Vec<_> = (0..rows).map(row).collect();
+    format!(
+        "INSERT INTO audit (id, time, event, caller, job, conversation, participant, outcome, code, record) VALUES {} \
+         ON CONFLICT (id) DO UPDATE SET time = excluded.time, outcome = excluded.outcome, code = excluded.code, \
+         record = excluded.record WHERE audit.outcome = 'intended'",
+        rows.join(", ")
+    )
+}
+
+fn bind(insert: Statement, row: &AuditRow) -> Statement {
+    let optional = [&row.caller, &row.job, &row.conversation, &row.participant];
+    let insert = insert.bind(row.id.as_str()).bind(row.time).bind(row.event.as_str());
+    let insert = optional.into_iter().fold(insert, |insert, text| insert.bind(text.as_deref()));
+    insert.bind(row.outcome.as_str()).bind(row.code.as_deref()).bind(row.record.as_str())
+}
+
 impl Store {
     /// Writes records. An intent gives way to its outcome; other records that are there already stay as they are.
     pub async fn append_audit(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
-        for some in rows.chunks(MOST_AT_ONCE) {
-            let mut text = String::from(
-                "INSERT INTO audit (id, time, event, caller, job, conversation, participant, outcome, code, record) VALUES ",
-            );
-            let mut values: Vec<Value> = Vec::with_capacity(some.len() * COLUMNS);
-            for (n, row) in some.iter().enumerate() {
-                text.push_str(if n == 0 { "(" } else { ", (" });
-                for column in 1..=COLUMNS {
-                    let comma = if column == 1 { "" } else { ", " };
-                    let _ = write!(text, "{comma}${}", n * COLUMNS + column);
+        for mut some in rows.chunks(MOST_AT_ONCE) {
+            let mut inserts = Vec::new();
+            for (length, text) in ROWS_OF_A_STATEMENT.iter().zip(&*INSERTS) {
+                while let Some((first, rest)) = some.split_at_checked(*length) {
+                    inserts.push(first.iter().fold(sql(text.as_str()), bind));
+                    some = rest;
                 }
-                text.push(')');
-                values.extend([
-                    row.id.clone().into(),
-                    row.time.into(),
-                    row.event.clone().into(),
-                    row.caller.clone().into(),
-                ]);
-                values.extend([&row.job, &row.conversation, &row.participant].map(|text| text.clone().into()));
-                values.extend([row.outcome.clone().into(), row.code.clone().into(), row.record.clone().into()]);
             }
-            text.push_str(
-                " ON CONFLICT (id) DO UPDATE SET time = excluded.time, outcome = excluded.outcome, code = excluded.code, \
-                 record = excluded.record WHERE audit.outcome = 'intended'",
-            );
-            let mut insert = sql(text);
-            insert.values = values;
-            self.run(Batch::write([insert])).await?;
+            self.run(Batch::write(inserts)).await?;
         }
         Ok(())
     }

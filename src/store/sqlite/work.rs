@@ -129,19 +129,19 @@ fn statements(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
 }
 
 fn statement(connection: &Connection, now: i64, asked: &Statement) -> rusqlite::Result<Rows> {
-    let mut statement = connection.prepare_cached(&asked.sql.replace("{now}", ":now").replace("{skip_locked}", ""))?;
-    if let Some(place) = statement.parameter_index(":now")? {
-        statement.raw_bind_parameter(place, now)?;
-    }
-    for (n, value) in asked.values.iter().enumerate() {
-        // SQLite numbers `$n` in the order in which they first appear.
-        if let Some(place) = statement.parameter_index(&format!("${}", n + 1))? {
-            match value {
-                Value::Null => statement.raw_bind_parameter(place, SqlValue::Null)?,
-                Value::Int(number) => statement.raw_bind_parameter(place, number)?,
-                Value::Text(text) => statement.raw_bind_parameter(place, text)?,
-            }
+    // SQLite would number `$1` in the order in which they first appear, and look for each by its name; `?1` has its number.
+    let place_of_now = asked.values.len() + 1;
+    let text = asked.sql.replace('$', "?").replace("{skip_locked}", "").replace("{now}", &format!("?{place_of_now}"));
+    let mut statement = connection.prepare_cached(&text)?;
+    for (value, place) in asked.values.iter().zip(1..) {
+        match value {
+            Value::Null => statement.raw_bind_parameter(place, SqlValue::Null)?,
+            Value::Int(number) => statement.raw_bind_parameter(place, number)?,
+            Value::Text(text) => statement.raw_bind_parameter(place, text)?,
         }
+    }
+    if statement.parameter_count() == place_of_now {
+        statement.raw_bind_parameter(place_of_now, now)?;
     }
     let columns = statement.column_count();
     let mut found = statement.raw_query();
