@@ -23,12 +23,13 @@ mod told;
 use std::any::Any;
 
 use axum::Router;
+use axum::extract::MatchedPath;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use http::{Method, StatusCode};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -36,6 +37,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::config::Jwt;
 use crate::http::Routes;
+use crate::problem::{Code, Problem};
 use api::Api;
 use issuer::Issuer;
 
@@ -84,7 +86,7 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
         .route("/console/status", get(status::view))
         .route("/console/status/now", get(status::now))
         .route("/console/mode", get(status::ask_mode).post(status::set_mode))
-        .method_not_allowed_fallback(Api::pass)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(
             ServiceBuilder::new()
                 .layer(header(CACHE_CONTROL, "no-store"))
@@ -96,6 +98,20 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
                 .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| panicked())),
         )
         .with_state(Api::new(api))
+}
+
+/// Pages that also take what is sent; the others are only read.
+const TAKE_POST: [&str; 4] = [
+    "/console/conversations/{conversationId}/disconnect",
+    "/console/conversations/{conversationId}/participants/{participantId}",
+    "/console/jobs/{jobId}/{act}",
+    "/console/mode",
+];
+
+/// A page with another method. `Allow` is set by the router.
+async fn method_not_allowed(method: Method, path: MatchedPath) -> Problem {
+    let takes = if TAKE_POST.contains(&path.as_str()) { "GET and POST" } else { "GET" };
+    Problem::new(Code::MethodNotAllowed, format!("this path does not take {method}; it takes {takes}"))
 }
 
 /// A relative address: the service may stand behind a prefix.

@@ -1,5 +1,6 @@
 //! The HTTP side: routes, and what every request passes on its way in.
 
+mod accept;
 mod answer;
 mod app;
 mod audit;
@@ -19,6 +20,7 @@ mod input;
 mod jobs;
 mod mode;
 mod oauth;
+mod pages;
 mod path;
 mod prefix;
 mod recent_errors;

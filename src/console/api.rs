@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, State};
+use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
@@ -118,14 +118,6 @@ impl Api {
         let (head, body) = response.into_parts();
         let body = to_bytes(body, MOST).await.unwrap_or_default();
         Answer { status: head.status, headers: head.headers, body, aside: in_process.learnt() }
-    }
-
-    /// What is none of the console's: answered as if there were no console.
-    pub(super) async fn pass(State(Self(routes)): State<Self>, request: axum::extract::Request) -> Response {
-        match routes.oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
     }
 }
 

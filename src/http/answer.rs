@@ -2,14 +2,17 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::accept::Accept;
 use crate::genesys::whole_seconds;
 use crate::problem::{Code, Effect, Problem};
 
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Without `Accept` plain clients expect `application/json`.
+const PROBLEM_TYPE: &str = "application/problem+json";
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static(PROBLEM_TYPE);
 
 /// One line of JSON.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
@@ -54,11 +57,11 @@ impl IntoResponse for Problem {
 pub(super) struct Outgoing(pub(super) Problem);
 
 /// Puts a problem's body and headers into its response.
-pub(super) fn render(problem: &Problem, accept: &HeaderMap, request_id: &str, response: &mut Response) {
+pub(super) fn render(problem: &Problem, accept: &Accept, request_id: &str, response: &mut Response) {
     let code = problem.code;
     let body = serde_json::to_vec(&members(problem, request_id)).unwrap_or_default();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, if admits_problem(accept) { PROBLEM_JSON } else { JSON });
+    headers.insert(header::CONTENT_TYPE, if accept.admits(PROBLEM_TYPE) { PROBLEM_JSON } else { JSON });
     if let Some(seconds) = retry_after(problem) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -137,38 +140,9 @@ pub(super) fn retry_after(problem: &Problem) -> Option<u64> {
     }
 }
 
-/// Whether `Accept` admits `application/problem+json`. Absent, it does not: plain clients expect `application/json`.
-fn admits_problem(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let refused = parts.any(|p| p.strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0));
-        matches!(kind.as_str(), "*/*" | "application/*" | "application/problem+json") && !refused
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_problem_type_is_used_where_accept_admits_it() {
-        let admits = |accept: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in accept {
-                headers.append(header::ACCEPT, value.parse().unwrap());
-            }
-            admits_problem(&headers)
-        };
-        for yes in
-            ["*/*", "application/json, text/plain, */*", "application/problem+json", "text/html, Application/*;q=0.5"]
-        {
-            assert!(admits(&[yes]), "{yes}");
-        }
-        for no in [&[][..], &["application/json"], &["text/html"], &["application/json, */*;q=0"]] {
-            assert!(!admits(no), "{no:?}");
-        }
-    }
 
     #[test]
     fn every_429_and_503_says_when_to_come_back() {

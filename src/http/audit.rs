@@ -11,11 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::App;
+use super::accept::{Accept, Form};
 use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
 use super::input::Query;
@@ -38,14 +39,6 @@ struct Page<'a> {
     cursor: Option<String>,
 }
 
-/// How the records are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Page,
-    Lines,
-    Csv,
-}
-
 /// Answers with records.
 pub(super) async fn get(
     State(app): State<App>,
@@ -58,7 +51,7 @@ pub(super) async fn get(
         // Records do not tell purpose and queue: a guarded key sees its own.
         wanted.caller = Some(caller.identity().to_string());
     }
-    match form(&headers) {
+    match Form::wanted(&Accept::of(&headers)) {
         Form::Page => page(&app.store, wanted).await,
         form => {
             let text = format!("as {}, {}", if form == Form::Csv { "CSV" } else { "NDJSON" }, described(&query));
@@ -107,20 +100,6 @@ fn read_cursor(text: &str) -> Option<(i64, String)> {
     Some((time.parse().ok()?, id.replace('\0', "")))
 }
 
-/// JSON, unless the caller prefers lines or a table.
-fn form(headers: &HeaderMap) -> Form {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    for range in accepted.flat_map(|value| value.split(',')) {
-        match range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => return Form::Lines,
-            "text/csv" => return Form::Csv,
-            "application/json" | "*/*" => return Form::Page,
-            _ => {}
-        }
-    }
-    Form::Page
-}
-
 fn described(query: &Query) -> String {
     if query.text().is_empty() { "all records".to_owned() } else { query.text().chars().take(512).collect() }
 }
@@ -157,8 +136,7 @@ async fn download(store: &Store, wanted: AuditQuery, form: Form) -> Result<Respo
         }
     });
     let mut response = Response::new(Body::from_stream(chunks));
-    let kind = if form == Form::Csv { "text/csv; charset=utf-8" } else { "application/x-ndjson" };
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
     Ok(response)
 }
 

@@ -35,7 +35,7 @@ pub(super) fn begin(
     let param = |name: &str| params?.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
     let job = param("jobId").map(|id| id.chars().take(LONGEST_ID).collect::<String>().into());
     let mut facts = Facts {
-        request_id: taken_over(headers, &REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into()),
+        request_id: request_id(headers),
         correlation_id: taken_over(headers, &CORRELATION_ID),
         trace: Parent { traces: app.traces.clone(), traceparent: traceparent(headers) },
         addr: app.proxies.caller_addr(headers, peer),
@@ -53,8 +53,13 @@ pub(super) fn begin(
     (RequestContext::new(facts), span)
 }
 
+/// The id of a request: the caller's, or a new one.
+pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
+    taken_over(headers, &REQUEST_ID).unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into())
+}
+
 /// Ids are taken over when they are visible ASCII and not too long.
-fn taken_over(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
+pub(super) fn taken_over(headers: &HeaderMap, name: &HeaderName) -> Option<Arc<str>> {
     let value = headers.get(name)?.as_bytes();
     let fits = (1..=LONGEST_ID).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
     if fits { std::str::from_utf8(value).ok().map(Arc::from) } else { None }

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 
 use super::App;
+use super::accept::Accept;
 use super::answer::{Outgoing, render};
 use super::audited;
 use super::begin::{REQUEST_ID, begin};
@@ -50,7 +51,7 @@ pub(super) async fn layer(
         if drop_in {
             upstream_form::render(&problem, &context.request_id, &mut response);
         } else {
-            render(&problem, &accept, &context.request_id, &mut response);
+            render(&problem, &Accept::of(&accept), &context.request_id, &mut response);
         }
         context.log().failed(problem);
     }

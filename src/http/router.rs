@@ -4,7 +4,7 @@ use std::any::Any;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, patch, post};
 use http::HeaderValue;
@@ -16,8 +16,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::app::App;
 use super::{
-    audit, conversations, disconnect, docs, dropin, edge, fallback, health, jobs, mode, oauth, prefix, routes, search,
-    selector, status, teardown,
+    audit, conversations, disconnect, docs, dropin, edge, fallback, health, jobs, mode, oauth, pages, prefix, routes,
+    search, selector, status, teardown,
 };
 use crate::disconnect::internal;
 use crate::genesys::request::Medium;
@@ -39,8 +39,9 @@ pub enum Listener {
 /// What serves the requests of one listener: the router, behind the prefix that is taken off before routing.
 pub type Routes = MapRequest<Router, fn(Request) -> Request>;
 
-/// The routes of one listener. To callers it also gives `pages`, which ask what they show of the routes that they are given.
-pub fn router(app: &App, listener: Listener, pages: impl FnOnce(Routes) -> Router) -> Routes {
+/// The routes of one listener. To callers it also gives the pages of `console`, which ask what they show of the routes
+/// that they are given.
+pub fn router(app: &App, listener: Listener, console: impl FnOnce(Routes) -> Router) -> Routes {
     let mut router = Router::new();
     if listener != Listener::Admin {
         router = router
@@ -103,7 +104,7 @@ pub fn router(app: &App, listener: Listener, pages: impl FnOnce(Routes) -> Route
     let stripped = |router| MapRequest::new(router, prefix::strip as fn(Request) -> Request);
     match listener {
         Listener::Admin => stripped(router),
-        _ => stripped(router.clone().merge(pages(stripped(router)))),
+        _ => stripped(router.clone().merge(console(stripped(router)).layer(from_fn(pages::layer)))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `GET /jobs/{id}/items`: a page of JSON, or all of them as NDJSON or CSV.
+//! `GET /jobs/{id}/items`: a page of JSON, or as NDJSON or CSV all of them, unless `limit` or `cursor` says otherwise.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 use super::super::App;
+use super::super::accept::{Accept, Form};
 use super::super::answer::{fitting, json};
 use super::super::callers::Recognised;
 use super::super::input::Query;
@@ -65,13 +66,6 @@ struct Page<'a> {
     cursor: Option<String>,
 }
 
-/// The form of a download.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Ndjson,
-    Csv,
-}
-
 /// Answers with items, in the order of their numbers.
 pub(in crate::http) async fn items(
     State(app): State<App>,
@@ -80,18 +74,20 @@ pub(in crate::http) async fn items(
     query: Query,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let (mut after, mut count) = (None, 100);
+    let (mut after, mut most) = (None, None);
     query.read(&["limit", "cursor"], |name, value| {
         match name {
-            "limit" => count = limit(value, 1_000)?,
+            "limit" => most = Some(limit(value, 1_000)?),
             _ => after = Some(value.parse::<i64>().map_err(|_| wrong_cursor())?),
         }
         Ok(())
     })?;
     let job = app.jobs.find(&id, caller.identity(), sees_all(&caller)).await?;
-    if let Some(form) = form(&headers) {
-        return Ok(download(app.jobs.clone(), job.id, form));
+    let form = Form::wanted(&Accept::of(&headers));
+    if form != Form::Page {
+        return Ok(download(app.jobs.clone(), job.id, form, after, most));
     }
+    let count = most.unwrap_or(100);
     let found = app.jobs.items(&job.id, after, count).await?;
     let items = fitting(found.iter().take(usize::try_from(count).unwrap_or(0)).map(Item::from));
     let last = items.len().checked_sub(1).and_then(|last| found.get(last)).filter(|_| items.len() < found.len());
@@ -99,49 +95,46 @@ pub(in crate::http) async fn items(
     Ok(json(StatusCode::OK, &Page { ok: true, cursor, items }))
 }
 
-fn form(headers: &HeaderMap) -> Option<Form> {
-    let accept = headers.get(header::ACCEPT)?.to_str().ok()?.to_ascii_lowercase();
-    let first = |kind: &str| accept.split(',').next().is_some_and(|range| range.trim().starts_with(kind));
-    match () {
-        () if first("application/x-ndjson") => Some(Form::Ndjson),
-        () if first("text/csv") => Some(Form::Csv),
-        () => None,
-    }
-}
-
-fn download(jobs: Jobs, id: String, form: Form) -> Response {
-    let kind = match form {
-        Form::Ndjson => "application/x-ndjson",
-        Form::Csv => "text/csv; charset=utf-8",
-    };
-    let mut response = Response::new(Body::from_stream(pages(jobs, id.into(), form)));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+fn download(jobs: Jobs, id: String, form: Form, after: Option<i64>, most: Option<i64>) -> Response {
+    let lines = lines(jobs, id.into(), form, after, most.unwrap_or(i64::MAX));
+    let mut response = Response::new(Body::from_stream(lines));
+    response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
     response
 }
 
-/// The lines of all items, a page at a time. A store that fails in the middle breaks the download off: a part must not pass for
-/// the whole.
-fn pages(jobs: Jobs, id: Arc<str>, form: Form) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+/// The lines of the items after one, a page at a time and at most so many. A store that fails in the middle breaks the download off:
+/// a part must not pass for the whole.
+fn lines(
+    jobs: Jobs,
+    id: Arc<str>,
+    form: Form,
+    after: Option<i64>,
+    most: i64,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     let head = (form == Form::Csv).then_some(HEAD);
-    stream::try_unfold((Some(None), head), move |(next, head)| {
+    stream::try_unfold((Some(after), most, head), move |(next, left, head)| {
         let (jobs, id) = (jobs.clone(), Arc::clone(&id));
         async move {
             let Some(after) = next else { return Ok(None) };
-            let found =
-                jobs.items(&id, after, PAGE).await.map_err(|problem: Problem| std::io::Error::other(problem.detail))?;
-            let page = &found[..found.len().min(usize::try_from(PAGE).unwrap_or(0))];
+            let count = left.min(PAGE);
+            let found = jobs
+                .items(&id, after, count)
+                .await
+                .map_err(|problem: Problem| std::io::Error::other(problem.detail))?;
+            let page = &found[..found.len().min(usize::try_from(count).unwrap_or(0))];
             let mut text = head.unwrap_or_default().to_owned();
             for item in page {
                 text.push_str(&line(&Item::from(item), form));
             }
-            let next = (page.len() < found.len()).then(|| page.last().map(|item| item.number));
-            Ok(Some((Bytes::from(text), (next, None))))
+            let more = page.len() < found.len() && left > count;
+            let next = more.then(|| page.last().map(|item| item.number));
+            Ok(Some((Bytes::from(text), (next, left - count, None))))
         }
     })
 }
 
 fn line(item: &Item<'_>, form: Form) -> String {
-    if form == Form::Ndjson {
+    if form == Form::Lines {
         return serde_json::to_string(item).unwrap_or_default() + "\n";
     }
     let (index, attempts) = (item.index.to_string(), item.attempts.to_string());

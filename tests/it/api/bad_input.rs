@@ -46,7 +46,7 @@ async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
         ("POST", format!("/conversations/{cid}/participants//disconnect"), "400 invalid_participant_id"),
         ("POST", format!("//conversations/{cid}/{tail}"), "404 no_such_route"),
         ("POST", format!("/conversations/{cid}/{tail}/"), "404 no_such_route"),
-        ("POST", "/".to_owned(), "404 no_such_route"),
+        ("POST", "/".to_owned(), "405 method_not_allowed"),
         ("GET", "/nothing".to_owned(), "404 no_such_route"),
         ("POST", format!("/conversations/{cid}/{tail}?wait=soon"), "400 invalid_query"),
         ("POST", format!("/conversations/{cid}/{tail}?dryRun=true&dryRun=false"), "400 invalid_query"),

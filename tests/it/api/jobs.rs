@@ -21,7 +21,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 

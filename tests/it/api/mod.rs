@@ -4,6 +4,7 @@
 mod bad_input;
 pub(crate) mod callers;
 mod disconnect;
+mod downloads;
 mod dropin;
 mod job_operations;
 mod job_requests;

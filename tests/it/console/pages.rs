@@ -1,5 +1,8 @@
 //! The page that is the same for everybody.
 
+use hangup::sandbox::{Fault, On};
+use reqwest::Method;
+
 use crate::support::{Answer, TestApp};
 
 const LOADED: [&str; 7] = [
@@ -77,8 +80,44 @@ async fn the_root_leads_to_the_console_also_behind_a_prefix() {
 #[tokio::test]
 async fn other_methods_and_paths_are_told_as_everywhere() {
     let service = TestApp::sockets().start().await;
-    assert_eq!(service.post("/console").send().await.verdict(), "404 no_such_route");
+    let job = "/console/jobs/7d9f3a52-3c1b-4e55-9a0e-6a4b1f0c2d3e";
+    let act = format!("{job}/pause");
+    for (method, path, takes) in [
+        (Method::POST, "/", "it takes GET"),
+        (Method::POST, "/console", "it takes GET"),
+        (Method::PUT, "/console/page.css", "it takes GET"),
+        (Method::DELETE, job, "it takes GET"),
+        (Method::PUT, "/console/mode", "it takes GET and POST"),
+        (Method::PATCH, &act, "it takes GET and POST"),
+    ] {
+        let answer = service.request(method, path).send().await;
+        assert_eq!(answer.verdict(), "405 method_not_allowed", "{path}");
+        let detail = answer.get("detail");
+        assert!(detail.as_str().unwrap().ends_with(takes), "{path}: {detail}");
+        let allowed = answer.header("allow").replace("GET,HEAD", "GET").replace(',', " and ");
+        assert_eq!(format!("it takes {allowed}"), takes, "{path}");
+        assert_eq!(answer.get("requestId"), answer.header("x-request-id"), "{path}");
+    }
     assert_eq!(service.get("/console/nothing").await.verdict(), "404 no_such_route");
+}
+
+#[tokio::test]
+async fn pages_carry_the_ids_of_their_request_and_what_they_ask_has_the_same() {
+    let service = TestApp::sockets().start().await;
+    for path in ["/", "/console", "/console/page.css", "/console/jobs", "/console/nothing"] {
+        let made = service.get(path).await;
+        assert_eq!(made.header("x-request-id").len(), 36, "{path}");
+        assert_eq!(made.header("inin-correlation-id"), made.header("x-request-id"), "{path}");
+        let ask = service.request(Method::GET, path).header("x-request-id", "mine");
+        let taken = ask.header("inin-correlation-id", "theirs").send().await;
+        assert_eq!((taken.header("x-request-id"), taken.header("inin-correlation-id")), ("mine", "theirs"), "{path}");
+    }
+    service.sandbox.set_faults(vec![Fault::status(On::Read, 403)]).unwrap();
+    let conversation = format!("/console/conversations/{}/live", service.conference.id);
+    let refused = service.request(Method::GET, &conversation).header("x-request-id", "shared").send().await;
+    assert_eq!(refused.status, 403);
+    let errors = service.get("/status").await.get("lastErrors");
+    assert_eq!(errors[0]["requestId"], "shared", "{errors}");
 }
 
 #[tokio::test]
