@@ -18,6 +18,7 @@ use crate::genesys::request::Operation;
 use crate::ids::{self, ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
 use crate::json::Object;
+use crate::problem::Code;
 
 /// Room for an answer, in bytes.
 const USUAL: usize = 512;
@@ -36,7 +37,7 @@ pub(super) async fn disconnect(
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
         let plan = Plan { dry_run: preferences.dry_run, as_seen, ..wishes.plan() };
-        return asynchronously(&app, &context, &caller, item, plan, idempotency_key.read()?).await;
+        return asynchronously(&app, &context, &caller, item, plan, idempotency_key.read(Code::InvalidBody)?).await;
     }
     let Preferences { wait, dry_run, .. } = preferences;
     let request = Request { wait, dry_run, as_seen, ..wishes.request(origin, conversation, participant) };

@@ -19,7 +19,7 @@ use crate::disconnect::{Selected, Selection};
 use crate::genesys::request::Operation;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 use crate::selector::Selector;
 
 #[derive(Serialize)]
@@ -68,7 +68,7 @@ pub(super) async fn disconnect(
     if tears_down {
         demand(&caller, Permission::Teardown)?;
     }
-    let idempotency_key = idempotency_key.read()?;
+    let idempotency_key = idempotency_key.read(Code::InvalidSelector)?;
     let Preferences { wait, dry_run, .. } = preferences;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::selector(&selector, members) };
@@ -96,6 +96,10 @@ pub(super) async fn disconnect(
     // Who was seen still there is not counted as disconnected.
     let disconnected = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect && !settled.still_there;
     let still_there = settled().any(|settled| settled.still_there);
+    // Without its body, a partial failure would pass for a success.
+    if preferences.minimal && failed == 0 && !still_there {
+        return Ok(preferences.no_content());
+    }
     let items = fitting(results.iter().map(|(target, result)| item(target, result)));
     let answer = Answer {
         ok: failed == 0,

@@ -47,7 +47,7 @@ pub(super) async fn disconnect(
                       one participant, name it in the path";
         return Err(Problem::new(Code::InvalidBody, detail).into());
     }
-    let idempotency_key = idempotency_key.read()?;
+    let idempotency_key = idempotency_key.read(Code::InvalidBody)?;
     let Preferences { wait, dry_run, .. } = preferences;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::All };
@@ -58,6 +58,9 @@ pub(super) async fn disconnect(
     let teardown = Teardown { origin, conversation, idempotency_key, wait, dry_run, among: None };
     let settled = app.disconnector.tear_down(teardown).await?;
     context.log().settled(&settled);
+    if preferences.minimal && !settled.still_there {
+        return Ok(preferences.no_content());
+    }
     let mut response = json(
         if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK },
         &Answer {

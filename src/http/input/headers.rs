@@ -32,11 +32,11 @@ impl IdempotencyKey {
     /// The key, where one was sent.
     ///
     /// # Errors
-    /// `invalid_selector`: it is empty, too long, or not plain text.
-    pub(in crate::http) fn read(&self) -> Result<Option<&str>, Problem> {
+    /// `invalid`, the code of such requests, where it is empty, too long, or not plain text.
+    pub(in crate::http) fn read(&self, invalid: Code) -> Result<Option<&str>, Problem> {
         let Some(value) = &self.0 else { return Ok(None) };
         let text = value.to_str().ok().filter(|text| (1..=255).contains(&text.len()));
-        let wrong = || Problem::new(Code::InvalidSelector, "Idempotency-Key must be 1 to 255 visible ASCII characters");
+        let wrong = || Problem::new(invalid, "Idempotency-Key must be 1 to 255 visible ASCII characters");
         text.map(Some).ok_or_else(wrong)
     }
 }

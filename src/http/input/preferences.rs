@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::extract::FromRequestParts;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::super::refused::Refused;
 use super::query;
@@ -69,6 +69,13 @@ impl Preferences {
         if let Some(applied) = self.applied(minimal) {
             response.headers_mut().insert("preference-applied", applied);
         }
+    }
+
+    /// The answer to `return=minimal`, in place of a 200.
+    pub(in crate::http) fn no_content(self) -> Response {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        self.stamp(&mut response, true);
+        response
     }
 
     /// The value of `Preference-Applied`, where something was applied.

@@ -30,7 +30,7 @@ pub(in crate::http) async fn create(
     let settings = app.jobs.settings();
     let limit = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
     let body = input::body(&parts.headers, body, limit, settings.body_timeout).await?;
-    let idempotency_key = idempotency_key.read()?;
+    let idempotency_key = idempotency_key.read(Code::InvalidBody)?;
     // A hundred thousand lines take a while: other requests go on meanwhile.
     let read = tokio::task::spawn_blocking(move || read(&query, &kind(&parts.headers), &body)).await;
     let (items, order, body) = read.unwrap_or_else(|_| Err(crate::disconnect::internal()))?;

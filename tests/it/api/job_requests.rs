@@ -103,3 +103,22 @@ async fn a_list_that_gives_a_name_twice_is_refused_with_its_line() {
         assert!(answer.get("detail").as_str().unwrap().starts_with(said), "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn a_bad_idempotency_key_is_told_with_the_code_of_the_request_that_it_came_with() {
+    let queue = Queue::new().await;
+    let conference = queue.conferences(1).remove(0);
+    let (cid, customer) = (conference.id, conference.first("customer").unwrap());
+    let job = json!({"items": [item(&conference, "customer")]});
+    for (path, body, verdict) in [
+        ("/jobs".to_owned(), job, "400 invalid_body"),
+        (format!("/conversations/{cid}/participants/{customer}/disconnect?async=true"), json!({}), "400 invalid_body"),
+        (format!("/conversations/{cid}/disconnect"), json!({"all": true}), "400 invalid_body"),
+        (format!("/conversations/{cid}/participants/disconnect"), json!({"purpose": "agent"}), "400 invalid_selector"),
+    ] {
+        let answer = queue.service.post(&path).header("idempotency-key", "").json(&body).send().await;
+        assert_eq!(answer.verdict(), verdict, "{path}");
+        assert!(answer.get("detail").as_str().unwrap().starts_with("Idempotency-Key"), "{answer:?}");
+    }
+    assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
+}

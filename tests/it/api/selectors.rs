@@ -1,9 +1,9 @@
 //! Selectors and teardown: each guard shows that nobody was touched.
 
-use hangup::sandbox::{ConversationSpec, Fault, On, ParticipantSpec};
+use hangup::sandbox::{Action, ConversationSpec, Fault, On, ParticipantSpec};
 use serde_json::json;
 
-use crate::support::{NOBODY, TestApp};
+use crate::support::{Ask, NOBODY, TestApp};
 
 async fn with_teardown() -> TestApp {
     TestApp::sockets().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).start().await
@@ -22,6 +22,31 @@ async fn a_selector_disconnects_exactly_whom_it_names() {
     assert_eq!(json["results"][0]["participantId"], service.who("customer").to_string());
     service.settle().await;
     assert_eq!(service.there(), ["agent", "agent", "external"]);
+}
+
+#[tokio::test]
+async fn who_wants_no_body_gets_none_unless_it_has_to_tell_of_a_failure_or_that_it_is_not_over() {
+    let service = with_teardown().await;
+    let minimal = |ask: Ask| ask.header("prefer", "return=minimal").send();
+    let mut refused = Fault::status(On::Disconnect, 422);
+    refused.participant = Some(service.who("customer"));
+    service.sandbox.set_faults(vec![refused]).unwrap();
+    let partial = minimal(service.selector(&json!({"purpose": ["customer", "external"], "max": 2}))).await;
+    assert_eq!((partial.verdict().as_str(), partial.header("preference-applied")), ("200 partial", ""));
+    service
+        .sandbox
+        .set_faults([On::Disconnect, On::Teardown].map(|on| Fault::new(on, Action::IgnoreEffect)).into())
+        .unwrap();
+    for ask in [service.selector(&json!({"purpose": "customer"})), service.teardown()] {
+        let still_there = minimal(ask.query("wait=1")).await;
+        assert_eq!((still_there.status, still_there.header("preference-applied")), (202, "wait=1"));
+    }
+    service.sandbox.clear_faults();
+    for ask in [service.selector(&json!({"purpose": "customer"})), service.teardown()] {
+        let answer = minimal(ask).await;
+        assert_eq!((answer.status, answer.text.as_str()), (204, ""));
+        assert_eq!(answer.header("preference-applied"), "return=minimal");
+    }
 }
 
 #[tokio::test]
