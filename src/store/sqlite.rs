@@ -48,6 +48,9 @@ impl Sqlite {
         file::check(&writing, &path)?;
         work::migrate(&writing).map_err(|e| e.to_string())?;
         let reading = file::connect(&path, timeout).map_err(unusable)?;
+        for connection in [&writing, &reading] {
+            work::keep_plans(connection).map_err(unusable)?;
+        }
         reading.pragma_update(None, "query_only", true).map_err(unusable)?;
         Ok(Self {
             writer: thread("store-writer", writing, work::commit_group)?,
@@ -117,6 +120,7 @@ pub(super) struct Memory {
 impl Memory {
     pub(super) fn open() -> Result<Self, String> {
         let connection = Connection::open_in_memory().map_err(|e| e.to_string())?;
+        work::keep_plans(&connection).map_err(|e| e.to_string())?;
         work::migrate(&connection).map_err(|e| e.to_string())?;
         Ok(Self { connection: Mutex::new(connection), clock: Clock::of_the_runtime() })
     }

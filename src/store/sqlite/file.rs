@@ -66,7 +66,6 @@ pub(super) fn connect(path: &Path, timeout: Duration) -> rusqlite::Result<Connec
     connection.busy_timeout(timeout / 2)?;
     into_wal(&connection, timeout)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
 
