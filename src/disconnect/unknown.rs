@@ -120,26 +120,47 @@ impl UnknownConversations {
         match answer.status {
             StatusCode::OK => {
                 let ended = knows_its_end(&answer, cid);
-                if memory.answers.len() < MOST {
-                    memory.answers.insert(cid, (now + ANSWER_MEMORY, ended));
-                }
+                memory.remember(cid, now, ended);
                 ended
             }
-            StatusCode::NOT_FOUND if answer.is_own_refusal() => {
-                if memory.answers.len() < MOST {
-                    memory.answers.insert(cid, (now + ANSWER_MEMORY, false));
-                }
-                false
-            }
-            status => {
-                if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
-                    || status == StatusCode::NOT_IMPLEMENTED
-                {
-                    memory.refused_until = Some(now + REFUSAL_MEMORY);
+            _ => {
+                match refusal(&answer) {
+                    Some(Refusal::OfAnalytics) => memory.refused_until = Some(now + REFUSAL_MEMORY),
+                    Some(Refusal::OfThisConversation) => memory.remember(cid, now, false),
+                    None => {}
                 }
                 false
             }
         }
+    }
+}
+
+impl Memory {
+    fn remember(&mut self, cid: ConversationId, now: Instant, ended: bool) {
+        if self.answers.len() < MOST {
+            self.answers.insert(cid, (now + ANSWER_MEMORY, ended));
+        }
+    }
+}
+
+/// What a refusal by analytics is about.
+enum Refusal {
+    /// Whichever conversation is asked for: the role may not ask, or something in between keeps analytics shut.
+    OfAnalytics,
+    /// The one conversation, such as one that analytics does not know, or one of another division.
+    OfThisConversation,
+}
+
+/// None for what passes, such as a 429 or a 5xx, and for what tells nothing.
+fn refusal(answer: &Answer) -> Option<Refusal> {
+    let own = answer.is_own_refusal();
+    match answer.status.as_u16() {
+        501 => Some(Refusal::OfAnalytics),
+        403..=405 if !own => Some(Refusal::OfAnalytics),
+        403 if !answer.error().code.is_some_and(|code| code.contains("division")) => Some(Refusal::OfAnalytics),
+        429 => None,
+        400..=499 if own => Some(Refusal::OfThisConversation),
+        _ => None,
     }
 }
 

@@ -213,6 +213,20 @@ impl UpstreamError {
             || self.message.as_deref().is_some_and(|m| m.to_ascii_lowercase().contains("requires a user context"))
     }
 
+    /// The permissions that the upstream names in its words, such as `conversation:call:add`.
+    #[must_use]
+    pub fn named_permissions(&self) -> Vec<&str> {
+        let of_a_permission = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '*' | '_' | '-');
+        let is_permission = |word: &&str| {
+            let mut parts = word.split(':');
+            word.starts_with(|c: char| c.is_ascii_alphabetic())
+                && parts.by_ref().take(3).filter(|part| !part.is_empty()).count() == 3
+                && parts.next().is_none()
+        };
+        let words = self.message.as_deref().unwrap_or_default().split(|c| !of_a_permission(c));
+        words.filter(is_permission).collect()
+    }
+
     /// Whether the upstream says that the client's role lacks a permission.
     #[must_use]
     pub fn misses_permission(&self) -> bool {

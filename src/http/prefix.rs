@@ -1,4 +1,4 @@
-//! Path prefixes: SDKs can be pointed at a gateway below a path, such as `/genesys/api/v2/…`. For the drop-in paths and the
+//! Path prefixes: SDKs can be pointed at a gateway below a path, such as `/genesys/api/v2/…`. For the upstream's own paths and the
 //! OAuth endpoint a short prefix is taken off before routing; nothing else is ever reached that way.
 
 use axum::extract::Request;
@@ -21,9 +21,8 @@ fn stripped(uri: &Uri) -> Option<Uri> {
     if path.starts_with("/api/v2/") || path.starts_with("/oauth/") || path.starts_with("/conversations/") {
         return None;
     }
-    let at = path
-        .find("/api/v2/conversations/")
-        .or_else(|| path.ends_with("/oauth/token").then(|| path.len() - "/oauth/token".len()))?;
+    let at =
+        path.find("/api/v2/").or_else(|| path.ends_with("/oauth/token").then(|| path.len() - "/oauth/token".len()))?;
     let prefix = path.get(1..at)?;
     let plain = |segment: &str| {
         !segment.is_empty()
@@ -52,6 +51,11 @@ mod tests {
     fn a_short_plain_prefix_is_taken_off_drop_in_paths_only() {
         assert_eq!(strip("/genesys/api/v2/conversations/x?a=b").as_deref(), Some("/api/v2/conversations/x?a=b"));
         assert_eq!(strip("/api/api/v2/conversations/x").as_deref(), Some("/api/v2/conversations/x"));
+        assert_eq!(
+            strip("/genesys/api/v2/users/me").as_deref(),
+            Some("/api/v2/users/me"),
+            "told as the upstream would"
+        );
         assert_eq!(strip("/gw/login/oauth/token").as_deref(), Some("/oauth/token"));
         for kept in [
             "/api/v2/conversations/x",

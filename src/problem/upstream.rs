@@ -54,19 +54,28 @@ impl Problem {
         Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
     }
 
-    /// A refusal for want of a permission or of a user.
+    /// A refusal for want of a permission or of a user. Where the upstream does not name the permission, it is the `usual` one.
     #[must_use]
-    pub fn forbidden(answer: &Answer, needed: &str) -> Self {
+    pub fn forbidden(answer: &Answer, usual: &str) -> Self {
         let upstream = Upstream::of(answer);
-        if answer.error().needs_user_context() {
+        let error = answer.error();
+        if error.needs_user_context() {
             return Self::new(
                 Code::UpstreamUserContext,
                 "Genesys Cloud wants a user's token for this participant; a client-credentials client cannot disconnect it",
             )
             .upstream(upstream);
         }
+        let needed = match error.named_permissions().as_slice() {
+            [] => format!("the permission {usual}"),
+            [one] => format!("the permission {one}"),
+            several if error.code.as_deref().is_some_and(|code| code.contains("any")) => {
+                format!("one of the permissions {}", several.join(", "))
+            }
+            several => format!("the permissions {}", several.join(", ")),
+        };
         let detail = format!(
-            "give the role of the OAuth client the permission {needed}, in the division of the conversation's queue, \
+            "give the role of the OAuth client {needed}, in the division of the conversation's queue, \
              and wait a minute"
         );
         Self::new(Code::UpstreamForbidden, detail).upstream(upstream)

@@ -174,6 +174,11 @@ async fn a_path_prefix_of_a_gateway_is_understood() {
     let answer = service.get(&format!("/genesys/api/v2/conversations/{}", service.conference.id)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(service.get(&format!("/genesys/conversations/{}", service.conference.id)).await.status, 404);
+    for path in ["/genesys/api/v2/users/me", "/api/v2/users/me", "/genesys/api/v2/conversations"] {
+        let unknown = service.get(path).await;
+        assert_eq!((unknown.status, unknown.get("code"), unknown.get("status")), (404, json!("not.found"), json!(404)));
+        assert_eq!(unknown.header("x-hangup-outcome"), "no_such_route", "{path}");
+    }
 }
 
 #[tokio::test]

@@ -17,4 +17,5 @@ mod secrets;
 mod selector;
 mod shutdown;
 mod token;
+mod told;
 mod unknown_effect;
