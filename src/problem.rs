@@ -166,7 +166,7 @@ codes! {
     Changed "changed" 412 false "The participant is not as it was seen";
     BodyTooLarge "body_too_large" 413 false "The request body is too large";
     UpstreamConflict "upstream_conflict" 409 false "Genesys Cloud refuses, and the participant is still there";
-    SelectorAmbiguous "selector_ambiguous" 409 false "The selector matches more participants than allowed";
+    SelectorAmbiguous "selector_ambiguous" 409 false "More match than are allowed";
     WrapupRequired "wrapup_required" 409 false "A wrap-up code is required first";
     JobState "job_state" 409 false "The job is not in a state for this";
     UpstreamRejected "upstream_rejected" 422 false "Genesys Cloud rejects the request";

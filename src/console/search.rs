@@ -14,9 +14,6 @@ use super::told::{Found, Hit};
 use crate::callers::Permission;
 use crate::ids::ConversationId;
 
-/// Conversations looked through at once.
-const PAGE: usize = 200;
-
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
@@ -53,10 +50,7 @@ pub(super) async fn found(asker: Asker, Query(asked): Query<Asked>) -> Result<Re
         let go = format!("{{\"go\":\"conversations/{id}\"}}");
         return Ok((StatusCode::NO_CONTENT, [(HeaderName::from_static("hx-trigger"), go)]).into_response());
     }
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("limit", &PAGE.to_string())
-        .append_pair("cursor", &asked.cursor)
-        .finish();
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("cursor", &asked.cursor).finish();
     let answer = asker.ask(Ask::get(format!("/conversations?{query}"))).await;
     let (found, _) = answer.read::<Found>()?;
     let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();

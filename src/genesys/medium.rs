@@ -112,6 +112,33 @@ impl Medium {
             Self::Other(member) => member.strip_suffix('s').unwrap_or(member),
         }
     }
+
+    /// Its `mediaType` in analytics. Of social expressions analytics has no word that is published. Source: the official models, 2026-11.
+    #[must_use]
+    pub fn analytics(self) -> &'static str {
+        match self {
+            Self::Calls => "voice",
+            Self::SocialExpressions => "socialexpression",
+            Self::InternalMessages => "internalmessage",
+            other => other.singular(),
+        }
+    }
+
+    /// The medium that a caller or analytics means by one word, in any case: the word of our lists, that of analytics, or the
+    /// singular of the API's array.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|medium| {
+            let words = [medium.singular(), medium.analytics(), medium.member().trim_end_matches('s')];
+            words.iter().any(|known| known.eq_ignore_ascii_case(word))
+        })
+    }
+
+    /// The words of our lists, for people.
+    #[must_use]
+    pub fn words() -> String {
+        Self::ALL.map(Self::singular).join(", ")
+    }
 }
 
 /// Most names of unknown media that are kept. The API gets a new one every few years.
@@ -147,6 +174,21 @@ mod tests {
     fn an_unknown_medium_is_shown_as_one_word() {
         for medium in Medium::ALL {
             assert_eq!(Medium::from_member(medium.member()), medium);
+        }
+        for (words, medium) in [
+            (&["call", "Voice"][..], Medium::Calls),
+            (&["cobrowse", "cobrowsesession"], Medium::Cobrowsesessions),
+            (&["socialExpression", "socialexpression"], Medium::SocialExpressions),
+            (&["internalMessage", "internalmessage"], Medium::InternalMessages),
+        ] {
+            assert!(words.iter().all(|word| Medium::from_word(word) == Some(medium)), "{words:?}");
+        }
+        for medium in Medium::ALL {
+            assert_eq!(Medium::from_word(medium.singular()), Some(medium));
+            assert_eq!(Medium::from_word(medium.analytics()), Some(medium));
+        }
+        for other in ["", "calls", "fax", "unknown"] {
+            assert_eq!(Medium::from_word(other), None, "{other}");
         }
         let unknown = Medium::from_member("screenMonitorings");
         assert_eq!((unknown.member(), unknown.singular()), ("screenMonitorings", "screenMonitoring"));

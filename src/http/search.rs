@@ -13,6 +13,7 @@ use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
 use super::input::Query;
 use super::refused::Refused;
+use crate::genesys::request::Medium;
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
 use crate::search::{Cursor, Excluded, Filter, Found, Hit, State as Wanted};
@@ -35,8 +36,13 @@ const NAMES: &[&str] = &[
     "limit",
     "cursor",
 ];
-/// Most conversations of one answer.
+/// The largest `limit` that callers may give.
 const MOST: usize = 1_000;
+/// No answer has room for more, so no more are looked for: the next page asks for them. One less than a page of analytics, which
+/// thus tells that there are more.
+const AT_ONCE: usize = 99;
+/// Longest name or address that is told, in bytes: one conversation must always fit into an answer.
+const LONGEST: usize = 256;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -99,22 +105,29 @@ impl<'a> Item<'a> {
     fn of(hit: &'a Hit, now: OffsetDateTime) -> Self {
         Self {
             id: hit.id,
-            media: hit.media.as_deref(),
-            direction: hit.direction.as_deref(),
+            media: short(&hit.media),
+            direction: short(&hit.direction),
             start_time: text(hit.start),
             age_seconds: (now - hit.start).whole_seconds().max(0),
-            queue_id: hit.queue_id.as_deref(),
-            queue_name: hit.queue_name.as_deref(),
-            division_id: hit.division_id.as_deref(),
-            division_name: hit.division_name.as_deref(),
-            address_from: hit.address_from.as_deref(),
-            address_to: hit.address_to.as_deref(),
+            queue_id: short(&hit.queue_id),
+            queue_name: short(&hit.queue_name),
+            division_id: short(&hit.division_id),
+            division_name: short(&hit.division_name),
+            address_from: short(&hit.address_from),
+            address_to: short(&hit.address_to),
             participants: hit.participants,
             agent: hit.agent,
-            agent_name: hit.agent_name.as_deref(),
-            wrapup: hit.wrapup.as_deref(),
+            agent_name: short(&hit.agent_name),
+            wrapup: short(&hit.wrapup),
         }
     }
+}
+
+/// The text, or its beginning where it is too long.
+fn short(text: &Option<String>) -> Option<&str> {
+    let text = text.as_deref()?;
+    let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.get(..end?)
 }
 
 /// `GET /conversations`.
@@ -124,25 +137,23 @@ pub(super) async fn find(
     query: Query,
 ) -> Result<Response, Refused> {
     let mut filter = Filter::default();
-    let mut limited = false;
     query.read(NAMES, |name, value| {
-        limited |= name == "limit" && !value.is_empty();
         // An empty value, as from an unset variable of a script, is not a filter.
         if value.is_empty() { Ok(()) } else { take(&mut filter, name, value) }
     })?;
     if filter.older_than >= filter.newer_than {
         return Err(invalid("olderThan must be shorter than newerThan").into());
     }
+    filter.limit = filter.limit.min(AT_ONCE);
     let admission = app.disconnector.admit(&who.origin)?;
     let found = app.search.find(&admission.context, &filter, who.origin.guards.as_deref()).await?;
-    Ok(json(StatusCode::OK, &answer(&found, limited)))
+    Ok(json(StatusCode::OK, &answer(&found)))
 }
 
-/// All that was found, or without a limit of the caller's own as much as fits into a small answer.
-fn answer(found: &Found, limited: bool) -> Answer<'_> {
+/// As much of what was found as fits into a small answer.
+fn answer(found: &Found) -> Answer<'_> {
     let now = OffsetDateTime::now_utc();
-    let items = found.hits.iter().map(|hit| Item::of(hit, now));
-    let conversations = if limited { items.collect() } else { fitting(items) };
+    let conversations = fitting(found.hits.iter().map(|hit| Item::of(hit, now)));
     let last = found.hits.get(..conversations.len()).and_then(<[Hit]>::last);
     let cut = last.filter(|_| conversations.len() < found.hits.len());
     let cursor = cut.map(|hit| Cursor::after(hit.start, hit.id)).or(found.cursor);
@@ -214,24 +225,9 @@ fn take(filter: &mut Filter, name: &str, value: &str) -> Result<(), Problem> {
     Ok(())
 }
 
-/// One word as in lists of participants, or the upstream's own.
 fn media(word: &str) -> Result<&'static str, Problem> {
-    Ok(match word.to_ascii_lowercase().as_str() {
-        "call" | "voice" => "voice",
-        "callback" => "callback",
-        "chat" => "chat",
-        "email" => "email",
-        "message" => "message",
-        "cobrowsesession" | "cobrowse" => "cobrowse",
-        "screenshare" => "screenshare",
-        "video" => "video",
-        "internalmessage" => "internalmessage",
-        _ => {
-            return Err(invalid(
-                "media is one of call, callback, chat, email, message, cobrowsesession, screenshare, video, internalMessage",
-            ));
-        }
-    })
+    let medium = Medium::from_word(word).ok_or_else(|| invalid(&format!("media is one of {}", Medium::words())))?;
+    Ok(medium.analytics())
 }
 
 fn id(name: &str, value: &str) -> Result<String, Problem> {

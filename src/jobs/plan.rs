@@ -91,9 +91,8 @@ mod medium {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Medium>, D::Error> {
         let Some(word) = Option::<String>::deserialize(input)? else { return Ok(None) };
-        let found = Medium::ALL.into_iter().find(|medium| medium.singular() == word);
         // A medium that only a later version knows: rather nothing than the whole participant.
-        found.map(Some).ok_or_else(|| serde::de::Error::custom("unknown medium"))
+        Medium::from_word(&word).map(Some).ok_or_else(|| serde::de::Error::custom("unknown medium"))
     }
 }
 

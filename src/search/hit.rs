@@ -6,6 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use super::analytics::{Conversation, Participant, Session};
 use super::filter::{Filter, State};
 use crate::callers::Guards;
+use crate::genesys::request::Medium;
 use crate::ids::ConversationId;
 
 /// A live conversation, as analytics tells it.
@@ -132,12 +133,10 @@ fn queue_id<'a>(sessions: impl Iterator<Item = (&'a Participant, &'a Session)>) 
 
 /// The word of our lists for a `mediaType` of analytics.
 fn singular(analytics: &str) -> String {
-    match analytics {
-        "voice" => "call",
-        "cobrowse" => "cobrowsesession",
-        "internalmessage" => "internalMessage",
-        "screenmonitoring" => "screenMonitoring",
-        other => other,
+    match Medium::from_word(analytics) {
+        Some(medium) => medium.singular(),
+        None if analytics == "screenmonitoring" => "screenMonitoring",
+        None => analytics,
     }
     .to_owned()
 }

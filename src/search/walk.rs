@@ -65,7 +65,7 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Takes the hits of one interval, until there are enough: then those that began in the same moment as the last.
+    /// Takes the hits of one interval, until there are enough.
     async fn interval(
         &self,
         (start, end): (OffsetDateTime, OffsetDateTime),
@@ -86,8 +86,6 @@ impl Walk<'_> {
                 (Err(refused), _) => return Err(refused),
             };
             let full = page.conversations.len() == PAGE && number * PAGE < page.total_hits;
-            let enough = found.hits.len() > self.filter.limit;
-            let before = last;
             for told in &page.conversations {
                 let began = told.conversation_start.as_deref().and_then(super::hit::time);
                 last = began.or(last);
@@ -102,7 +100,7 @@ impl Walk<'_> {
                     Err(why) => found.excluded.push((began, id, why)),
                 }
             }
-            if !full || (enough && last < before) || last.is_some_and(|last| last < start) {
+            if !full || last.is_some_and(|last| last < start || self.is_enough(found, last)) {
                 return Ok(Reached::Start);
             }
         }
@@ -110,6 +108,13 @@ impl Walk<'_> {
             Some(last) if last < end - Duration::milliseconds(1) => Ok(Reached::Until(last)),
             _ => Ok(Reached::Start),
         }
+    }
+
+    /// Whether there is one more hit than wanted, and what is still to come began before all that are wanted: those of one moment are
+    /// told in any order.
+    fn is_enough(&self, found: &Found, last: OffsetDateTime) -> bool {
+        let limit = self.filter.limit;
+        found.hits.len() > limit && found.hits.iter().take(limit).all(|hit| last < hit.start)
     }
 }
 

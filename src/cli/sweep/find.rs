@@ -14,9 +14,6 @@ use crate::cli::Failure;
 use crate::cli::service::{Reply, Service};
 use crate::ids::ConversationId;
 
-/// Conversations of one request, the most and the least that are asked for.
-const MOST: usize = 1_000;
-const LEAST: usize = 100;
 /// How long one page is tried again.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -24,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 #[derive(Debug, Args, Default)]
 #[group(id = "filters", multiple = true)]
 pub(super) struct Filters {
-    /// Medium: call, callback, chat, email, message, cobrowsesession, …
+    /// Medium: call, callback, chat, email, message, cobrowse, …
     #[arg(long, value_name = "MEDIUM", help_heading = "Filters")]
     media: Option<String>,
     /// Name of the queue
@@ -126,17 +123,12 @@ pub(super) async fn all(
     filters: &Filters,
     mut progress: impl FnMut(usize),
 ) -> Result<Found, Failure> {
-    let (mut found, mut cursor, mut limit) = (Found::default(), None::<String>, MOST);
+    let (mut found, mut cursor) = (Found::default(), None::<String>);
     loop {
         let mut query = Serializer::new(String::new());
-        query.extend_pairs(filters.pairs()).append_pair("limit", &limit.to_string());
+        query.extend_pairs(filters.pairs());
         query.extend_pairs(cursor.iter().map(|cursor| ("cursor", cursor)));
         let reply = patiently(service, &format!("/conversations?{}", query.finish())).await?;
-        if reply.text("code") == "upstream_timeout" && limit > LEAST {
-            // All these pages of analytics do not fit into one deadline.
-            limit = (limit / 2).max(LEAST);
-            continue;
-        }
         if !reply.is_good() {
             return Err(refused(&reply));
         }
@@ -190,7 +182,7 @@ async fn patiently(service: &Service, path: &str) -> Result<Reply, Failure> {
     loop {
         let reply = service.ask(Method::GET, path, None, None).await?;
         let retryable = reply.body.get("retryable").and_then(Value::as_bool) == Some(true);
-        if !retryable || reply.text("code") == "upstream_timeout" || tokio::time::Instant::now() >= give_up {
+        if !retryable || tokio::time::Instant::now() >= give_up {
             return Ok(reply);
         }
         let pause = reply.body.get("retryAfterSeconds").and_then(Value::as_u64).unwrap_or(2);

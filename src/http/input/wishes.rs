@@ -136,13 +136,9 @@ fn reason(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Pr
 fn media(members: &Map<String, Value>) -> Result<Option<Medium>, Problem> {
     let Some(value) = given(members, "media") else { return Ok(None) };
     let word = value.as_str().unwrap_or_default().trim();
-    let medium = Medium::ALL.into_iter().find(|medium| medium.singular().eq_ignore_ascii_case(word));
-    medium.map(Some).ok_or_else(|| {
-        let words: Vec<_> = Medium::ALL.into_iter().map(Medium::singular).collect();
-        invalid_body(format!(
-            "media must be one word of: {}; leave it out to end the whole participant",
-            words.join(", ")
-        ))
+    Medium::from_word(word).map(Some).ok_or_else(|| {
+        let words = Medium::words();
+        invalid_body(format!("media must be one word of: {words}; leave it out to end the whole participant"))
     })
 }
 

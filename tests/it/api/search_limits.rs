@@ -85,9 +85,11 @@ async fn what_is_left_out_is_counted_once_however_many_pages_it_takes() {
 async fn a_query_with_too_many_hits_is_split_at_once_and_not_repeated() {
     let service = searching().await;
     let made =
-        make(&service, StuckSpec { count: 150, age: Some(DAY * 25), youngest: Some(DAY), ..StuckSpec::default() });
+        make(&service, StuckSpec { count: 20, age: Some(DAY * 25), youngest: Some(DAY), ..StuckSpec::default() });
+    let talking = StuckSpec { agent: true, count: 150, age: Some(DAY * 25), ..StuckSpec::default() };
+    make(&service, StuckSpec { youngest: Some(DAY), ..talking });
     service.sandbox.change_settings(&json!({"analytics_hits": 100})).unwrap();
-    assert_eq!(ids(&service.get("/conversations?limit=1000").await), made);
+    assert_eq!(ids(&service.get("/conversations?agent=none&limit=1000").await), made);
     assert_eq!(service.sandbox.counts().of_with_status(Kind::Analytics, 502), 1);
 }
 

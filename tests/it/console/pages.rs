@@ -1,6 +1,9 @@
 //! The page that is the same for everybody.
 
-use hangup::sandbox::{Fault, On};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hangup::sandbox::{Fault, On, StuckSpec};
 use reqwest::Method;
 
 use crate::support::{Answer, TestApp};
@@ -137,4 +140,25 @@ async fn the_issuer_is_offered_and_let_into_the_policy_where_it_knows_the_consol
         assert_eq!(policy.contains("connect-src 'self' https://login.example.com;"), offered, "{policy}");
         assert_eq!(answer.text.contains("Sign in at login.example.com"), offered);
     }
+}
+
+#[tokio::test]
+async fn a_search_with_more_than_one_answer_has_room_for_leads_on_until_all_were_shown() {
+    let service =
+        TestApp::sockets().config(|config| config.auth.anonymous_permissions.0.push("search".to_owned())).start().await;
+    service.sandbox.forget(service.conference.id);
+    let day = Duration::from_secs(24 * 3600);
+    let spec = StuckSpec { count: 210, age: Some(day * 9), youngest: Some(day), ..StuckSpec::default() };
+    let made: BTreeSet<String> =
+        service.sandbox.create_stuck(spec).unwrap().into_iter().map(|id| id.to_string()).collect();
+    let (mut shown, mut pages, mut path) = (BTreeSet::new(), 0, "/console/conversations?q=".to_owned());
+    loop {
+        let page = service.get(&path).await.text;
+        pages += 1;
+        shown.extend(page.split("href=\"#conversations/").skip(1).map(|link| link[..36].to_owned()));
+        let Some((_, further)) = page.split_once("hx-get=\"console/conversations?") else { break };
+        let query = further.split('"').next().unwrap().replace("&amp;", "&");
+        path = format!("/console/conversations?{query}");
+    }
+    assert_eq!((shown, pages), (made, 3));
 }

@@ -207,13 +207,17 @@ async fn more_hits_than_the_upstream_serves_are_all_found_and_more_than_a_job_ta
     let org = Org::new().await;
     org.stuck(StuckSpec { count: 9_000, age: Some(DAY * 20), youngest: Some(DAY * 2), ..StuckSpec::default() });
     // As the upstream does beyond some 8,000, within the pages that one search asks for.
+    let with_agent = StuckSpec { count: 900, agent: true, age: Some(DAY * 25), ..StuckSpec::default() };
+    org.stuck(StuckSpec { youngest: Some(DAY * 21), ..with_agent });
     org.stand.settings(r#"{"analytics_hits":800}"#).await;
     let report = org.report("report.csv");
-    let preview = org.sweep(&["--older-than", "24h", "--preview"], &report).await;
+    let preview = org.sweep(&["--older-than", "24h", "--agent", "none", "--preview"], &report).await;
     assert_eq!(preview.status.code(), Some(0), "{}", said(&preview));
     assert!(said(&preview).contains("  9000    are to be cleared"), "{}", said(&preview));
     assert!(org.stand.sandbox.counts().of_with_status(Kind::Analytics, 502) > 0);
-    let some = org.sweep(&["--older-than", "24h", "--limit", "50", "--per-job", "20", "--yes"], &report).await;
+    let some = org
+        .sweep(&["--older-than", "24h", "--agent", "none", "--limit", "50", "--per-job", "20", "--yes"], &report)
+        .await;
     assert_eq!(some.status.code(), Some(0), "{}", said(&some));
     let jobs: BTreeSet<String> = rows(&report).values().map(|row| row["job"].clone()).collect();
     assert_eq!((jobs.len(), rows(&report).len()), (3, 50), "{}", said(&some));
