@@ -42,7 +42,7 @@ pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
 pub use items::{ItemCounts, ItemResult, LeasedItem, NewItem, StoredItem};
 pub use jobs::{JobQuery, JobState, KeyKind, NewJob, StoredJob};
-pub use queue::{QueueDepth, Turn};
+pub use queue::{Due, QueueDepth, Turn};
 pub use replicas::Replica;
 #[cfg(test)]
 pub(crate) use sqlite::simulated::{SharedDatabase, Trouble, Weather};

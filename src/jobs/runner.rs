@@ -98,10 +98,15 @@ impl Jobs {
         if room == 0 {
             return Ok(Found::Nothing);
         }
-        let jobs = self.store().due_jobs(served_last, JOBS_AT_ONCE).await?;
+        let due = self.store().due_jobs(served_last, JOBS_AT_ONCE).await?;
+        for job in &due.over {
+            // First: the last of the items that fail alike may also be the last of the job.
+            self.pause_if_hopeless(job).await?;
+            self.store().end_job(&job.id).await?;
+        }
         let mut found = Found::Nothing;
-        let mut left = jobs.len();
-        for job in jobs {
+        let mut left = due.to_work_on.len();
+        for job in due.to_work_on {
             let share = room.div_ceil(left.max(1));
             left -= 1;
             if share == 0 {

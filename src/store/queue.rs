@@ -24,6 +24,15 @@ pub struct QueueDepth {
     pub oldest: Duration,
 }
 
+/// What one look at the queue found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Running jobs whose items all have a result: they are to be ended.
+    pub over: Vec<StoredJob>,
+    /// Jobs with items to work on, in turn.
+    pub to_work_on: Vec<StoredJob>,
+}
+
 /// The job that was served last. The next one is the job made after it; after the newest it is the oldest again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Turn {
@@ -40,13 +49,24 @@ impl Turn {
 }
 
 impl Store {
-    /// Starts jobs whose time has come, ends those without open items, and gives those with items to work on, the one after
-    /// `served_last` first. Where there is nothing to start or to end, it only reads.
-    pub async fn due_jobs(&self, served_last: &Turn, limit: i64) -> Result<Vec<StoredJob>, StoreError> {
-        let rows = self.run(Batch::read([changes_due(), list_due(served_last, limit)])).await?;
-        let nothing_changes = rows.first().is_none_or(Vec::is_empty);
-        let rows = if nothing_changes { rows } else { self.run(Batch::write(change(served_last, limit))).await? };
-        Ok(rows.last().map(|rows| rows.iter().map(job).collect()).unwrap_or_default())
+    /// Starts jobs whose time has come, and gives those that are over and those with items to work on, the one after `served_last`
+    /// first. Where there is nothing to start, it only reads.
+    pub async fn due_jobs(&self, served_last: &Turn, limit: i64) -> Result<Due, StoreError> {
+        let look = || [list_over(limit), list_due(served_last, limit)];
+        let [over, due] = look();
+        let mut rows = self.run(Batch::read([to_start(), over, due])).await?;
+        if rows.first().is_some_and(|rows| !rows.is_empty()) {
+            let [over, due] = look();
+            rows = self.run(Batch::write([start(), over, due])).await?;
+        }
+        let jobs = |place: usize| rows.get(place).map(|rows| rows.iter().map(job).collect()).unwrap_or_default();
+        Ok(Due { over: jobs(1), to_work_on: jobs(2) })
+    }
+
+    /// Ends a running job whose items all have a result.
+    pub async fn end_job(&self, id: &str) -> Result<(), StoreError> {
+        let end = sql(format!("UPDATE jobs SET state = 'done', ended = {{now}} WHERE id = $1 AND {}", over("$2")));
+        self.run(Batch::write([end.bind(id).bind(NEVER)])).await.map(|_| ())
     }
 
     /// What is queued at all, for metrics. Costs a look at each open item, so ask now and then.
@@ -81,11 +101,22 @@ impl Store {
     }
 }
 
-/// Whether there is a job to start or to end: a row if so.
-fn changes_due() -> Statement {
-    sql("SELECT id FROM jobs WHERE (state = 'scheduled' AND due <= {now}) OR \
-         (state = 'running' AND NOT EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due < $1)) LIMIT 1")
-    .bind(NEVER)
+/// Whether there is a job to start: a row if so.
+fn to_start() -> Statement {
+    sql("SELECT id FROM jobs WHERE state = 'scheduled' AND due <= {now} LIMIT 1")
+}
+
+fn start() -> Statement {
+    sql("UPDATE jobs SET state = 'running', started = {now} WHERE state = 'scheduled' AND due <= {now}")
+}
+
+/// The condition that a job runs and none of its items waits for a result; `never` is the parameter for [`NEVER`].
+fn over(never: &str) -> String {
+    format!("state = 'running' AND NOT EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due < {never})")
+}
+
+fn list_over(limit: i64) -> Statement {
+    select(&format!("{} LIMIT $2", over("$1"))).bind(NEVER).bind(limit)
 }
 
 /// Jobs with items to work on, in turn. In paused and cancelled jobs only what is under way is seen through; the rest of a
@@ -101,13 +132,4 @@ fn list_due(served_last: &Turn, limit: i64) -> Statement {
     .bind(served_last.created)
     .bind(served_last.id.as_str())
     .bind(limit)
-}
-
-/// Starts what is to start, ends what is to end, and lists the rest.
-fn change(served_last: &Turn, limit: i64) -> [Statement; 3] {
-    let start = sql("UPDATE jobs SET state = 'running', started = {now} WHERE state = 'scheduled' AND due <= {now}");
-    let finish = sql("UPDATE jobs SET state = 'done', ended = {now} WHERE state = 'running' AND NOT EXISTS \
-         (SELECT 1 FROM items WHERE job = jobs.id AND due < $1)")
-    .bind(NEVER);
-    [start, finish, list_due(served_last, limit)]
 }

@@ -1,4 +1,4 @@
-//! Whose turn it is when more is due than can be under way.
+//! Whose turn it is when more is due than can be under way, and how a job ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tower::util::BoxCloneSyncService;
 
 use super::JOBS_AT_ONCE;
 use crate::jobs::simulation::replica::jobs_over;
-use crate::store::{JobState, NewItem, NewJob, SharedDatabase, Store, Trouble};
+use crate::store::{ItemResult, JobState, NewItem, NewJob, SharedDatabase, Store, Trouble};
 
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 /// Enough to keep the runner busy far longer than the test looks.
 const ITEMS: i64 = 400;
 
-async fn queue(store: &Store, id: &str) {
+async fn queue(store: &Store, id: &str, items: i64) {
     let job = NewJob {
         id: id.to_owned(),
         caller: "anonymous".to_owned(),
@@ -26,8 +26,8 @@ async fn queue(store: &Store, id: &str) {
     };
     let item = |number| NewItem { number, conversation: ID.to_owned(), participant: Some(ID.to_owned()), target: None };
     store.begin_job(&job).await.unwrap();
-    store.add_items(id, &(0..ITEMS).map(item).collect::<Vec<_>>()).await.unwrap();
-    store.accept_job(id, JobState::Running, ITEMS, Duration::ZERO).await.unwrap();
+    store.add_items(id, &(0..items).map(item).collect::<Vec<_>>()).await.unwrap();
+    store.accept_job(id, JobState::Running, items, Duration::ZERO).await.unwrap();
     sleep(Duration::from_millis(1)).await;
 }
 
@@ -38,7 +38,7 @@ async fn old_jobs_that_always_have_items_due_do_not_keep_a_younger_one_waiting()
     let exchange = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
     let ids: Vec<String> = (0..JOBS_AT_ONCE + 5).map(|number| format!("job-{number:02}")).collect();
     for id in &ids {
-        queue(&store, id).await;
+        queue(&store, id, ITEMS).await;
     }
     let (jobs, stop) = (jobs_over(store.clone(), exchange), CancellationToken::new());
     let running = tokio::spawn({
@@ -54,4 +54,44 @@ async fn old_jobs_that_always_have_items_due_do_not_keep_a_younger_one_waiting()
         assert!(taken > 0, "{id} was never served");
         assert!((taken as i64) < ITEMS, "{id} had nothing left to do, so that nothing was seen");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_ends_with_the_last_of_twenty_items_that_fail_alike_pauses_itself_however_they_interleave() {
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    let exchange = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
+    let (jobs, stop) = (jobs_over(store.clone(), exchange), CancellationToken::new());
+    let ends = [
+        ("twenty", 20, "upstream_forbidden"),
+        ("nineteen", 19, "upstream_forbidden"),
+        ("gone", 20, "participant_not_found"),
+    ];
+    for (id, number, code) in ends {
+        queue(&store, id, number).await;
+        let result = ItemResult { outcome: "failed".into(), code: Some(code.to_owned()), ..ItemResult::default() };
+        // As by a replica that stops between the last result and the look whether the job is hopeless.
+        for item in store.lease_items(id, false, number, Duration::from_secs(60), "other").await.unwrap() {
+            assert!(store.finish_item(id, &item, &result).await.unwrap());
+        }
+    }
+    let running = tokio::spawn({
+        let (jobs, stop) = (jobs.clone(), stop.clone());
+        async move { jobs.run(stop).await }
+    });
+    sleep(Duration::from_secs(5)).await;
+    let job = async |id: &str| store.job(id).await.unwrap().unwrap();
+    let paused = job("twenty").await;
+    assert_eq!((paused.state, paused.ended), (JobState::Paused, None));
+    assert!(
+        paused.paused_because.as_deref().is_some_and(|because| because.contains("upstream_forbidden")),
+        "{paused:?}"
+    );
+    for id in ["nineteen", "gone"] {
+        assert_eq!(job(id).await.state, JobState::Done, "{id}");
+    }
+    jobs.change(&paused, &[JobState::Paused], JobState::Running, None).await.unwrap();
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(job("twenty").await.state, JobState::Done, "who resumes it has seen why");
+    stop.cancel();
+    running.await.unwrap();
 }

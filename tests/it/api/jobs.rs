@@ -212,7 +212,7 @@ async fn a_job_whose_first_items_fail_alike_pauses_itself_and_says_why() {
     let queue = Queue::new().await;
     let rejected = Fault::status(On::Patch, 422);
     queue.service.sandbox.add_fault(rejected).unwrap();
-    let items: Vec<Value> = queue.conferences(40).iter().map(|c| item(c, "customer")).collect();
+    let items: Vec<Value> = queue.conferences(400).iter().map(|c| item(c, "customer")).collect();
     let id = id(&queue.submit(&json!({"items": items})).await);
     let job = queue.until(&id, "paused").await;
     assert!(job["pausedBecause"].as_str().unwrap().contains("upstream_rejected"), "{job}");
