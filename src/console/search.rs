@@ -14,6 +14,9 @@ use super::told::{Found, Hit};
 use crate::callers::Permission;
 use crate::ids::ConversationId;
 
+/// Conversations looked through at once, unless fewer are live: as many answers of the API as it takes.
+const LOOKED_THROUGH: usize = 200;
+
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
@@ -50,18 +53,33 @@ pub(super) async fn found(asker: Asker, Query(asked): Query<Asked>) -> Result<Re
         let go = format!("{{\"go\":\"conversations/{id}\"}}");
         return Ok((StatusCode::NO_CONTENT, [(HeaderName::from_static("hx-trigger"), go)]).into_response());
     }
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("cursor", &asked.cursor).finish();
-    let answer = asker.ask(Ask::get(format!("/conversations?{query}"))).await;
-    let (found, _) = answer.read::<Found>()?;
+    let Found { conversations, cursor } = newest(&asker, asked.cursor).await?;
     let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
-    let hits: Vec<&Hit> = found.conversations.iter().filter(|hit| words.iter().all(|word| has(hit, word))).collect();
-    let more = found.cursor.as_deref();
+    let hits: Vec<&Hit> = conversations.iter().filter(|hit| words.iter().all(|word| has(hit, word))).collect();
     Ok(parts::page(&html! {
-        p.count { (count(hits.len(), found.conversations.len(), &words, more.is_some())) }
+        p.count { (count(hits.len(), conversations.len(), &words, cursor.is_some())) }
         @if !hits.is_empty() { (table(&hits)) }
-        @if let Some(cursor) = more { (further(&asked.q, cursor)) }
+        @if let Some(cursor) = &cursor { (further(&asked.q, cursor)) }
     })
     .into_response())
+}
+
+/// The newest conversations from this place on, and where they go on. What cannot be had after some were found is asked for again
+/// from there.
+async fn newest(asker: &Asker, from: String) -> Result<Found, Failed> {
+    let mut found = Found { conversations: Vec::new(), cursor: Some(from) };
+    while let Some(cursor) = found.cursor.as_deref().filter(|_| found.conversations.len() < LOOKED_THROUGH) {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("cursor", cursor).finish();
+        match asker.read::<Found>(Ask::get(format!("/conversations?{query}"))).await {
+            Ok((next, _)) => {
+                found.conversations.extend(next.conversations);
+                found.cursor = next.cursor;
+            }
+            Err(failed) if found.conversations.is_empty() => return Err(failed),
+            Err(_) => break,
+        }
+    }
+    Ok(found)
 }
 
 fn count(shown: usize, of: usize, words: &[String], more: bool) -> String {

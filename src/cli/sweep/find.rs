@@ -16,6 +16,8 @@ use crate::ids::ConversationId;
 
 /// How long one page is tried again.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Time-outs of one page before it is given up: what analytics cannot find within the deadline it will not find later.
+const TIMEOUTS: usize = 3;
 
 /// Which conversations are meant. They combine.
 #[derive(Debug, Args, Default)]
@@ -179,10 +181,12 @@ impl Found {
 /// Asks until the answer is final, waiting where the service says that waiting helps.
 async fn patiently(service: &Service, path: &str) -> Result<Reply, Failure> {
     let give_up = tokio::time::Instant::now() + PATIENCE;
+    let mut timeouts = 0;
     loop {
         let reply = service.ask(Method::GET, path, None, None).await?;
+        timeouts += usize::from(reply.text("code") == "upstream_timeout");
         let retryable = reply.body.get("retryable").and_then(Value::as_bool) == Some(true);
-        if !retryable || tokio::time::Instant::now() >= give_up {
+        if !retryable || timeouts == TIMEOUTS || tokio::time::Instant::now() >= give_up {
             return Ok(reply);
         }
         let pause = reply.body.get("retryAfterSeconds").and_then(Value::as_u64).unwrap_or(2);

@@ -148,7 +148,7 @@ async fn a_search_with_more_than_one_answer_has_room_for_leads_on_until_all_were
         TestApp::sockets().config(|config| config.auth.anonymous_permissions.0.push("search".to_owned())).start().await;
     service.sandbox.forget(service.conference.id);
     let day = Duration::from_secs(24 * 3600);
-    let spec = StuckSpec { count: 210, age: Some(day * 9), youngest: Some(day), ..StuckSpec::default() };
+    let spec = StuckSpec { count: 300, age: Some(day * 9), youngest: Some(day), ..StuckSpec::default() };
     let made: BTreeSet<String> =
         service.sandbox.create_stuck(spec).unwrap().into_iter().map(|id| id.to_string()).collect();
     let (mut shown, mut pages, mut path) = (BTreeSet::new(), 0, "/console/conversations?q=".to_owned());
@@ -160,5 +160,5 @@ async fn a_search_with_more_than_one_answer_has_room_for_leads_on_until_all_were
         let query = further.split('"').next().unwrap().replace("&amp;", "&");
         path = format!("/console/conversations?{query}");
     }
-    assert_eq!((shown, pages), (made, 3));
+    assert_eq!((shown, pages), (made, 2), "some 200 at once");
 }

@@ -263,3 +263,16 @@ async fn arguments_lists_and_filters_that_cannot_be_used_are_told_by_exit_code_2
     }
     assert_eq!(org.stand.sandbox.counts().disconnects(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_never_ends_in_time_is_given_up_after_some_tries_and_nobody_is_disconnected() {
+    let limits = [("HANGUP__DISCONNECT__DEADLINE", "600ms"), ("HANGUP__DISCONNECT__ATTEMPT_TIMEOUT", "400ms")];
+    let org = Org::with(&limits).await;
+    org.stuck(StuckSpec::default());
+    org.stand.fault(r#"{"on":"analytics","latency":"30s"}"#).await;
+    let began = std::time::Instant::now();
+    let swept = org.sweep(&["--older-than", "1h", "--yes"], &org.report("report.csv")).await;
+    assert_eq!(swept.status.code(), Some(1), "{}", said(&swept));
+    assert!(said(&swept).contains("nobody was disconnected"), "{}", said(&swept));
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+}
