@@ -270,7 +270,7 @@ async fn a_search_that_never_ends_in_time_is_given_up_after_some_tries_and_nobod
     let org = Org::with(&limits).await;
     org.stuck(StuckSpec::default());
     org.stand.fault(r#"{"on":"analytics","latency":"30s"}"#).await;
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     let swept = org.sweep(&["--older-than", "1h", "--yes"], &org.report("report.csv")).await;
     assert_eq!(swept.status.code(), Some(1), "{}", said(&swept));
     assert!(said(&swept).contains("nobody was disconnected"), "{}", said(&swept));
