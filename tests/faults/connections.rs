@@ -49,8 +49,7 @@ async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
     let mut callers = Vec::new();
     for target in &targets {
         let mut caller = service.caller();
-        let request = caller.head("POST", &target.path(), None);
-        caller.write(request.as_bytes()).await.unwrap();
+        caller.begin("POST", &target.path(), None).await.unwrap();
         callers.push(caller);
     }
     let under_way = until(Duration::from_secs(5), async || stand.sandbox.counts().in_flight == 50).await;
@@ -88,11 +87,10 @@ async fn the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched() {
     let mut caller = service.caller();
     let body = json!({"purpose": "agent", "max": 50}).to_string();
     let path = format!("/conversations/{}/participants/disconnect", conference.id);
-    let request = caller.head("POST", &path, Some(&body));
-    caller.write(request.as_bytes()).await.unwrap();
+    caller.begin("POST", &path, Some(&body)).await.unwrap();
     until(Duration::from_secs(5), async || stand.sandbox.counts().in_flight >= 1).await;
     sleep(Duration::from_millis(50)).await;
-    caller.hang_up();
+    drop(caller);
     let began = Instant::now();
     let left = || stand.sandbox.conference(conference.id).map_or(0, |c| c.live().len());
     until(Duration::from_secs(5), async || left() == 1).await;

@@ -1,5 +1,6 @@
 //! Crowds: thousands of callers that are slow on purpose, and ten thousand that are not.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,32 +14,33 @@ use super::callers::{Seen, Traffic, disconnects};
 use super::http::Caller;
 use super::memory::resident;
 use super::service::Service;
+use super::shared::wire::Wire;
 use super::stand::Stand;
 use super::table::{Row, left_out, long};
 
 const THEME: &str = "Crowds of callers";
 
 /// One client that never completes its request. Answers after which time it was cut off.
-async fn dribble(mut caller: Caller, path: String, body: bool) -> Duration {
+async fn dribble(service: SocketAddr, path: String, body: bool) -> Duration {
     let began = Instant::now();
     let head = if body {
-        format!("POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 1000\r\n\r\n{{", caller.addr)
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{{")
     } else {
-        format!("POST {path} HTTP/1.1\r\nhost: {}\r\nx-slow: ", caller.addr)
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nx-slow: ")
     };
-    if caller.write(head.as_bytes()).await.is_err() {
+    let Ok(mut wire) = Wire::connect(service).await else { return began.elapsed() };
+    if wire.send(&head).await.is_err() {
         return began.elapsed();
     }
     let mut beat = interval(Duration::from_secs(1));
-    let stream = caller.connect().await.expect("it is open");
     let mut waste = [0_u8; 1024];
     loop {
         tokio::select! {
-            read = stream.read(&mut waste) => match read {
+            read = wire.stream.read(&mut waste) => match read {
                 Ok(0) | Err(_) => return began.elapsed(),
                 Ok(_) => {}
             },
-            _ = beat.tick() => if stream.try_write(b" ").is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock) {
+            _ = beat.tick() => if wire.stream.try_write(b" ").is_err_and(|e| e.kind() != std::io::ErrorKind::WouldBlock) {
                 return began.elapsed();
             },
         }
@@ -46,12 +48,12 @@ async fn dribble(mut caller: Caller, path: String, body: bool) -> Duration {
 }
 
 /// So many of them, within some three seconds. Answers after which time the last was cut off.
-fn attack(like: &Caller, path: &str, count: usize) -> Duration {
+fn attack(service: SocketAddr, path: &str, count: usize) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let mut crowd = JoinSet::new();
         for number in 0..count {
-            crowd.spawn(dribble(like.fresh(), path.to_owned(), number % 2 == 0));
+            crowd.spawn(dribble(service, path.to_owned(), number % 2 == 0));
             if number % (count / 100).max(1) == 0 {
                 sleep(Duration::from_millis(30)).await;
             }
@@ -75,8 +77,8 @@ async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice
     before.none_failed();
 
     // In a thread of its own, so that what is measured is the service's trouble and not its callers'.
-    let (like, path) = (service.caller(), stand.target().path());
-    let attack = tokio::task::spawn_blocking(move || attack(&like, &path, count));
+    let (addr, path) = (service.addr, stand.target().path());
+    let attack = tokio::task::spawn_blocking(move || attack(addr, &path, count));
     let (during, slowest) = tokio::join!(good_traffic(&service, &stand, Duration::from_secs(10)), attack);
     let slowest = slowest.expect("no panic");
     assert!(slowest < Duration::from_secs(10), "the last was cut after {slowest:?}");
@@ -108,7 +110,7 @@ async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
     let stand = Stand::new();
     let plan = stand.plan().set("server.max_connections_per_address", "512").set("server.max_connections", "1000");
     let service = stand.start(plan).await;
-    let addr = service.caller().addr;
+    let addr = service.addr;
     // Each opens its connection and says nothing, again and again.
     let crowd = tokio::spawn(async move {
         let mut held = Vec::new();

@@ -24,6 +24,7 @@ mod memory;
 mod relay;
 mod rotation;
 mod service;
+#[expect(dead_code, reason = "the other binary uses the rest")]
 #[path = "../shared/mod.rs"]
 mod shared;
 mod shutdown;

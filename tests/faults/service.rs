@@ -189,8 +189,7 @@ impl Service {
     /// The value of a metric, all its labels added up.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         let answer = self.operator().get("/metrics").await.expect("metrics");
-        let text = String::from_utf8(answer.body).expect("text");
-        let lines = text.lines().filter(|line| line.starts_with(name));
+        let lines = answer.body.lines().filter(|line| line.starts_with(name));
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 

@@ -18,7 +18,7 @@ async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
     let mut service = stand.start(plan).await;
     // Half a head stays open all the time.
     let mut half = service.caller();
-    half.write(b"POST /conversations/x HTTP/1.1\r\nhost:").await.unwrap();
+    half.connect().await.unwrap().send("POST /conversations/x HTTP/1.1\r\nhost:").await.unwrap();
 
     let traffic = Traffic::start(&service, &stand, 200);
     sleep(Duration::from_secs(2)).await;

@@ -10,6 +10,7 @@ mod fuzz;
 mod inbound;
 mod ops;
 mod sandbox;
+#[expect(dead_code, reason = "the other binary uses the rest")]
 #[path = "../shared/mod.rs"]
 mod shared;
 mod support;

@@ -1,6 +1,8 @@
 //! What both test binaries use, `tests/it` and `tests/faults`.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests stop the test that cannot go on")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
+
+pub(crate) mod wire;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -56,7 +56,7 @@ impl Books {
         if answer.took > self.slowest {
             (self.slowest, self.slow) = (answer.took, Some((request, answer.text())));
         }
-        let json: Value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+        let json: Value = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
         let ours = !matches!(request, Request::DropIn | Request::Read);
         let well = answer.status < 300 && json["outcome"] != "partial";
         if ours && json["ok"] != json!(well) || answer.body.len() >= 32 * 1024 {

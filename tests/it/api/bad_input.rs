@@ -157,17 +157,14 @@ async fn pages_and_the_contract_need_no_key_and_say_what_they_are() {
 
 #[tokio::test]
 async fn a_chunked_body_is_cut_at_the_limit_too() {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let service = TestApp::sockets().start().await;
-    let addr = service.url.trim_start_matches("http://");
-    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    let mut caller = service.wire().await;
     let head =
-        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ntransfer-encoding: chunked\r\n\r\n", service.path_of(NOBODY));
+        format!("POST {} HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n", service.path_of(NOBODY));
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
-    stream.write_all(format!("{head}{}", chunk.repeat(20)).as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("body_too_large"), "{answer}");
+    let answer = caller.exchange(&format!("{head}{}", chunk.repeat(20))).await.unwrap();
+    assert!(answer.status == 413 && answer.body.contains("body_too_large"), "{answer:?}");
+    assert_eq!(caller.closed().await, b"");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use hangup::config::Mode;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::shared::wire::request;
 use crate::support::TestApp;
 
 #[tokio::test]
@@ -79,19 +80,15 @@ async fn observe_mode_is_switched_on_the_admin_port_and_seen_everywhere() {
 
 #[tokio::test]
 async fn a_caller_that_hangs_up_stops_nothing() {
-    use tokio::io::AsyncWriteExt as _;
     let service = TestApp::sockets().start().await;
     let slow = hangup::sandbox::Fault::latency(hangup::sandbox::On::Disconnect, std::time::Duration::from_millis(200));
     service.sandbox.set_faults(vec![slow]).unwrap();
-    let addr = service.url.trim_start_matches("http://").to_owned();
-    let mut stream = tokio::net::TcpStream::connect(&addr).await.unwrap();
-    let head =
-        format!("POST {} HTTP/1.1\r\nhost: {addr}\r\ncontent-length: 0\r\n\r\n", service.path_of(service.who("agent")));
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut caller = service.wire().await;
+    caller.send(&request("POST", &service.path_of(service.who("agent")), "", None)).await.unwrap();
     while service.sandbox.counts().requests < 2 {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    drop(stream);
+    drop(caller);
     for _ in 0..200 {
         if service.there().len() == 3 {
             return;

@@ -1,4 +1,4 @@
-//! A server under test, and callers that speak HTTP by hand.
+//! A server under test.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,13 +9,12 @@ use axum::extract::Extension;
 use axum::routing::{get, post};
 use hangup::config::Config;
 use hangup::server::{Peer, ServeSettings, ServeStats, bind, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::shared::wire::Wire;
 use crate::support::until;
 
 /// Longer than anything here takes; a test that waits so long has failed.
@@ -67,8 +66,8 @@ impl Server {
         Self { addr, stop, kill, stats, gate, left, task }
     }
 
-    pub(crate) async fn connect(&self) -> Caller {
-        Caller(TcpStream::connect(self.addr).await.unwrap())
+    pub(crate) async fn connect(&self) -> Wire {
+        Wire::connect(self.addr).await.unwrap()
     }
 
     /// Waits until the server has returned.
@@ -88,51 +87,5 @@ struct Unanswered(Arc<AtomicUsize>);
 impl Drop for Unanswered {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-pub(crate) struct Caller<S = TcpStream>(pub(crate) S);
-
-impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Caller<S> {
-    pub(crate) async fn send(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.unwrap();
-    }
-
-    /// Reads one answer with a content length: head and body.
-    pub(crate) async fn answer(&mut self) -> (String, String) {
-        timeout(PATIENCE, async {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                head.push(self.0.read_u8().await.expect("the connection ends within an answer"));
-            }
-            let head = String::from_utf8(head).unwrap();
-            let length: usize = head
-                .lines()
-                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok())
-                .expect("an answer without a length");
-            let mut body = vec![0; length];
-            self.0.read_exact(&mut body).await.unwrap();
-            (head, String::from_utf8(body).unwrap())
-        })
-        .await
-        .expect("no answer")
-    }
-
-    pub(crate) async fn get(&mut self, path: &str) -> (String, String) {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await;
-        self.answer().await
-    }
-
-    /// Waits for the other side to close and returns what came before. A reset counts as closed.
-    pub(crate) async fn closed(&mut self) -> Vec<u8> {
-        let mut rest = Vec::new();
-        let read = timeout(PATIENCE, self.0.read_to_end(&mut rest)).await.expect("the connection stays open");
-        drop(read);
-        rest
-    }
-
-    /// Whether nothing, not even the end, arrives for a while.
-    pub(crate) async fn is_quiet(&mut self) -> bool {
-        timeout(Duration::from_millis(200), self.0.read_u8()).await.is_err()
     }
 }

@@ -6,28 +6,29 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::inbound::harness::{Caller, Server};
+use crate::inbound::harness::Server;
+use crate::shared::wire::Wire;
 use crate::support::until;
 
 #[tokio::test]
 async fn a_request_is_answered_and_knows_its_peer() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
-    let own = caller.0.local_addr().unwrap();
-    let (head, body) = caller.get("/peer").await;
-    assert!(head.starts_with("HTTP/1.1 200"));
-    assert_eq!(body, format!("{own} false"));
+    let own = caller.stream.local_addr().unwrap();
+    let answer = caller.get("/peer").await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body, format!("{own} false"));
 }
 
 #[tokio::test]
 async fn a_caller_that_half_closes_gets_its_answer() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
-    caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    caller.0.shutdown().await.unwrap();
+    caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    caller.stream.shutdown().await.unwrap();
     assert!(caller.is_quiet().await);
     server.gate.add_permits(1);
-    assert_eq!(caller.answer().await.1, "through");
+    assert_eq!(caller.answer().await.unwrap().body, "through");
     assert_eq!(caller.closed().await, b"");
     assert_eq!(server.left.load(Ordering::Relaxed), 0);
     server.open(0).await;
@@ -37,14 +38,14 @@ async fn a_caller_that_half_closes_gets_its_answer() {
 async fn a_caller_that_half_closes_gets_all_answers_to_what_it_sent() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
-    caller.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody").await;
-    caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    caller.0.shutdown().await.unwrap();
-    assert_eq!(caller.answer().await.1, "body");
+    caller.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+    caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    caller.stream.shutdown().await.unwrap();
+    assert_eq!(caller.answer().await.unwrap().body, "body");
     assert!(caller.is_quiet().await);
     server.gate.add_permits(1);
-    assert_eq!(caller.answer().await.1, "through");
-    assert_eq!(caller.answer().await.1, "hello");
+    assert_eq!(caller.answer().await.unwrap().body, "through");
+    assert_eq!(caller.answer().await.unwrap().body, "hello");
     assert_eq!(caller.closed().await, b"");
 }
 
@@ -52,8 +53,8 @@ async fn a_caller_that_half_closes_gets_all_answers_to_what_it_sent() {
 async fn a_caller_that_half_closes_within_its_body_is_not_waited_for() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
-    caller.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbo").await;
-    caller.0.shutdown().await.unwrap();
+    caller.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbo").await.unwrap();
+    caller.stream.shutdown().await.unwrap();
     caller.closed().await;
     server.open(0).await;
 }
@@ -62,10 +63,10 @@ async fn a_caller_that_half_closes_within_its_body_is_not_waited_for() {
 async fn a_caller_that_resets_has_left() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
-    caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     server.open(1).await;
     assert!(caller.is_quiet().await);
-    caller.0.set_zero_linger().unwrap();
+    caller.stream.set_zero_linger().unwrap();
     drop(caller);
     until(async || server.left.load(Ordering::Relaxed) == 1).await;
     server.open(0).await;
@@ -85,10 +86,10 @@ async fn heads_that_cannot_be_read_are_refused_and_the_connection_closes() {
     let count = cases.len() as u64;
     for (request, status) in cases {
         let mut caller = server.connect().await;
-        caller.send(&request).await;
-        let (head, body) = caller.answer().await;
-        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
-        assert_eq!(body, "");
+        caller.send(&request).await.unwrap();
+        let answer = caller.answer().await.unwrap();
+        assert!(answer.status.to_string().starts_with(status), "{answer:?}");
+        assert_eq!(answer.body, "");
         assert_eq!(caller.closed().await, b"");
     }
     until(async || server.stats.refused_heads() == count).await;
@@ -99,10 +100,10 @@ async fn an_answer_survives_a_body_that_nobody_reads() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
     let body = "x".repeat(2 << 20);
-    caller.send(&format!("POST /unread HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len())).await;
+    caller.send(&format!("POST /unread HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len())).await.unwrap();
     // Sent to the end before the answer is read, as simple clients do.
-    caller.send(&body).await;
-    assert_eq!(caller.answer().await.1, "not read");
+    caller.send(&body).await.unwrap();
+    assert_eq!(caller.answer().await.unwrap().body, "not read");
     drop(caller);
     server.open(0).await;
 }
@@ -112,8 +113,8 @@ async fn a_body_that_is_read_keeps_the_connection() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
     for _ in 0..3 {
-        caller.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody").await;
-        assert_eq!(caller.answer().await.1, "body");
+        caller.send("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody").await.unwrap();
+        assert_eq!(caller.answer().await.unwrap().body, "body");
     }
     assert_eq!(server.stats.accepted(), 1);
 }
@@ -122,15 +123,15 @@ async fn a_body_that_is_read_keeps_the_connection() {
 async fn stop_ends_waiting_and_half_sent_requests_at_once_and_finishes_those_under_way() {
     let server = Server::start(|settings| settings.header_timeout = Duration::from_secs(60));
     let mut idle = server.connect().await;
-    idle.get("/").await;
+    idle.get("/").await.unwrap();
     let mut half = server.connect().await;
-    half.send("GET / HTTP/1.1\r\nhost: ").await;
+    half.send("GET / HTTP/1.1\r\nhost: ").await.unwrap();
     let mut pipelined = server.connect().await;
-    pipelined.send("GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HT").await;
-    pipelined.answer().await;
+    pipelined.send("GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HT").await.unwrap();
+    pipelined.answer().await.unwrap();
     let mut silent = server.connect().await;
     let mut busy = server.connect().await;
-    busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     server.open(5).await;
     // Lets the server read what was sent.
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -141,9 +142,9 @@ async fn stop_ends_waiting_and_half_sent_requests_at_once_and_finishes_those_und
     }
     server.open(1).await;
     server.gate.add_permits(1);
-    let (head, body) = busy.answer().await;
-    assert!(head.contains("connection: close"), "{head}");
-    assert_eq!(body, "through");
+    let answer = busy.answer().await.unwrap();
+    assert!(answer.closes(), "{answer:?}");
+    assert_eq!(answer.body, "through");
     server.ended().await;
 }
 
@@ -151,7 +152,7 @@ async fn stop_ends_waiting_and_half_sent_requests_at_once_and_finishes_those_und
 async fn kill_drops_what_is_left() {
     let server = Server::start(|_| ());
     let mut busy = server.connect().await;
-    busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     server.open(1).await;
     server.stop.cancel();
     assert!(busy.is_quiet().await);
@@ -164,7 +165,7 @@ async fn kill_drops_what_is_left() {
 async fn kill_alone_ends_the_server() {
     let server = Server::start(|_| ());
     let mut busy = server.connect().await;
-    busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     server.open(1).await;
     server.kill.cancel();
     assert_eq!(busy.closed().await, b"");
@@ -180,11 +181,11 @@ async fn requests_that_arrived_before_the_stop_are_served() {
         let mut stream = std::net::TcpStream::connect(server.addr).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         stream.set_nonblocking(true).unwrap();
-        callers.push(Caller(tokio::net::TcpStream::from_std(stream).unwrap()));
+        callers.push(Wire::over(tokio::net::TcpStream::from_std(stream).unwrap()));
     }
     server.stop.cancel();
     for mut caller in callers {
-        assert_eq!(caller.answer().await.1, "hello");
+        assert_eq!(caller.answer().await.unwrap().body, "hello");
         assert_eq!(caller.closed().await, b"");
     }
     server.ended().await;

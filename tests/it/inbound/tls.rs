@@ -17,7 +17,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::inbound::harness::{Caller, Server};
+use crate::inbound::harness::Server;
+use crate::shared::wire::Wire;
 use crate::support::until;
 
 /// A certificate authority of this test.
@@ -81,7 +82,7 @@ impl Files {
     }
 }
 
-async fn connect(server: &Server, ca: &Authority, own: Option<&Pair>) -> std::io::Result<Caller<TlsStream<TcpStream>>> {
+async fn connect(server: &Server, ca: &Authority, own: Option<&Pair>) -> std::io::Result<Wire<TlsStream<TcpStream>>> {
     install_crypto_provider();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
@@ -96,13 +97,13 @@ async fn connect(server: &Server, ca: &Authority, own: Option<&Pair>) -> std::io
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let stream = TcpStream::connect(server.addr).await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(Caller)
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(Wire::over)
 }
 
 /// The certificate that the server shows.
 async fn shown(server: &Server, ca: &Authority) -> Vec<u8> {
     let caller = connect(server, ca, None).await.unwrap();
-    caller.0.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    caller.stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
 fn der(pair: &Pair) -> Vec<u8> {
@@ -115,11 +116,11 @@ async fn requests_are_answered_over_tls_as_http_1_1() {
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = connect(&server, &ca, None).await.unwrap();
-    assert_eq!(caller.0.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-    let (_, body) = caller.get("/peer").await;
-    assert!(body.ends_with(" true"), "{body}");
-    let (_, body) = caller.get("/").await;
-    assert_eq!(body, "hello");
+    assert_eq!(caller.stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let answer = caller.get("/peer").await.unwrap();
+    assert!(answer.body.ends_with(" true"), "{answer:?}");
+    let answer = caller.get("/").await.unwrap();
+    assert_eq!(answer.body, "hello");
 }
 
 #[tokio::test]
@@ -129,15 +130,15 @@ async fn a_caller_that_half_closes_its_tls_gets_its_answer() {
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     for goodbye in [true, false] {
         let mut caller = connect(&server, &ca, None).await.unwrap();
-        caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         if goodbye {
-            tokio::io::AsyncWriteExt::shutdown(&mut caller.0).await.unwrap();
+            tokio::io::AsyncWriteExt::shutdown(&mut caller.stream).await.unwrap();
         } else {
-            tokio::io::AsyncWriteExt::shutdown(caller.0.get_mut().0).await.unwrap();
+            tokio::io::AsyncWriteExt::shutdown(caller.stream.get_mut().0).await.unwrap();
         }
         assert!(caller.is_quiet().await);
         server.gate.add_permits(1);
-        assert_eq!(caller.answer().await.1, "through");
+        assert_eq!(caller.answer().await.unwrap().body, "through");
     }
 }
 
@@ -147,8 +148,8 @@ async fn with_a_client_ca_only_its_certificates_are_let_in() {
     let files = Files::new(&ca.issue("server"), Some(&ca));
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = connect(&server, &ca, Some(&ca.issue("ivr-south"))).await.unwrap();
-    let (_, body) = caller.get("/peer").await;
-    assert!(body.ends_with(" true"), "{body}");
+    let answer = caller.get("/peer").await.unwrap();
+    assert!(answer.body.ends_with(" true"), "{answer:?}");
 
     for own in [None, Some(stranger.issue("ivr-south"))] {
         // In TLS 1.3 the refusal arrives after the client's side of the handshake.
@@ -172,7 +173,7 @@ async fn a_changed_pair_is_taken_over_and_a_mismatching_one_is_not() {
         async move { source.watch(stop).await }
     });
     let mut old = connect(&server, &ca, None).await.unwrap();
-    old.get("/").await;
+    old.get("/").await.unwrap();
     assert_eq!(shown(&server, &ca).await, der(&first));
 
     files.write(&second.cert, &first.key);
@@ -183,7 +184,7 @@ async fn a_changed_pair_is_taken_over_and_a_mismatching_one_is_not() {
     until(async || source.reloads() == 1).await;
     assert_eq!(shown(&server, &ca).await, der(&second));
     // Connections that are open stay.
-    assert_eq!(old.get("/").await.1, "hello");
+    assert_eq!(old.get("/").await.unwrap().body, "hello");
 
     files.write(&third.cert, &third.key[..third.key.len() / 2]);
     let error = source.reload().await.unwrap_err().to_string();
@@ -199,7 +200,7 @@ async fn a_handshake_that_does_not_go_on_is_cut_and_does_not_hold_the_stop() {
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = server.connect().await;
-    caller.send("\u{16}\u{3}\u{1}").await;
+    caller.send("\u{16}\u{3}\u{1}").await.unwrap();
     assert_eq!(caller.closed().await, b"");
     assert_eq!(server.stats.tls_failures(), 1);
 
@@ -208,7 +209,7 @@ async fn a_handshake_that_does_not_go_on_is_cut_and_does_not_hold_the_stop() {
         settings.header_timeout = Duration::from_secs(60);
     });
     let mut caller = server.connect().await;
-    caller.send("\u{16}").await;
+    caller.send("\u{16}").await.unwrap();
     server.open(1).await;
     server.stop.cancel();
     assert_eq!(caller.closed().await, b"");
@@ -221,9 +222,9 @@ async fn plain_http_on_the_tls_port_is_told_so() {
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = server.connect().await;
-    let (head, body) = caller.get("/").await;
-    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
-    assert!(body.contains("use https"), "{body}");
+    let answer = caller.get("/").await.unwrap();
+    assert_eq!(answer.status, 400);
+    assert!(answer.body.contains("use https"), "{answer:?}");
     assert_eq!(caller.closed().await, b"");
 }
 

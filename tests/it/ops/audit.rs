@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::shared::wire::{Wire, request};
 use crate::support::process::{Binary, records, text};
 use crate::support::until;
 
@@ -126,12 +127,11 @@ async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
     let file = text(&stand.path("audit.jsonl"));
     let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", file.as_str())]).await;
     stand.fault(r#"{"on":"disconnect","times":1,"latency":"1s"}"#).await;
-    let mut caller = tokio::net::TcpStream::connect(service.url.trim_start_matches("http://")).await.unwrap();
-    let path = stand.disconnect(stand.who("customer"));
-    let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
-    tokio::io::AsyncWriteExt::write_all(&mut caller, request.as_bytes()).await.unwrap();
+    let addr = service.url.trim_start_matches("http://").parse().unwrap();
+    let mut caller = Wire::connect(addr).await.unwrap();
+    caller.send(&request("POST", &stand.disconnect(stand.who("customer")), "", None)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
-    caller.set_zero_linger().unwrap();
+    caller.stream.set_zero_linger().unwrap();
     drop(caller);
     let path = stand.path("audit.jsonl");
     until(|| async { !records(&path).is_empty() }).await;

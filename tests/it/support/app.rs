@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::ask::Reach;
 use super::upstream::Upstream;
 use super::{Answer, Ask, Kind, Seen, StandIn, together};
+use crate::shared::wire::Wire;
 
 /// See the module. It ends when it is dropped.
 pub(crate) struct TestApp {
@@ -86,6 +87,11 @@ impl TestApp {
     /// Waits until the sandbox has carried out what it accepted.
     pub(crate) async fn settle(&self) {
         tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+
+    /// A connection of the test's own to it.
+    pub(crate) async fn wire(&self) -> Wire {
+        Wire::connect(self.url.trim_start_matches("http://").parse().unwrap()).await.unwrap()
     }
 
     /// What serves requests, where there are no sockets.
