@@ -157,7 +157,7 @@ impl Audit {
     async fn intend(&self, record: &mut Record) -> Result<(), Problem> {
         let Some(inner) = &self.0 else { return Ok(()) };
         let Some(store) = &inner.required else { return Ok(()) };
-        record.id = Uuid::new_v4();
+        record.id = Uuid::now_v7();
         let mut intent = record.clone();
         (intent.time, intent.instance, intent.outcome) = (now(), Arc::clone(&inner.instance), "intended".into());
         inner.redact.apply(&mut intent);
@@ -173,7 +173,8 @@ impl Audit {
         record.time = now();
         record.instance = Arc::clone(&inner.instance);
         if record.id.is_nil() {
-            record.id = Uuid::new_v4();
+            // Of the version that begins with the time, so that the store adds each record at the end of its index.
+            record.id = Uuid::now_v7();
         }
         if record.is_denial() {
             let admitted = inner.denials.lock().admit(record);

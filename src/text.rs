@@ -13,7 +13,7 @@ pub fn is_unprintable(c: char) -> bool {
 /// Escapes those characters in a text of JSON, where they can only be within strings. JSON allows most of them raw.
 pub(crate) fn escape_unprintable(json: &mut String) {
     // Almost always there is none, and what is not ASCII is rare.
-    if json.is_ascii() && !json.contains('\u{7f}') || !json.contains(is_unprintable) {
+    if json.is_ascii() && memchr::memchr(0x7f, json.as_bytes()).is_none() || !json.contains(is_unprintable) {
         return;
     }
     let mut escaped = String::with_capacity(json.len() + 16);
