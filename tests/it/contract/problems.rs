@@ -112,8 +112,8 @@ async fn refused_callers(seen: &mut Seen) {
 
 async fn upstream_trouble(seen: &mut Seen) {
     let quick = |config: &mut Config| {
-        config.disconnect.attempt_timeout = Duration::from_millis(200);
-        config.disconnect.deadline = Duration::from_millis(800);
+        config.disconnect.attempt_timeout = Duration::from_millis(600);
+        config.disconnect.deadline = Duration::from_millis(2_400);
     };
     let service = Service::start(quick).await;
     let answer = |status: u16| json!({"answer": {"status": status, "retry_after": "30"}});

@@ -32,7 +32,7 @@ async fn the_line_of_a_failed_call_names_its_cause() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_named_as_the_cause() {
     let stand = Binary::new().await;
-    let environment = [("HANGUP__GENESYS__API_URL", "http://127.0.0.1:1"), ("HANGUP__DISCONNECT__DEADLINE", "1s")];
+    let environment = [("HANGUP__GENESYS__API_URL", "http://127.0.0.1:1"), ("HANGUP__DISCONNECT__DEADLINE", "5s")];
     let service = stand.serve(&[], &environment).await;
     until(|| async { service.get("/readyz").await.0 == 200 }).await;
     assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 503);

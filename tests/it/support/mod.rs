@@ -48,7 +48,7 @@ pub(crate) fn s(seconds: u64) -> Duration {
 
 /// Waits until something holds; longer than anything here takes.
 pub(crate) async fn until(what: impl AsyncFnMut() -> bool) {
-    shared::until(s(20), what).await.expect("it never came to that");
+    shared::until(s(60), what).await.expect("it never came to that");
 }
 
 /// Who asks, for requests that do not come by HTTP.
