@@ -9,8 +9,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::interval;
 
 use super::http::{Answer, Caller};
-use super::service::Service;
-use super::stand::{Stand, Target};
+use super::service::Process;
+use super::shared::stand_in::StandIn;
+use super::target::Target;
 
 /// What callers saw: answers, and failures to get one.
 #[derive(Debug, Default, Clone)]
@@ -76,17 +77,17 @@ impl Seen {
 }
 
 /// Sends one disconnect per target, from `at_once` callers with a connection each.
-pub(crate) async fn disconnects(service: &Service, targets: &[Target], at_once: usize) -> Seen {
+pub(crate) async fn disconnects(service: &Process, targets: &[Target], at_once: usize) -> Seen {
     all(service, targets, at_once, "POST", Target::path).await
 }
 
 /// Lists the participants of each target's conversation.
-pub(crate) async fn lookups(service: &Service, targets: &[Target], at_once: usize) -> Seen {
+pub(crate) async fn lookups(service: &Process, targets: &[Target], at_once: usize) -> Seen {
     all(service, targets, at_once, "GET", Target::list).await
 }
 
 async fn all(
-    service: &Service,
+    service: &Process,
     targets: &[Target],
     at_once: usize,
     method: &'static str,
@@ -120,9 +121,9 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// `per_second` disconnects a second, each against somebody else.
-    pub(crate) fn start(service: &Service, stand: &Stand, per_second: u32) -> Self {
+    pub(crate) fn start(service: &Process, stand: &StandIn, per_second: u32) -> Self {
         let sandbox = stand.sandbox.clone();
-        Self::start_with(service.caller(), per_second, move || super::stand::target_in(&sandbox))
+        Self::start_with(service.caller(), per_second, move || super::target::target_in(&sandbox))
     }
 
     /// With callers like this one. They wait for each other only when all are busy.

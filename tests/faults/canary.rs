@@ -16,7 +16,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::service::Plan;
+use super::service::against;
 use super::shared::until;
 use super::table::Row;
 
@@ -94,7 +94,7 @@ async fn no_secret_token_or_key_comes_out_anywhere() {
     let set = |next: Script| *script.lock().unwrap() = next;
 
     let key = new_key("canary").unwrap();
-    let plan = Plan::new(upstream)
+    let plan = against(upstream)
         .set("telemetry.log_level", "trace")
         .set("genesys.client_secret", SECRET)
         .set("token.backoff_max", "300ms")

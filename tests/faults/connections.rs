@@ -7,15 +7,15 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::callers::{Seen, disconnects};
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::Stand;
 use super::table::Row;
 
 const THEME: &str = "Connections";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_noticed() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan()).await;
     stand.rule(json!({"on": "api", "reused": true, "action": "reset"}));
     stand.sandbox.clear_journal();
@@ -41,7 +41,7 @@ async fn a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_notice
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan()).await;
     stand.fault(Fault::latency(On::Disconnect, Duration::from_millis(500)));
     let targets = stand.targets(50);
@@ -77,7 +77,7 @@ async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan().set("auth.anonymous_permissions", "disconnect,teardown")).await;
     let mut participants = vec![ParticipantSpec::of("customer")];
     participants.extend((0..20).map(|_| ParticipantSpec::of("agent")));

@@ -13,9 +13,9 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use super::callers::{Seen, Traffic, disconnects};
 use super::http::Caller;
 use super::memory::resident;
-use super::service::Service;
+use super::service::Process;
+use super::shared::stand_in::StandIn;
 use super::shared::wire::Wire;
-use super::stand::Stand;
 use super::table::{Row, left_out, long};
 
 const THEME: &str = "Crowds of callers";
@@ -62,7 +62,7 @@ fn attack(service: SocketAddr, path: &str, count: usize) -> Duration {
     })
 }
 
-async fn good_traffic(service: &Service, stand: &Stand, time: Duration) -> Seen {
+async fn good_traffic(service: &Process, stand: &StandIn, time: Duration) -> Seen {
     let traffic = Traffic::start(service, stand, 50);
     sleep(time).await;
     traffic.end().await
@@ -71,7 +71,7 @@ async fn good_traffic(service: &Service, stand: &Stand, time: Duration) -> Seen 
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice() {
     let count = if long() { 5_000 } else { 500 };
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan()).await;
     let before = good_traffic(&service, &stand, Duration::from_secs(3)).await;
     before.none_failed();
@@ -107,7 +107,7 @@ async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
     const TEST: &str = "crowds::idle_connections_of_one_address_and_of_many_lock_nobody_out";
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let plan = stand.plan().set("server.max_connections_per_address", "512").set("server.max_connections", "1000");
     let service = stand.start(plan).await;
     let addr = service.addr;
@@ -159,7 +159,7 @@ async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back
     if left_out(TEST) {
         return;
     }
-    let stand = Stand::new();
+    let stand = StandIn::new();
     // Slow enough that everybody has come before the first is answered.
     let plan = stand.plan().set("disconnect.deadline", "55s").set("disconnect.attempt_timeout", "50s");
     let service = stand.start(plan).await;

@@ -17,15 +17,15 @@ use tower::util::BoxCloneSyncService;
 use super::callers::disconnects;
 use super::http::Caller;
 use super::memory::busy;
+use super::shared::stand_in::StandIn;
 use super::shared::{free_addr, until};
-use super::stand::Stand;
 use super::table::Row;
 
 const THEME: &str = "Our own side";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan().descriptors(80)).await;
     let mut known = service.caller();
     assert_eq!(known.post(&stand.target().path()).await.unwrap().status, 200);
@@ -64,7 +64,7 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_stdout_stalls_nobody() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let port = || free_addr().to_string();
     let plan = stand.plan().set("server.bind", &port()).set("admin.bind", &port()).set("telemetry.log_level", "trace");
     let mut service = plan.set("shutdown.grace", "100ms").blocked_stdout().start().await;
@@ -91,7 +91,7 @@ async fn a_blocked_stdout_stalls_nobody() {
 /// The app in this process, over an upstream that is a bug: the binary has no switch that makes it panic.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_answered_and_the_next_request_is_fine() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let upstream = format!("http://{}", stand.addr);
     let settings = [
         ("SERVER__BIND", "127.0.0.1:0"),

@@ -8,10 +8,11 @@ use tokio::time::sleep;
 
 use super::callers::Traffic;
 use super::http::Caller;
-use super::service::Service;
+use super::service::Process;
+use super::shared::stand_in::StandIn;
 use super::shared::{free_addr, until};
-use super::stand::{Stand, target_in};
 use super::table::{Row, left_out};
+use super::target::target_in;
 
 const TEST: &str = "haproxy::a_sigkill_of_one_of_two_instances_fails_nobody";
 
@@ -24,8 +25,8 @@ impl Drop for Proxy {
     }
 }
 
-fn configuration(front: SocketAddr, one: &Service, two: &Service) -> String {
-    let server = |name: &str, service: &Service| {
+fn configuration(front: SocketAddr, one: &Process, two: &Process) -> String {
+    let server = |name: &str, service: &Process| {
         format!("  server {name} {} check port {} inter 300ms fall 2 rise 1\n", service.addr, service.admin.port())
     };
     format!(
@@ -47,11 +48,12 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
         println!("{TEST}: NOT HELD: there is no haproxy on this machine (Debian: apt-get install haproxy)");
         return;
     }
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let one = stand.start(stand.plan()).await;
     let two = stand.start(stand.plan()).await;
     let front = free_addr();
-    let file = one.directory.path().join("haproxy.cfg");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("haproxy.cfg");
     std::fs::write(&file, configuration(front, &one, &two)).expect("a file");
     let mut proxy = Command::new("haproxy");
     proxy.arg("-db").arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());

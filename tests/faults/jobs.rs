@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::http::{Answer, Caller};
-use super::service::{Plan, Service};
+use super::service::{Launch, Process};
+use super::shared::stand_in::StandIn;
 use super::shared::until;
 use super::sqlite::SmallDisk;
-use super::stand::{Stand, Target};
 use super::table::{Row, left_out};
+use super::target::Target;
 
 pub(crate) const THEME: &str = "Jobs";
 /// What a caller of jobs needs.
@@ -20,7 +21,7 @@ pub(crate) const PERMISSIONS: &str = "disconnect,read,bulk,teardown,audit,operat
 pub(crate) const UNDER_WAY: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn plan(stand: &Stand, file: &Path) -> Plan {
+fn plan(stand: &StandIn, file: &Path) -> Launch {
     let url = format!("sqlite:{}", file.display());
     // A lease is the deadline and 2 s: short, so that what a crash left is soon taken over.
     let plan = stand.plan().set("store.url", &url).set("auth.anonymous_permissions", PERMISSIONS);
@@ -40,7 +41,7 @@ pub(crate) fn promised(answer: &Answer) -> String {
 }
 
 /// Waits until the job is done, and holds that none of its items was lost.
-pub(crate) async fn done(service: &Service, id: &str, items: usize) -> Value {
+pub(crate) async fn done(service: &Process, id: &str, items: usize) -> Value {
     let (path, began) = (format!("/jobs/{id}"), Instant::now());
     loop {
         let last = service.caller().get(&path).await;
@@ -59,7 +60,7 @@ pub(crate) async fn done(service: &Service, id: &str, items: usize) -> Value {
 }
 
 /// Holds that all of these are gone, that nobody else is, and gives how many were sent a second disconnect.
-pub(crate) async fn second_disconnects(stand: &Stand, targets: &[Target]) -> usize {
+pub(crate) async fn second_disconnects(stand: &StandIn, targets: &[Target]) -> usize {
     assert!(stand.only_these_are_gone(targets).await, "a wrong person was reached");
     let sent = |target: &&Target| {
         let found = stand.sandbox.conference(target.conversation).expect("it is there");
@@ -69,7 +70,7 @@ pub(crate) async fn second_disconnects(stand: &Stand, targets: &[Target]) -> usi
 }
 
 /// Waits until so many disconnects went upstream.
-pub(crate) async fn sent(stand: &Stand, number: u64) {
+pub(crate) async fn sent(stand: &StandIn, number: u64) {
     let there = async || stand.sandbox.counts().disconnects() >= number;
     assert!(until(PATIENCE, there).await.is_some(), "too few disconnects are sent");
 }
@@ -77,7 +78,7 @@ pub(crate) async fn sent(stand: &Stand, number: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sigkill_right_after_the_202_loses_no_item() {
     const TEST: &str = "jobs::a_sigkill_right_after_the_202_loses_no_item";
-    let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
+    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("hangup.db");
     let service = stand.start(plan(&stand, &file)).await;
     let targets = stand.targets(100);
@@ -107,7 +108,7 @@ async fn a_sigkill_in_the_middle_of_a_thousand_items_loses_none() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
+    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("hangup.db");
     let mut service = stand.start(plan(&stand, &file)).await;
     let targets = stand.targets(1_000);
@@ -140,7 +141,7 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
+    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let Some(disk) = SmallDisk::new(folder.path().join("disk"), 16) else {
         println!("{TEST}: NOT HELD: this user may not mount a small disk");
         return;
@@ -193,7 +194,7 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_is_down_for_a_while_delays_a_job_and_fails_no_item() {
     const TEST: &str = "jobs::an_upstream_that_is_down_for_a_while_delays_a_job_and_fails_no_item";
-    let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
+    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let service = stand.start(plan(&stand, &folder.path().join("hangup.db"))).await;
     let targets = stand.targets(200);
     let before = stand.sandbox.counts().disconnects();
@@ -220,7 +221,7 @@ async fn an_upstream_that_is_down_for_a_while_delays_a_job_and_fails_no_item() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_revoked_in_the_middle_of_a_job_fail_no_item() {
     const TEST: &str = "jobs::tokens_revoked_in_the_middle_of_a_job_fail_no_item";
-    let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
+    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let service = stand.start(plan(&stand, &folder.path().join("hangup.db"))).await;
     let targets = stand.targets(300);
     let before = stand.sandbox.counts().disconnects();

@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::callers::{Traffic, disconnects};
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::Stand;
 use super::table::Row;
 
 const THEME: &str = "The login and its tokens";
@@ -19,7 +19,7 @@ fn login_down() -> Fault {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_login_is_down_the_old_token_serves_and_after_it_nobody_waits() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     stand.sandbox.change_tokens(&json!({"lifetime": "20s"})).unwrap();
     let service = stand.start(stand.plan().set("token.renew_at", "0.1")).await;
     let granted = Instant::now();
@@ -81,7 +81,7 @@ async fn while_the_login_is_down_the_old_token_serves_and_after_it_nobody_waits(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_call_after_a_quiet_time_succeeds_after_one_renewal() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     stand.sandbox.change_tokens(&json!({"idle_timeout": "500ms"})).unwrap();
     let service = stand.start(stand.plan()).await;
     for _ in 0..3 {
@@ -105,7 +105,7 @@ async fn the_first_call_after_a_quiet_time_succeeds_after_one_renewal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_that_answers_401_for_ever_causes_no_login_storm() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan()).await;
     stand.fault(Fault::new(On::Api, Action::Unauthorized));
     stand.sandbox.clear_journal();
@@ -141,7 +141,7 @@ async fn an_api_that_answers_401_for_ever_causes_no_login_storm() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_revoked_under_500_concurrent_requests_costs_one_login_and_no_failure() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan()).await;
     stand.fault(Fault::latency(On::Api, Duration::from_millis(100)));
     let targets = stand.targets(1_000);

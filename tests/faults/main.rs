@@ -31,6 +31,6 @@ mod shutdown;
 mod silence;
 mod soak;
 mod sqlite;
-mod stand;
 mod storms;
 mod table;
+mod target;

@@ -8,15 +8,16 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::callers::Traffic;
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::{Stand, target_in};
 use super::table::Row;
+use super::target::target_in;
 
 const THEME: &str = "Files that change";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_file_rotated_to_nonsense_and_back_fails_nobody() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     stand.sandbox.change_tokens(&json!({"lifetime": "12s"})).unwrap();
     let plan = stand.plan().set("genesys.client_secret", "").set("token.renew_at", "0.2");
     let file = plan.file("secret");
@@ -63,7 +64,7 @@ fn replace(file: &Path, text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let plan = stand.plan();
     let file = plan.file("keys.toml");
     let (old, new) = (new_key("old").unwrap(), new_key("new").unwrap());

@@ -5,15 +5,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::callers::Traffic;
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::Stand;
 use super::table::Row;
 
 const THEME: &str = "Leaving";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let plan = stand.plan().set("shutdown.grace", "1500ms").set("shutdown.drain", "3s");
     let mut service = stand.start(plan).await;
     // Half a head stays open all the time.
@@ -56,7 +56,7 @@ async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_when_the_drain_ends_is_answered_and_logged_by_its_ids() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let plan = stand.plan().set("shutdown.grace", "100ms").set("shutdown.drain", "500ms");
     let mut service = stand.start(plan).await;
     stand.rule(serde_json::json!({"on": "api", "action": "half_open"}));

@@ -17,15 +17,15 @@ use tower::util::BoxCloneSyncService;
 use super::callers::{Traffic, disconnects};
 use super::http::Caller;
 use super::relay::Relay;
-use super::service::{Plan, Service};
+use super::service::{Process, against};
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::Stand;
 use super::table::Row;
 
 const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Makes the service open so many connections to the upstream, and leaves them idle.
-async fn open_connections(service: &Service, stand: &Stand, count: usize) {
+async fn open_connections(service: &Process, stand: &StandIn, count: usize) {
     stand.fault(Fault::latency(On::Api, Duration::from_millis(300)));
     disconnects(service, &stand.targets(count), count).await.none_failed();
     stand.sandbox.clear_faults();
@@ -33,7 +33,7 @@ async fn open_connections(service: &Service, stand: &Stand, count: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_connections_that_go_silent_cost_the_first_one_a_time_out_and_the_others_nothing() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let relay = Relay::to(stand.addr).await;
     let plan = stand.plan().set("genesys.api_url", &format!("http://{}", relay.addr));
     let service = stand.start(plan.set("disconnect.attempt_timeout", "1s")).await;
@@ -116,7 +116,7 @@ async fn service_with(addresses: Vec<SocketAddr>, port: u16) -> (Caller, Cancell
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_of_whose_two_addresses_the_first_drops_everything_is_reached_by_the_second() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let dropping = Dropping::at(SocketAddr::new([127, 0, 0, 2].into(), stand.addr.port())).await;
     let (mut caller, stop) = service_with(vec![dropping.addr, stand.addr], stand.addr.port()).await;
     let began = Instant::now();
@@ -144,9 +144,9 @@ async fn a_name_of_whose_two_addresses_the_first_drops_everything_is_reached_by_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_drops_everything_has_had_no_effect() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let dropping = Dropping::at(([127, 0, 0, 1], 0).into()).await;
-    let service = Plan::new(stand.addr).set("genesys.api_url", &format!("http://{}", dropping.addr)).start().await;
+    let service = against(stand.addr).set("genesys.api_url", &format!("http://{}", dropping.addr)).start().await;
     service.ready().await;
     let refused = disconnects(&service, &stand.targets(20), 20).await;
     assert_eq!(refused.account(), [("503 upstream_unavailable".to_owned(), 20)].into(), "{:?}", refused.failures);
@@ -156,7 +156,7 @@ async fn an_address_that_drops_everything_has_had_no_effect() {
     }
     assert!(refused.slowest() < Duration::from_secs(10), "{:?}", refused.slowest());
     // Given up while it still waits for its connection.
-    let hurried = Plan::new(stand.addr)
+    let hurried = against(stand.addr)
         .set("genesys.api_url", &format!("http://{}", dropping.addr))
         .set("disconnect.deadline", "500ms")
         .start()
@@ -179,7 +179,7 @@ async fn an_address_that_drops_everything_has_had_no_effect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_poisoned_conversation_fails_no_other_and_makes_few_logins() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan()).await;
     let poisoned = stand.target();
     stand.rule(json!({"on": "api", "conversation": poisoned.conversation, "action": "unauthorized"}));

@@ -9,14 +9,15 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::http::{Answer, Caller};
-use super::service::Plan;
+use super::service::Launch;
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::{Stand, Target};
 use super::table::{Row, left_out};
+use super::target::Target;
 
 const THEME: &str = "A fleet and its store";
 
-fn plan(stand: &Stand, file: &Path) -> Plan {
+fn plan(stand: &StandIn, file: &Path) -> Launch {
     stand.plan().set("store.url", &format!("sqlite:{}", file.display()))
 }
 
@@ -31,7 +32,7 @@ async fn a_sigkill_at_any_moment_forgets_no_claim() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
+    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("hangup.db");
     let mut repeats = 0;
     for round in 0..8 {
@@ -42,7 +43,7 @@ async fn a_sigkill_at_any_moment_forgets_no_claim() {
             callers.spawn(async move {
                 let mut answered = Vec::new();
                 loop {
-                    let target = super::stand::target_in(&sandbox);
+                    let target = super::target::target_in(&sandbox);
                     match select(&mut caller, &target).await {
                         Ok(answer) if answer.status == 200 => answered.push(target),
                         // Killed: nobody knows, and a repeat must find out.
@@ -119,7 +120,7 @@ async fn a_full_disk_refuses_selectors_and_nothing_else() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (Stand::new(), tempfile::tempdir().expect("a folder"));
+    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let Some(disk) = SmallDisk::new(folder.path().join("disk"), 2) else {
         println!("{TEST}: NOT HELD: this user may not mount a small disk");
         return;

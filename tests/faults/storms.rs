@@ -10,10 +10,11 @@ use tokio::net::TcpStream;
 use super::callers::{Seen, disconnects, lookups};
 use super::http::Answer;
 use super::memory::{MIB, Peak};
-use super::service::Service;
+use super::service::Process;
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::{Stand, Target};
 use super::table::Row;
+use super::target::Target;
 
 const THEME: &str = "The upstream misbehaves";
 const AT_ONCE: usize = 50;
@@ -40,7 +41,7 @@ struct Storm {
 impl Storm {
     /// Sends 50 disconnects and 50 lookups at once into the fault, then looks whether all is well again after it.
     async fn rage(self) {
-        let stand = Stand::new();
+        let stand = StandIn::new();
         let plan = stand
             .plan()
             .set("disconnect.deadline", "6s")
@@ -119,7 +120,7 @@ impl Storm {
 
 /// An error that says `"effect":"none"` is held to it.
 #[track_caller]
-fn nobody_was_hung_up_unsaid(stand: &Stand, seen: &Seen) {
+fn nobody_was_hung_up_unsaid(stand: &StandIn, seen: &Seen) {
     for (target, answer) in seen.answers.iter().filter(|(_, a)| a.status >= 300 && a.json()["effect"] == "none") {
         let members = stand.sandbox.conference(target.conversation).expect("a conversation").participants;
         let hung_up = members.iter().any(|m| m.id == target.participant && m.disconnects > 0);
@@ -144,7 +145,7 @@ fn well_formed(answer: &Answer) {
 }
 
 /// So that memory is judged by what a fault adds: every connection is open, and long conversations have been read.
-async fn warm_up(service: &Service, stand: &Stand) {
+async fn warm_up(service: &Process, stand: &StandIn) {
     let crowd = (0..40).map(|_| ParticipantSpec::of("agent")).collect();
     let long = stand.sandbox.create_conference(ConversationSpec::with(crowd));
     let [first, ..] = long.live()[..] else { panic!("an empty conversation") };
@@ -234,7 +235,7 @@ storms! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = Stand::new();
+    let elsewhere = StandIn::new();
     let location = format!("http://{}/api/v2/conversations", elsewhere.addr);
     let storm = Storm {
         fault: "302 elsewhere to every call",
@@ -265,7 +266,7 @@ async fn refused_connections_end_in_503() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_of_the_rate_limit_spreads_a_burst_instead_of_failing_it() {
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let service = stand.start(stand.plan().set("pace.reopen_margin", "100ms")).await;
     warm_up(&service, &stand).await;
     stand.sandbox.change_settings(&json!({"rate_limit": 40, "rate_window": "2s"})).unwrap();

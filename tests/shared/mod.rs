@@ -2,25 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
 
+pub(crate) mod process;
+pub(crate) mod stand_in;
 pub(crate) mod wire;
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use hangup::sandbox::Sandbox;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-
-/// Serves this sandbox on a free port, until the token is cancelled.
-pub(crate) fn serve(sandbox: &Sandbox) -> (SocketAddr, CancellationToken, JoinHandle<io::Result<()>>) {
-    let listener = hangup::sandbox::listen(([127, 0, 0, 1], 0).into()).unwrap();
-    let (addr, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let task = tokio::spawn(sandbox.clone().serve(listener, stop.clone()));
-    (addr, stop, task)
-}
 
 /// Polls until `done`, and answers how long it took; `None` when it did not come about `within` this time.
 pub(crate) async fn until(within: Duration, mut done: impl AsyncFnMut() -> bool) -> Option<Duration> {

@@ -6,15 +6,15 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::super::jobs::{PERMISSIONS, THEME, UNDER_WAY, done, promised, second_disconnects, sent, submit};
-use super::super::service::Plan;
-use super::super::stand::Target;
+use super::super::service::Launch;
 use super::super::table::Row;
+use super::super::target::Target;
 use super::Fleet;
 
 /// Debian's, of the package `faketime`.
 const LIBFAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-fn short(plan: Plan) -> Plan {
+fn short(plan: Launch) -> Launch {
     let plan = plan.set("auth.anonymous_permissions", PERMISSIONS).set("store.timeout", "1s");
     // A lease is the deadline and 2 s.
     plan.set("disconnect.deadline", "1s").set("disconnect.attempt_timeout", "500ms")

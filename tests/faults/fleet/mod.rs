@@ -12,8 +12,9 @@ use hangup::sandbox::ParticipantSpec;
 use uuid::Uuid;
 
 use super::http::{Answer, Caller};
-use super::service::{Plan, Service};
-use super::stand::{Stand, Target};
+use super::service::{Launch, Process};
+use super::shared::stand_in::StandIn;
+use super::target::Target;
 use cluster::Cluster;
 
 /// Added to `store.timeout` (500 ms) when a refusal is timed on a busy machine; the contract says 100 ms.
@@ -21,8 +22,8 @@ const IN_TIME: Duration = Duration::from_millis(600);
 
 /// Replicas of one store, in front of one sandbox.
 struct Fleet {
-    stand: Stand,
-    replicas: Vec<Service>,
+    stand: StandIn,
+    replicas: Vec<Process>,
     next: usize,
     cluster: Cluster,
 }
@@ -32,9 +33,9 @@ impl Fleet {
         Self::with(test, size, |plan| plan).await
     }
 
-    async fn with(test: &str, size: usize, change: impl Fn(Plan) -> Plan) -> Option<Self> {
+    async fn with(test: &str, size: usize, change: impl Fn(Launch) -> Launch) -> Option<Self> {
         let cluster = Cluster::start(test)?;
-        let mut fleet = Self { stand: Stand::new(), replicas: Vec::new(), next: 0, cluster };
+        let mut fleet = Self { stand: StandIn::new(), replicas: Vec::new(), next: 0, cluster };
         for _ in 0..size {
             let plan = change(fleet.plan());
             let replica = fleet.stand.start(plan).await;
@@ -43,7 +44,7 @@ impl Fleet {
         Some(fleet)
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> Launch {
         self.stand
             .plan()
             .set("store.url", &self.cluster.url())

@@ -65,8 +65,8 @@ async fn a_repeated_teardown_ends_nobody_who_came_since() {
             let repeat = fleet.tear_down(&target).await;
             assert_eq!(repeat.status, 200, "{}", repeat.text());
         }
-        assert!(fleet.stand.only_these_are_gone(&[super::super::stand::Target { customer: next, ..target }]).await);
-        let customer = super::super::stand::Target { participant: target.customer, customer: next, ..target };
+        assert!(fleet.stand.only_these_are_gone(&[super::super::target::Target { customer: next, ..target }]).await);
+        let customer = super::super::target::Target { participant: target.customer, customer: next, ..target };
         assert!(fleet.stand.only_these_are_gone(&[customer]).await, "who was there at first is ended one by one");
         ended += usize::from(!fleet.stand.sandbox.is_live(target.conversation, next));
     }
@@ -128,9 +128,10 @@ async fn a_rate_is_what_all_replicas_let_through_together() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("keys.toml");
     std::fs::write(&file, format!("{}\nrate = \"5/s\"\n", key.toml.trim_end())).expect("a file");
-    let with_keys = |plan: super::super::service::Plan| plan.set("auth.keys_file", file.to_str().expect("a path"));
+    let with_keys = |plan: super::super::service::Launch| plan.set("auth.keys_file", file.to_str().expect("a path"));
     let Some(cluster) = super::cluster::Cluster::start(TEST) else { return };
-    let mut fleet = Fleet { stand: super::super::stand::Stand::new(), replicas: Vec::new(), next: 0, cluster };
+    let mut fleet =
+        Fleet { stand: super::super::shared::stand_in::StandIn::new(), replicas: Vec::new(), next: 0, cluster };
     for _ in 0..3 {
         let replica = with_keys(fleet.plan()).start().await;
         replica.ready().await;

@@ -21,9 +21,9 @@ use uuid::Uuid;
 use super::http::Caller;
 use super::memory::{MIB, resident};
 use super::relay::Relay;
-use super::service::Service;
+use super::service::Process;
+use super::shared::stand_in::StandIn;
 use super::shared::until;
-use super::stand::Stand;
 use super::table::Row;
 use books::Books;
 use weather::weather;
@@ -35,7 +35,7 @@ const EFFECT: Duration = Duration::from_secs(2);
 
 /// Memory in clear weather, when it is within this many bytes or after a while. Answers of 32 MiB may have been read a moment
 /// ago, and the allocator gives their memory back only while there is traffic.
-async fn late(stand: &Stand, service: &Service, caller: &mut Caller, within: u64) -> u64 {
+async fn late(stand: &StandIn, service: &Process, caller: &mut Caller, within: u64) -> u64 {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         let late = resident(service.pid());
@@ -56,7 +56,7 @@ fn number(name: &str, default: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     let (seconds, seed) = (number("HANGUP_SOAK_SECONDS", 10), number("HANGUP_SOAK_SEED", 20_261_121));
-    let stand = Stand::new();
+    let stand = StandIn::new();
     let relay = Relay::to(stand.addr).await;
     let plan = stand
         .plan()

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::super::relay::Relay;
-use super::super::stand::Stand;
+use super::super::shared::stand_in::StandIn;
 
 /// Faults of which each can befall a real upstream. None of them lies about a disconnect that it took on.
 fn fault(dice: &mut StdRng) -> Value {
@@ -38,7 +38,7 @@ fn fault(dice: &mut StdRng) -> Value {
 }
 
 /// Changes the weather until the end, then clears it up.
-pub(super) async fn weather(stand: &Stand, relay: &Relay, poisoned: Uuid, mut dice: StdRng, until: Instant) -> u64 {
+pub(super) async fn weather(stand: &StandIn, relay: &Relay, poisoned: Uuid, mut dice: StdRng, until: Instant) -> u64 {
     let mut changes = 0;
     while Instant::now() < until {
         let rules = (0..dice.random_range(0..3)).map(|_| serde_json::from_value(fault(&mut dice)).expect("a rule"));

@@ -194,6 +194,6 @@ async fn with_a_full_disk_it_goes_on_hanging_up_and_says_so_once_and_in_a_metric
         until(|| async { service.metric("hangup_audit_failures_total").await >= 2.0 }).await;
         assert!((service.metric("hangup_audit_failing").await - 1.0).abs() < 0.1);
         assert_eq!(service.stop().await, Some(0));
-        assert_eq!(service.lines.events("audit_failing").len(), 1, "{target}: said once");
+        assert_eq!(service.events("audit_failing").len(), 1, "{target}: said once");
     }
 }

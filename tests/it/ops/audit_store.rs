@@ -69,7 +69,7 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
         let explained = stand.run(&["explain", &cid, &customer.to_string()], &environment).await;
         let explained = String::from_utf8(explained.stdout).unwrap();
         assert!(explained.contains("disconnected, seen"), "{explained}");
-        if service.child.try_wait().unwrap().is_none() {
+        if service.is_running() {
             assert_eq!(service.stop().await, Some(0));
         }
     }

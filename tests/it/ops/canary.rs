@@ -62,7 +62,7 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
     let metrics = service.get("/metrics").await.1;
     assert_eq!(service.stop().await, Some(0));
 
-    let logs = service.lines.text();
+    let logs = service.log();
     let audit = std::fs::read_to_string(stand.path("audit.jsonl")).unwrap();
     assert!(logs.len() > 10_000 && audit.len() > 1_000 && answers.len() > 1_000, "the ways to fail were walked");
     let config = Config::from_parts(

@@ -37,7 +37,7 @@ async fn a_lost_connection_is_named_as_the_cause() {
     until(|| async { service.get("/readyz").await.0 == 200 }).await;
     assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 503);
     // Probes that say no leave a line as well.
-    let disconnects = || service.lines.events("request").into_iter().find(|line| line["route"] != "/readyz");
+    let disconnects = || service.events("request").into_iter().find(|line| line["route"] != "/readyz");
     until(|| async { disconnects().is_some() }).await;
     let line = disconnects().unwrap();
     assert!(line["cause"].as_str().unwrap().contains("refused"), "{line}");

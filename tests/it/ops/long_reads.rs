@@ -75,7 +75,7 @@ async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
     // Whatever a first request needs is there already.
     let (status, _) = service.post(&format!("{people}/{AGENT}x/disconnect"), &[], "").await;
     assert_eq!(status, 400);
-    let before = peak(service.child.id());
+    let before = peak(service.pid());
 
     let (status, list) = service.get(&people).await;
     assert_eq!(status, 200, "{list}");
@@ -83,7 +83,7 @@ async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
     let (status, gone) = service.post(&format!("{people}/{AGENT}/disconnect"), &[], "").await;
     assert!(status == 200 && gone.contains("already_disconnected"), "{status} {gone}");
 
-    let grown = peak(service.child.id()) - before;
+    let grown = peak(service.pid()) - before;
     assert!(grown < 10 * MIB, "memory grew by {} KiB", grown / 1024);
 }
 

@@ -60,13 +60,13 @@ async fn a_bad_file_changes_nothing_and_is_said_once() {
     {
         std::fs::write(&config, bad).unwrap();
         service.signal("HUP");
-        until(|| async { service.lines.events("reload_failed").len() == n + 1 }).await;
+        until(|| async { service.events("reload_failed").len() == n + 1 }).await;
     }
     let (status, body) = service.post(&stand.disconnect(stand.who("customer")), &[], "").await;
     assert!(status == 200 && body.contains("accepted"), "{status} {body}");
-    assert!(service.lines.events("reloaded").is_empty());
+    assert!(service.events("reloaded").is_empty());
     assert_eq!(service.stop().await, Some(0));
-    assert_eq!(service.lines.events("reload_failed").len(), 3);
+    assert_eq!(service.events("reload_failed").len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,8 +41,8 @@ async fn without_the_store_named_disconnects_go_on_and_whatever_needs_a_claim_is
     );
     let status: Value = serde_json::from_str(&service.get("/status").await.1).unwrap();
     assert_eq!((&status["store"]["up"], &status["modeFrom"]), (&json!(false), &json!("configuration")));
-    assert_eq!(service.lines.events("store_out_of_reach").len(), 1, "one line, however often it fails");
-    assert_eq!(service.lines.events("mode_unread").len(), 1);
+    assert_eq!(service.events("store_out_of_reach").len(), 1, "one line, however often it fails");
+    assert_eq!(service.events("mode_unread").len(), 1);
     assert_eq!(service.stop().await, Some(0));
 }
 

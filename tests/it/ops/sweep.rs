@@ -9,6 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::sweep_org::{DAY, Org, job, names, rows, said};
+use crate::shared::process::PATIENCE;
 use crate::support::process::text;
 use crate::support::until;
 
@@ -52,7 +53,7 @@ async fn three_thousand_are_cleared_across_a_crash_and_no_agent_who_answers_is_d
     assert_eq!(first.status.code(), Some(6), "{}", said(&first));
     let id = job(&said(&first));
     assert!(said(&first).contains(&format!("--resume {id}")), "{}", said(&first));
-    org.service.ended().await;
+    org.service.ended(PATIENCE).await.unwrap();
     assert!(org.empty(&all) < all.len(), "it was killed half-way");
     org.service = Org::serve(&org.stand, &org.bind, &[]).await;
     let agents = answering.await.unwrap();

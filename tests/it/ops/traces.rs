@@ -103,5 +103,5 @@ async fn a_dead_collector_costs_no_request_and_is_said_once_and_counted() {
         until(|| async { service.metric("hangup_trace_spans_lost_total").await > 0.0 }).await;
     }
     assert_eq!(service.stop().await, Some(0));
-    assert_eq!(service.lines.events("traces_failing").len(), 1, "said once");
+    assert_eq!(service.events("traces_failing").len(), 1, "said once");
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::sandbox::helpers::Stand;
-use crate::shared::serve;
+use crate::shared::stand_in::serve;
 use crate::shared::wire::{Wire, request};
 use crate::support::until;
 

@@ -105,7 +105,7 @@ impl Builder {
     pub(crate) async fn start(self) -> TestApp {
         let spec = self.participants.map_or_else(ConversationSpec::default, ConversationSpec::with);
         if self.sockets {
-            let stand_in = StandIn::start(&self.config.sandbox);
+            let stand_in = StandIn::serving(&self.config.sandbox);
             let conference = stand_in.sandbox.create_conference(spec);
             let mut config = self.config;
             config.genesys.api_url.get_or_insert_with(|| stand_in.url());

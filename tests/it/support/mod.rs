@@ -19,7 +19,6 @@ mod app;
 mod ask;
 mod builder;
 pub(crate) mod process;
-mod stand_in;
 mod upstream;
 
 use std::time::Duration;
@@ -29,10 +28,10 @@ use hangup::genesys::requester::Requester;
 
 use crate::shared;
 
+pub(crate) use crate::shared::stand_in::StandIn;
 pub(crate) use app::TestApp;
 pub(crate) use ask::{Answer, Ask, all_are, tally, together};
 pub(crate) use builder::Builder;
-pub(crate) use stand_in::StandIn;
 pub(crate) use upstream::{Asked, Kind, Reply, Seen};
 
 /// An id that no conversation and no participant has.

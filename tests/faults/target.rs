@@ -1,24 +1,14 @@
-//! A sandbox on a socket, in this process, and disconnects against it.
+//! Whom the tests disconnect, and what the stand-in knows of them.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hangup::config::{self, Config};
 use hangup::sandbox::{ConversationSpec, Fault, ParticipantSpec, Sandbox};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
-use super::service::{PATIENCE, Plan, Service};
-use super::shared::serve;
-
-/// The sandbox, and where it listens. It stops when the stand is dropped.
-#[derive(Debug)]
-pub(crate) struct Stand {
-    pub(crate) sandbox: Sandbox,
-    pub(crate) addr: SocketAddr,
-    _stop: DropGuard,
-}
+use super::service::{Launch, PATIENCE, Process, against};
+use super::shared::stand_in::StandIn;
 
 /// Somebody to be disconnected, who is in a conversation with a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,7 +29,7 @@ impl Target {
     }
 }
 
-impl Stand {
+impl StandIn {
     /// A sandbox without a rate limit to speak of.
     pub(crate) fn new() -> Self {
         Self::with(|_| {})
@@ -51,18 +41,16 @@ impl Stand {
         let mut settings = Config::defaults().sandbox;
         settings.rate_limit = 10_000_000;
         adjust(&mut settings);
-        let sandbox = Sandbox::new(&settings);
-        let (addr, stop, _) = serve(&sandbox);
-        Self { sandbox, addr, _stop: stop.drop_guard() }
+        Self::serving(&settings)
     }
 
     /// How a service against this sandbox is started.
-    pub(crate) fn plan(&self) -> Plan {
-        Plan::new(self.addr)
+    pub(crate) fn plan(&self) -> Launch {
+        against(self.addr)
     }
 
     /// Starts the service and carries one disconnect through, so that it knows the org's way to disconnect.
-    pub(crate) async fn start(&self, plan: Plan) -> Service {
+    pub(crate) async fn start(&self, plan: Launch) -> Process {
         let service = plan.start().await;
         service.ready().await;
         let answer = service.caller().post(&self.target().path()).await.expect("an answer");
