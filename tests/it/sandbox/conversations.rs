@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::sandbox::helpers::{Stand, pass};
+use crate::sandbox::helpers::{Org, pass};
 
 const EFFECT: Duration = Duration::from_millis(301);
 
@@ -19,18 +19,18 @@ fn participant(conversation: &Value, id: Uuid) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn a_patch_answers_202_and_takes_effect_a_little_later_for_that_participant_alone() {
-    let stand = Stand::new(Surface::Published);
-    let before = stand.conference.live();
-    let answer = stand.patch(stand.agent()).await;
+    let org = Org::new(Surface::Published);
+    let before = org.conference.live();
+    let answer = org.patch(org.agent()).await;
     assert_eq!(answer.status, 202);
     assert!(answer.body.is_empty());
-    assert!(stand.live(stand.agent()));
+    assert!(org.live(org.agent()));
     pass(EFFECT).await;
-    assert!(!stand.live(stand.agent()));
+    assert!(!org.live(org.agent()));
 
-    let after = stand.sandbox.conference(stand.conference.id).expect("readable").live();
-    assert_eq!(after, before.into_iter().filter(|id| *id != stand.agent()).collect::<Vec<_>>());
-    let gone = participant(&stand.read().await.json(), stand.agent());
+    let after = org.sandbox.conference(org.conference.id).expect("readable").live();
+    assert_eq!(after, before.into_iter().filter(|id| *id != org.agent()).collect::<Vec<_>>());
+    let gone = participant(&org.read().await.json(), org.agent());
     assert!(gone["endTime"].is_string());
     assert_eq!(gone["calls"][0]["state"], "disconnected");
     assert_eq!(gone["calls"][0]["disconnectType"], "client");
@@ -39,8 +39,8 @@ async fn a_patch_answers_202_and_takes_effect_a_little_later_for_that_participan
 
 #[tokio::test(start_paused = true)]
 async fn the_default_conference_has_a_customer_two_agents_a_consultant_and_a_finished_queue_leg() {
-    let stand = Stand::new(Surface::Published);
-    let conversation = stand.read().await.json();
+    let org = Org::new(Surface::Published);
+    let conversation = org.read().await.json();
     let list = conversation["participants"].as_array().expect("participants");
     let purposes: Vec<_> = list.iter().map(|p| p["purpose"].as_str().expect("a purpose")).collect();
     assert_eq!(purposes, ["customer", "acd", "agent", "agent", "external"]);
@@ -58,28 +58,28 @@ async fn the_default_conference_has_a_customer_two_agents_a_consultant_and_a_fin
 
 #[tokio::test(start_paused = true)]
 async fn somebody_already_gone_a_stranger_and_an_unknown_conversation_are_told_apart() {
-    let stand = Stand::new(Surface::Both);
-    stand.patch(stand.agent()).await;
+    let org = Org::new(Surface::Both);
+    org.patch(org.agent()).await;
     pass(EFFECT).await;
-    let gone = stand.patch(stand.agent()).await;
+    let gone = org.patch(org.agent()).await;
     assert_eq!(
         (gone.status.as_u16(), gone.code().as_str()),
         (400, "conversation.error.participant.no.active.conversations")
     );
-    assert_eq!(stand.post(stand.agent(), "").await.status, 404);
+    assert_eq!(org.post(org.agent(), "").await.status, 404);
 
-    let stranger = stand.patch(Uuid::new_v4()).await;
+    let stranger = org.patch(Uuid::new_v4()).await;
     assert_eq!(
         (stranger.status.as_u16(), stranger.code().as_str()),
         (404, "conversation.error.not.conversation.participant")
     );
-    let path = format!("/api/v2/conversations/{}/participants/{}", Uuid::new_v4(), stand.agent());
-    let unknown = stand.call(Method::PATCH, &path, r#"{"state":"disconnected"}"#).await;
+    let path = format!("/api/v2/conversations/{}/participants/{}", Uuid::new_v4(), org.agent());
+    let unknown = org.call(Method::PATCH, &path, r#"{"state":"disconnected"}"#).await;
     assert_eq!((unknown.status.as_u16(), unknown.code().as_str()), (404, "not.found"));
 
-    stand.sandbox.change_settings(&json!({"gone_status": 404, "post_gone_status": 409})).expect("settings");
-    assert_eq!(stand.patch(stand.agent()).await.status, 404);
-    assert_eq!(stand.post(stand.agent(), "").await.status, 409);
+    org.sandbox.change_settings(&json!({"gone_status": 404, "post_gone_status": 409})).expect("settings");
+    assert_eq!(org.patch(org.agent()).await.status, 404);
+    assert_eq!(org.post(org.agent(), "").await.status, 409);
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,36 +87,36 @@ async fn each_surface_has_its_own_way_to_disconnect() {
     for (surface, patch, post) in
         [(Surface::Published, 202, 404), (Surface::Unpublished, 404, 204), (Surface::Both, 202, 204)]
     {
-        let stand = Stand::new(surface);
-        let consultant = stand.conference.first("external").expect("a consultant");
-        assert_eq!(stand.patch(stand.agent()).await.status, patch, "{surface:?}");
-        assert_eq!(stand.post(consultant, "").await.status, post, "{surface:?}");
+        let org = Org::new(surface);
+        let consultant = org.conference.first("external").expect("a consultant");
+        assert_eq!(org.patch(org.agent()).await.status, patch, "{surface:?}");
+        assert_eq!(org.post(consultant, "").await.status, post, "{surface:?}");
         // The POST is synchronous, where it exists.
-        assert_eq!(stand.live(consultant), post == 404, "{surface:?}");
+        assert_eq!(org.live(consultant), post == 404, "{surface:?}");
         pass(EFFECT).await;
-        assert_eq!(stand.live(stand.agent()), patch == 404, "{surface:?}");
+        assert_eq!(org.live(org.agent()), patch == 404, "{surface:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_post_takes_no_malformed_body_and_can_be_made_to_want_reason_and_cause() {
-    let stand = Stand::new(Surface::Unpublished);
+    let org = Org::new(Surface::Unpublished);
     for malformed in ["{", "[]", r#"{"reason":5}"#, r#"{"cause":{}}"#] {
-        assert_eq!(stand.post(stand.agent(), malformed).await.status, 409, "{malformed}");
+        assert_eq!(org.post(org.agent(), malformed).await.status, 409, "{malformed}");
     }
-    stand.sandbox.change_settings(&json!({"post_needs_reason_and_cause": true})).expect("settings");
+    org.sandbox.change_settings(&json!({"post_needs_reason_and_cause": true})).expect("settings");
     for incomplete in ["", "{}", r#"{"reason":"user_request"}"#, r#"{"cause":"x"}"#, r#"{"reason":"","cause":"x"}"#] {
-        assert_eq!(stand.post(stand.agent(), incomplete).await.status, 409, "{incomplete}");
+        assert_eq!(org.post(org.agent(), incomplete).await.status, 409, "{incomplete}");
     }
-    assert!(stand.live(stand.agent()));
-    assert_eq!(stand.post(stand.agent(), r#"{"reason":"user_request","cause":"user_request"}"#).await.status, 204);
-    assert!(!stand.live(stand.agent()));
+    assert!(org.live(org.agent()));
+    assert_eq!(org.post(org.agent(), r#"{"reason":"user_request","cause":"user_request"}"#).await.status, 204);
+    assert!(!org.live(org.agent()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_patch_does_nothing_else_than_disconnect() {
-    let stand = Stand::new(Surface::Published);
-    let path = format!("/api/v2/conversations/{}/participants/{}", stand.conference.id, stand.agent());
+    let org = Org::new(Surface::Published);
+    let path = format!("/api/v2/conversations/{}/participants/{}", org.conference.id, org.agent());
     for body in [
         "",
         "null",
@@ -126,107 +126,107 @@ async fn a_patch_does_nothing_else_than_disconnect() {
         r#"{"muted":true}"#,
         r#"{"state":"disconnected","held":true}"#,
     ] {
-        let answer = stand.call(Method::PATCH, &path, body).await;
+        let answer = org.call(Method::PATCH, &path, body).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "bad.request"), "{body}");
     }
     pass(EFFECT).await;
-    assert!(stand.live(stand.agent()));
-    let answer = stand.call(Method::PATCH, &path, r#"{"state":"DISCONNECTED","muted":null}"#).await;
+    assert!(org.live(org.agent()));
+    let answer = org.call(Method::PATCH, &path, r#"{"state":"DISCONNECTED","muted":null}"#).await;
     assert_eq!(answer.status, 202);
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_medium_has_its_own_path_and_ends_alone() {
-    let stand = Stand::new(Surface::Published);
+    let org = Org::new(Surface::Published);
     let spec = ParticipantSpec { media: vec![Medium::Calls, Medium::Messages], ..ParticipantSpec::of("agent") };
-    let made = stand.sandbox.create_conference(ConversationSpec::with(vec![spec, ParticipantSpec::of("customer")]));
-    let stand = Stand { conference: made, ..stand };
-    assert_eq!(stand.patch_on("emails/", stand.agent()).await.status, 404);
-    assert_eq!(stand.patch_on("messages/", stand.agent()).await.status, 202);
+    let made = org.sandbox.create_conference(ConversationSpec::with(vec![spec, ParticipantSpec::of("customer")]));
+    let org = Org { conference: made, ..org };
+    assert_eq!(org.patch_on("emails/", org.agent()).await.status, 404);
+    assert_eq!(org.patch_on("messages/", org.agent()).await.status, 202);
     pass(EFFECT).await;
-    assert!(stand.live(stand.agent()), "the call goes on");
-    assert_eq!(stand.patch_on("messages/", stand.agent()).await.status, 400);
-    assert_eq!(stand.patch_on("calls/", stand.agent()).await.status, 202);
+    assert!(org.live(org.agent()), "the call goes on");
+    assert_eq!(org.patch_on("messages/", org.agent()).await.status, 400);
+    assert_eq!(org.patch_on("calls/", org.agent()).await.status, 202);
     pass(EFFECT).await;
-    assert!(!stand.live(stand.agent()));
+    assert!(!org.live(org.agent()));
 
-    let calls = stand.get(&format!("/api/v2/conversations/calls/{}", stand.conference.id)).await.json();
+    let calls = org.get(&format!("/api/v2/conversations/calls/{}", org.conference.id)).await.json();
     assert_eq!(calls["participants"].as_array().map(Vec::len), Some(2));
-    assert_eq!(participant(&calls, stand.agent())["state"], "disconnected");
-    assert_eq!(participant(&calls, stand.conference.first("customer").expect("one"))["state"], "connected");
-    assert_eq!(stand.get(&format!("/api/v2/conversations/messages/{}", stand.conference.id)).await.status, 200);
-    assert_eq!(stand.get(&format!("/api/v2/conversations/emails/{}", stand.conference.id)).await.status, 404);
+    assert_eq!(participant(&calls, org.agent())["state"], "disconnected");
+    assert_eq!(participant(&calls, org.conference.first("customer").expect("one"))["state"], "connected");
+    assert_eq!(org.get(&format!("/api/v2/conversations/messages/{}", org.conference.id)).await.status, 200);
+    assert_eq!(org.get(&format!("/api/v2/conversations/emails/{}", org.conference.id)).await.status, 404);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_conversation_ends_with_its_last_participant_stays_readable_and_is_then_forgotten() {
-    let stand = Stand::new(Surface::Published);
-    for id in stand.conference.live() {
-        assert_eq!(stand.patch(id).await.status, 202);
+    let org = Org::new(Surface::Published);
+    for id in org.conference.live() {
+        assert_eq!(org.patch(id).await.status, 202);
     }
     pass(EFFECT).await;
-    assert!(stand.read().await.json()["endTime"].is_string());
-    assert_eq!(stand.patch(stand.agent()).await.status, 404, "an ended conversation");
-    assert_eq!(stand.get("/api/v2/conversations").await.json()["total"], 0);
+    assert!(org.read().await.json()["endTime"].is_string());
+    assert_eq!(org.patch(org.agent()).await.status, 404, "an ended conversation");
+    assert_eq!(org.get("/api/v2/conversations").await.json()["total"], 0);
     pass(Duration::from_secs(599)).await;
-    assert_eq!(stand.read().await.status, 200);
+    assert_eq!(org.read().await.status, 200);
     pass(Duration::from_secs(2)).await;
-    let stand = Stand { token: stand.sandbox.grant_token(), ..stand };
-    assert_eq!(stand.read().await.status, 404);
+    let org = Org { token: org.sandbox.grant_token(), ..org };
+    assert_eq!(org.read().await.status, 404);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_conversation_goes_on_with_one_participant() {
-    let stand = Stand::new(Surface::Published);
-    for id in stand.conference.live().into_iter().skip(1) {
-        stand.patch(id).await;
+    let org = Org::new(Surface::Published);
+    for id in org.conference.live().into_iter().skip(1) {
+        org.patch(id).await;
     }
     pass(EFFECT).await;
-    assert!(stand.read().await.json().get("endTime").is_none());
+    assert!(org.read().await.json().get("endTime").is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tear_down_ends_it_for_everybody() {
-    let stand = Stand::new(Surface::Published);
-    let path = format!("/api/v2/conversations/{}/disconnect", stand.conference.id);
-    assert_eq!(stand.call(Method::POST, &path, "").await.status, 202);
+    let org = Org::new(Surface::Published);
+    let path = format!("/api/v2/conversations/{}/disconnect", org.conference.id);
+    assert_eq!(org.call(Method::POST, &path, "").await.status, 202);
     pass(EFFECT).await;
-    assert!(stand.sandbox.conference(stand.conference.id).expect("readable").live().is_empty());
-    assert_eq!(stand.call(Method::POST, &path, "").await.status, 404);
+    assert!(org.sandbox.conference(org.conference.id).expect("readable").live().is_empty());
+    assert_eq!(org.call(Method::POST, &path, "").await.status, 404);
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_two_entries_with_one_id_the_live_one_is_disconnected() {
-    let stand = Stand::new(Surface::Published);
+    let org = Org::new(Surface::Published);
     let id = Uuid::new_v4();
     let entry = |state: &str| ParticipantSpec { id: Some(id), state: state.to_owned(), ..ParticipantSpec::of("agent") };
     let spec = ConversationSpec::with(vec![entry("terminated"), entry("connected"), ParticipantSpec::of("customer")]);
-    let stand = Stand { conference: stand.sandbox.create_conference(spec), ..stand };
-    assert!(stand.live(id));
-    assert_eq!(stand.patch(id).await.status, 202);
+    let org = Org { conference: org.sandbox.create_conference(spec), ..org };
+    assert!(org.live(id));
+    assert_eq!(org.patch(id).await.status, 202);
     pass(EFFECT).await;
-    assert!(!stand.live(id));
-    assert_eq!(stand.patch(id).await.status, 400);
+    assert!(!org.live(id));
+    assert_eq!(org.patch(id).await.status, 400);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_owes_a_wrap_up_code_is_gone_without_an_end_time() {
-    let stand = Stand::new(Surface::Published);
+    let org = Org::new(Surface::Published);
     let spec = ParticipantSpec { wrapup_pending: true, ..ParticipantSpec::of("agent") };
-    let made = stand.sandbox.create_conference(ConversationSpec::with(vec![spec, ParticipantSpec::of("customer")]));
-    let stand = Stand { conference: made, ..stand };
-    stand.patch(stand.agent()).await;
+    let made = org.sandbox.create_conference(ConversationSpec::with(vec![spec, ParticipantSpec::of("customer")]));
+    let org = Org { conference: made, ..org };
+    org.patch(org.agent()).await;
     pass(EFFECT).await;
-    let seen = participant(&stand.read().await.json(), stand.agent());
+    let seen = participant(&org.read().await.json(), org.agent());
     assert!(seen.get("endTime").is_none());
     assert_eq!(seen["calls"][0]["state"], "disconnected");
-    assert_eq!(stand.patch(stand.agent()).await.code(), "conversation.error.wrapup.code.required");
+    assert_eq!(org.patch(org.agent()).await.code(), "conversation.error.wrapup.code.required");
 }
 
 #[tokio::test(start_paused = true)]
 async fn malformed_ids_are_400_and_other_paths_and_methods_are_errors_in_the_upstreams_form() {
-    let stand = Stand::new(Surface::Both);
-    let id = stand.conference.id;
+    let org = Org::new(Surface::Both);
+    let id = org.conference.id;
     for (method, path, status, code) in [
         (Method::GET, "/api/v2/conversations/nonsense".to_owned(), 400, "bad.request"),
         (Method::GET, format!("/api/v2/conversations/{}", id.simple()), 400, "bad.request"),
@@ -236,7 +236,7 @@ async fn malformed_ids_are_400_and_other_paths_and_methods_are_errors_in_the_ups
         (Method::GET, "/elsewhere".to_owned(), 404, "not.found"),
         (Method::PUT, format!("/api/v2/conversations/{id}"), 405, "method.not.allowed"),
     ] {
-        let answer = stand.call(method, &path, "").await;
+        let answer = org.call(method, &path, "").await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{path}");
         let body = answer.json();
         assert_eq!(body["status"], status);
@@ -249,12 +249,12 @@ async fn malformed_ids_are_400_and_other_paths_and_methods_are_errors_in_the_ups
 
 #[tokio::test(start_paused = true)]
 async fn active_conversations_are_listed_page_by_page() {
-    let stand = Stand::new(Surface::Published);
+    let org = Org::new(Surface::Published);
     for _ in 0..4 {
-        stand.sandbox.create_conference(ConversationSpec::default());
+        org.sandbox.create_conference(ConversationSpec::default());
     }
-    let page = stand.get("/api/v2/conversations?pageSize=2&pageNumber=3").await.json();
+    let page = org.get("/api/v2/conversations?pageSize=2&pageNumber=3").await.json();
     assert_eq!(page["entities"].as_array().map(Vec::len), Some(1));
     assert_eq!((&page["total"], &page["pageCount"]), (&json!(5), &json!(3)));
-    assert_eq!(stand.get("/api/v2/conversations?pageSize=0").await.status, 400);
+    assert_eq!(org.get("/api/v2/conversations?pageSize=0").await.status, 400);
 }

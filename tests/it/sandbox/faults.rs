@@ -7,42 +7,40 @@ use hangup::sandbox::{Action, Answer, BodyFault, BodyKind, Broken, Cut, Fault, F
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::sandbox::helpers::{Stand, pass};
+use crate::sandbox::helpers::{Org, pass};
 
 fn body(kind: BodyKind) -> Action {
     Action::Body(BodyFault { kind, status: None, bytes: 100_000 })
 }
 
-fn stand(faults: Vec<Fault>) -> Stand {
-    let stand = Stand::new(Surface::Both);
-    stand.sandbox.set_faults(faults).expect("rules that can be carried out");
-    stand
+fn org_with(faults: Vec<Fault>) -> Org {
+    let org = Org::new(Surface::Both);
+    org.sandbox.set_faults(faults).expect("rules that can be carried out");
+    org
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_status_is_answered_so_many_times_in_the_upstreams_form_and_nothing_happens() {
     let answer = Answer { status: Some(503), retry_after: Some("2".to_owned()), ..Answer::default() };
-    let stand = stand(vec![Fault::new(On::Disconnect, Action::Answer(answer)).times(2)]);
+    let org = org_with(vec![Fault::new(On::Disconnect, Action::Answer(answer)).times(2)]);
     for _ in 0..2 {
-        let answer = stand.patch(stand.agent()).await;
+        let answer = org.patch(org.agent()).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "service.unavailable"));
         assert_eq!(answer.header("retry-after"), Some("2"));
         assert!(answer.header("inin-correlation-id").is_some());
     }
-    assert!(
-        stand.sandbox.conference(stand.conference.id).expect("one").participants.iter().all(|p| p.disconnects == 0)
-    );
-    assert_eq!(stand.patch(stand.agent()).await.status, 202);
-    assert_eq!(stand.sandbox.counts().of_with_status(Kind::Patch, 503), 2);
+    assert!(org.sandbox.conference(org.conference.id).expect("one").participants.iter().all(|p| p.disconnects == 0));
+    assert_eq!(org.patch(org.agent()).await.status, 202);
+    assert_eq!(org.sandbox.counts().of_with_status(Kind::Patch, 503), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sequence_of_statuses_is_used_up_once_and_a_good_one_lets_the_request_through() {
     let answer = Answer { statuses: vec![500, 204, 429], ..Answer::default() };
-    let stand = stand(vec![Fault::new(On::Read, Action::Answer(answer))]);
+    let org = org_with(vec![Fault::new(On::Read, Action::Answer(answer))]);
     let mut seen = Vec::new();
     for _ in 0..5 {
-        seen.push(stand.read().await.status.as_u16());
+        seen.push(org.read().await.status.as_u16());
     }
     assert_eq!(seen, [500, 200, 429, 200, 200]);
 }
@@ -55,8 +53,8 @@ async fn headers_and_body_of_an_answer_can_be_anything() {
         body: Some("<nothing>".to_owned()),
         ..Answer::default()
     };
-    let stand = stand(vec![Fault::new(On::Any, Action::Answer(answer))]);
-    let seen = stand.read().await;
+    let org = org_with(vec![Fault::new(On::Any, Action::Answer(answer))]);
+    let seen = org.read().await;
     assert_eq!((seen.header("retry-after"), seen.header("x-a")), (Some("soon"), Some("b")));
     assert_eq!(seen.body, "<nothing>");
 }
@@ -65,21 +63,20 @@ async fn headers_and_body_of_an_answer_can_be_anything() {
 async fn latency_and_jitter_add_up_over_rules_and_the_action_comes_after() {
     let mut slow = Fault::latency(On::Api, Duration::from_secs(2));
     slow.jitter = Some(Duration::from_secs(1));
-    let stand = stand(vec![slow, Fault { latency: Some(Duration::from_secs(3)), ..Fault::status(On::Read, 504) }]);
+    let org = org_with(vec![slow, Fault { latency: Some(Duration::from_secs(3)), ..Fault::status(On::Read, 504) }]);
     let began = Instant::now();
-    assert_eq!(stand.read().await.status, 504);
+    assert_eq!(org.read().await.status, 504);
     let took = began.elapsed();
     assert!(took > Duration::from_secs(5) && took < Duration::from_secs(6), "{took:?}");
-    assert_eq!(stand.good_login().await.status, 200);
+    assert_eq!(org.good_login().await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_can_be_for_one_conversation_one_participant_some_requests_and_some_time() {
-    let stand = Stand::new(Surface::Both);
-    let customer = stand.conference.first("customer").expect("a customer");
+    let org = Org::new(Surface::Both);
+    let customer = org.conference.first("customer").expect("a customer");
     let timed = Fault { lasts: Some(Duration::from_secs(5)), ..Fault::status(On::Login, 500) };
-    stand
-        .sandbox
+    org.sandbox
         .set_faults(vec![
             Fault { participant: Some(customer), ..Fault::status(On::Patch, 500) },
             Fault { conversation: Some(uuid::Uuid::new_v4()), ..Fault::status(On::Any, 500) },
@@ -88,23 +85,23 @@ async fn a_rule_can_be_for_one_conversation_one_participant_some_requests_and_so
             timed,
         ])
         .expect("rules");
-    assert_eq!(stand.patch(customer).await.status, 500);
-    assert_eq!(stand.patch(stand.agent()).await.status, 202);
-    let reads = [stand.read().await.status, stand.read().await.status, stand.read().await.status];
+    assert_eq!(org.patch(customer).await.status, 500);
+    assert_eq!(org.patch(org.agent()).await.status, 202);
+    let reads = [org.read().await.status, org.read().await.status, org.read().await.status];
     assert_eq!(reads.map(|s| s.as_u16()), [200, 500, 200]);
-    assert_eq!(stand.good_login().await.status, 500);
+    assert_eq!(org.good_login().await.status, 500);
     pass(Duration::from_secs(5)).await;
-    assert_eq!(stand.good_login().await.status, 200);
+    assert_eq!(org.good_login().await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
 async fn chance_is_seeded_and_can_be_repeated() {
     let mut runs = Vec::new();
     for seed in [7, 7, 8] {
-        let stand = stand(vec![Fault { probability: Some(0.5), seed, ..Fault::status(On::Read, 500) }]);
+        let org = org_with(vec![Fault { probability: Some(0.5), seed, ..Fault::status(On::Read, 500) }]);
         let mut run = Vec::new();
         for _ in 0..64 {
-            run.push(stand.read().await.status.as_u16());
+            run.push(org.read().await.status.as_u16());
         }
         runs.push(run);
     }
@@ -115,41 +112,42 @@ async fn chance_is_seeded_and_can_be_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_has_its_effect_and_in_process_it_is_marked_as_broken() {
-    let stand = stand(vec![Fault::new(On::Patch, Action::LostAnswer(Cut::Close)), Fault::new(On::Read, Action::Reset)]);
-    assert_eq!(stand.patch(stand.agent()).await.broken, Some(Broken(Cut::Close)));
-    assert_eq!(stand.read().await.broken, Some(Broken(Cut::Reset)));
+    let org =
+        org_with(vec![Fault::new(On::Patch, Action::LostAnswer(Cut::Close)), Fault::new(On::Read, Action::Reset)]);
+    assert_eq!(org.patch(org.agent()).await.broken, Some(Broken(Cut::Close)));
+    assert_eq!(org.read().await.broken, Some(Broken(Cut::Reset)));
     pass(Duration::from_millis(301)).await;
-    assert!(!stand.live(stand.agent()));
-    let counts = stand.sandbox.counts();
+    assert!(!org.live(org.agent()));
+    let counts = org.sandbox.counts();
     assert_eq!((counts.status(0), counts.effects, counts.faults), (2, 1, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn half_open_never_answers_and_stays_in_flight_until_the_caller_gives_up() {
-    let stand = stand(vec![Fault::new(On::Read, Action::HalfOpen)]);
-    tokio::time::timeout(Duration::from_secs(3_600), stand.read()).await.err().expect("no answer");
-    let entry = stand.sandbox.journal().pop().expect("an entry");
+    let org = org_with(vec![Fault::new(On::Read, Action::HalfOpen)]);
+    tokio::time::timeout(Duration::from_secs(3_600), org.read()).await.err().expect("no answer");
+    let entry = org.sandbox.journal().pop().expect("an entry");
     assert_eq!((entry.status, entry.took_ms), (0, 3_600_000));
-    assert_eq!((stand.sandbox.counts().in_flight, stand.sandbox.counts().max_in_flight), (0, 1));
+    assert_eq!((org.sandbox.counts().in_flight, org.sandbox.counts().max_in_flight), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_ignored_disconnect_is_accepted_and_nobody_leaves() {
-    let stand = stand(vec![Fault::new(On::Any, Action::IgnoreEffect)]);
-    assert_eq!(stand.patch(stand.agent()).await.status, 202);
-    assert_eq!(stand.post(stand.agent(), "").await.status, 204);
+    let org = org_with(vec![Fault::new(On::Any, Action::IgnoreEffect)]);
+    assert_eq!(org.patch(org.agent()).await.status, 202);
+    assert_eq!(org.post(org.agent(), "").await.status, 204);
     pass(Duration::from_secs(60)).await;
-    assert!(stand.live(stand.agent()));
-    assert_eq!(stand.sandbox.counts().effects, 0);
+    assert!(org.live(org.agent()));
+    assert_eq!(org.sandbox.counts().effects, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn bodies_come_truncated_as_garbage_as_html_empty_endless_and_of_any_size() {
-    let stand = stand(vec![]);
-    let real = stand.read().await.body;
+    let org = org_with(vec![]);
+    let real = org.read().await.body;
     let read_with = async |kind| {
-        stand.sandbox.set_faults(vec![Fault::new(On::Read, body(kind))]).expect("a rule");
-        stand.read().await
+        org.sandbox.set_faults(vec![Fault::new(On::Read, body(kind))]).expect("a rule");
+        org.read().await
     };
     let truncated = read_with(BodyKind::Truncated).await;
     assert_eq!(truncated.number("content-length"), real.len() as u64);
@@ -168,22 +166,22 @@ async fn bodies_come_truncated_as_garbage_as_html_empty_endless_and_of_any_size(
 
 #[tokio::test(start_paused = true)]
 async fn a_faulty_body_with_a_good_status_has_the_effect_and_with_an_error_it_has_none() {
-    let stand = stand(vec![Fault::new(On::Patch, body(BodyKind::Html)).times(1)]);
-    assert_eq!(stand.patch(stand.agent()).await.status, 200);
+    let org = org_with(vec![Fault::new(On::Patch, body(BodyKind::Html)).times(1)]);
+    assert_eq!(org.patch(org.agent()).await.status, 200);
     pass(Duration::from_millis(301)).await;
-    assert!(!stand.live(stand.agent()));
+    assert!(!org.live(org.agent()));
 
     let bad = BodyFault { kind: BodyKind::Garbage, status: Some(502), bytes: 0 };
-    stand.sandbox.set_faults(vec![Fault::new(On::Patch, Action::Body(bad))]).expect("a rule");
-    let customer = stand.conference.first("customer").expect("a customer");
-    assert_eq!(stand.patch(customer).await.status, 502);
+    org.sandbox.set_faults(vec![Fault::new(On::Patch, Action::Body(bad))]).expect("a rule");
+    let customer = org.conference.first("customer").expect("a customer");
+    assert_eq!(org.patch(customer).await.status, 502);
     pass(Duration::from_secs(1)).await;
-    assert!(stand.live(customer));
+    assert!(org.live(customer));
 }
 
 #[tokio::test(start_paused = true)]
 async fn permissions_users_and_tokens_can_be_refused() {
-    let stand = stand(vec![]);
+    let org = org_with(vec![]);
     let forbidden = |permission: &str| Action::Forbidden(Forbidden { permission: permission.to_owned() });
     for (action, status, code, word) in [
         (Action::Unauthorized, 401, "bad.credentials", "Invalid"),
@@ -192,8 +190,8 @@ async fn permissions_users_and_tokens_can_be_refused() {
         (Action::UserContext, 403, "not.authorized", "requires a user context"),
         (Action::NotAUser, 400, "not.a.user", "requires a user context"),
     ] {
-        stand.sandbox.set_faults(vec![Fault::new(On::Patch, action)]).expect("a rule");
-        let answer = stand.patch(stand.agent()).await;
+        org.sandbox.set_faults(vec![Fault::new(On::Patch, action)]).expect("a rule");
+        let answer = org.patch(org.agent()).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code));
         assert!(answer.json()["message"].as_str().is_some_and(|m| m.contains(word)));
     }
@@ -202,19 +200,18 @@ async fn permissions_users_and_tokens_can_be_refused() {
 #[tokio::test(start_paused = true)]
 async fn rate_limit_headers_can_be_withheld_and_answers_redirected() {
     let redirect = r#"{"on":"patch","action":{"redirect":{"location":"http://elsewhere.example/x"}}}"#;
-    let stand =
-        stand(vec![Fault::new(On::Read, Action::NoRateHeaders), serde_json::from_str(redirect).expect("a rule")]);
-    let read = stand.read().await;
+    let org = org(vec![Fault::new(On::Read, Action::NoRateHeaders), serde_json::from_str(redirect).expect("a rule")]);
+    let read = org.read().await;
     assert_eq!((read.status.as_u16(), read.header("inin-ratelimit-count")), (200, None));
     assert!(read.header("inin-correlation-id").is_some());
-    let moved = stand.patch(stand.agent()).await;
+    let moved = org.patch(org.agent()).await;
     assert_eq!((moved.status.as_u16(), moved.header("location")), (302, Some("http://elsewhere.example/x")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn logins_can_be_throttled_refused_and_answered_with_nonsense() {
-    let stand = stand(vec![Fault::new(On::Login, Action::ThrottledLogin).times(1)]);
-    let throttled = stand.good_login().await;
+    let org = org_with(vec![Fault::new(On::Login, Action::ThrottledLogin).times(1)]);
+    let throttled = org.good_login().await;
     assert_eq!((throttled.status.as_u16(), &throttled.json()["error"]), (400, &json!("invalid_request")));
     assert!(throttled.json()["description"].as_str().is_some_and(|d| d.contains("rate limit exceeded")));
 
@@ -224,16 +221,16 @@ async fn logins_can_be_throttled_refused_and_answered_with_nonsense() {
         (TokenFault { access_token: Some(json!("a\r\nb")), ..TokenFault::default() }, "access_token", json!("a\r\nb")),
         (TokenFault { omit: vec!["access_token".to_owned()], ..TokenFault::default() }, "access_token", json!(null)),
     ] {
-        stand.sandbox.set_faults(vec![Fault::new(On::Login, Action::Token(fault))]).expect("a rule");
-        assert_eq!(stand.good_login().await.json()[member], value);
+        org.sandbox.set_faults(vec![Fault::new(On::Login, Action::Token(fault))]).expect("a rule");
+        assert_eq!(org.good_login().await.json()[member], value);
     }
-    stand.sandbox.set_faults(vec![Fault::status(On::Login, 401)]).expect("a rule");
-    assert_eq!(stand.good_login().await.json()["error"], "invalid_client");
+    org.sandbox.set_faults(vec![Fault::status(On::Login, 401)]).expect("a rule");
+    assert_eq!(org.good_login().await.json()["error"], "invalid_client");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rule_that_cannot_be_carried_out_is_refused_by_its_members_name() {
-    let stand = stand(vec![Fault::status(On::Read, 500)]);
+    let org = org_with(vec![Fault::status(On::Read, 500)]);
     for (rule, word) in [
         (json!({"action": {"answer": {"status": 99}}}), "status"),
         (json!({"action": {"answer": {}}}), "status"),
@@ -245,8 +242,8 @@ async fn a_rule_that_cannot_be_carried_out_is_refused_by_its_members_name() {
         (json!({"action": {"redirect": {"location": "a\nb"}}}), "location"),
     ] {
         let rule: Fault = serde_json::from_value(rule).expect("well formed");
-        let said = stand.sandbox.set_faults(vec![rule]).expect_err("refused");
+        let said = org.sandbox.set_faults(vec![rule]).expect_err("refused");
         assert!(said.contains(word), "{said}");
     }
-    assert_eq!(stand.read().await.status, 500, "the old rules stay");
+    assert_eq!(org.read().await.status, 500, "the old rules stay");
 }

@@ -1,4 +1,4 @@
-//! A sandbox in-process, and the requests that tests send to it.
+//! An org as the sandbox plays it, in this process, and the requests that tests send to it.
 
 use std::time::Duration;
 
@@ -44,14 +44,14 @@ pub(crate) fn config(surface: Surface) -> config::Sandbox {
     config::Sandbox { surface, ..config::Config::defaults().sandbox }
 }
 
-/// A sandbox with one default conference and a token for it.
-pub(crate) struct Stand {
+/// A sandbox with one default conference, and a token for it.
+pub(crate) struct Org {
     pub(crate) sandbox: Sandbox,
     pub(crate) conference: Conference,
     pub(crate) token: String,
 }
 
-impl Stand {
+impl Org {
     pub(crate) fn new(surface: Surface) -> Self {
         let sandbox = Sandbox::new(&config(surface));
         let conference = sandbox.create_conference(ConversationSpec::default());

@@ -12,13 +12,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::sandbox::helpers::Stand;
+use crate::sandbox::helpers::Org;
 use crate::shared::stand_in::serve;
 use crate::shared::wire::{Wire, request};
 use crate::support::until;
 
 struct Server {
-    stand: Stand,
+    org: Org,
     addr: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<std::io::Result<()>>,
@@ -26,13 +26,13 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let stand = Stand::new(Surface::Published);
-        let (addr, stop, task) = serve(&stand.sandbox);
-        Self { stand, addr, stop, task }
+        let org = Org::new(Surface::Published);
+        let (addr, stop, task) = serve(&org.sandbox);
+        Self { org, addr, stop, task }
     }
 
     fn fault(&self, fault: Fault) {
-        self.stand.sandbox.set_faults(vec![fault]).expect("a rule");
+        self.org.sandbox.set_faults(vec![fault]).expect("a rule");
     }
 
     async fn connect(&self) -> Wire {
@@ -49,16 +49,16 @@ impl Server {
     }
 
     fn patch_request(&self) -> String {
-        let path = format!("{}/participants/{}", self.conversation(), self.stand.agent());
+        let path = format!("{}/participants/{}", self.conversation(), self.org.agent());
         request("PATCH", &path, &self.authorization(), Some(r#"{"state":"disconnected"}"#))
     }
 
     fn conversation(&self) -> String {
-        format!("/api/v2/conversations/{}", self.stand.conference.id)
+        format!("/api/v2/conversations/{}", self.org.conference.id)
     }
 
     fn authorization(&self) -> String {
-        format!("authorization: Bearer {}\r\n", self.stand.token)
+        format!("authorization: Bearer {}\r\n", self.org.token)
     }
 }
 
@@ -70,7 +70,7 @@ async fn a_connection_serves_one_request_after_the_other() {
         let answer = caller.exchange(&server.read_request()).await.expect("an answer");
         assert!(answer.head.starts_with("HTTP/1.1 200 OK"), "{answer:?}");
     }
-    let reused: Vec<_> = server.stand.sandbox.journal().iter().map(|e| (e.connection, e.reused)).collect();
+    let reused: Vec<_> = server.org.sandbox.journal().iter().map(|e| (e.connection, e.reused)).collect();
     assert_eq!(reused, [(Some(1), false), (Some(1), true), (Some(1), true)]);
     server.stop.cancel();
     server.task.await.expect("no panic").expect("served");
@@ -87,7 +87,7 @@ async fn a_reused_connection_is_reset_at_the_moment_of_use_and_a_new_one_is_not(
         let error = caller.exchange(&server.patch_request()).await.expect_err("reset");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
-    let counts = server.stand.sandbox.counts();
+    let counts = server.org.sandbox.counts();
     assert_eq!((counts.status(200), counts.status(0), counts.effects), (20, 20, 0));
 }
 
@@ -102,11 +102,11 @@ async fn a_connection_is_closed_before_the_answer_without_a_reset() {
 #[tokio::test]
 async fn a_lost_answer_takes_effect() {
     let server = Server::start();
-    server.stand.sandbox.change_settings(&serde_json::json!({"effect_delay": "0s"})).expect("settings");
+    server.org.sandbox.change_settings(&serde_json::json!({"effect_delay": "0s"})).expect("settings");
     server.fault(Fault::new(On::Patch, Action::LostAnswer(Cut::Reset)));
     let error = server.connect().await.exchange(&server.patch_request()).await.expect_err("reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    assert!(!server.stand.live(server.stand.agent()));
+    assert!(!server.org.live(server.org.agent()));
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn new_connections_are_reset_as_they_come() {
         assert!(caller.exchange(&server.read_request()).await.is_err());
     }
     server.connect().await.exchange(&server.read_request()).await.expect("used up");
-    assert_eq!(server.stand.sandbox.counts().connections, 4);
+    assert_eq!(server.org.sandbox.counts().connections, 4);
 }
 
 #[tokio::test]
@@ -163,13 +163,13 @@ async fn a_request_that_arrives_as_the_listener_goes_down_is_not_served() {
         open.exchange(&server.read_request()).await.expect("served");
         // One thread: the request lies in the socket when the connection's task hears of both.
         open.send(&server.patch_request()).await.expect("sent");
-        server.stand.sandbox.refuse_connections(Duration::from_secs(600));
+        server.org.sandbox.refuse_connections(Duration::from_secs(600));
         let error = open.stream.read_u8().await.expect_err("reset");
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-        server.stand.sandbox.clear_faults();
+        server.org.sandbox.clear_faults();
         until(async || server.connects().await).await;
     }
-    assert_eq!(server.stand.sandbox.counts().disconnects(), 0);
+    assert_eq!(server.org.sandbox.counts().disconnects(), 0);
 }
 
 #[tokio::test]
@@ -177,11 +177,11 @@ async fn a_listener_that_is_down_comes_back_when_the_faults_are_cleared() {
     let server = Server::start();
     let mut open = server.connect().await;
     open.exchange(&server.read_request()).await.expect("served");
-    server.stand.sandbox.clear_faults();
+    server.org.sandbox.clear_faults();
     open.exchange(&server.read_request()).await.expect("clearing nothing breaks nothing");
-    server.stand.sandbox.refuse_connections(Duration::from_secs(600));
+    server.org.sandbox.refuse_connections(Duration::from_secs(600));
     assert!(open.exchange(&server.read_request()).await.is_err());
-    server.stand.sandbox.clear_faults();
+    server.org.sandbox.clear_faults();
     until(async || server.connects().await).await;
 }
 
@@ -206,7 +206,7 @@ async fn a_truncated_body_ends_early_and_a_broken_chunk_is_one() {
 async fn a_thousand_connections_at_once_are_served() {
     let server = Server::start();
     let request = server.read_request().replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
-    server.stand.sandbox.change_settings(&serde_json::json!({"rate_limit": 5000})).expect("settings");
+    server.org.sandbox.change_settings(&serde_json::json!({"rate_limit": 5000})).expect("settings");
     server.fault(Fault::latency(On::Read, Duration::from_millis(300)));
     let calls: Vec<_> = (0..1_000)
         .map(|_| {
@@ -217,5 +217,5 @@ async fn a_thousand_connections_at_once_are_served() {
     for call in calls {
         assert_eq!(call.await.expect("no panic").expect("an answer").status, 200);
     }
-    assert!(server.stand.sandbox.counts().max_in_flight > 100);
+    assert!(server.org.sandbox.counts().max_in_flight > 100);
 }
