@@ -200,7 +200,8 @@ async fn permissions_users_and_tokens_can_be_refused() {
 #[tokio::test(start_paused = true)]
 async fn rate_limit_headers_can_be_withheld_and_answers_redirected() {
     let redirect = r#"{"on":"patch","action":{"redirect":{"location":"http://elsewhere.example/x"}}}"#;
-    let org = org(vec![Fault::new(On::Read, Action::NoRateHeaders), serde_json::from_str(redirect).expect("a rule")]);
+    let org =
+        org_with(vec![Fault::new(On::Read, Action::NoRateHeaders), serde_json::from_str(redirect).expect("a rule")]);
     let read = org.read().await;
     assert_eq!((read.status.as_u16(), read.header("inin-ratelimit-count")), (200, None));
     assert!(read.header("inin-correlation-id").is_some());
