@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
 
+pub(crate) mod certificates;
 pub(crate) mod process;
 pub(crate) mod stand_in;
 pub(crate) mod wire;

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::super::shared::certificates::Authority;
 use super::super::shared::until;
 use super::super::table::Row;
 use super::{Fleet, IN_TIME};
@@ -16,29 +16,6 @@ use super::{Fleet, IN_TIME};
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 /// First byte of a TLS record that holds a message of the handshake.
 const HANDSHAKE: u8 = 0x16;
-
-struct Ca {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Ca {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().expect("a key");
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    /// A certificate for `localhost` alone, and its key.
-    fn issue(&self) -> (String, String) {
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
-        let key = KeyPair::generate().expect("a key");
-        (params.signed_by(&key, &self.issuer).expect("a certificate").pem(), key.serialize_pem())
-    }
-}
 
 /// Keeps what each connection to the database sent.
 struct Tap {
@@ -116,13 +93,13 @@ async fn refuses(fleet: &mut Fleet, host: &str, mode: &str, ca: Option<&str>, ca
 async fn a_database_that_cannot_prove_its_name_gets_nothing() {
     const TEST: &str = "fleet::a_database_that_cannot_prove_its_name_gets_nothing";
     let Some(mut fleet) = Fleet::start(TEST, 0).await else { return };
-    let (ours, other) = (Ca::new("ours"), Ca::new("another"));
+    let (ours, other) = (Authority::new("ours"), Authority::new("another"));
     refuses(&mut fleet, "localhost", "require", Some(&ours.pem), "server does not support TLS").await;
     // A CA that is named demands TLS, whatever the URL leaves open.
     refuses(&mut fleet, "localhost", "prefer", Some(&ours.pem), "server does not support TLS").await;
 
-    let (certificate, key) = ours.issue();
-    fleet.cluster.speak_tls(&certificate, &key);
+    let shown = ours.issue("database");
+    fleet.cluster.speak_tls(&shown.cert, &shown.key);
     refuses(&mut fleet, "localhost", "require", Some(&other.pem), "UnknownIssuer").await;
     refuses(&mut fleet, "127.0.0.1", "require", Some(&ours.pem), "not valid for name").await;
     refuses(&mut fleet, "localhost", "verify-full", None, "invalid peer certificate").await;

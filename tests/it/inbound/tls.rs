@@ -7,7 +7,6 @@ use std::time::Duration;
 use hangup::config::{Config, Tls};
 use hangup::server::TlsSource;
 use hangup::server::tls::install_crypto_provider;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -18,38 +17,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::inbound::harness::Server;
+use crate::shared::certificates::{Authority, Pair};
 use crate::shared::wire::Wire;
 use crate::support::until;
-
-/// A certificate authority of this test.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-/// A certificate and its key.
-struct Pair {
-    cert: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    fn issue(&self, name: &str) -> Pair {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Pair { cert, key: key.serialize_pem() }
-    }
-}
 
 struct Files {
     dir: TempDir,
@@ -112,7 +82,7 @@ fn der(pair: &Pair) -> Vec<u8> {
 
 #[tokio::test]
 async fn requests_are_answered_over_tls_as_http_1_1() {
-    let ca = Authority::new();
+    let ca = Authority::new("ca");
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = connect(&server, &ca, None).await.unwrap();
@@ -125,7 +95,7 @@ async fn requests_are_answered_over_tls_as_http_1_1() {
 
 #[tokio::test]
 async fn a_caller_that_half_closes_its_tls_gets_its_answer() {
-    let ca = Authority::new();
+    let ca = Authority::new("ca");
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     for goodbye in [true, false] {
@@ -144,7 +114,7 @@ async fn a_caller_that_half_closes_its_tls_gets_its_answer() {
 
 #[tokio::test]
 async fn with_a_client_ca_only_its_certificates_are_let_in() {
-    let (ca, stranger) = (Authority::new(), Authority::new());
+    let (ca, stranger) = (Authority::new("ca"), Authority::new("ca"));
     let files = Files::new(&ca.issue("server"), Some(&ca));
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = connect(&server, &ca, Some(&ca.issue("ivr-south"))).await.unwrap();
@@ -162,7 +132,7 @@ async fn with_a_client_ca_only_its_certificates_are_let_in() {
 
 #[tokio::test]
 async fn a_changed_pair_is_taken_over_and_a_mismatching_one_is_not() {
-    let ca = Authority::new();
+    let ca = Authority::new("ca");
     let (first, second, third) = (ca.issue("first"), ca.issue("second"), ca.issue("third"));
     let files = Files::new(&first, None);
     let source = files.source();
@@ -196,7 +166,7 @@ async fn a_changed_pair_is_taken_over_and_a_mismatching_one_is_not() {
 
 #[tokio::test]
 async fn a_handshake_that_does_not_go_on_is_cut_and_does_not_hold_the_stop() {
-    let ca = Authority::new();
+    let ca = Authority::new("ca");
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = server.connect().await;
@@ -218,7 +188,7 @@ async fn a_handshake_that_does_not_go_on_is_cut_and_does_not_hold_the_stop() {
 
 #[tokio::test]
 async fn plain_http_on_the_tls_port_is_told_so() {
-    let ca = Authority::new();
+    let ca = Authority::new("ca");
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));
     let mut caller = server.connect().await;
@@ -230,7 +200,7 @@ async fn plain_http_on_the_tls_port_is_told_so() {
 
 #[test]
 fn files_that_cannot_be_used_are_named_with_the_remedy() {
-    let (ca, other) = (Authority::new(), Authority::new());
+    let (ca, other) = (Authority::new("ca"), Authority::new("ca"));
     let (pair, stranger) = (ca.issue("server"), other.issue("server"));
     let files = Files::new(&pair, Some(&ca));
     let check = |expected: &[&str]| {

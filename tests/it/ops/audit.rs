@@ -1,7 +1,5 @@
 //! Who disconnected whom, and what becomes of the service when that cannot be written down.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::shared::wire::{Wire, request};
@@ -129,8 +127,10 @@ async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
     stand.fault(r#"{"on":"disconnect","times":1,"latency":"1s"}"#).await;
     let addr = service.url.trim_start_matches("http://").parse().unwrap();
     let mut caller = Wire::connect(addr).await.unwrap();
+    // Once the login is answered, nothing goes upstream but the disconnect.
+    until(async || stand.sandbox.counts().status(200) == 1).await;
     caller.send(&request("POST", &stand.disconnect(stand.who("customer")), "", None)).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until(async || stand.sandbox.counts().in_flight == 1).await;
     caller.stream.set_zero_linger().unwrap();
     drop(caller);
     let path = stand.path("audit.jsonl");

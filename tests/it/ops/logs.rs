@@ -1,8 +1,5 @@
 //! The log, and what becomes of the service when nobody takes it.
 
-use std::process::Stdio;
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::shared::free_addr;
@@ -53,14 +50,14 @@ async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
         ("HANGUP__AUDIT__TARGET", file.as_str()),
         ("HANGUP__TELEMETRY__LOG_LEVEL", "hangup=trace"),
     ];
-    // Stdout is a pipe that is never read: full after 64 KiB.
-    let mut child = stand.command(&["serve"], &environment).stdout(Stdio::piped()).spawn().unwrap();
-    let url = format!("http://{bind}");
-    until(|| async { stand.client.get(format!("{url}/readyz")).send().await.is_ok_and(|a| a.status() == 200) }).await;
+    // A pipe that is never read is full after 64 KiB.
+    let mut service = stand.launch(&environment).blocked_stdout().start().await;
+    until(async || stand.client.get(format!("http://{bind}/readyz")).send().await.is_ok_and(|a| a.status() == 200))
+        .await;
     // The pipe and the queue fill.
     let floods: Vec<_> = (0..16)
         .map(|_| {
-            let (client, url) = (stand.client.clone(), format!("{url}/nothing/here"));
+            let (client, url) = (stand.client.clone(), format!("{}/nothing/here", service.url));
             tokio::spawn(async move {
                 for _ in 0..1200 {
                     assert_eq!(client.get(&url).send().await.unwrap().status(), 404);
@@ -71,20 +68,7 @@ async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
     for flood in floods {
         flood.await.unwrap();
     }
-    let metrics = stand.client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
-    let dropped = metrics.lines().find_map(|line| line.strip_prefix("hangup_log_lines_dropped ")).unwrap();
-    assert!(dropped.parse::<u64>().unwrap() > 0, "{dropped}");
-    let disconnect = format!("{url}{}", stand.disconnect(stand.who("customer")));
-    assert_eq!(stand.client.post(disconnect).send().await.unwrap().status(), 200);
-    let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
-    for _ in 0..2000 {
-        if let Some(status) = child.try_wait().unwrap() {
-            assert_eq!(status.code(), Some(0));
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    child.kill().unwrap();
-    panic!("a log that nobody reads keeps it from ending");
+    assert!(service.metric("hangup_log_lines_dropped").await > 0.0);
+    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 200);
+    assert_eq!(service.stop().await, Some(0));
 }

@@ -55,13 +55,14 @@ impl Binary {
         (made.text, text(&self.path("keys.toml")), text(&self.path("audit.jsonl")))
     }
 
-    fn with(&self, environment: &[(&str, &str)]) -> Launch {
+    /// How it is started with this environment.
+    pub(crate) fn launch(&self, environment: &[(&str, &str)]) -> Launch {
         environment.iter().fold(self.launch.clone(), |launch, (name, value)| launch.variable(name, value))
     }
 
     /// The binary with this environment and no other.
     pub(crate) fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
-        let mut command = self.with(environment).command(arguments);
+        let mut command = self.launch(environment).command(arguments);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -87,7 +88,7 @@ impl Binary {
     }
 
     pub(crate) async fn serve(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
-        self.with(environment).start_with(arguments).await
+        self.launch(environment).start_with(arguments).await
     }
 
     /// Path of the disconnect for that participant of the conference.
