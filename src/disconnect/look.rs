@@ -5,7 +5,6 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::judge::Observation;
-use super::reply;
 use crate::conversation::{Conversation, NoConversation};
 use crate::genesys::Client;
 use crate::genesys::answer::Answer;
@@ -66,7 +65,7 @@ pub(crate) fn refused(answer: &Answer) -> Result<Read, Problem> {
         | StatusCode::FORBIDDEN
         | StatusCode::METHOD_NOT_ALLOWED
         | StatusCode::NOT_IMPLEMENTED => Ok(Read::Foreign(Problem::not_genesys(answer, "read"))),
-        _ => Err(reply::problem(answer, "read", VIEW)),
+        _ => Err(Problem::refused(answer, "read", VIEW)),
     }
 }
 

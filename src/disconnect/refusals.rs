@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::operation::Way;
-use super::reply::{leads_to_post, owes_wrapup, problem};
+use super::reply::{leads_to_post, owes_wrapup};
 use crate::genesys::answer::Answer;
 use crate::problem::{Code, Problem, Upstream};
 
@@ -96,7 +96,7 @@ impl Refusals {
         if own.status == StatusCode::FORBIDDEN || own.error().needs_user_context() {
             return Err(Problem::forbidden(own, DISCONNECT));
         }
-        let mut refusal = problem(own, "disconnect", DISCONNECT);
+        let mut refusal = Problem::refused(own, "disconnect", DISCONNECT);
         "Genesys Cloud refuses the disconnect, and the conversation cannot be read; see upstream for its reason"
             .clone_into(&mut refusal.detail);
         Err(refusal)

@@ -3,7 +3,6 @@
 use http::StatusCode;
 
 use crate::genesys::answer::Answer;
-use crate::problem::{Code, Problem, Upstream};
 
 /// 400 codes that mean "already gone". Source: public field reports, 2026-11.
 const GONE_CODES: [&str; 3] = [
@@ -73,29 +72,6 @@ impl Reply {
 
     fn rejected(own: bool) -> Self {
         if own { Self::Rejected } else { Self::Foreign }
-    }
-}
-
-/// The problem of an answer that settles nothing. `what` was asked for, and needs this permission.
-pub(super) fn problem(answer: &Answer, what: &str, permission: &str) -> Problem {
-    match Reply::of(answer) {
-        Reply::Forbidden => Problem::forbidden(answer, permission),
-        Reply::Transient => Problem::transient(answer),
-        Reply::Foreign => Problem::not_genesys(answer, what),
-        Reply::Rejected | Reply::Doubtful if answer.is_own_refusal() => {
-            let detail = format!("Genesys Cloud rejects the {what}; see upstream for its reason");
-            Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(answer))
-        }
-        Reply::Rejected | Reply::Doubtful => Problem::not_genesys(answer, what),
-        Reply::Unclear => Problem::invalid_response(answer, &format!("the {what} was answered with an HTML page")),
-        Reply::Done => {
-            let what = format!("the {what} was answered with status {}, which says nothing", answer.status.as_u16());
-            Problem::invalid_response(answer, &what)
-        }
-        Reply::Invalid => {
-            let what = format!("the {what} was answered with a redirect, which is not followed");
-            Problem::invalid_response(answer, &what)
-        }
     }
 }
 
@@ -177,7 +153,6 @@ mod tests {
     fn what_is_not_genesys_clouds_names_no_permission() {
         let gateway = answer(403, r#"{"message":"missing permission"}"#);
         assert_eq!(Reply::of(&gateway), Reply::Doubtful);
-        assert_eq!(problem(&gateway, "disconnect", "x").code, Code::UpstreamInvalidResponse);
     }
 
     #[test]

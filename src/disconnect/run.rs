@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
                 Ok(Sent::Done)
             }
             Reply::Unclear => {
-                self.page = Some(Box::new(reply::problem(&answer, "disconnect", DISCONNECT).effect(true)));
+                self.page = Some(Box::new(Problem::refused(&answer, "disconnect", DISCONNECT).effect(true)));
                 Ok(Sent::Unclear)
             }
             // While the PATCH is open, the refusal of an unpublished operation proves nothing.
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
             // One more refusal, whatever its words: the first one tells why.
             Reply::Rejected | Reply::Foreign if !self.refusals.is_empty() => Ok(self.refused(way, answer)),
             Reply::Forbidden | Reply::Rejected | Reply::Foreign | Reply::Transient | Reply::Invalid => {
-                Err(reply::problem(&answer, "disconnect", DISCONNECT))
+                Err(Problem::refused(&answer, "disconnect", DISCONNECT))
             }
         }
     }

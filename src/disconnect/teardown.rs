@@ -8,7 +8,7 @@ use super::end_read::{EndRead, unreadable};
 use super::last::Last;
 use super::outcome::{Outcome, Settled};
 use super::refusals::{DISCONNECT, Refusals};
-use super::reply::{self, Reply};
+use super::reply::Reply;
 use super::singleflight::Role;
 use super::{Admission, Disconnector, Origin, Request};
 use crate::claims::{Claim, ClaimKey, Target};
@@ -189,11 +189,11 @@ impl Disconnector {
             // It takes effect shortly; it has not been checked.
             Reply::Done => return Ok(Last::of_teardown(&answer).settled(context, Outcome::Accepted, false)),
             Reply::Unclear | Reply::Doubtful => {}
-            _ => return Err(reply::problem(&answer, "teardown", DISCONNECT)),
+            _ => return Err(Problem::refused(&answer, "teardown", DISCONNECT)),
         }
         let look = self.look_for_end(request.conversation, None, context).await;
         if reply == Reply::Unclear {
-            let unclear = reply::problem(&answer, "teardown", DISCONNECT).effect(true);
+            let unclear = Problem::refused(&answer, "teardown", DISCONNECT).effect(true);
             return match look {
                 Ok(EndRead::Settled(Ok(settled))) => Ok(settled),
                 Ok(EndRead::GoesOn(..)) => Err(unclear.still_there()),

@@ -129,6 +129,12 @@ impl Answer {
                 && self.error().code.is_some_and(|code| TRANSIENT_CODES.contains(&code.as_str()))
     }
 
+    /// Whether it is a refusal that a repetition would meet again.
+    #[must_use]
+    pub fn is_final_refusal(&self) -> bool {
+        self.status == StatusCode::NOT_IMPLEMENTED || self.status.is_client_error() && !self.says_try_again()
+    }
+
     /// For a 429: whether the token's window has room left, so that another limit refused this call, such as one of its
     /// conversation. Without the headers it counts as the window's.
     #[must_use]

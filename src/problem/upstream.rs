@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::{Code, Problem, Upstream};
 use crate::genesys::answer::{Answer, UpstreamError};
 use crate::genesys::error::CallError;
@@ -24,7 +26,7 @@ impl Problem {
     #[must_use]
     pub fn transient(answer: &Answer) -> Self {
         let upstream = Upstream::of(answer);
-        if answer.status == http::StatusCode::TOO_MANY_REQUESTS {
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let pause = answer.throttle_pause().unwrap_or(SOON);
             return Self::new(Code::UpstreamRateLimited, "Genesys Cloud asks to slow down; repeat after Retry-After")
                 .retry_after(pause)
@@ -52,6 +54,30 @@ impl Problem {
             answer.status.as_u16()
         );
         Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
+    }
+
+    /// What an answer comes to that does not give what was asked for, where nothing more can be learnt. `what` was asked for, and
+    /// needs this permission.
+    #[must_use]
+    pub fn refused(answer: &Answer, what: &str, permission: &str) -> Self {
+        let status = answer.status;
+        if answer.is_final_refusal() && !answer.is_own_refusal() {
+            Self::not_genesys(answer, what)
+        } else if answer.is_final_refusal() && status == StatusCode::FORBIDDEN {
+            Self::forbidden(answer, permission)
+        } else if answer.is_final_refusal() {
+            let detail = format!("Genesys Cloud rejects the {what}; see upstream for its reason");
+            Self::new(Code::UpstreamRejected, detail).upstream(Upstream::of(answer))
+        } else if status.is_client_error() || status.is_server_error() {
+            Self::transient(answer)
+        } else if status.is_success() && answer.is_html() {
+            Self::invalid_response(answer, &format!("the {what} was answered with an HTML page"))
+        } else if status.is_success() {
+            let said = format!("the {what} was answered with status {}, which says nothing", status.as_u16());
+            Self::invalid_response(answer, &said)
+        } else {
+            Self::invalid_response(answer, &format!("the {what} was answered with a redirect, which is not followed"))
+        }
     }
 
     /// A refusal for want of a permission or of a user. Where the upstream does not name the permission, it is the `usual` one.
@@ -152,6 +178,52 @@ impl Problem {
             CallError::ShuttingDown => {
                 Self::new(Code::ShuttingDown, "repeat the request: another instance will take it").retry_after(SOON)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::genesys::answer::Body;
+
+    fn refused(status: u16, body: &str) -> Problem {
+        let response = http::Response::builder().status(status);
+        let answer = Answer::from_http(response.body(Body::complete(body.to_owned().into())).unwrap());
+        Problem::refused(&answer, "search", "a:b:view")
+    }
+
+    fn own(status: u16, code: &str) -> Problem {
+        refused(status, &serde_json::json!({"code": code, "message": "m", "status": status}).to_string())
+    }
+
+    #[test]
+    fn a_refusal_is_a_claim_only_where_genesys_cloud_wrote_it() {
+        for status in [400, 401, 403, 404, 405, 407, 409, 422, 501] {
+            for body in ["", "<html>", r#"{"message":"missing permission"}"#, r#"{"code":"x"}"#] {
+                let problem = refused(status, body);
+                assert_eq!(problem.code, Code::UpstreamInvalidResponse, "{status} {body}");
+                assert!(problem.detail.contains("not Genesys Cloud") && !problem.detail.contains("a:b:view"));
+            }
+        }
+        for status in [400, 401, 404, 405, 409, 422, 501] {
+            assert_eq!(own(status, "bad.request").code, Code::UpstreamRejected, "{status}");
+        }
+        for code in ["missing.permissions", "not.authorized", "something.else"] {
+            let problem = own(403, code);
+            assert!(problem.code == Code::UpstreamForbidden && problem.detail.contains("a:b:view"), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_passes_is_repeated_and_what_says_nothing_is_not_understood() {
+        for status in [408, 500, 502, 503, 504] {
+            assert_eq!(own(status, "x").code, Code::UpstreamUnavailable, "{status}");
+        }
+        assert_eq!(own(429, "x").code, Code::UpstreamRateLimited);
+        assert_eq!(own(403, "authentication.request.timeout").code, Code::UpstreamUnavailable);
+        for status in [200, 204, 302] {
+            assert_eq!(own(status, "x").code, Code::UpstreamInvalidResponse, "{status}");
         }
     }
 }

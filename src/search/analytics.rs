@@ -15,7 +15,7 @@ use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::context::Context;
 use crate::genesys::request::Call;
 use crate::lenient::cleaned;
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::Problem;
 
 /// Conversations per page, the upstream's most.
 pub(super) const PAGE: usize = 100;
@@ -108,14 +108,7 @@ pub(super) async fn page(
     match answer.status {
         StatusCode::OK => read(&answer).map_err(Refused::Problem),
         StatusCode::BAD_GATEWAY => Err(Refused::TooMuch(Problem::transient(&answer))),
-        StatusCode::TOO_MANY_REQUESTS => Err(Refused::Problem(Problem::transient(&answer))),
-        StatusCode::FORBIDDEN => Err(Refused::Problem(Problem::forbidden(&answer, PERMISSION))),
-        status if status.is_server_error() => Err(Refused::Problem(Problem::transient(&answer))),
-        _ => {
-            let detail = "Genesys Cloud rejects the search; see upstream for its reason";
-            let problem = Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(&answer));
-            Err(Refused::Problem(problem))
-        }
+        _ => Err(Refused::Problem(Problem::refused(&answer, "search", PERMISSION))),
     }
 }
 

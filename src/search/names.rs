@@ -16,7 +16,7 @@ use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::context::Context;
 use crate::genesys::request::Call;
 use crate::lenient::cleaned;
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::{Code, Problem};
 
 const KEPT: Duration = Duration::from_secs(600);
 /// Names kept of each kind; when there are more, all are forgotten.
@@ -24,8 +24,15 @@ const MOST: usize = 10_000;
 /// Ids asked for at once: they stand in a URL.
 const AT_ONCE: usize = 50;
 
-const QUEUES: &str = "/api/v2/routing/queues/divisionviews";
-const USERS: &str = "/api/v2/users";
+const QUEUES: Place = Place { path: "/api/v2/routing/queues/divisionviews", permission: "routing:queue:search" };
+const USERS: Place = Place { path: "/api/v2/users", permission: "directory:user:view" };
+
+/// Where names are told, and the permission that it needs.
+#[derive(Clone, Copy)]
+struct Place {
+    path: &'static str,
+    permission: &'static str,
+}
 
 /// Names by id. A refusal counts as the id itself.
 #[derive(Debug, Default)]
@@ -68,10 +75,7 @@ impl Names {
         name: &str,
     ) -> Result<String, Problem> {
         let answer = ask(client, context, QUEUES, &[("name", name), ("pageSize", "100")]).await?;
-        let found = match answer.status {
-            StatusCode::FORBIDDEN => return Err(Problem::forbidden(&answer, "routing:queue:search")),
-            _ => listing(&answer)?,
-        };
+        let found = listing(&answer, QUEUES.permission)?;
         let same =
             |entity: &Entity| entity.name.as_deref().is_some_and(|own| own.to_lowercase() == name.to_lowercase());
         let mut queues: Vec<Entity> = found.entities.into_iter().filter(same).collect();
@@ -134,7 +138,7 @@ impl Names {
         kept: &Kept,
         client: &Client,
         context: &Arc<Context>,
-        path: &str,
+        place: Place,
         ids: BTreeSet<String>,
     ) -> Result<BTreeMap<String, String>, Problem> {
         let now = Instant::now();
@@ -154,10 +158,11 @@ impl Names {
         for some in missing.chunks(AT_ONCE) {
             let query: Vec<(&str, &str)> =
                 some.iter().map(|id| ("id", id.as_str())).chain([("pageSize", "100")]).collect();
-            let answer = ask(client, context, path, &query).await?;
-            let mut found: BTreeMap<String, String> = match answer.status {
-                StatusCode::FORBIDDEN => BTreeMap::new(),
-                _ => self.told(listing(&answer)?),
+            let answer = ask(client, context, place, &query).await?;
+            let mut found = if keeps_names_back(&answer) {
+                BTreeMap::new()
+            } else {
+                self.told(listing(&answer, place.permission)?)
             };
             for id in some {
                 let name = found.remove(id).unwrap_or_else(|| id.clone());
@@ -189,20 +194,19 @@ fn keep(kept: &Kept, id: String, name: String) {
     kept.insert(id, (name, Instant::now()));
 }
 
-async fn ask(client: &Client, context: &Arc<Context>, path: &str, query: &[(&str, &str)]) -> Result<Answer, Problem> {
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-    Ok(client.call(Call::names(context, format!("{path}?{query}"))).await?)
+/// Whether the role may not see these names, or something in between does not let the question pass. Names are only for show.
+fn keeps_names_back(answer: &Answer) -> bool {
+    answer.is_final_refusal() && (answer.status == StatusCode::FORBIDDEN || !answer.is_own_refusal())
 }
 
-fn listing(answer: &Answer) -> Result<Listing, Problem> {
-    match answer.status {
-        StatusCode::OK => {}
-        StatusCode::TOO_MANY_REQUESTS => return Err(Problem::transient(answer)),
-        status if status.is_server_error() => return Err(Problem::transient(answer)),
-        _ => {
-            let detail = "Genesys Cloud rejects the search for names; see upstream for its reason";
-            return Err(Problem::new(Code::UpstreamRejected, detail).upstream(Upstream::of(answer)));
-        }
+async fn ask(client: &Client, context: &Arc<Context>, place: Place, query: &[(&str, &str)]) -> Result<Answer, Problem> {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    Ok(client.call(Call::names(context, format!("{}?{query}", place.path))).await?)
+}
+
+fn listing(answer: &Answer, permission: &str) -> Result<Listing, Problem> {
+    if answer.status != StatusCode::OK {
+        return Err(Problem::refused(answer, "search for names", permission));
     }
     let whole = answer.body.end == BodyEnd::Complete;
     let read = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();

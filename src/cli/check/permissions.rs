@@ -33,7 +33,7 @@ pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Rep
         [("permission to view", VIEW, view), ("permission to disconnect", DISCONNECT, disconnect)]
     {
         match upstream.client.call(call).await {
-            Ok(answer) if answer.status.is_server_error() || answer.is_own_refusal() => {
+            Ok(answer) if !answer.is_final_refusal() || answer.is_own_refusal() => {
                 report.add(told(name, permission, &answer));
             }
             Ok(answer) => {

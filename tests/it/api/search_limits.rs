@@ -32,6 +32,10 @@ async fn searching() -> TestApp {
     service
 }
 
+fn fault(service: &TestApp, fault: Value) {
+    service.sandbox.set_faults(vec![serde_json::from_value(fault).unwrap()]).unwrap();
+}
+
 #[tokio::test]
 async fn the_guards_of_a_key_hide_what_it_may_not_touch_and_count_it() {
     let in_claims = format!("queue_ids = [\"{CLAIMS}\"]\npermissions = [\"search\"]");
@@ -128,4 +132,43 @@ async fn filters_that_match_nothing_or_belong_to_another_org_find_nothing_and_sa
     let named = service.get("/conversations?queue=Entire%20World").await;
     assert_eq!(named.verdict(), "400 invalid_query");
     assert!(named.text.contains("there is no queue of that name"), "{}", named.text);
+}
+
+#[tokio::test]
+async fn what_a_gateway_in_between_refuses_accuses_no_permission() {
+    for asked in ["", "?queue=Claims"] {
+        let on = if asked.is_empty() { "analytics" } else { "names" };
+        for (by, status) in
+            [("nginx", 403), ("api_gateway", 403), ("nginx", 401), ("kong", 404), ("envoy", 405), ("nginx", 407)]
+        {
+            let service = searching().await;
+            fault(&service, json!({"on": on, "action": {"foreign": {"by": by, "status": status}}}));
+            let refused = service.get(&format!("/conversations{asked}")).await;
+            let what = format!("{asked} {by} {status}: {}", refused.text);
+            assert_eq!(refused.verdict(), "502 upstream_invalid_response", "{what}");
+            assert!(refused.text.contains("not Genesys Cloud") && !refused.text.contains("permission"), "{what}");
+            assert_eq!(refused.get("upstream")["status"], json!(status), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_of_a_search_is_not_taken_for_a_rejection_by_genesys_cloud() {
+    let service = searching().await;
+    fault(&service, json!({"on": "analytics", "action": {"redirect": {"location": "http://127.0.0.1:9/"}}}));
+    let refused = service.get("/conversations").await;
+    assert_eq!(refused.verdict(), "502 upstream_invalid_response", "{}", refused.text);
+}
+
+#[tokio::test]
+async fn a_gateway_that_lets_analytics_through_but_no_names_leaves_ids_in_their_place() {
+    for status in [403, 404, 405] {
+        let service = searching().await;
+        make(&service, StuckSpec { agent: true, medium: Medium::Calls, ..StuckSpec::default() });
+        fault(&service, json!({"on": "names", "action": {"foreign": {"by": "nginx", "status": status}}}));
+        let found = service.get("/conversations").await;
+        assert_eq!(found.status, 200, "{status}: {}", found.text);
+        let one = &found.get("conversations")[0];
+        assert!(one["queueName"].is_string() && one["queueName"] == one["queueId"], "{status}: {one}");
+    }
 }

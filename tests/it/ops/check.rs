@@ -132,6 +132,13 @@ async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_pe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_without_the_method_does_not_pass_for_an_org_without_the_operation() {
+    let stand = Binary::new().await;
+    stand.fault(r#"{"on":"patch","action":{"foreign":{"by":"nginx","status":501}}}"#).await;
+    assert_eq!(check(&stand, &[]).await, (Some(1), vec!["whose answers".to_owned()]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_proof_tells_what_the_org_does_and_names_nobody() {
     for (surface, operation) in [("published", "participant_state"), ("unpublished", "participant_disconnect")] {
         let stand = Binary::new().await;
