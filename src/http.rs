@@ -11,6 +11,7 @@ mod context;
 mod conversations;
 mod disconnect;
 mod docs;
+mod download;
 mod dropin;
 mod edge;
 mod fallback;

@@ -2,16 +2,11 @@
 
 mod csv;
 
-use std::convert::Infallible;
-
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use futures_util::stream;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -19,6 +14,7 @@ use super::App;
 use super::accept::{Accept, Form};
 use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
+use super::download::download;
 use super::input::Query;
 use super::refused::Refused;
 use crate::audit::query::moment;
@@ -56,7 +52,7 @@ pub(super) async fn get(
         form => {
             let text = format!("as {}, {}", if form == Form::Csv { "CSV" } else { "NDJSON" }, described(&query));
             app.audit.exported(caller.identity(), text);
-            download(&app.store, wanted, form).await
+            Ok(every_record(app.store.clone(), wanted, form).await?)
         }
     }
 }
@@ -114,30 +110,18 @@ async fn page(store: &Store, wanted: AuditQuery) -> Result<Response, Refused> {
     Ok(json(StatusCode::OK, &Page { ok: true, records, cursor }))
 }
 
-/// Streams all records, chunk by chunk: memory stays flat however many there are.
-async fn download(store: &Store, wanted: AuditQuery, form: Form) -> Result<Response, Refused> {
-    let wanted = AuditQuery { limit: CHUNK, ..wanted };
-    // The first chunk is read before the status is sent.
-    let first = store.read_audit(&wanted).await.map_err(|e| unavailable(&e))?;
-    let store = store.clone();
-    let begin = (Some(first), wanted, true);
-    let chunks = stream::unfold(begin, move |(page, mut wanted, is_first)| {
+async fn every_record(store: Store, wanted: AuditQuery, form: Form) -> Result<Response, Problem> {
+    let begin = (AuditQuery { limit: CHUNK, ..wanted }, true);
+    let read = move |(mut wanted, is_first): (AuditQuery, bool)| {
         let store = store.clone();
         async move {
-            let page = match page {
-                Some(page) => page,
-                // The stream breaks off, and what has come ends with a whole line.
-                None if wanted.after.is_some() => store.read_audit(&wanted).await.ok()?,
-                None => return None,
-            };
-            wanted.after = page.records.last().filter(|_| page.more).map(|entry| entry.place.clone());
+            let page = store.read_audit(&wanted).await.map_err(|e| unavailable(&e))?;
             let text = written(&page.records, form, is_first);
-            Some((Ok::<_, Infallible>(Bytes::from(text)), (None, wanted, false)))
+            wanted.after = page.records.last().filter(|_| page.more).map(|entry| entry.place.clone());
+            Ok((text, wanted.after.is_some().then_some((wanted, false))))
         }
-    });
-    let mut response = Response::new(Body::from_stream(chunks));
-    response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
-    Ok(response)
+    };
+    download(form, begin, read).await
 }
 
 fn written(records: &[AuditEntry], form: Form, with_head: bool) -> String {

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use bytes::Bytes;
-use futures_util::stream::{self, Stream};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::super::App;
 use super::super::accept::{Accept, Form};
 use super::super::answer::{fitting, json};
 use super::super::callers::Recognised;
+use super::super::download::download;
 use super::super::input::Query;
 use super::super::path::JobPath;
 use super::super::refused::Refused;
@@ -85,7 +83,7 @@ pub(in crate::http) async fn items(
     let job = app.jobs.find(&id, caller.identity(), sees_all(&caller)).await?;
     let form = Form::wanted(&Accept::of(&headers));
     if form != Form::Page {
-        return Ok(download(app.jobs.clone(), job.id, form, after, most));
+        return Ok(lines(app.jobs.clone(), job.id.into(), form, after, most).await?);
     }
     let count = most.unwrap_or(100);
     let found = app.jobs.items(&job.id, after, count).await?;
@@ -95,42 +93,31 @@ pub(in crate::http) async fn items(
     Ok(json(StatusCode::OK, &Page { ok: true, cursor, items }))
 }
 
-fn download(jobs: Jobs, id: String, form: Form, after: Option<i64>, most: Option<i64>) -> Response {
-    let lines = lines(jobs, id.into(), form, after, most.unwrap_or(i64::MAX));
-    let mut response = Response::new(Body::from_stream(lines));
-    response.headers_mut().insert(header::CONTENT_TYPE, form.content_type());
-    response
-}
-
-/// The lines of the items after one, a page at a time and at most so many. A store that fails in the middle breaks the download off:
-/// a part must not pass for the whole.
-fn lines(
+/// The lines of the items after one, at most so many.
+async fn lines(
     jobs: Jobs,
     id: Arc<str>,
     form: Form,
     after: Option<i64>,
-    most: i64,
-) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+    most: Option<i64>,
+) -> Result<Response, Problem> {
     let head = (form == Form::Csv).then_some(HEAD);
-    stream::try_unfold((Some(after), most, head), move |(next, left, head)| {
+    let read = move |(after, left, head): (Option<i64>, i64, Option<&'static str>)| {
         let (jobs, id) = (jobs.clone(), Arc::clone(&id));
         async move {
-            let Some(after) = next else { return Ok(None) };
             let count = left.min(PAGE);
-            let found = jobs
-                .items(&id, after, count)
-                .await
-                .map_err(|problem: Problem| std::io::Error::other(problem.detail))?;
+            let found = jobs.items(&id, after, count).await?;
             let page = &found[..found.len().min(usize::try_from(count).unwrap_or(0))];
             let mut text = head.unwrap_or_default().to_owned();
             for item in page {
                 text.push_str(&line(&Item::from(item), form));
             }
             let more = page.len() < found.len() && left > count;
-            let next = more.then(|| page.last().map(|item| item.number));
-            Ok(Some((Bytes::from(text), (next, left - count, None))))
+            let last = page.last().map(|item| item.number).filter(|_| more);
+            Ok((text, last.map(|last| (Some(last), left - count, None))))
         }
-    })
+    };
+    download(form, (after, most.unwrap_or(i64::MAX), head), read).await
 }
 
 fn line(item: &Item<'_>, form: Form) -> String {
