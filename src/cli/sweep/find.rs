@@ -16,8 +16,11 @@ use crate::ids::ConversationId;
 
 /// How long one page is tried again.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Time-outs of one page before it is given up: what analytics cannot find within the deadline it will not find later.
-const TIMEOUTS: usize = 3;
+/// Tries of one page in vain before it is given up: what analytics cannot find within the deadline, or answers with 502 however small
+/// the part of the search is, it will not find later.
+const TRIES: usize = 3;
+/// Pause after a 502, of which a search has met many by then; should it be a short trouble of the way there, it passes in between.
+const AFTER_502: u64 = 5;
 
 /// Which conversations are meant. They combine.
 #[derive(Debug, Args, Default)]
@@ -181,17 +184,24 @@ impl Found {
 /// Asks until the answer is final, waiting where the service says that waiting helps.
 async fn patiently(service: &Service, path: &str) -> Result<Reply, Failure> {
     let give_up = tokio::time::Instant::now() + PATIENCE;
-    let mut timeouts = 0;
+    let mut in_vain = 0;
     loop {
         let reply = service.ask(Method::GET, path, None, None).await?;
-        timeouts += usize::from(reply.text("code") == "upstream_timeout");
+        in_vain += usize::from(reply.text("code") == "upstream_timeout" || met_502(&reply));
         let retryable = reply.body.get("retryable").and_then(Value::as_bool) == Some(true);
-        if !retryable || timeouts == TIMEOUTS || tokio::time::Instant::now() >= give_up {
+        if !retryable || in_vain == TRIES || tokio::time::Instant::now() >= give_up {
             return Ok(reply);
         }
         let pause = reply.body.get("retryAfterSeconds").and_then(Value::as_u64).unwrap_or(2);
-        tokio::time::sleep(Duration::from_secs(pause.clamp(1, 60))).await;
+        let least = if met_502(&reply) { AFTER_502 } else { 1 };
+        tokio::time::sleep(Duration::from_secs(pause.clamp(least, 60))).await;
     }
+}
+
+/// Whether the search met 502, with which Genesys Cloud answers queries that have too many hits. The service has split the search as
+/// far as it can be split.
+fn met_502(reply: &Reply) -> bool {
+    reply.body.pointer("/upstream/status").and_then(Value::as_u64) == Some(502)
 }
 
 fn refused(reply: &Reply) -> Failure {
@@ -199,6 +209,12 @@ fn refused(reply: &Reply) -> Failure {
     for candidate in reply.body.get("candidates").and_then(Value::as_array).into_iter().flatten() {
         let word = |name: &str| candidate.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
         text.push_str(&format!("\n  {}  {} in division {}", word("id"), word("name"), word("divisionName")));
+    }
+    if met_502(reply) {
+        text.push_str(
+            "\nGenesys Cloud answers 502 to this search, however small a part of it is asked for: narrow it down with --queue-id, \
+             --media, --division-id or --newer-than, or try again later",
+        );
     }
     let text = format!("{text}\nnobody was disconnected");
     if reply.status == 400 || reply.status == 409 { Failure::unusable(text) } else { Failure::failed(text) }

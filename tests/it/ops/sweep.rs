@@ -277,3 +277,18 @@ async fn a_search_that_never_ends_in_time_is_given_up_after_some_tries_and_nobod
     assert!(said(&swept).contains("nobody was disconnected"), "{}", said(&swept));
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_fails_however_small_its_part_is_given_up_after_some_tries_and_told_what_to_do() {
+    let org = Org::new().await;
+    org.stuck(StuckSpec::default());
+    org.stand.fault(r#"{"on":"analytics","action":{"answer":{"status":502}}}"#).await;
+    let report = org.report("report.csv");
+    let swept =
+        tokio::time::timeout(Duration::from_secs(45), org.sweep(&["--older-than", "1h", "--yes"], &report)).await;
+    let swept = swept.expect("given up long before 10 minutes");
+    assert_eq!(swept.status.code(), Some(1), "{}", said(&swept));
+    for words in ["502", "--queue-id", "nobody was disconnected"] {
+        assert!(said(&swept).contains(words), "{words}: {}", said(&swept));
+    }
+}
