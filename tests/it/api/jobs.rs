@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Answer, NOBODY, TestApp};
+use crate::support::{Answer, NOBODY, TestApp, until};
 
 /// Longer than any job here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -232,8 +232,10 @@ async fn what_is_transient_is_tried_again_and_given_up_when_the_plan_says_so() {
     let id_given_up = id(&queue.submit(&given_up).await);
     let job = queue.until(&id_given_up, "done").await;
     assert_eq!(job["counts"], json!({"upstream_unavailable": 1}));
+    let refused = || queue.service.sandbox.counts().status(503);
+    let so_far = refused();
     let patient = id(&queue.submit(&json!({"items": [item(&conference, "customer")]})).await);
-    sleep(Duration::from_millis(300)).await;
+    until(async || refused() > so_far).await;
     queue.service.sandbox.clear_faults();
     let job = queue.until(&patient, "done").await;
     assert_eq!(job["counts"], json!({"disconnected": 1}));

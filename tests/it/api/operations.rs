@@ -1,11 +1,12 @@
 //! Probes, metrics, modes: what operators see, and where.
 
 use hangup::config::Mode;
+use hangup::sandbox::{Fault, On};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::shared::wire::request;
-use crate::support::TestApp;
+use crate::support::{TestApp, s, until};
 
 #[tokio::test]
 async fn readiness_says_why_not() {
@@ -81,19 +82,14 @@ async fn observe_mode_is_switched_on_the_admin_port_and_seen_everywhere() {
 #[tokio::test]
 async fn a_caller_that_hangs_up_stops_nothing() {
     let service = TestApp::sockets().start().await;
-    let slow = hangup::sandbox::Fault::latency(hangup::sandbox::On::Disconnect, std::time::Duration::from_millis(200));
+    let slow = Fault::latency(On::Disconnect, s(1));
     service.sandbox.set_faults(vec![slow]).unwrap();
+    // Once the login is answered, nothing goes upstream but the disconnect.
+    until(async || service.sandbox.counts().status(200) == 1).await;
     let mut caller = service.wire().await;
     caller.send(&request("POST", &service.path_of(service.who("agent")), "", None)).await.unwrap();
-    while service.sandbox.counts().requests < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until(async || service.sandbox.counts().in_flight == 1).await;
+    assert_eq!(service.there().len(), 4, "it is still under way");
     drop(caller);
-    for _ in 0..200 {
-        if service.there().len() == 3 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("the disconnect was not carried through");
+    until(async || service.there().len() == 3).await;
 }
