@@ -63,11 +63,11 @@ fn told(name: &'static str, permission: &str, answer: &Answer) -> Item {
     match answer.status {
         // What the role lacks is looked at before what does not exist.
         StatusCode::NOT_FOUND => Item::ok(name, format!("not refused ({permission})")),
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN if answer.error().needs_user_context() => {
+            Item::fail(name, words, Problem::forbidden(answer, permission).detail)
+        }
         StatusCode::FORBIDDEN => {
             Item::fail(name, format!("{permission} is missing: {words}"), Problem::forbidden(answer, permission).detail)
-        }
-        StatusCode::BAD_REQUEST if answer.error().needs_user_context() => {
-            Item::fail(name, words, Problem::forbidden(answer, permission).detail)
         }
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
             Item::fail(name, words, "this org does not have this operation; set genesys.operation = \"auto\"")

@@ -132,6 +132,17 @@ async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_pe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_wants_a_users_token_does_not_name_a_permission_as_missing() {
+    let stand = Binary::new().await;
+    stand.fault(r#"{"on":"disconnect","action":"user_context"}"#).await;
+    let output = stand.run(&["check"], &[]).await;
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.starts_with("Not ready: permission to disconnect"), "{shown}");
+    assert!(words.contains("user's token") && !words.contains("is missing"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_without_the_method_does_not_pass_for_an_org_without_the_operation() {
     let stand = Binary::new().await;
     stand.fault(r#"{"on":"patch","action":{"foreign":{"by":"nginx","status":501}}}"#).await;
