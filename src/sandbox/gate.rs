@@ -86,7 +86,7 @@ fn admit(
     if settings.minimal {
         return (Ok(()), None);
     }
-    match token.map(|token| token.count(settings.rate_limit, settings.rate_window)) {
+    match token.map(|token| sandbox.tokens_store().count(&token, &settings)) {
         Some(rate) if rate.exceeded() => (Err(too_many(rate)), Some(rate)),
         rate => (Ok(()), rate),
     }

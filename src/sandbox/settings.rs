@@ -26,6 +26,8 @@ pub struct Settings {
     /// Length of the window, counted from a token's first request in it.
     #[serde(with = "duration")]
     pub rate_window: Duration,
+    /// Whether all tokens share one window.
+    pub rate_shared: bool,
     /// What a PATCH for a participant that has left answers: 400, 404 or 409.
     pub gone_status: u16,
     /// The `code` of that answer.
@@ -91,6 +93,7 @@ impl Switches {
                 effect_delay: config.effect_delay,
                 rate_limit: config.rate_limit,
                 rate_window: config.rate_window.max(Duration::from_millis(1)),
+                rate_shared: false,
                 gone_status: 400,
                 gone_code: "conversation.error.participant.no.active.conversations".to_owned(),
                 post_gone_status: 404,

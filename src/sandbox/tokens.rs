@@ -12,6 +12,8 @@ use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::settings::Settings;
+
 /// Dead tokens are remembered up to this many in all, to tell "expired" from "never granted".
 const REMEMBERED: usize = 10_000;
 
@@ -33,6 +35,8 @@ pub struct TokenView {
 pub(crate) struct Tokens {
     by_text: RwLock<HashMap<String, Arc<Token>>>,
     granted: AtomicU64,
+    /// The window of all tokens, where they share one.
+    shared: Mutex<Window>,
 }
 
 pub(crate) struct Token {
@@ -46,8 +50,14 @@ struct State {
     last_use: Instant,
     killed: Option<Refusal>,
     uses: u64,
-    window_start: Option<Instant>,
-    in_window: u64,
+    window: Window,
+}
+
+/// A fixed window, which begins with the first request after the one before is over.
+#[derive(Default)]
+struct Window {
+    start: Option<Instant>,
+    count: u64,
 }
 
 /// Why a request is not let in.
@@ -98,8 +108,7 @@ impl Tokens {
             last_use: now,
             killed: None,
             uses: 0,
-            window_start: None,
-            in_window: 0,
+            window: Window::default(),
         };
         let token = Arc::new(Token { id: format!("t{number}"), number, state: Mutex::new(state) });
         let mut map = self.by_text.write();
@@ -138,6 +147,16 @@ impl Tokens {
         (Some(token), verdict)
     }
 
+    /// Counts a request against the token's window, or against the one that all of them share.
+    pub(crate) fn count(&self, token: &Token, settings: &Settings) -> Rate {
+        let (allowed, length) = (settings.rate_limit, settings.rate_window);
+        if settings.rate_shared {
+            self.shared.lock().count(allowed, length)
+        } else {
+            token.state.lock().window.count(allowed, length)
+        }
+    }
+
     /// Revokes every token; answers how many were live.
     pub(crate) fn revoke_all(&self) -> usize {
         let now = Instant::now();
@@ -156,6 +175,27 @@ impl Tokens {
     }
 }
 
+impl Window {
+    /// Counts a request, and opens a new window when the old one is over.
+    fn count(&mut self, allowed: u32, length: Duration) -> Rate {
+        let now = Instant::now();
+        let start = match self.start {
+            Some(start) if now.duration_since(start) < length => start,
+            _ => {
+                self.count = 0;
+                *self.start.insert(now)
+            }
+        };
+        self.count += 1;
+        let left = length.saturating_sub(now.duration_since(start));
+        Rate {
+            allowed,
+            count: self.count,
+            reset: left.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX),
+        }
+    }
+}
+
 impl Token {
     fn check(&self, now: Instant, idle_timeout: Duration) -> Result<(), Refusal> {
         let state = self.state.lock();
@@ -167,27 +207,6 @@ impl Token {
             Err(Refusal::Idle)
         } else {
             Ok(())
-        }
-    }
-
-    /// Counts a request against the token's window, and opens a new window when the old one is over.
-    pub(crate) fn count(&self, allowed: u32, window: Duration) -> Rate {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        let start = match state.window_start {
-            Some(start) if now.duration_since(start) < window => start,
-            _ => {
-                state.in_window = 0;
-                state.window_start = Some(now);
-                now
-            }
-        };
-        state.in_window += 1;
-        let left = window.saturating_sub(now.duration_since(start));
-        Rate {
-            allowed,
-            count: state.in_window,
-            reset: left.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX),
         }
     }
 

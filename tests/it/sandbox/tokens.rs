@@ -108,6 +108,23 @@ async fn a_fixed_window_per_token_is_counted_down_in_the_headers_and_then_answer
 }
 
 #[tokio::test(start_paused = true)]
+async fn tokens_that_share_a_window_are_counted_together() {
+    let org = Org::new(Surface::Published);
+    let shared = json!({"rate_limit": 3, "rate_window": "60s", "rate_shared": true});
+    org.sandbox.change_settings(&shared).expect("settings");
+    assert_eq!(org.read().await.number("inin-ratelimit-count"), 1);
+    let other = Org { token: org.sandbox.grant_token(), ..org };
+    for count in 2..=3 {
+        assert_eq!(other.read().await.number("inin-ratelimit-count"), count);
+    }
+    assert_eq!(other.read().await.status, 429);
+    let third = Org { token: other.sandbox.grant_token(), ..other };
+    assert_eq!(third.read().await.status, 429, "a new token brings no new window");
+    pass(Duration::from_secs(60)).await;
+    assert_eq!(third.read().await.number("inin-ratelimit-count"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_that_can_be_shown_contains_a_token_or_the_secret() {
     let org = Org::new(Surface::Published);
     org.read().await;
