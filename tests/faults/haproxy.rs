@@ -1,6 +1,7 @@
 //! Two instances behind a real HAProxy, one of which is killed.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -16,7 +17,23 @@ use super::target::target_in;
 
 const TEST: &str = "haproxy::a_sigkill_of_one_of_two_instances_fails_nobody";
 
-struct Proxy(Child);
+/// A real HAProxy.
+#[derive(Debug)]
+pub(crate) struct Proxy(Child);
+
+impl Proxy {
+    /// Starts it with this configuration, whose variables these are. `None` where the machine has none.
+    pub(crate) fn start(test: &str, file: &Path, variables: &[(&str, String)]) -> Option<Self> {
+        if Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().is_err() {
+            println!("{test}: NOT HELD: there is no haproxy on this machine (Debian: apt-get install haproxy)");
+            return None;
+        }
+        let mut command = Command::new("haproxy");
+        command.arg("-db").arg("-f").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
+        let variables = variables.iter().map(|(name, value)| (*name, value.as_str()));
+        Some(Self(command.envs(variables).spawn().expect("haproxy starts")))
+    }
+}
 
 impl Drop for Proxy {
     fn drop(&mut self) {
@@ -44,10 +61,6 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
     if left_out(TEST) {
         return;
     }
-    if Command::new("haproxy").arg("-v").stdout(Stdio::null()).status().is_err() {
-        println!("{TEST}: NOT HELD: there is no haproxy on this machine (Debian: apt-get install haproxy)");
-        return;
-    }
     let stand = StandIn::new();
     let one = stand.start(stand.plan()).await;
     let two = stand.start(stand.plan()).await;
@@ -55,9 +68,7 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("haproxy.cfg");
     std::fs::write(&file, configuration(front, &one, &two)).expect("a file");
-    let mut proxy = Command::new("haproxy");
-    proxy.arg("-db").arg("-f").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-    let _proxy = Proxy(proxy.spawn().expect("haproxy starts"));
+    let Some(_proxy) = Proxy::start(TEST, &file, &[]) else { return };
     let mut first = Caller::new(front);
     let up = until(Duration::from_secs(10), async || {
         first.post(&stand.target().path()).await.is_ok_and(|a| a.status == 200)

@@ -4,6 +4,7 @@ mod cluster;
 mod database;
 mod jobs;
 mod promises;
+mod rolling;
 mod tls;
 
 use std::time::Duration;
