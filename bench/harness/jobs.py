@@ -26,9 +26,9 @@ def call(url, body=None, method=None, kind="application/json"):
 
 
 class Stack:
-    """A sandbox and a service with a store in a file; the service can be killed and started again."""
+    """A sandbox and a service with a store in a file; the service can be killed and started again, and get replicas beside it."""
 
-    def __init__(self, hangup, folder, window=None, store=None):
+    def __init__(self, hangup, folder, window=None, store=None, settings=None):
         self.hangup, self.folder = hangup, Path(folder)
         self.log = open(self.folder / "log", "wb")
         ports = [peers.free_port() for _ in range(3)]
@@ -44,8 +44,9 @@ class Stack:
             "SERVER__BIND": f"127.0.0.1:{ports[1]}", "ADMIN__BIND": f"127.0.0.1:{ports[2]}", "GENESYS__API_URL": self.sandbox,
             "GENESYS__LOGIN_URL": self.sandbox, "GENESYS__CLIENT_ID": "sandbox", "GENESYS__CLIENT_SECRET": "sandbox-secret",
             "STORE__URL": store or f"sqlite:{self.folder}/hangup.db", "STORE__TIMEOUT": "5s", "AUTH__ANONYMOUS_PERMISSIONS": PERMISSIONS,
-            "TELEMETRY__LOG_LEVEL": "warn", "AUDIT__TARGET": "off",
+            "TELEMETRY__LOG_LEVEL": "warn", "AUDIT__TARGET": "off", **(settings or {}),
         }
+        self.others = []
         self.serve()
 
     def start(self, command, settings):
@@ -56,12 +57,20 @@ class Stack:
         self.process = self.start("serve", self.settings)
         peers.until(lambda: call(f"{self.admin}/readyz"))
 
+    def another(self):
+        """Starts a replica, and answers its address."""
+        ports = [peers.free_port() for _ in range(2)]
+        binds = {"SERVER__BIND": f"127.0.0.1:{ports[0]}", "ADMIN__BIND": f"127.0.0.1:{ports[1]}"}
+        self.others.append(self.start("serve", self.settings | binds))
+        peers.until(lambda: call(f"http://127.0.0.1:{ports[1]}/readyz"))
+        return f"http://127.0.0.1:{ports[0]}"
+
     def kill(self):
         self.process.kill()
         self.process.wait()
 
     def stop(self):
-        for process in (self.process, self.stand_in):
+        for process in (self.process, *self.others, self.stand_in):
             peers.stop(process)
         self.log.close()
 
