@@ -153,14 +153,15 @@ enum Refusal {
 
 /// None for what passes, such as a 429 or a 5xx, and for what tells nothing.
 fn refusal(answer: &Answer) -> Option<Refusal> {
+    if !answer.is_final_refusal() {
+        return None;
+    }
     let own = answer.is_own_refusal();
     match answer.status.as_u16() {
         501 => Some(Refusal::OfAnalytics),
         403..=405 if !own => Some(Refusal::OfAnalytics),
         403 if !answer.error().code.is_some_and(|code| code.contains("division")) => Some(Refusal::OfAnalytics),
-        429 => None,
-        400..=499 if own => Some(Refusal::OfThisConversation),
-        _ => None,
+        _ => own.then_some(Refusal::OfThisConversation),
     }
 }
 
@@ -171,4 +172,24 @@ fn knows_its_end(answer: &Answer, cid: ConversationId) -> bool {
         let same = details.conversation_id.as_deref().and_then(ConversationId::parse) == Some(cid);
         same && details.conversation_end.is_some_and(|end| !end.is_empty())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::genesys::answer::Body;
+
+    #[test]
+    fn a_refusal_that_passes_is_remembered_neither_of_analytics_nor_of_the_conversation() {
+        let own = |status: u16, code: &str| {
+            let body = serde_json::json!({"code": code, "message": "m", "status": status}).to_string();
+            let response = http::Response::builder().status(status).body(Body::complete(body.into())).unwrap();
+            refusal(&Answer::from_http(response))
+        };
+        for (status, code) in [(408, "x"), (429, "x"), (403, "authentication.request.timeout"), (503, "x")] {
+            assert!(own(status, code).is_none(), "{status} {code}");
+        }
+        assert!(matches!(own(404, "not.found"), Some(Refusal::OfThisConversation)));
+        assert!(matches!(own(403, "missing.permissions"), Some(Refusal::OfAnalytics)));
+    }
 }
