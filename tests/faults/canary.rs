@@ -104,9 +104,7 @@ async fn no_secret_token_or_key_comes_out_anywhere() {
         .set("retry.backoff_min", "10ms")
         .set("retry.backoff_max", "20ms")
         .set("pace.max_pause", "1s");
-    let keys = plan.file("keys.toml");
-    std::fs::write(&keys, key.toml.replace("\"read\"]", "\"read\", \"teardown\"]")).unwrap();
-    let service = plan.set("auth.keys_file", &keys.display().to_string()).start().await;
+    let service = plan.keys(&key.toml.replace("\"read\"]", "\"read\", \"teardown\"]")).start().await;
     service.ready().await;
 
     let canaries = [

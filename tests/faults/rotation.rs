@@ -68,8 +68,7 @@ async fn a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key() {
     let plan = stand.plan();
     let file = plan.file("keys.toml");
     let (old, new) = (new_key("old").unwrap(), new_key("new").unwrap());
-    std::fs::write(&file, &old.toml).unwrap();
-    let service = plan.set("auth.keys_file", &file.display().to_string()).start().await;
+    let service = plan.keys(&old.toml).start().await;
     service.ready().await;
     let with_key = |key: &str| {
         let mut caller = service.caller();

@@ -16,6 +16,15 @@ pub(crate) fn against(upstream: SocketAddr) -> Launch {
         .set("server.max_connections_per_address", "12000")
 }
 
+impl Launch {
+    /// Gives it a file with these keys, which [`Launch::file`] names `keys.toml`.
+    pub(crate) fn keys(self, toml: &str) -> Self {
+        let file = self.file("keys.toml");
+        std::fs::write(&file, toml).unwrap();
+        self.set("auth.keys_file", &file.display().to_string())
+    }
+}
+
 impl Process {
     pub(crate) fn caller(&self) -> Caller {
         Caller::new(self.addr)

@@ -45,7 +45,7 @@ impl Asked {
     }
 }
 
-/// Sends so many requests a second to this address until `stop`. Callers are reused; more come when all are busy.
+/// Sends `rate` requests a second to this address until `stop`. Callers are reused; more come when all are busy.
 async fn traffic(front: SocketAddr, rate: u32, sandbox: Sandbox, stop: Arc<AtomicBool>) -> Asked {
     let asked = Arc::new(Mutex::new(Asked::default()));
     let (mut idle, mut busy) = (Vec::new(), JoinSet::new());

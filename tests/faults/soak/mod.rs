@@ -64,12 +64,9 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
         .set("disconnect.deadline", "3s")
         .set("disconnect.attempt_timeout", "700ms")
         .set("pace.max_pause", "3s")
-        .set("token.rejected_interval", "1s")
-        .set("auth.keys_file", "");
-    let keys = plan.file("keys.toml");
+        .set("token.rejected_interval", "1s");
     let key = hangup::callers::new_key("soak").unwrap();
-    std::fs::write(&keys, key.toml.replace("\"read\"]", "\"read\", \"teardown\"]")).unwrap();
-    let service = plan.set("auth.keys_file", &keys.display().to_string()).start().await;
+    let service = plan.keys(&key.toml.replace("\"read\"]", "\"read\", \"teardown\"]")).start().await;
     service.ready().await;
     let mut caller = service.caller();
     caller.headers = format!("x-api-key: {}\r\n", key.text);
