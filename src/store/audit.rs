@@ -77,8 +77,8 @@ pub struct AuditEntry {
 const COLUMNS: usize = 10;
 /// Records written with one transaction.
 const MOST_AT_ONCE: usize = 256;
-/// How many records one statement writes. There are few lengths, so that the database knows their texts already; 200 different
-/// texts cost more to read than the records to write.
+/// How many records one statement writes. There are only four lengths, so that the database has already prepared their texts; a text
+/// for each number of records would be prepared again and again.
 const ROWS_OF_A_STATEMENT: [usize; 4] = [64, 16, 4, 1];
 static INSERTS: LazyLock<[String; 4]> = LazyLock::new(|| ROWS_OF_A_STATEMENT.map(insert));
 /// Records that one round of retention removes at most, so that no other statement waits long for it.
@@ -86,7 +86,7 @@ const PURGED_AT_ONCE: i64 = 5_000;
 /// What a store in memory keeps.
 const KEPT_IN_MEMORY: i64 = 10_000;
 
-/// The statement that writes so many records.
+/// The statement that writes this number of records.
 fn insert(rows: usize) -> String {
     let row = |n: usize| {
         let places: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", n * COLUMNS + column)).collect();

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Store;
-use super::engine::{Batch, Row, ms, sql};
+use super::engine::{Batch, Row, Statement, ms, sql};
 use super::error::StoreError;
+use super::meta::IDENTITY;
 
 /// A decision to be stored, unless one under the same key is alive.
 #[derive(Debug)]
@@ -42,12 +43,6 @@ pub(crate) struct StoredClaim {
     pub(crate) left: Duration,
 }
 
-/// Which store this is, as `meta::identity` has it, and its living claim under a key, in one statement: the number of statements
-/// is most of what a claim costs on PostgreSQL.
-const FIND: &str = "SELECT meta.value, coalesce({now} - (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'replaced'), -1), \
-    claims.token, body, targets, expires - {now} FROM meta LEFT JOIN claims ON claims.key = $1 AND expires > {now} \
-    WHERE meta.key = 'store_id'";
-
 /// Of a caller, in the order of their end.
 const PURGED_AT_ONCE: i64 = 5_000;
 
@@ -57,7 +52,7 @@ impl Store {
     /// # Errors
     /// The store does not say, or has replaced another one less than `refused_for` ago.
     pub(crate) async fn find_claim(&self, key: &str, refused_for: Duration) -> Result<Option<StoredClaim>, StoreError> {
-        let rows = self.run(Batch::read([sql(FIND).bind(key)])).await?;
+        let rows = self.run(Batch::read([find(key)])).await?;
         let [found] = &rows[..] else { return Ok(None) };
         self.same_store(found, ms(refused_for)).await?;
         Ok(found.first().and_then(stored))
@@ -87,7 +82,7 @@ impl Store {
         .bind(new.token)
         .bind(ms(new.life))
         .bind(self.0.known.id());
-        let rows = self.run(Batch::write([insert, sql(FIND).bind(new.key)])).await?;
+        let rows = self.run(Batch::write([insert, find(new.key)])).await?;
         let [_, found] = &rows[..] else { return Err(StoreError::TimedOut) };
         self.same_store(found, ms(new.refused_for)).await?;
         // It cannot be missing, unless its life ended while it was stored.
@@ -101,7 +96,17 @@ impl Store {
     }
 }
 
-/// The claim in a row of [`FIND`], where there is one.
+/// Reads which store this is and its living claim under a key, in one statement: the number of statements is most of what a claim
+/// costs on PostgreSQL.
+fn find(key: &str) -> Statement {
+    sql(format!(
+        "SELECT {IDENTITY}, claims.token, body, targets, expires - {{now}} FROM meta LEFT JOIN claims ON claims.key = $1 AND \
+         expires > {{now}} WHERE meta.key = 'store_id'"
+    ))
+    .bind(key)
+}
+
+/// The claim in a row of [`find`], where there is one.
 fn stored(row: &Row) -> Option<StoredClaim> {
     let text = |column| row.text(column).unwrap_or_default().to_owned();
     Some(StoredClaim {

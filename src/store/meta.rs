@@ -5,16 +5,18 @@ use super::engine::{Batch, Rows, Statement, sql};
 use super::error::StoreError;
 use crate::config::Mode;
 
-/// Reads which store this is, and for how long it has stood in for another one.
+/// Which store this is, and for how long it has stood in for another one: the first two columns for [`Store::same_store`], of the
+/// row of `meta` with the key `store_id`.
+pub(super) const IDENTITY: &str =
+    "meta.value, coalesce({now} - (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'replaced'), -1)";
+
+/// Reads [`IDENTITY`].
 pub(super) fn identity() -> Statement {
-    sql(
-        "SELECT value, coalesce({now} - (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'replaced'), -1) FROM meta \
-         WHERE key = 'store_id'",
-    )
+    sql(format!("SELECT {IDENTITY} FROM meta WHERE key = 'store_id'"))
 }
 
 impl Store {
-    /// Compares what [`identity`] gave with what we know. Another id is noted in the store, so that all replicas refuse what a
+    /// Compares the [`IDENTITY`] that was read with what we know. Another id is noted in the store, so that all replicas refuse what a
     /// claim in the old one might have decided; only then do we believe it.
     ///
     /// # Errors
