@@ -1,7 +1,7 @@
 //! `POST /conversations/{conversationId}/participants/{participantId}/disconnect`: disconnects one participant.
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use http::StatusCode;
 
 use super::App;
@@ -54,28 +54,26 @@ fn answer(
     conversation_id: ConversationId,
     participant_id: ParticipantId,
 ) -> Response {
-    let minimal = preferences.minimal && !settled.still_there;
-    let mut response = if minimal {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        let status = if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK };
-        let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
-        let mut body = String::with_capacity(USUAL);
-        let mut answer = Object::begin(&mut body);
-        answer
-            .truth("ok", true)
-            .text("outcome", settled.outcome.name())
-            .truth("verified", settled.verified)
-            .truth_or_null("gone", settled.gone)
-            .text("conversationId", conversation_id.text(&mut conversation))
-            .text("participantId", participant_id.text(&mut participant))
-            .text_or_null("operation", settled.operation.map(Operation::name))
-            .integer("attempts", settled.attempts)
-            .text("requestId", &context.request_id)
-            .text_or_null("correlationId", settled.correlation_id.as_deref());
-        answer.end();
-        json_text(status, body)
-    };
-    preferences.stamp(&mut response, minimal);
+    if preferences.minimal && !settled.still_there {
+        return preferences.no_content();
+    }
+    let status = if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
+    let mut body = String::with_capacity(USUAL);
+    let mut answer = Object::begin(&mut body);
+    answer
+        .truth("ok", true)
+        .text("outcome", settled.outcome.name())
+        .truth("verified", settled.verified)
+        .truth_or_null("gone", settled.gone)
+        .text("conversationId", conversation_id.text(&mut conversation))
+        .text("participantId", participant_id.text(&mut participant))
+        .text_or_null("operation", settled.operation.map(Operation::name))
+        .integer("attempts", settled.attempts)
+        .text("requestId", &context.request_id)
+        .text_or_null("correlationId", settled.correlation_id.as_deref());
+    answer.end();
+    let mut response = json_text(status, body);
+    preferences.stamp(&mut response);
     response
 }

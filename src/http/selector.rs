@@ -114,7 +114,7 @@ pub(super) async fn disconnect(
     };
     let status = if still_there { StatusCode::ACCEPTED } else { StatusCode::OK };
     let mut response = json(status, &answer);
-    preferences.stamp(&mut response, false);
+    preferences.stamp(&mut response);
     Ok(response)
 }
 

@@ -75,6 +75,6 @@ pub(super) async fn disconnect(
             correlation_id: settled.correlation_id.as_deref(),
         },
     );
-    preferences.stamp(&mut response, false);
+    preferences.stamp(&mut response);
     Ok(response)
 }

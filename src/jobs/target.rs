@@ -141,8 +141,8 @@ pub(super) fn gone(
     (members.iter().all(is_gone) && !members.is_empty()).then(|| outcome.name())
 }
 
-/// For an item that means everybody of a kind: whether the conversation goes on without them, and with whom. Whoever clears stuck
-/// conversations wants to know.
+/// For an item that names a kind of participant: whether the conversation goes on without them, and who is still in it. The report of
+/// a sweep shows this.
 pub(super) fn what_is_left(item: &LeasedItem, conversation: &Conversation) -> Option<String> {
     item.target.as_ref()?;
     if conversation.ended() {

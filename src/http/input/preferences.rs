@@ -12,6 +12,7 @@ use super::query;
 use crate::problem::{Code, Problem};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
+const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// Longest wait, in seconds.
 const LONGEST_WAIT: u64 = 60;
 
@@ -64,17 +65,15 @@ impl Preferences {
         found
     }
 
-    /// Says which preferences were applied.
-    pub(in crate::http) fn stamp(self, response: &mut Response, minimal: bool) {
-        if let Some(applied) = self.applied(minimal) {
-            response.headers_mut().insert("preference-applied", applied);
-        }
+    /// Says which preferences were applied to an answer with a body.
+    pub(in crate::http) fn stamp(self, response: &mut Response) {
+        response.headers_mut().extend(self.applied(false).map(|applied| (APPLIED, applied)));
     }
 
     /// The answer to `return=minimal`, in place of a 200.
     pub(in crate::http) fn no_content(self) -> Response {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        self.stamp(&mut response, true);
+        response.headers_mut().extend(self.applied(true).map(|applied| (APPLIED, applied)));
         response
     }
 

@@ -93,7 +93,7 @@ pub(in crate::http) async fn items(
     Ok(json(StatusCode::OK, &Page { ok: true, cursor, items }))
 }
 
-/// The lines of the items after one, at most so many.
+/// A download of the items whose number is above `after`, at most `most` of them.
 async fn lines(
     jobs: Jobs,
     id: Arc<str>,
