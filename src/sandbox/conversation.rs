@@ -209,6 +209,14 @@ impl Conversation {
         }
     }
 
+    /// When the last end comes that is already noted; none when all have come.
+    pub(crate) fn last_end_due(&self, now: Instant) -> Option<Instant> {
+        let media = self.participants.iter().flat_map(|p| &p.communications).filter_map(|c| c.gone.as_ref());
+        let people = self.participants.iter().filter_map(|p| p.left.as_ref());
+        let ends = media.chain(people).map(|gone| gone.at).chain(self.ends);
+        ends.filter(|at| *at > now).max()
+    }
+
     /// The participant of that id: the live one where it is listed more than once.
     pub(crate) fn position(&self, id: Uuid, now: Instant) -> Option<usize> {
         let mut same = self.participants.iter().enumerate().filter(|(_, p)| p.id == id);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::faults::{Action, Fault};
@@ -145,6 +145,14 @@ impl Sandbox {
     pub fn is_live(&self, conversation: Uuid, participant: Uuid) -> bool {
         self.conference(conversation)
             .is_some_and(|conference| conference.participants.iter().any(|p| p.id == participant && p.live))
+    }
+
+    /// Waits until every disconnect that was accepted in that conversation so far has taken effect.
+    pub async fn settled(&self, id: Uuid) {
+        let due = self.conversations().with_known(id, |conversation, now| conversation.last_end_due(now));
+        if let Some(due) = due.flatten() {
+            sleep_until(due).await;
+        }
     }
 
     /// Ends a conversation for everybody now; `false` when there is none.

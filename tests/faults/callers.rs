@@ -121,8 +121,8 @@ pub(crate) struct Traffic {
 
 impl Traffic {
     /// `per_second` disconnects a second, each against somebody else.
-    pub(crate) fn start(service: &Process, stand: &StandIn, per_second: u32) -> Self {
-        let sandbox = stand.sandbox.clone();
+    pub(crate) fn start(service: &Process, stand_in: &StandIn, per_second: u32) -> Self {
+        let sandbox = stand_in.sandbox.clone();
         Self::start_with(service.caller(), per_second, move || super::target::target_in(&sandbox))
     }
 

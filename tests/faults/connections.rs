@@ -15,24 +15,24 @@ const THEME: &str = "Connections";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_noticed() {
-    let stand = StandIn::new();
-    let service = stand.start(stand.plan()).await;
-    stand.rule(json!({"on": "api", "reused": true, "action": "reset"}));
-    stand.sandbox.clear_journal();
+    let stand_in = StandIn::new();
+    let service = stand_in.start(stand_in.plan()).await;
+    stand_in.rule(json!({"on": "api", "reused": true, "action": "reset"}));
+    stand_in.sandbox.clear_journal();
     let mut seen = Seen::default();
-    while stand.sandbox.counts().faults < 1_000 {
-        assert!(seen.total() < 5_000, "{} resets only", stand.sandbox.counts().faults);
-        let more = disconnects(&service, &stand.targets(200), 8).await;
+    while stand_in.sandbox.counts().faults < 1_000 {
+        assert!(seen.total() < 5_000, "{} resets only", stand_in.sandbox.counts().faults);
+        let more = disconnects(&service, &stand_in.targets(200), 8).await;
         more.none_failed();
         seen.answers.extend(more.answers);
     }
-    assert!(stand.only_these_are_gone(&seen.gone()).await);
+    assert!(stand_in.only_these_are_gone(&seen.gone()).await);
     Row {
         theme: THEME,
         fault: "1,000 reused connections to the upstream are reset at the moment of use",
         callers_see: "Nothing",
         figure: "0 errors",
-        measured: format!("{} disconnects met {} resets", seen.total(), stand.sandbox.counts().faults),
+        measured: format!("{} disconnects met {} resets", seen.total(), stand_in.sandbox.counts().faults),
         test: "connections::a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_noticed",
         long_half: false,
     }
@@ -41,28 +41,28 @@ async fn a_thousand_reused_connections_reset_at_the_moment_of_use_are_not_notice
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
-    let stand = StandIn::new();
-    let service = stand.start(stand.plan()).await;
-    stand.fault(Fault::latency(On::Disconnect, Duration::from_millis(500)));
-    let targets = stand.targets(50);
-    stand.sandbox.clear_journal();
+    let stand_in = StandIn::new();
+    let service = stand_in.start(stand_in.plan()).await;
+    stand_in.fault(Fault::latency(On::Disconnect, Duration::from_millis(500)));
+    let targets = stand_in.targets(50);
+    stand_in.sandbox.clear_journal();
     let mut callers = Vec::new();
     for target in &targets {
         let mut caller = service.caller();
         caller.begin("POST", &target.path(), None).await.unwrap();
         callers.push(caller);
     }
-    let under_way = until(Duration::from_secs(5), async || stand.sandbox.counts().in_flight == 50).await;
-    assert!(under_way.is_some(), "{:?}", stand.sandbox.counts());
+    let under_way = until(Duration::from_secs(5), async || stand_in.sandbox.counts().in_flight == 50).await;
+    assert!(under_way.is_some(), "{:?}", stand_in.sandbox.counts());
     drop(callers);
-    assert!(stand.only_these_are_gone(&targets).await);
+    assert!(stand_in.only_these_are_gone(&targets).await);
     let logged = until(Duration::from_secs(5), async || {
         let log = service.log();
         let told = |id: &str| log.lines().any(|l| l.contains(id) && l.contains("\"outcome\":\"accepted\""));
         targets.iter().all(|t| told(&t.participant.to_string()))
     });
     assert!(logged.await.is_some(), "the outcome is not logged: {}", service.log());
-    assert_eq!(stand.sandbox.counts().disconnects(), 50);
+    assert_eq!(stand_in.sandbox.counts().disconnects(), 50);
     Row {
         theme: THEME,
         fault: "Callers hang up in the middle of their request",
@@ -77,22 +77,22 @@ async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched() {
-    let stand = StandIn::new();
-    let service = stand.start(stand.plan().set("auth.anonymous_permissions", "disconnect,teardown")).await;
+    let stand_in = StandIn::new();
+    let service = stand_in.start(stand_in.plan().set("auth.anonymous_permissions", "disconnect,teardown")).await;
     let mut participants = vec![ParticipantSpec::of("customer")];
     participants.extend((0..20).map(|_| ParticipantSpec::of("agent")));
-    let conference = stand.sandbox.create_conference(ConversationSpec::with(participants));
-    stand.fault(Fault::latency(On::Disconnect, Duration::from_millis(200)));
-    stand.sandbox.clear_journal();
+    let conference = stand_in.sandbox.create_conference(ConversationSpec::with(participants));
+    stand_in.fault(Fault::latency(On::Disconnect, Duration::from_millis(200)));
+    stand_in.sandbox.clear_journal();
     let mut caller = service.caller();
     let body = json!({"purpose": "agent", "max": 50}).to_string();
     let path = format!("/conversations/{}/participants/disconnect", conference.id);
     caller.begin("POST", &path, Some(&body)).await.unwrap();
-    until(Duration::from_secs(5), async || stand.sandbox.counts().in_flight >= 1).await;
+    until(Duration::from_secs(5), async || stand_in.sandbox.counts().in_flight >= 1).await;
     sleep(Duration::from_millis(50)).await;
     drop(caller);
     let began = Instant::now();
-    let left = || stand.sandbox.conference(conference.id).map_or(0, |c| c.live().len());
+    let left = || stand_in.sandbox.conference(conference.id).map_or(0, |c| c.live().len());
     until(Duration::from_secs(5), async || left() == 1).await;
     assert_eq!(left(), 1, "who is left after {:?}: the customer alone", began.elapsed());
     Row {

@@ -62,8 +62,8 @@ fn attack(service: SocketAddr, path: &str, count: usize) -> Duration {
     })
 }
 
-async fn good_traffic(service: &Process, stand: &StandIn, time: Duration) -> Seen {
-    let traffic = Traffic::start(service, stand, 50);
+async fn good_traffic(service: &Process, stand_in: &StandIn, time: Duration) -> Seen {
+    let traffic = Traffic::start(service, stand_in, 50);
     sleep(time).await;
     traffic.end().await
 }
@@ -71,15 +71,15 @@ async fn good_traffic(service: &Process, stand: &StandIn, time: Duration) -> See
 #[tokio::test(flavor = "multi_thread")]
 async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice() {
     let count = if long() { 5_000 } else { 500 };
-    let stand = StandIn::new();
-    let service = stand.start(stand.plan()).await;
-    let before = good_traffic(&service, &stand, Duration::from_secs(3)).await;
+    let stand_in = StandIn::new();
+    let service = stand_in.start(stand_in.plan()).await;
+    let before = good_traffic(&service, &stand_in, Duration::from_secs(3)).await;
     before.none_failed();
 
     // In a thread of its own, so that what is measured is the service's trouble and not its callers'.
-    let (addr, path) = (service.addr, stand.target().path());
+    let (addr, path) = (service.addr, stand_in.target().path());
     let attack = tokio::task::spawn_blocking(move || attack(addr, &path, count));
-    let (during, slowest) = tokio::join!(good_traffic(&service, &stand, Duration::from_secs(10)), attack);
+    let (during, slowest) = tokio::join!(good_traffic(&service, &stand_in, Duration::from_secs(10)), attack);
     let slowest = slowest.expect("no panic");
     assert!(slowest < Duration::from_secs(10), "the last was cut after {slowest:?}");
     during.none_failed();
@@ -107,9 +107,9 @@ async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
     const TEST: &str = "crowds::idle_connections_of_one_address_and_of_many_lock_nobody_out";
-    let stand = StandIn::new();
-    let plan = stand.plan().set("server.max_connections_per_address", "512").set("server.max_connections", "1000");
-    let service = stand.start(plan).await;
+    let stand_in = StandIn::new();
+    let plan = stand_in.plan().set("server.max_connections_per_address", "512").set("server.max_connections", "1000");
+    let service = stand_in.start(plan).await;
     let addr = service.addr;
     // Each opens its connection and says nothing, again and again.
     let crowd = tokio::spawn(async move {
@@ -130,15 +130,15 @@ async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
     });
     let mut seen = Seen::default();
     while !crowd.is_finished() {
-        let more = disconnects(&service, &stand.targets(20), 4).await;
+        let more = disconnects(&service, &stand_in.targets(20), 4).await;
         more.none_failed();
         seen.answers.extend(more.answers);
     }
     let held = crowd.await.expect("no panic");
     let began = Instant::now();
-    disconnects(&service, &stand.targets(20), 4).await.none_failed();
+    disconnects(&service, &stand_in.targets(20), 4).await.none_failed();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert!(stand.only_these_are_gone(&seen.gone()).await);
+    assert!(stand_in.only_these_are_gone(&seen.gone()).await);
     Row {
         theme: THEME,
         fault: "6,000 idle connections, 2,000 of them of one address, where 1,000 may be open",
@@ -159,11 +159,11 @@ async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back
     if left_out(TEST) {
         return;
     }
-    let stand = StandIn::new();
+    let stand_in = StandIn::new();
     // Slow enough that everybody has come before the first is answered.
-    let plan = stand.plan().set("disconnect.deadline", "55s").set("disconnect.attempt_timeout", "50s");
-    let service = stand.start(plan).await;
-    disconnects(&service, &stand.targets(200), 50).await.none_failed();
+    let plan = stand_in.plan().set("disconnect.deadline", "55s").set("disconnect.attempt_timeout", "50s");
+    let service = stand_in.start(plan).await;
+    disconnects(&service, &stand_in.targets(200), 50).await.none_failed();
     let empty = resident(service.pid());
 
     // Each has been served once, so that it has all that an idle connection has.
@@ -180,10 +180,10 @@ async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back
     let callers: Vec<Caller> = served.join_all().await;
     let per_connection = (resident(service.pid()) - empty) / CALLERS as u64;
 
-    stand.fault(Fault::latency(On::Disconnect, Duration::from_secs(20)));
-    stand.sandbox.clear_journal();
+    stand_in.fault(Fault::latency(On::Disconnect, Duration::from_secs(20)));
+    stand_in.sandbox.clear_journal();
     let mut tasks = JoinSet::new();
-    for (mut caller, target) in callers.into_iter().zip(stand.targets(CALLERS)) {
+    for (mut caller, target) in callers.into_iter().zip(stand_in.targets(CALLERS)) {
         tasks.spawn(async move { (target, caller.post(&target.path()).await) });
     }
     let mut seen = Seen::default();
@@ -194,7 +194,7 @@ async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back
         }
     };
     timeout(Duration::from_secs(90), all).await.expect("everybody is answered");
-    let counts = stand.sandbox.counts();
+    let counts = stand_in.sandbox.counts();
     let account = seen.account();
     assert!(seen.failures.is_empty(), "{:?}", seen.failures.first());
     assert_eq!(account.get("200 accepted"), Some(&ADMITTED), "{account:?}");
@@ -202,7 +202,7 @@ async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back
     assert!(counts.max_in_flight <= ADMITTED as u64, "{counts:?}");
     assert!(seen.answers.iter().filter(|(_, a)| a.status == 503).all(|(_, a)| a.retry_after() == Some(1)));
     assert!(per_connection < 64 * 1024, "{per_connection} bytes per connection");
-    assert!(stand.only_these_are_gone(&seen.gone()).await);
+    assert!(stand_in.only_these_are_gone(&seen.gone()).await);
     Row {
         theme: THEME,
         fault: "10,000 connections ask at once, and the upstream takes 20 s",

@@ -25,10 +25,10 @@ const THEME: &str = "Our own side";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
-    let stand = StandIn::new();
-    let service = stand.start(stand.plan().descriptors(80)).await;
+    let stand_in = StandIn::new();
+    let service = stand_in.start(stand_in.plan().descriptors(80)).await;
     let mut known = service.caller();
-    assert_eq!(known.post(&stand.target().path()).await.unwrap().status, 200);
+    assert_eq!(known.post(&stand_in.target().path()).await.unwrap().status, 200);
 
     let mut crowd = Vec::new();
     for _ in 0..300 {
@@ -42,13 +42,13 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
     let share = (busy(service.pid()) - before).as_secs_f64() / 2.0;
     assert!(share < 0.2, "it spins: {:.0} % of a processor", share * 100.0);
     // Who has a connection is served on, over the connection to the upstream that is open.
-    let answer = known.post(&stand.target().path()).await.unwrap();
+    let answer = known.post(&stand_in.target().path()).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(service.log().contains("cannot accept connections"), "{}", service.log());
 
     drop(crowd);
     let began = Instant::now();
-    disconnects(&service, &[stand.target()], 1).await.none_failed();
+    disconnects(&service, &[stand_in.target()], 1).await.none_failed();
     assert!(began.elapsed() < Duration::from_secs(3), "the next caller waits {:?}", began.elapsed());
     Row {
         theme: THEME,
@@ -64,13 +64,14 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blocked_stdout_stalls_nobody() {
-    let stand = StandIn::new();
+    let stand_in = StandIn::new();
     let port = || free_addr().to_string();
-    let plan = stand.plan().set("server.bind", &port()).set("admin.bind", &port()).set("telemetry.log_level", "trace");
+    let plan =
+        stand_in.plan().set("server.bind", &port()).set("admin.bind", &port()).set("telemetry.log_level", "trace");
     let mut service = plan.set("shutdown.grace", "100ms").blocked_stdout().start().await;
     service.ready().await;
     // Some 400 bytes a line fill the pipe's 64 KiB many times over.
-    let seen = disconnects(&service, &stand.targets(1_500), 20).await;
+    let seen = disconnects(&service, &stand_in.targets(1_500), 20).await;
     seen.none_failed();
     assert!(seen.slowest() < Duration::from_secs(2), "{:?}", seen.slowest());
     service.signal("TERM");
@@ -91,8 +92,8 @@ async fn a_blocked_stdout_stalls_nobody() {
 /// The app in this process, over an upstream that is a bug: the binary has no switch that makes it panic.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_answered_and_the_next_request_is_fine() {
-    let stand = StandIn::new();
-    let upstream = format!("http://{}", stand.addr);
+    let stand_in = StandIn::new();
+    let upstream = format!("http://{}", stand_in.addr);
     let settings = [
         ("SERVER__BIND", "127.0.0.1:0"),
         ("GENESYS__CLIENT_ID", "sandbox"),
@@ -119,14 +120,14 @@ async fn a_panic_is_answered_and_the_next_request_is_fine() {
 
     let mut caller = Caller::new(addr);
     let up = until(Duration::from_secs(10), async || {
-        caller.post(&stand.target().path()).await.is_ok_and(|a| a.status == 200)
+        caller.post(&stand_in.target().path()).await.is_ok_and(|a| a.status == 200)
     });
     assert!(up.await.is_some());
     panics.cancel();
-    let disconnect = caller.post(&stand.target().path()).await.unwrap();
+    let disconnect = caller.post(&stand_in.target().path()).await.unwrap();
     assert_eq!((disconnect.status, disconnect.word().as_str()), (500, "internal"), "{}", disconnect.text());
     assert_eq!((&disconnect.json()["retryable"], &disconnect.json()["effect"]), (&true.into(), &"unknown".into()));
-    let lookup = caller.get(&stand.target().list()).await.unwrap();
+    let lookup = caller.get(&stand_in.target().list()).await.unwrap();
     assert_eq!((lookup.status, lookup.word().as_str()), (500, "internal"), "{}", lookup.text());
     assert_eq!(caller.get("/livez").await.unwrap().status, 200);
     stop.cancel();

@@ -61,9 +61,9 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
     if left_out(TEST) {
         return;
     }
-    let stand = StandIn::new();
-    let one = stand.start(stand.plan()).await;
-    let two = stand.start(stand.plan()).await;
+    let stand_in = StandIn::new();
+    let one = stand_in.start(stand_in.plan()).await;
+    let two = stand_in.start(stand_in.plan()).await;
     let front = free_addr();
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("haproxy.cfg");
@@ -71,18 +71,18 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
     let Some(_proxy) = Proxy::start(TEST, &file, &[]) else { return };
     let mut first = Caller::new(front);
     let up = until(Duration::from_secs(10), async || {
-        first.post(&stand.target().path()).await.is_ok_and(|a| a.status == 200)
+        first.post(&stand_in.target().path()).await.is_ok_and(|a| a.status == 200)
     });
     assert!(up.await.is_some(), "haproxy does not serve");
 
-    let sandbox = stand.sandbox.clone();
+    let sandbox = stand_in.sandbox.clone();
     let traffic = Traffic::start_with(Caller::new(front), 200, move || target_in(&sandbox));
     sleep(Duration::from_secs(2)).await;
     one.signal("KILL");
     sleep(Duration::from_secs(3)).await;
     let seen = traffic.end().await;
     seen.none_failed();
-    assert!(stand.only_these_are_gone(&seen.gone()).await);
+    assert!(stand_in.only_these_are_gone(&seen.gone()).await);
     Row {
         theme: "Leaving",
         fault: "SIGKILL of one of two instances behind HAProxy, at 200 requests a second",

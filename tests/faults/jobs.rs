@@ -21,10 +21,10 @@ pub(crate) const PERMISSIONS: &str = "disconnect,read,bulk,teardown,audit,operat
 pub(crate) const UNDER_WAY: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn plan(stand: &StandIn, file: &Path) -> Launch {
+fn plan(stand_in: &StandIn, file: &Path) -> Launch {
     let url = format!("sqlite:{}", file.display());
     // A lease is the deadline and 2 s: short, so that what a crash left is soon taken over.
-    let plan = stand.plan().set("store.url", &url).set("auth.anonymous_permissions", PERMISSIONS);
+    let plan = stand_in.plan().set("store.url", &url).set("auth.anonymous_permissions", PERMISSIONS);
     plan.set("disconnect.deadline", "1s").set("disconnect.attempt_timeout", "500ms").set("store.timeout", "2s")
 }
 
@@ -60,35 +60,35 @@ pub(crate) async fn done(service: &Process, id: &str, items: usize) -> Value {
 }
 
 /// Holds that all of these are gone, that nobody else is, and gives how many were sent a second disconnect.
-pub(crate) async fn second_disconnects(stand: &StandIn, targets: &[Target]) -> usize {
-    assert!(stand.only_these_are_gone(targets).await, "a wrong person was reached");
+pub(crate) async fn second_disconnects(stand_in: &StandIn, targets: &[Target]) -> usize {
+    assert!(stand_in.only_these_are_gone(targets).await, "a wrong person was reached");
     let sent = |target: &&Target| {
-        let found = stand.sandbox.conference(target.conversation).expect("it is there");
+        let found = stand_in.sandbox.conference(target.conversation).expect("it is there");
         found.participants.iter().any(|one| one.id == target.participant && one.disconnects > 1)
     };
     targets.iter().filter(sent).count()
 }
 
 /// Waits until so many disconnects went upstream.
-pub(crate) async fn sent(stand: &StandIn, number: u64) {
-    let there = async || stand.sandbox.counts().disconnects() >= number;
+pub(crate) async fn sent(stand_in: &StandIn, number: u64) {
+    let there = async || stand_in.sandbox.counts().disconnects() >= number;
     assert!(until(PATIENCE, there).await.is_some(), "too few disconnects are sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sigkill_right_after_the_202_loses_no_item() {
     const TEST: &str = "jobs::a_sigkill_right_after_the_202_loses_no_item";
-    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
+    let (stand_in, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("hangup.db");
-    let service = stand.start(plan(&stand, &file)).await;
-    let targets = stand.targets(100);
+    let service = stand_in.start(plan(&stand_in, &file)).await;
+    let targets = stand_in.targets(100);
     let id = promised(&submit(&mut service.caller(), &targets).await);
     service.signal("KILL");
     drop(service);
-    let service = stand.start(plan(&stand, &file)).await;
+    let service = stand_in.start(plan(&stand_in, &file)).await;
     let began = Instant::now();
     done(&service, &id, targets.len()).await;
-    let second = second_disconnects(&stand, &targets).await;
+    let second = second_disconnects(&stand_in, &targets).await;
     assert!(second <= UNDER_WAY, "{second}");
     Row {
         theme: THEME,
@@ -108,19 +108,19 @@ async fn a_sigkill_in_the_middle_of_a_thousand_items_loses_none() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
+    let (stand_in, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("hangup.db");
-    let mut service = stand.start(plan(&stand, &file)).await;
-    let targets = stand.targets(1_000);
+    let mut service = stand_in.start(plan(&stand_in, &file)).await;
+    let targets = stand_in.targets(1_000);
     let id = promised(&submit(&mut service.caller(), &targets).await);
     for killed_at in [250, 600] {
-        sent(&stand, killed_at).await;
+        sent(&stand_in, killed_at).await;
         service.signal("KILL");
         drop(service);
-        service = stand.start(plan(&stand, &file)).await;
+        service = stand_in.start(plan(&stand_in, &file)).await;
     }
     done(&service, &id, targets.len()).await;
-    let second = second_disconnects(&stand, &targets).await;
+    let second = second_disconnects(&stand_in, &targets).await;
     assert!(second <= 2 * UNDER_WAY, "{second}");
     let taken_over = service.metric("hangup_jobs_items_taken_over_total").await;
     Row {
@@ -141,19 +141,19 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
+    let (stand_in, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let Some(disk) = SmallDisk::new(folder.path().join("disk"), 16) else {
         println!("{TEST}: NOT HELD: this user may not mount a small disk");
         return;
     };
-    let service = stand.start(plan(&stand, &disk.folder().join("hangup.db"))).await;
+    let service = stand_in.start(plan(&stand_in, &disk.folder().join("hangup.db"))).await;
     let filler = disk.folder().join("filler");
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
     for n in 0..30 {
         if n == 3 {
             let _until_it_is_full = std::fs::write(&filler, vec![1; 20 << 20]);
         }
-        let targets = stand.targets(60);
+        let targets = stand_in.targets(60);
         let answer = submit(&mut service.caller(), &targets).await;
         if answer.status == 202 {
             accepted.push((promised(&answer), targets));
@@ -164,7 +164,7 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
     }
     assert!(!refused.is_empty(), "the disk is never full");
     std::fs::remove_file(&filler).expect("the filler");
-    let after = stand.targets(60);
+    let after = stand_in.targets(60);
     let mut last = None;
     let there = async || {
         let answer = submit(&mut service.caller(), &after).await;
@@ -176,9 +176,9 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
     accepted.push((last.expect("a job"), after));
     for (id, targets) in &accepted {
         done(&service, id, targets.len()).await;
-        second_disconnects(&stand, targets).await;
+        second_disconnects(&stand_in, targets).await;
     }
-    assert!(refused.iter().all(|target| stand.is_live(target)), "somebody was reached for a job that was refused");
+    assert!(refused.iter().all(|target| stand_in.is_live(target)), "somebody was reached for a job that was refused");
     Row {
         theme: THEME,
         fault: "The disk is full while jobs are accepted",
@@ -194,18 +194,18 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_is_down_for_a_while_delays_a_job_and_fails_no_item() {
     const TEST: &str = "jobs::an_upstream_that_is_down_for_a_while_delays_a_job_and_fails_no_item";
-    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
-    let service = stand.start(plan(&stand, &folder.path().join("hangup.db"))).await;
-    let targets = stand.targets(200);
-    let before = stand.sandbox.counts().disconnects();
+    let (stand_in, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
+    let service = stand_in.start(plan(&stand_in, &folder.path().join("hangup.db"))).await;
+    let targets = stand_in.targets(200);
+    let before = stand_in.sandbox.counts().disconnects();
     let id = promised(&submit(&mut service.caller(), &targets).await);
-    sent(&stand, before + 40).await;
-    stand.rule(json!({"on": "api", "action": {"answer": {"status": 503}}}));
+    sent(&stand_in, before + 40).await;
+    stand_in.rule(json!({"on": "api", "action": {"answer": {"status": 503}}}));
     sleep(Duration::from_secs(4)).await;
-    stand.sandbox.clear_faults();
+    stand_in.sandbox.clear_faults();
     let began = Instant::now();
     done(&service, &id, targets.len()).await;
-    second_disconnects(&stand, &targets).await;
+    second_disconnects(&stand_in, &targets).await;
     Row {
         theme: THEME,
         fault: "The upstream answers 503 to everything for 4 s in the middle of a job of 200 items",
@@ -221,18 +221,18 @@ async fn an_upstream_that_is_down_for_a_while_delays_a_job_and_fails_no_item() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_revoked_in_the_middle_of_a_job_fail_no_item() {
     const TEST: &str = "jobs::tokens_revoked_in_the_middle_of_a_job_fail_no_item";
-    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
-    let service = stand.start(plan(&stand, &folder.path().join("hangup.db"))).await;
-    let targets = stand.targets(300);
-    let before = stand.sandbox.counts().disconnects();
+    let (stand_in, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
+    let service = stand_in.start(plan(&stand_in, &folder.path().join("hangup.db"))).await;
+    let targets = stand_in.targets(300);
+    let before = stand_in.sandbox.counts().disconnects();
     let id = promised(&submit(&mut service.caller(), &targets).await);
     for revoked_at in [40, 120, 200] {
-        sent(&stand, before + revoked_at).await;
-        stand.sandbox.revoke_all_tokens();
+        sent(&stand_in, before + revoked_at).await;
+        stand_in.sandbox.revoke_all_tokens();
     }
     done(&service, &id, targets.len()).await;
-    assert_eq!(second_disconnects(&stand, &targets).await, 0);
-    let refused = stand.sandbox.counts().refused.values().sum::<u64>();
+    assert_eq!(second_disconnects(&stand_in, &targets).await, 0);
+    let refused = stand_in.sandbox.counts().refused.values().sum::<u64>();
     Row {
         theme: THEME,
         fault: "The token is revoked three times in the middle of a job of 300 items",

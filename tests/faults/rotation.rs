@@ -17,17 +17,17 @@ const THEME: &str = "Files that change";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_file_rotated_to_nonsense_and_back_fails_nobody() {
-    let stand = StandIn::new();
-    stand.sandbox.change_tokens(&json!({"lifetime": "12s"})).unwrap();
-    let plan = stand.plan().set("genesys.client_secret", "").set("token.renew_at", "0.2");
+    let stand_in = StandIn::new();
+    stand_in.sandbox.change_tokens(&json!({"lifetime": "12s"})).unwrap();
+    let plan = stand_in.plan().set("genesys.client_secret", "").set("token.renew_at", "0.2");
     let file = plan.file("secret");
     std::fs::write(&file, "sandbox-secret\n").unwrap();
-    let service = stand.start(plan.set("genesys.client_secret_file", &file.display().to_string())).await;
+    let service = stand_in.start(plan.set("genesys.client_secret_file", &file.display().to_string())).await;
 
-    let traffic = Traffic::start(&service, &stand, 20);
+    let traffic = Traffic::start(&service, &stand_in, 20);
     std::fs::write(&file, "nonsense \u{1f512}\n").unwrap();
-    stand.sandbox.clear_journal();
-    let refused = || stand.sandbox.counts().logins();
+    stand_in.sandbox.clear_journal();
+    let refused = || stand_in.sandbox.counts().logins();
     assert!(until(Duration::from_secs(6), async || refused() > 0).await.is_some(), "no renewal was due");
     // Rejected credentials are not tried again and again.
     sleep(Duration::from_secs(2)).await;
@@ -35,7 +35,7 @@ async fn a_secret_file_rotated_to_nonsense_and_back_fails_nobody() {
     std::fs::write(&file, "").unwrap();
     sleep(Duration::from_millis(500)).await;
     // The org's secret is rotated, then the file follows.
-    stand.sandbox.change_client_secret("another-secret");
+    stand_in.sandbox.change_client_secret("another-secret");
     std::fs::write(&file, "another-secret").unwrap();
     let renewed = until(Duration::from_secs(5), async || refused() > 1).await;
     sleep(Duration::from_secs(1)).await;
@@ -64,8 +64,8 @@ fn replace(file: &Path, text: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key() {
-    let stand = StandIn::new();
-    let plan = stand.plan();
+    let stand_in = StandIn::new();
+    let plan = stand_in.plan();
     let file = plan.file("keys.toml");
     let (old, new) = (new_key("old").unwrap(), new_key("new").unwrap());
     let service = plan.keys(&old.toml).start().await;
@@ -75,12 +75,12 @@ async fn a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key() {
         caller.headers = format!("x-api-key: {key}\r\n");
         caller
     };
-    let sandbox = stand.sandbox.clone();
+    let sandbox = stand_in.sandbox.clone();
     let traffic = Traffic::start_with(with_key(&old.text), 50, move || target_in(&sandbox));
     let mut newcomer = with_key(&new.text);
     let mut admitted = async |within: Duration, wanted: bool| {
         let done = until(within, async || {
-            let answer = newcomer.post(&target_in(&stand.sandbox).path()).await.expect("an answer");
+            let answer = newcomer.post(&target_in(&stand_in.sandbox).path()).await.expect("an answer");
             (answer.status == 200) == wanted
         });
         done.await

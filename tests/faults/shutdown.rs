@@ -13,14 +13,14 @@ const THEME: &str = "Leaving";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
-    let stand = StandIn::new();
-    let plan = stand.plan().set("shutdown.grace", "1500ms").set("shutdown.drain", "3s");
-    let mut service = stand.start(plan).await;
+    let stand_in = StandIn::new();
+    let plan = stand_in.plan().set("shutdown.grace", "1500ms").set("shutdown.drain", "3s");
+    let mut service = stand_in.start(plan).await;
     // Half a head stays open all the time.
     let mut half = service.caller();
     half.connect().await.unwrap().send("POST /conversations/x HTTP/1.1\r\nhost:").await.unwrap();
 
-    let traffic = Traffic::start(&service, &stand, 200);
+    let traffic = Traffic::start(&service, &stand_in, 200);
     sleep(Duration::from_secs(2)).await;
     service.signal("TERM");
     let asked = Instant::now();
@@ -37,7 +37,7 @@ async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
     assert_eq!(status.code(), Some(0), "{status:?}");
     // Grace, drain, and a second for the rest.
     assert!(took < Duration::from_millis(5_500), "it took {took:?}");
-    assert!(stand.only_these_are_gone(&seen.gone()).await);
+    assert!(stand_in.only_these_are_gone(&seen.gone()).await);
     Row {
         theme: THEME,
         fault: "SIGTERM at 200 requests a second, with half a head open",
@@ -56,11 +56,11 @@ async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_when_the_drain_ends_is_answered_and_logged_by_its_ids() {
-    let stand = StandIn::new();
-    let plan = stand.plan().set("shutdown.grace", "100ms").set("shutdown.drain", "500ms");
-    let mut service = stand.start(plan).await;
-    stand.rule(serde_json::json!({"on": "api", "action": "half_open"}));
-    let target = stand.target();
+    let stand_in = StandIn::new();
+    let plan = stand_in.plan().set("shutdown.grace", "100ms").set("shutdown.drain", "500ms");
+    let mut service = stand_in.start(plan).await;
+    stand_in.rule(serde_json::json!({"on": "api", "action": "half_open"}));
+    let target = stand_in.target();
     let mut caller = service.caller();
     let path = target.path();
     let (answer, ()) = tokio::join!(caller.post(&path), async {

@@ -25,31 +25,31 @@ use super::table::Row;
 const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// Makes the service open so many connections to the upstream, and leaves them idle.
-async fn open_connections(service: &Process, stand: &StandIn, count: usize) {
-    stand.fault(Fault::latency(On::Api, Duration::from_millis(300)));
-    disconnects(service, &stand.targets(count), count).await.none_failed();
-    stand.sandbox.clear_faults();
+async fn open_connections(service: &Process, stand_in: &StandIn, count: usize) {
+    stand_in.fault(Fault::latency(On::Api, Duration::from_millis(300)));
+    disconnects(service, &stand_in.targets(count), count).await.none_failed();
+    stand_in.sandbox.clear_faults();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_connections_that_go_silent_cost_the_first_one_a_time_out_and_the_others_nothing() {
-    let stand = StandIn::new();
-    let relay = Relay::to(stand.addr).await;
-    let plan = stand.plan().set("genesys.api_url", &format!("http://{}", relay.addr));
-    let service = stand.start(plan.set("disconnect.attempt_timeout", "1s")).await;
-    open_connections(&service, &stand, 30).await;
+    let stand_in = StandIn::new();
+    let relay = Relay::to(stand_in.addr).await;
+    let plan = stand_in.plan().set("genesys.api_url", &format!("http://{}", relay.addr));
+    let service = stand_in.start(plan.set("disconnect.attempt_timeout", "1s")).await;
+    open_connections(&service, &stand_in, 30).await;
     relay.silence();
-    let first = disconnects(&service, &stand.targets(1), 1).await;
+    let first = disconnects(&service, &stand_in.targets(1), 1).await;
     first.none_failed();
     assert!(first.slowest() < ATTEMPT + Duration::from_secs(1), "{:?}", first.slowest());
-    let others = disconnects(&service, &stand.targets(10), 1).await;
+    let others = disconnects(&service, &stand_in.targets(10), 1).await;
     others.none_failed();
     assert!(others.slowest() < Duration::from_millis(500), "{:?}", others.slowest());
 
     // All at once.
-    open_connections(&service, &stand, 30).await;
+    open_connections(&service, &stand_in, 30).await;
     relay.silence();
-    let burst = disconnects(&service, &stand.targets(20), 20).await;
+    let burst = disconnects(&service, &stand_in.targets(20), 20).await;
     burst.none_failed();
     assert!(burst.slowest() < ATTEMPT + Duration::from_secs(1), "{:?}", burst.slowest());
     Row {
@@ -116,19 +116,19 @@ async fn service_with(addresses: Vec<SocketAddr>, port: u16) -> (Caller, Cancell
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_of_whose_two_addresses_the_first_drops_everything_is_reached_by_the_second() {
-    let stand = StandIn::new();
-    let dropping = Dropping::at(SocketAddr::new([127, 0, 0, 2].into(), stand.addr.port())).await;
-    let (mut caller, stop) = service_with(vec![dropping.addr, stand.addr], stand.addr.port()).await;
+    let stand_in = StandIn::new();
+    let dropping = Dropping::at(SocketAddr::new([127, 0, 0, 2].into(), stand_in.addr.port())).await;
+    let (mut caller, stop) = service_with(vec![dropping.addr, stand_in.addr], stand_in.addr.port()).await;
     let began = Instant::now();
     let ready = until(Duration::from_secs(10), async || caller.get("/readyz").await.is_ok_and(|a| a.status == 200));
     assert!(ready.await.is_some_and(|time| time < Duration::from_secs(2)), "ready after {:?}", began.elapsed());
-    let (first, second) = (stand.target(), stand.target());
+    let (first, second) = (stand_in.target(), stand_in.target());
     let answer = caller.post(&first.path()).await.unwrap();
     assert_eq!((answer.status, answer.word().as_str()), (200, "accepted"), "{}", answer.text());
     assert!(answer.took < Duration::from_millis(1500), "{:?}", answer.took);
     let again = caller.post(&second.path()).await.unwrap();
     assert!(again.status == 200 && again.took < Duration::from_millis(500), "{:?}", again.took);
-    assert!(stand.only_these_are_gone(&[first, second]).await);
+    assert!(stand_in.only_these_are_gone(&[first, second]).await);
     stop.cancel();
     Row {
         theme: "Connections",
@@ -144,11 +144,11 @@ async fn a_name_of_whose_two_addresses_the_first_drops_everything_is_reached_by_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_drops_everything_has_had_no_effect() {
-    let stand = StandIn::new();
+    let stand_in = StandIn::new();
     let dropping = Dropping::at(([127, 0, 0, 1], 0).into()).await;
-    let service = against(stand.addr).set("genesys.api_url", &format!("http://{}", dropping.addr)).start().await;
+    let service = against(stand_in.addr).set("genesys.api_url", &format!("http://{}", dropping.addr)).start().await;
     service.ready().await;
-    let refused = disconnects(&service, &stand.targets(20), 20).await;
+    let refused = disconnects(&service, &stand_in.targets(20), 20).await;
     assert_eq!(refused.account(), [("503 upstream_unavailable".to_owned(), 20)].into(), "{:?}", refused.failures);
     for (_, answer) in &refused.answers {
         assert_eq!(answer.json()["effect"], "none", "{}", answer.text());
@@ -156,13 +156,13 @@ async fn an_address_that_drops_everything_has_had_no_effect() {
     }
     assert!(refused.slowest() < Duration::from_secs(10), "{:?}", refused.slowest());
     // Given up while it still waits for its connection.
-    let hurried = against(stand.addr)
+    let hurried = against(stand_in.addr)
         .set("genesys.api_url", &format!("http://{}", dropping.addr))
         .set("disconnect.deadline", "500ms")
         .start()
         .await;
     hurried.ready().await;
-    let given_up = disconnects(&hurried, &stand.targets(5), 5).await;
+    let given_up = disconnects(&hurried, &stand_in.targets(5), 5).await;
     assert_eq!(given_up.account(), [("503 upstream_unavailable".to_owned(), 5)].into(), "{:?}", given_up.failures);
     assert!(given_up.answers.iter().all(|(_, answer)| answer.json()["effect"] == "none"));
     Row {
@@ -179,13 +179,13 @@ async fn an_address_that_drops_everything_has_had_no_effect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_poisoned_conversation_fails_no_other_and_makes_few_logins() {
-    let stand = StandIn::new();
-    let service = stand.start(stand.plan()).await;
-    let poisoned = stand.target();
-    stand.rule(json!({"on": "api", "conversation": poisoned.conversation, "action": "unauthorized"}));
-    stand.sandbox.clear_journal();
+    let stand_in = StandIn::new();
+    let service = stand_in.start(stand_in.plan()).await;
+    let poisoned = stand_in.target();
+    stand_in.rule(json!({"on": "api", "conversation": poisoned.conversation, "action": "unauthorized"}));
+    stand_in.sandbox.clear_journal();
     let began = Instant::now();
-    let traffic = Traffic::start(&service, &stand, 40);
+    let traffic = Traffic::start(&service, &stand_in, 40);
     let mut caller = service.caller();
     let mut refusals = std::collections::BTreeMap::<_, usize>::new();
     while began.elapsed() < Duration::from_secs(8) {
@@ -196,7 +196,7 @@ async fn one_poisoned_conversation_fails_no_other_and_makes_few_logins() {
     let most = 1 + began.elapsed().as_millis() / 1500;
     let good = traffic.end().await;
     good.none_failed();
-    let logins = stand.sandbox.counts().logins();
+    let logins = stand_in.sandbox.counts().logins();
     assert!(logins as u128 <= most, "{logins} logins, at most {most}");
     assert_eq!(refusals.keys().collect::<Vec<_>>(), ["422 upstream_rejected"], "{refusals:?}");
     Row {

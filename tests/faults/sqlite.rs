@@ -17,8 +17,8 @@ use super::target::Target;
 
 const THEME: &str = "A fleet and its store";
 
-fn plan(stand: &StandIn, file: &Path) -> Launch {
-    stand.plan().set("store.url", &format!("sqlite:{}", file.display()))
+fn plan(stand_in: &StandIn, file: &Path) -> Launch {
+    stand_in.plan().set("store.url", &format!("sqlite:{}", file.display()))
 }
 
 async fn select(caller: &mut Caller, target: &Target) -> std::io::Result<Answer> {
@@ -32,14 +32,14 @@ async fn a_sigkill_at_any_moment_forgets_no_claim() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
+    let (stand_in, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let file = folder.path().join("hangup.db");
     let mut repeats = 0;
     for round in 0..8 {
-        let service = stand.start(plan(&stand, &file)).await;
+        let service = stand_in.start(plan(&stand_in, &file)).await;
         let mut callers = JoinSet::new();
         for _ in 0..4 {
-            let (mut caller, sandbox) = (service.caller(), stand.sandbox.clone());
+            let (mut caller, sandbox) = (service.caller(), stand_in.sandbox.clone());
             callers.spawn(async move {
                 let mut answered = Vec::new();
                 loop {
@@ -56,19 +56,19 @@ async fn a_sigkill_at_any_moment_forgets_no_claim() {
         service.signal("KILL");
         drop(service);
         let ended = callers.join_all().await;
-        let service = stand.start(plan(&stand, &file)).await;
+        let service = stand_in.start(plan(&stand_in, &file)).await;
         let mut caller = service.caller();
         for (answered, unknown) in ended {
             for target in answered.iter().rev().take(40).chain([&unknown]) {
                 let mut next = None;
                 if answered.contains(target) {
-                    let added = stand.sandbox.add_participant(target.conversation, ParticipantSpec::of("agent"));
+                    let added = stand_in.sandbox.add_participant(target.conversation, ParticipantSpec::of("agent"));
                     next = added.expect("a participant");
                 }
                 let answer = select(&mut caller, target).await.expect("an answer");
                 assert_eq!(answer.status, 200, "{}", answer.text());
                 assert_eq!(answer.json()["results"][0]["participantId"], target.participant.to_string());
-                let reached = next.is_some_and(|next| !stand.sandbox.is_live(target.conversation, next));
+                let reached = next.is_some_and(|next| !stand_in.sandbox.is_live(target.conversation, next));
                 assert!(!reached, "the next agent was reached");
                 repeats += 1;
             }
@@ -120,12 +120,12 @@ async fn a_full_disk_refuses_selectors_and_nothing_else() {
     if left_out(TEST) {
         return;
     }
-    let (stand, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
+    let (stand_in, folder) = (StandIn::new(), tempfile::tempdir().expect("a folder"));
     let Some(disk) = SmallDisk::new(folder.path().join("disk"), 2) else {
         println!("{TEST}: NOT HELD: this user may not mount a small disk");
         return;
     };
-    let service = stand.start(plan(&stand, &disk.0.join("hangup.db"))).await;
+    let service = stand_in.start(plan(&stand_in, &disk.0.join("hangup.db"))).await;
     let mut caller = service.caller();
     let filler = disk.0.join("filler");
     let fill = || {
@@ -135,21 +135,21 @@ async fn a_full_disk_refuses_selectors_and_nothing_else() {
     let mut full = false;
     for _ in 0..200 {
         fill();
-        let target = stand.target();
+        let target = stand_in.target();
         let answer = select(&mut caller, &target).await.expect("an answer");
         if answer.status == 503 {
             assert_eq!(answer.word(), "store_unavailable");
-            assert!(stand.is_live(&target), "somebody was touched");
+            assert!(stand_in.is_live(&target), "somebody was touched");
             full = true;
         }
     }
     assert!(full, "the disk is never full");
     for _ in 0..30 {
-        let answer = caller.post(&stand.target().path()).await.expect("an answer");
+        let answer = caller.post(&stand_in.target().path()).await.expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     std::fs::remove_file(&filler).expect("the filler");
-    let target = stand.target();
+    let target = stand_in.target();
     let there =
         until(Duration::from_secs(5), async || select(&mut caller, &target).await.is_ok_and(|a| a.status == 200));
     assert!(there.await.is_some(), "it is not used again");

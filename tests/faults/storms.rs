@@ -41,20 +41,21 @@ struct Storm {
 impl Storm {
     /// Sends 50 disconnects and 50 lookups at once into the fault, then looks whether all is well again after it.
     async fn rage(self) {
-        let stand = StandIn::new();
-        let plan = stand
+        let stand_in = StandIn::new();
+        let plan = stand_in
             .plan()
             .set("disconnect.deadline", "6s")
             .set("disconnect.attempt_timeout", "2s")
             .set("limits.max_in_flight", "200");
-        let service = stand.start(plan).await;
-        warm_up(&service, &stand).await;
+        let service = stand_in.start(plan).await;
+        warm_up(&service, &stand_in).await;
 
         for rule in &self.rules {
-            stand.rule(rule.clone());
+            stand_in.rule(rule.clone());
             if rule["action"] == "refuse" {
                 // The listener goes down a moment after the rule is in place.
-                let down = until(Duration::from_secs(5), async || TcpStream::connect(stand.addr).await.is_err()).await;
+                let down =
+                    until(Duration::from_secs(5), async || TcpStream::connect(stand_in.addr).await.is_err()).await;
                 assert!(down.is_some(), "the sandbox still listens");
             }
         }
@@ -64,7 +65,7 @@ impl Storm {
             if words.is_empty() {
                 continue;
             }
-            let targets = stand.targets(AT_ONCE);
+            let targets = stand_in.targets(AT_ONCE);
             let part = if lookup {
                 lookups(&service, &targets, AT_ONCE).await
             } else {
@@ -72,19 +73,19 @@ impl Storm {
             };
             self.judge(&part, words, lookup);
             if !lookup {
-                nobody_was_hung_up_unsaid(&stand, &part);
+                nobody_was_hung_up_unsaid(&stand_in, &part);
             }
             if self.effect && !lookup {
-                assert!(stand.only_these_are_gone(&part.gone()).await);
+                assert!(stand_in.only_these_are_gone(&part.gone()).await);
             }
             seen.answers.extend(part.answers);
         }
         let growth = memory.growth();
         assert!(growth < GROWTH, "memory grew by {} KiB", growth / 1024);
 
-        stand.sandbox.clear_faults();
+        stand_in.sandbox.clear_faults();
         let healed =
-            until(Duration::from_secs(15), async || disconnects(&service, &[stand.target()], 1).await.failed() == 0);
+            until(Duration::from_secs(15), async || disconnects(&service, &[stand_in.target()], 1).await.failed() == 0);
         assert!(healed.await.is_some(), "no success after the fault");
         Row {
             theme: THEME,
@@ -120,9 +121,9 @@ impl Storm {
 
 /// An error that says `"effect":"none"` is held to it.
 #[track_caller]
-fn nobody_was_hung_up_unsaid(stand: &StandIn, seen: &Seen) {
+fn nobody_was_hung_up_unsaid(stand_in: &StandIn, seen: &Seen) {
     for (target, answer) in seen.answers.iter().filter(|(_, a)| a.status >= 300 && a.json()["effect"] == "none") {
-        let members = stand.sandbox.conference(target.conversation).expect("a conversation").participants;
+        let members = stand_in.sandbox.conference(target.conversation).expect("a conversation").participants;
         let hung_up = members.iter().any(|m| m.id == target.participant && m.disconnects > 0);
         assert!(!hung_up, "somebody was hung up: {}", answer.text());
     }
@@ -145,15 +146,15 @@ fn well_formed(answer: &Answer) {
 }
 
 /// So that memory is judged by what a fault adds: every connection is open, and long conversations have been read.
-async fn warm_up(service: &Process, stand: &StandIn) {
+async fn warm_up(service: &Process, stand_in: &StandIn) {
     let crowd = (0..40).map(|_| ParticipantSpec::of("agent")).collect();
-    let long = stand.sandbox.create_conference(ConversationSpec::with(crowd));
+    let long = stand_in.sandbox.create_conference(ConversationSpec::with(crowd));
     let [first, ..] = long.live()[..] else { panic!("an empty conversation") };
     let long = Target { conversation: long.id, participant: first, customer: first };
     lookups(service, &[long; 15], 15).await.none_failed();
     for _ in 0..3 {
-        disconnects(service, &stand.targets(AT_ONCE), AT_ONCE).await.none_failed();
-        lookups(service, &stand.targets(AT_ONCE), AT_ONCE).await.none_failed();
+        disconnects(service, &stand_in.targets(AT_ONCE), AT_ONCE).await.none_failed();
+        lookups(service, &stand_in.targets(AT_ONCE), AT_ONCE).await.none_failed();
     }
 }
 
@@ -266,16 +267,16 @@ async fn refused_connections_end_in_503() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_of_the_rate_limit_spreads_a_burst_instead_of_failing_it() {
-    let stand = StandIn::new();
-    let service = stand.start(stand.plan().set("pace.reopen_margin", "100ms")).await;
-    warm_up(&service, &stand).await;
-    stand.sandbox.change_settings(&json!({"rate_limit": 40, "rate_window": "2s"})).unwrap();
-    stand.sandbox.revoke_all_tokens();
-    disconnects(&service, &[stand.target()], 1).await.none_failed();
-    stand.sandbox.clear_journal();
-    let seen = disconnects(&service, &stand.targets(120), 120).await;
+    let stand_in = StandIn::new();
+    let service = stand_in.start(stand_in.plan().set("pace.reopen_margin", "100ms")).await;
+    warm_up(&service, &stand_in).await;
+    stand_in.sandbox.change_settings(&json!({"rate_limit": 40, "rate_window": "2s"})).unwrap();
+    stand_in.sandbox.revoke_all_tokens();
+    disconnects(&service, &[stand_in.target()], 1).await.none_failed();
+    stand_in.sandbox.clear_journal();
+    let seen = disconnects(&service, &stand_in.targets(120), 120).await;
     seen.none_failed();
-    let counts = stand.sandbox.counts();
+    let counts = stand_in.sandbox.counts();
     let refused = counts.status(429);
     assert!(refused <= 2, "{refused} requests met a 429");
     Row {

@@ -16,11 +16,11 @@ const THEME: &str = "A fleet and its store";
 async fn refused_in_time(fleet: &mut Fleet) -> Duration {
     let mut slowest = Duration::ZERO;
     for n in 0..6 {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         let answer = if n % 2 == 0 { fleet.select(&target, None).await } else { fleet.tear_down(&target).await };
         assert_eq!((answer.status, answer.word()), (503, "store_unavailable".to_owned()), "{}", answer.text());
         assert!(answer.took < IN_TIME, "{:?}", answer.took);
-        assert!(fleet.stand.is_live(&target), "somebody was touched");
+        assert!(fleet.stand_in.is_live(&target), "somebody was touched");
         slowest = slowest.max(answer.took);
     }
     fleet.named_go_on(30).await;
@@ -37,7 +37,7 @@ async fn refused_in_time(fleet: &mut Fleet) -> Duration {
 /// Selectors are served again, without a restart.
 async fn serves_again(fleet: &mut Fleet) {
     for _ in 0..3 {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         let mut last = None;
         let there = async || {
             let answer = fleet.select(&target, None).await;
@@ -53,11 +53,11 @@ async fn serves_again(fleet: &mut Fleet) {
 async fn a_database_that_dies_costs_selectors_only_and_claims_hold_when_it_is_back() {
     const TEST: &str = "fleet::a_database_that_dies_costs_selectors_only_and_claims_hold_when_it_is_back";
     let Some(mut fleet) = Fleet::start(TEST, 3).await else { return };
-    let before = fleet.stand.target();
+    let before = fleet.stand_in.target();
     assert_eq!(fleet.select(&before, Some("k")).await.status, 200);
     fleet.cluster.run("kill");
     let slowest = refused_in_time(&mut fleet).await;
-    let started = fleet.stand.start(fleet.plan()).await;
+    let started = fleet.stand_in.start(fleet.plan()).await;
     assert!(started.readiness().await.expect("an answer").text().contains("degraded"), "it starts without the store");
     fleet.replicas.push(started);
     fleet.cluster.run("start");
@@ -66,7 +66,7 @@ async fn a_database_that_dies_costs_selectors_only_and_claims_hold_when_it_is_ba
     for _ in 0..4 {
         assert_eq!(fleet.select(&before, Some("k")).await.status, 200);
     }
-    assert!(fleet.stand.sandbox.is_live(before.conversation, next), "the next agent");
+    assert!(fleet.stand_in.sandbox.is_live(before.conversation, next), "the next agent");
     Row {
         theme: THEME,
         fault: "PostgreSQL is killed, and started again later",
@@ -103,13 +103,13 @@ async fn a_database_that_freezes_holds_up_nobody() {
 async fn an_empty_database_in_place_of_the_old_one_is_noticed_by_all() {
     const TEST: &str = "fleet::an_empty_database_in_place_of_the_old_one_is_noticed_by_all";
     let Some(mut fleet) = Fleet::start(TEST, 3).await else { return };
-    let target = fleet.stand.target();
+    let target = fleet.stand_in.target();
     assert_eq!(fleet.select(&target, Some("k")).await.status, 200);
     fleet.cluster.replace();
     // One that never saw the old store learns it from those who did.
     let noted = async || fleet.replacement_is_noted();
     assert!(until(Duration::from_secs(10), noted).await.is_some(), "nobody notices");
-    let fresh = fleet.stand.start(fleet.plan()).await;
+    let fresh = fleet.stand_in.start(fleet.plan()).await;
     fleet.replicas.push(fresh);
     let next = fleet.another_agent(&target);
     for _ in 0..8 {
@@ -119,7 +119,7 @@ async fn an_empty_database_in_place_of_the_old_one_is_noticed_by_all() {
             answer.status == 200 && answer.json()["results"][0]["participantId"] == target.participant.to_string();
         assert!(kept || answer.word() == "store_unavailable", "{}", answer.text());
     }
-    assert!(fleet.stand.sandbox.is_live(target.conversation, next), "the next agent");
+    assert!(fleet.stand_in.sandbox.is_live(target.conversation, next), "the next agent");
     refused_in_time(&mut fleet).await;
     fleet.cluster.sql("app", "DELETE FROM meta WHERE key = 'replaced'");
     serves_again(&mut fleet).await;
@@ -174,7 +174,7 @@ async fn a_wrong_password_does_not_stop_the_start_and_a_right_one_is_taken_over(
     let Some(mut fleet) = Fleet::start(TEST, 0).await else { return };
     fleet.cluster.want_passwords();
     let plan = fleet.plan().set("store.password_file", file.to_str().expect("a path"));
-    let replica = fleet.stand.start(plan).await;
+    let replica = fleet.stand_in.start(plan).await;
     fleet.replicas.push(replica);
     refused_in_time(&mut fleet).await;
     assert!(fleet.replicas[0].log().contains("password authentication failed"), "the cause is logged");
@@ -210,18 +210,18 @@ async fn a_database_200_ms_away_slows_selectors_and_nothing_else() {
     });
     // Its connections are made at the start: several round trips take longer than one call may.
     let plan = fleet.plan().set("store.url", &url).set("store.timeout", "3s");
-    let replica = fleet.stand.start(plan).await;
+    let replica = fleet.stand_in.start(plan).await;
     fleet.replicas.push(replica);
-    let target = fleet.stand.target();
+    let target = fleet.stand_in.target();
     let first = fleet.select(&target, None).await;
     assert_eq!(first.status, 200, "{}", first.text());
-    let target = fleet.stand.target();
+    let target = fleet.stand_in.target();
     let answer = fleet.select(&target, None).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.took > Duration::from_millis(350) && answer.took < Duration::from_millis(1200), "{:?}", answer.took);
     let mut slowest = Duration::ZERO;
     for _ in 0..30 {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         let named = fleet.caller().post(&target.path()).await.expect("an answer");
         assert_eq!(named.status, 200);
         slowest = slowest.max(named.took);

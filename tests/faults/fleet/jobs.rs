@@ -22,10 +22,10 @@ fn short(plan: Launch) -> Launch {
 
 /// Queues a job of so many items, and waits until some were sent.
 async fn begin(fleet: &mut Fleet, items: usize) -> (String, Vec<Target>) {
-    let targets = fleet.stand.targets(items);
-    let before = fleet.stand.sandbox.counts().disconnects();
+    let targets = fleet.stand_in.targets(items);
+    let before = fleet.stand_in.sandbox.counts().disconnects();
     let id = promised(&submit(&mut fleet.caller(), &targets).await);
-    sent(&fleet.stand, before + items as u64 / 5).await;
+    sent(&fleet.stand_in, before + items as u64 / 5).await;
     (id, targets)
 }
 
@@ -39,7 +39,7 @@ async fn two_of_three_replicas_killed_in_the_middle_of_a_job_lose_no_item() {
         killed.signal("KILL");
     }
     done(&fleet.replicas[0], &id, targets.len()).await;
-    let second = second_disconnects(&fleet.stand, &targets).await;
+    let second = second_disconnects(&fleet.stand_in, &targets).await;
     assert!(second <= 2 * UNDER_WAY, "{second}");
     Row {
         theme: THEME,
@@ -64,7 +64,7 @@ async fn a_replica_frozen_beyond_its_leases_and_let_go_harms_nobody() {
     frozen.signal("CONT");
     done(&fleet.replicas[0], &id, targets.len()).await;
     sleep(Duration::from_millis(500)).await;
-    let second = second_disconnects(&fleet.stand, &targets).await;
+    let second = second_disconnects(&fleet.stand_in, &targets).await;
     assert!(second <= UNDER_WAY, "{second}");
     Row {
         theme: THEME,
@@ -87,7 +87,7 @@ async fn a_database_that_is_away_for_a_while_delays_a_job() {
     sleep(Duration::from_secs(4)).await;
     fleet.cluster.run("start");
     done(&fleet.replicas[0], &id, targets.len()).await;
-    let second = second_disconnects(&fleet.stand, &targets).await;
+    let second = second_disconnects(&fleet.stand_in, &targets).await;
     assert!(second <= 3 * UNDER_WAY, "{second}");
     Row {
         theme: THEME,
@@ -112,12 +112,12 @@ async fn a_replica_whose_clock_is_five_minutes_wrong_harms_no_job() {
     for ahead in ["+5m", "-5m"] {
         let wrong = short(fleet.plan()).variable("LD_PRELOAD", LIBFAKETIME).variable("FAKETIME", ahead);
         let wrong = wrong.variable("FAKETIME_DONT_FAKE_MONOTONIC", "1").variable("DONT_FAKE_MONOTONIC", "1");
-        let replica = fleet.stand.start(wrong).await;
+        let replica = fleet.stand_in.start(wrong).await;
         fleet.replicas.push(replica);
     }
     let (id, targets) = begin(&mut fleet, 600).await;
     done(&fleet.replicas[0], &id, targets.len()).await;
-    let second = second_disconnects(&fleet.stand, &targets).await;
+    let second = second_disconnects(&fleet.stand_in, &targets).await;
     assert_eq!(second, 0, "a lease ended early");
     for replica in &fleet.replicas {
         assert!(replica.metric("hangup_jobs_items_total").await > 0.0, "each has worked");

@@ -23,7 +23,7 @@ const IN_TIME: Duration = Duration::from_millis(600);
 
 /// Replicas of one store, in front of one sandbox.
 struct Fleet {
-    stand: StandIn,
+    stand_in: StandIn,
     replicas: Vec<Process>,
     next: usize,
     cluster: Cluster,
@@ -36,17 +36,17 @@ impl Fleet {
 
     async fn with(test: &str, size: usize, change: impl Fn(Launch) -> Launch) -> Option<Self> {
         let cluster = Cluster::start(test)?;
-        let mut fleet = Self { stand: StandIn::new(), replicas: Vec::new(), next: 0, cluster };
+        let mut fleet = Self { stand_in: StandIn::new(), replicas: Vec::new(), next: 0, cluster };
         for _ in 0..size {
             let plan = change(fleet.plan());
-            let replica = fleet.stand.start(plan).await;
+            let replica = fleet.stand_in.start(plan).await;
             fleet.replicas.push(replica);
         }
         Some(fleet)
     }
 
     fn plan(&self) -> Launch {
-        self.stand
+        self.stand_in
             .plan()
             .set("store.url", &self.cluster.url())
             .set("auth.anonymous_permissions", "disconnect,read,teardown,audit,operate")
@@ -82,14 +82,14 @@ impl Fleet {
 
     /// Another agent joins.
     fn another_agent(&self, target: &Target) -> Uuid {
-        let added = self.stand.sandbox.add_participant(target.conversation, ParticipantSpec::of("agent"));
+        let added = self.stand_in.sandbox.add_participant(target.conversation, ParticipantSpec::of("agent"));
         added.expect("a participant").expect("a live conversation")
     }
 
     /// Disconnects fresh targets by name, at all replicas; none of them may fail.
     async fn named_go_on(&mut self, count: usize) {
         for _ in 0..count {
-            let target = self.stand.target();
+            let target = self.stand_in.target();
             let answer = self.caller().post(&target.path()).await.expect("an answer");
             assert_eq!(answer.status, 200, "{}", answer.text());
         }

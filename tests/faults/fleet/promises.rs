@@ -17,7 +17,7 @@ async fn a_repeated_selector_never_reaches_the_next_agent_whichever_replica_serv
     let Some(mut fleet) = Fleet::start(TEST, 3).await else { return };
     let mut reached = 0;
     for n in 0..100 {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         let key = (n % 2 == 0).then(|| n.to_string());
         let first = fleet.select(&target, key.as_deref()).await;
         assert_eq!(first.status, 200, "{}", first.text());
@@ -32,10 +32,10 @@ async fn a_repeated_selector_never_reaches_the_next_agent_whichever_replica_serv
             );
         }
         sleep(Duration::from_millis(5)).await;
-        reached += usize::from(!fleet.stand.sandbox.is_live(target.conversation, next));
+        reached += usize::from(!fleet.stand_in.sandbox.is_live(target.conversation, next));
     }
     assert_eq!(reached, 0, "repeats reached the next agent");
-    let other = fleet.stand.target();
+    let other = fleet.stand_in.target();
     assert_eq!(fleet.select(&other, Some("0")).await.word(), "idempotency_key_reused");
     Row {
         theme: THEME,
@@ -54,10 +54,10 @@ async fn a_repeated_teardown_ends_nobody_who_came_since() {
     const TEST: &str = "fleet::a_repeated_teardown_ends_nobody_who_came_since";
     let Some(mut fleet) = Fleet::start(TEST, 3).await else { return };
     // The teardown is taken and has no effect, as with an org that is slow: the conversation goes on.
-    fleet.stand.rule(serde_json::json!({"on": "teardown", "action": "ignore_effect"}));
+    fleet.stand_in.rule(serde_json::json!({"on": "teardown", "action": "ignore_effect"}));
     let mut ended = 0;
     for _ in 0..30 {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         let first = fleet.tear_down(&target).await;
         assert_eq!(first.word(), "accepted", "{}", first.text());
         let next = fleet.another_agent(&target);
@@ -65,10 +65,10 @@ async fn a_repeated_teardown_ends_nobody_who_came_since() {
             let repeat = fleet.tear_down(&target).await;
             assert_eq!(repeat.status, 200, "{}", repeat.text());
         }
-        assert!(fleet.stand.only_these_are_gone(&[super::super::target::Target { customer: next, ..target }]).await);
+        assert!(fleet.stand_in.only_these_are_gone(&[super::super::target::Target { customer: next, ..target }]).await);
         let customer = super::super::target::Target { participant: target.customer, customer: next, ..target };
-        assert!(fleet.stand.only_these_are_gone(&[customer]).await, "who was there at first is ended one by one");
-        ended += usize::from(!fleet.stand.sandbox.is_live(target.conversation, next));
+        assert!(fleet.stand_in.only_these_are_gone(&[customer]).await, "who was there at first is ended one by one");
+        ended += usize::from(!fleet.stand_in.sandbox.is_live(target.conversation, next));
     }
     assert_eq!(ended, 0);
     Row {
@@ -101,13 +101,13 @@ async fn a_mode_set_at_one_replica_reaches_all_within_two_seconds() {
         slowest = slowest.max(begun.elapsed());
     }
     for _ in 0..60 {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         assert_eq!(fleet.caller().post(&target.path()).await.expect("an answer").word(), "would_disconnect");
-        assert!(fleet.stand.is_live(&target));
+        assert!(fleet.stand_in.is_live(&target));
     }
-    let restarted = fleet.stand.plan().set("store.url", &fleet.cluster.url()).start().await;
+    let restarted = fleet.stand_in.plan().set("store.url", &fleet.cluster.url()).start().await;
     restarted.ready().await;
-    let target = fleet.stand.target();
+    let target = fleet.stand_in.target();
     assert_eq!(restarted.caller().post(&target.path()).await.expect("an answer").word(), "would_disconnect");
     Row {
         theme: THEME,
@@ -131,7 +131,7 @@ async fn a_rate_is_what_all_replicas_let_through_together() {
     let with_keys = |plan: super::super::service::Launch| plan.set("auth.keys_file", file.to_str().expect("a path"));
     let Some(cluster) = super::cluster::Cluster::start(TEST) else { return };
     let mut fleet =
-        Fleet { stand: super::super::shared::stand_in::StandIn::new(), replicas: Vec::new(), next: 0, cluster };
+        Fleet { stand_in: super::super::shared::stand_in::StandIn::new(), replicas: Vec::new(), next: 0, cluster };
     for _ in 0..3 {
         let replica = with_keys(fleet.plan()).start().await;
         replica.ready().await;
@@ -143,7 +143,7 @@ async fn a_rate_is_what_all_replicas_let_through_together() {
     }
     let (begun, mut passed, mut asked) = (Instant::now(), 0, 0);
     while begun.elapsed() < Duration::from_secs(5) {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         let mut caller = fleet.caller();
         caller.headers = format!("x-api-key: {}\r\n", key.text);
         asked += 1;
@@ -167,7 +167,7 @@ async fn a_rate_is_what_all_replicas_let_through_together() {
 async fn the_audit_of_one_replica_shows_what_all_have_done() {
     const TEST: &str = "fleet::the_audit_of_one_replica_shows_what_all_have_done";
     let Some(mut fleet) = Fleet::start(TEST, 3).await else { return };
-    let target = fleet.stand.target();
+    let target = fleet.stand_in.target();
     for _ in 0..30 {
         assert_eq!(
             fleet.caller().post(&format!("{}?dryRun=true", target.path())).await.expect("an answer").status,
@@ -202,9 +202,9 @@ async fn a_replica_killed_between_claim_and_effect_leaves_its_claim_to_the_other
     const TEST: &str = "fleet::a_replica_killed_between_claim_and_effect_leaves_its_claim_to_the_others";
     let Some(mut fleet) = Fleet::start(TEST, 3).await else { return };
     for round in 0..2 {
-        let target = fleet.stand.target();
+        let target = fleet.stand_in.target();
         let rule = serde_json::json!({"on": "disconnect", "conversation": target.conversation, "times": 1, "action": "half_open"});
-        fleet.stand.rule(rule);
+        fleet.stand_in.rule(rule);
         let doomed = fleet.replicas.remove(0);
         let path = format!("/conversations/{}/participants/disconnect", target.conversation);
         let mut caller = doomed.caller();
@@ -223,10 +223,10 @@ async fn a_replica_killed_between_claim_and_effect_leaves_its_claim_to_the_other
             doomed.signal("CONT");
         }
         sleep(Duration::from_millis(500)).await;
-        assert!(fleet.stand.sandbox.is_live(target.conversation, next), "the next agent was reached");
-        assert!(!fleet.stand.is_live(&target));
+        assert!(fleet.stand_in.sandbox.is_live(target.conversation, next), "the next agent was reached");
+        assert!(!fleet.stand_in.is_live(&target));
         asking.abort();
-        let replica = fleet.stand.start(fleet.plan()).await;
+        let replica = fleet.stand_in.start(fleet.plan()).await;
         fleet.replicas.push(replica);
         drop(doomed);
     }

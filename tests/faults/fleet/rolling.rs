@@ -135,11 +135,11 @@ async fn a_rolling_restart_of_three_replicas_at_200_a_second_loses_no_request_an
         variables.extend([(name, addr.to_string()), (its_admin, admin.port().to_string())]);
     }
     let Some(_proxy) = Proxy::start(TEST, &file, &variables) else { return };
-    let up = async || Caller::new(front).post(&fleet.stand.target().path()).await.is_ok_and(|a| a.status == 200);
+    let up = async || Caller::new(front).post(&fleet.stand_in.target().path()).await.is_ok_and(|a| a.status == 200);
     assert!(until(Duration::from_secs(10), up).await.is_some(), "haproxy does not serve");
 
     let (stop, began) = (Arc::new(AtomicBool::new(false)), Instant::now());
-    let callers = tokio::spawn(traffic(front, rate, fleet.stand.sandbox.clone(), Arc::clone(&stop)));
+    let callers = tokio::spawn(traffic(front, rate, fleet.stand_in.sandbox.clone(), Arc::clone(&stop)));
     sleep(Duration::from_secs(2)).await;
     for (n, addresses) in addresses.iter().enumerate() {
         fleet.replicas[n].signal("TERM");
@@ -162,9 +162,10 @@ async fn a_rolling_restart_of_three_replicas_at_200_a_second_loses_no_request_an
         "each request but the repeats has a target of its own"
     );
     assert!(asked.repeats > asked.seen.total() / 4, "only {} repeats", asked.repeats);
-    let second = second_disconnects(&fleet.stand, &targets).await;
+    let second = second_disconnects(&fleet.stand_in, &targets).await;
     assert_eq!(second, 0, "second disconnects");
-    let wrong = asked.joined.iter().filter(|(conversation, next)| !fleet.stand.sandbox.is_live(*conversation, *next));
+    let wrong =
+        asked.joined.iter().filter(|(conversation, next)| !fleet.stand_in.sandbox.is_live(*conversation, *next));
     assert_eq!(wrong.count(), 0, "repeats reached the next agent");
     let reached = asked.seen.total() as f64 / took.as_secs_f64();
     Row {

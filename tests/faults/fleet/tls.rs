@@ -75,13 +75,13 @@ async fn refuses(fleet: &mut Fleet, host: &str, mode: &str, ca: Option<&str>, ca
         plan = plan.set("store.ca_file", &file.display().to_string());
     }
     let url = format!("postgres://app:first@{host}:{}/app?sslmode={mode}", tap.addr.port());
-    let replica = fleet.stand.start(plan.set("store.url", &url)).await;
+    let replica = fleet.stand_in.start(plan.set("store.url", &url)).await;
     fleet.replicas = vec![replica];
-    let target = fleet.stand.target();
+    let target = fleet.stand_in.target();
     let answer = fleet.select(&target, None).await;
     assert_eq!((answer.status, answer.word()), (503, "store_unavailable".to_owned()), "{}", answer.text());
     assert!(answer.took < IN_TIME, "{:?}", answer.took);
-    assert!(fleet.stand.is_live(&target), "a participant was disconnected");
+    assert!(fleet.stand_in.is_live(&target), "a participant was disconnected");
     let replica = &fleet.replicas[0];
     let told = until(Duration::from_secs(10), async || replica.log().contains(cause)).await;
     assert!(told.is_some(), "{cause}: {}", replica.log());
@@ -110,8 +110,8 @@ async fn a_database_that_cannot_prove_its_name_gets_nothing() {
     std::fs::write(&file, &ours.pem).expect("a file");
     let url = format!("postgres://app:first@localhost:{}/app?sslmode=verify-full", tap.addr.port());
     let plan = plan.set("store.ca_file", &file.display().to_string()).set("store.url", &url);
-    fleet.replicas = vec![fleet.stand.start(plan).await];
-    let target = fleet.stand.target();
+    fleet.replicas = vec![fleet.stand_in.start(plan).await];
+    let target = fleet.stand_in.target();
     let answer = fleet.select(&target, None).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let clear = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'app' AND NOT ssl";

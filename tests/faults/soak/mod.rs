@@ -35,14 +35,14 @@ const EFFECT: Duration = Duration::from_secs(2);
 
 /// Memory in clear weather, when it is within this many bytes or after a while. Answers of 32 MiB may have been read a moment
 /// ago, and the allocator gives their memory back only while there is traffic.
-async fn late(stand: &StandIn, service: &Process, caller: &mut Caller, within: u64) -> u64 {
+async fn late(stand_in: &StandIn, service: &Process, caller: &mut Caller, within: u64) -> u64 {
     let until = Instant::now() + Duration::from_secs(20);
     loop {
         let late = resident(service.pid());
         if late < within || Instant::now() > until {
             return late;
         }
-        for target in stand.targets(20) {
+        for target in stand_in.targets(20) {
             let answer = caller.post(&target.path()).await.expect("an answer");
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
@@ -56,9 +56,9 @@ fn number(name: &str, default: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     let (seconds, seed) = (number("HANGUP_SOAK_SECONDS", 10), number("HANGUP_SOAK_SEED", 20_261_121));
-    let stand = StandIn::new();
-    let relay = Relay::to(stand.addr).await;
-    let plan = stand
+    let stand_in = StandIn::new();
+    let relay = Relay::to(stand_in.addr).await;
+    let plan = stand_in
         .plan()
         .set("genesys.api_url", &format!("http://{}", relay.addr))
         .set("disconnect.deadline", "3s")
@@ -72,10 +72,10 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     caller.headers = format!("x-api-key: {}\r\n", key.text);
 
     // The books are balanced at the end, so nothing may be forgotten before.
-    stand.sandbox.change_settings(&json!({"ended_readable_for": "24h"})).expect("settings");
+    stand_in.sandbox.change_settings(&json!({"ended_readable_for": "24h"})).expect("settings");
     let books: Arc<Mutex<Books>> = Arc::default();
     let stages: Arc<Mutex<HashSet<Uuid>>> = Arc::default();
-    let common = Arc::new(Stage::set(&stand.sandbox));
+    let common = Arc::new(Stage::set(&stand_in.sandbox));
     let began = Instant::now();
     let end = began + Duration::from_secs(seconds);
     let mut workers = JoinSet::new();
@@ -83,7 +83,7 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
         let worker = Worker {
             caller: caller.fresh(),
             dice: StdRng::seed_from_u64(seed ^ (number + 1)),
-            sandbox: stand.sandbox.clone(),
+            sandbox: stand_in.sandbox.clone(),
             books: Arc::clone(&books),
             stages: Arc::clone(&stages),
             common: Arc::clone(&common),
@@ -96,7 +96,7 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
         resident(service.pid())
     };
     let (changes, early) =
-        tokio::join!(weather(&stand, &relay, common.id, StdRng::seed_from_u64(seed), end), settled_in);
+        tokio::join!(weather(&stand_in, &relay, common.id, StdRng::seed_from_u64(seed), end), settled_in);
     while let Some(done) = workers.join_next().await {
         done.expect("a worker's account");
     }
@@ -110,18 +110,18 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     assert!(books.malformed.is_empty(), "{} malformed, such as {:?}", books.malformed.len(), books.malformed.first());
     let slack = Duration::from_millis(500);
     assert!(books.slowest < Duration::from_secs(3) + slack, "the slowest took {:?}: {:?}", books.slowest, books.slow);
-    books.balance(&stand.sandbox, &stages);
+    books.balance(&stand_in.sandbox, &stages);
     let good: u64 = books.answered.iter().filter(|((_, status), _)| *status < 300).map(|(_, n)| n).sum();
     assert!(good * 4 > books.sent, "hardly anything succeeded: {:?}", books.answered);
 
     // All is well again in clear weather.
-    let target = stand.target();
+    let target = stand_in.target();
     let after =
         until(Duration::from_secs(8), async || caller.post(&target.path()).await.is_ok_and(|a| a.status == 200));
     assert!(after.await.is_some(), "no success in clear weather");
     // What is remembered for 10 s has not found its size when a short run is measured for the first time.
     let most = if seconds < 30 { 20 } else { 10 } * MIB;
-    let growth = late(&stand, &service, &mut caller, early + most).await.saturating_sub(early);
+    let growth = late(&stand_in, &service, &mut caller, early + most).await.saturating_sub(early);
     assert!(growth < most, "memory grew by {growth} bytes from {early}");
     Row {
         theme: "All of it together",

@@ -38,27 +38,33 @@ fn fault(dice: &mut StdRng) -> Value {
 }
 
 /// Changes the weather until the end, then clears it up.
-pub(super) async fn weather(stand: &StandIn, relay: &Relay, poisoned: Uuid, mut dice: StdRng, until: Instant) -> u64 {
+pub(super) async fn weather(
+    stand_in: &StandIn,
+    relay: &Relay,
+    poisoned: Uuid,
+    mut dice: StdRng,
+    until: Instant,
+) -> u64 {
     let mut changes = 0;
     while Instant::now() < until {
         let rules = (0..dice.random_range(0..3)).map(|_| serde_json::from_value(fault(&mut dice)).expect("a rule"));
-        stand.sandbox.set_faults(rules.collect()).expect("rules");
+        stand_in.sandbox.set_faults(rules.collect()).expect("rules");
         match dice.random_range(0..14) {
-            0 => drop(stand.sandbox.revoke_all_tokens()),
-            1 => stand.sandbox.refuse_connections(Duration::from_millis(dice.random_range(100..800))),
-            2 => stand.rule(json!({"on": "connection", "times": 5, "action": "reset"})),
-            3 => stand.rule(json!({"on": "api", "reused": true, "times": 20, "action": "reset"})),
-            4 => stand.rule(json!({"on": "api", "reused": true, "times": 20, "action": "half_open"})),
-            5 => stand.rule(json!({"on": "api", "times": 20, "action": "unauthorized"})),
+            0 => drop(stand_in.sandbox.revoke_all_tokens()),
+            1 => stand_in.sandbox.refuse_connections(Duration::from_millis(dice.random_range(100..800))),
+            2 => stand_in.rule(json!({"on": "connection", "times": 5, "action": "reset"})),
+            3 => stand_in.rule(json!({"on": "api", "reused": true, "times": 20, "action": "reset"})),
+            4 => stand_in.rule(json!({"on": "api", "reused": true, "times": 20, "action": "half_open"})),
+            5 => stand_in.rule(json!({"on": "api", "times": 20, "action": "unauthorized"})),
             // Connections that have gone silent, an address that drops every SYN, and a conversation that refuses every token.
             6 => relay.silence(),
             7 => relay.drop_syns(Duration::from_millis(dice.random_range(100..1_500))).await,
-            8 => stand.rule(json!({"on": "api", "conversation": poisoned, "action": "unauthorized"})),
+            8 => stand_in.rule(json!({"on": "api", "conversation": poisoned, "action": "unauthorized"})),
             _ => {}
         }
         changes += 1;
         sleep(Duration::from_millis(dice.random_range(200..1_500))).await;
     }
-    stand.sandbox.clear_faults();
+    stand_in.sandbox.clear_faults();
     changes
 }

@@ -79,7 +79,7 @@ async fn a_missing_permission_is_named() {
     let all =
         service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[1]);
     assert_eq!(all.json(&json!({"all": true})).send().await.verdict(), "403 forbidden_caller");
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
 }
 
 #[tokio::test]
@@ -143,8 +143,7 @@ async fn an_observing_key_touches_nobody_through_any_door() {
     let teardown =
         service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[0]);
     assert_eq!(teardown.json(&json!({"all": true})).send().await.verdict(), "200 would_disconnect");
-    service.settle().await;
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
 }
 
 #[tokio::test]

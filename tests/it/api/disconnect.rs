@@ -66,7 +66,7 @@ async fn a_repeat_looks_and_sends_nothing() {
     let path = service.path_of(service.who("customer"));
     assert_eq!(service.post(&path).send().await.verdict(), "200 accepted");
     let sent = service.sandbox.counts().disconnects();
-    service.settle().await;
+    service.settled().await;
     let repeat = service.post(&path).send().await;
     assert_eq!(repeat.verdict(), "200 already_disconnected");
     assert_eq!(
@@ -115,7 +115,7 @@ async fn gone_says_what_is_known_of_the_participant() {
     let gone = async |query: &str| service.post(&format!("{path}{query}")).send().await.get("gone");
     assert_eq!(gone("?dryRun=true").await, json!(false));
     assert_eq!(gone("").await, json!(null), "accepted, and nobody has looked");
-    service.settle().await;
+    service.settled().await;
     assert_eq!(gone("").await, json!(true));
     let agent = service.path_of(service.who("agent"));
     let waited = service.post(&format!("{agent}?wait=5")).send().await;
@@ -160,7 +160,7 @@ async fn a_dry_run_reads_and_touches_nobody() {
     assert_eq!(service.post(&service.path_of(NOBODY)).send().await.status, 404);
     let gone = service.post(&format!("{}?dryRun=true", service.path_of(service.who("acd")))).send().await;
     assert_eq!(gone.verdict(), "200 already_disconnected");
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     assert_eq!(service.post(&format!("{path}?dryRun=false")).send().await.verdict(), "200 accepted");
 }
 

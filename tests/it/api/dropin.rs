@@ -28,8 +28,7 @@ async fn post_is_204_and_patch_202_whatever_the_org_has() {
             assert!(["accepted", "disconnected"].contains(&patch.header("x-hangup-outcome")), "{patch:?}");
             assert_eq!(patch.header("x-hangup-verified"), "false");
         }
-        service.settle().await;
-        assert_eq!(service.there(), ["agent"], "{surface:?}");
+        assert_eq!(service.remain().await, ["agent"], "{surface:?}");
         let again = service.post(&format!("{api}/participants/{customer}/disconnect")).send().await;
         assert_eq!(again.status, 204, "also for someone already gone");
     }
@@ -200,8 +199,7 @@ async fn a_whole_conversation_is_ended_by_those_who_may() {
         TestApp::sockets().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).start().await;
     let ended = service.post(&path(&service)).send().await;
     assert_eq!((ended.status, ended.text.as_str()), (202, ""));
-    service.settle().await;
-    assert_eq!(service.there(), [""; 0]);
+    assert_eq!(service.remain().await, [""; 0]);
     assert_eq!(service.post(&path(&service)).send().await.status, 202, "over already");
     let unknown = service.post(&format!("/api/v2/conversations/{NOBODY}/disconnect")).send().await;
     assert_eq!(unknown.status, 404);
@@ -214,8 +212,7 @@ async fn a_medium_in_the_path_that_the_participant_has_not_is_404_and_touches_no
         format!("/api/v2/conversations/emails/{}/participants/{}", service.conference.id, service.who("customer"));
     let answer = service.request(Method::PATCH, &path).json(&json!({"state": "disconnected"})).send().await;
     assert_eq!((answer.status, answer.header("x-hangup-outcome")), (404, "participant_not_found"));
-    service.settle().await;
-    assert_eq!(service.there().len(), 4, "the call goes on");
+    assert_eq!(service.remain().await.len(), 4, "the call goes on");
 }
 
 #[tokio::test]
@@ -233,6 +230,5 @@ async fn the_end_of_a_medium_leaves_the_others_alone() {
     assert_eq!(service.sandbox.counts().disconnects(), 0);
     let ended = end("calls", state).await;
     assert_eq!((ended.status, ended.get("id")), (200, json!(cid)));
-    service.settle().await;
-    assert_eq!(service.there(), [""; 0]);
+    assert_eq!(service.remain().await, [""; 0]);
 }

@@ -33,7 +33,7 @@ async fn an_asynchronous_disconnect_leaves_a_participant_alone_that_is_not_as_it
     let path = format!("{}?async=true", queue.service.path_of(queue.service.who("customer")));
     let stale = queue.service.post(&path).header("if-match", "\"AAAAAAAA\"").send().await;
     assert_eq!(queue.until(&id(&stale), "done").await["counts"], json!({"changed": 1}));
-    assert_eq!(queue.service.there().len(), 4, "nobody was touched");
+    assert_eq!(queue.service.remain().await.len(), 4, "nobody was touched");
     let any = queue.service.post(&path).header("if-match", "*").send().await;
     assert_eq!(queue.until(&id(&any), "done").await["counts"], json!({"disconnected": 1}));
 }

@@ -250,8 +250,7 @@ async fn an_asynchronous_request_is_a_job_of_one_and_its_repeat_is_the_same_job(
     let second = queue.service.post(&path).header("prefer", "respond-async").send().await;
     assert_eq!(id(&first), id(&second));
     queue.until(&id(&first), "done").await;
-    queue.service.settle().await;
-    assert_eq!(queue.service.there(), ["agent", "agent", "external"]);
+    assert_eq!(queue.service.remain().await, ["agent", "agent", "external"]);
     let selector = queue
         .service
         .post(&format!("/conversations/{}/participants/disconnect?async=true", queue.service.conference.id));
@@ -269,7 +268,7 @@ async fn an_asynchronous_request_for_one_medium_ends_nothing_wider() {
     let path = format!("{}?async=true", queue.service.path_of(queue.service.who("customer")));
     let by_email = queue.service.post(&path).json(&json!({"media": "email"})).send().await;
     assert_eq!(queue.until(&id(&by_email), "done").await["counts"], json!({"participant_not_found": 1}));
-    assert_eq!(queue.service.there().len(), 4, "nobody was touched");
+    assert_eq!(queue.service.remain().await.len(), 4, "nobody was touched");
     let by_call = queue.service.post(&path).json(&json!({"media": "call"})).send().await;
     assert_eq!(queue.until(&id(&by_call), "done").await["counts"], json!({"disconnected": 1}));
 }

@@ -109,7 +109,7 @@ async fn a_disconnect_of_somebody_who_has_changed_since_the_list_is_refused() {
     assert_eq!(service.sandbox.counts().disconnects(), 0);
 
     assert_eq!(disconnect(customer, &tag).await.verdict(), "200 accepted");
-    service.settle().await;
+    service.settled().await;
     let left = disconnect(customer, &tag).await;
     assert_eq!((left.verdict(), left.get("gone")), ("412 changed".to_owned(), true.into()));
     assert_eq!(disconnect(agent, &tag).await.verdict(), "200 accepted", "that another one has left is no change");

@@ -75,7 +75,7 @@ async fn observe_mode_is_switched_on_the_admin_port_and_seen_everywhere() {
         service.admin(Method::PUT, "/mode").json(&json!({"mode": "enforce"})).send().await.get("mode"),
         "enforce"
     );
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     assert_eq!(service.post(&path).send().await.verdict(), "200 accepted");
 }
 

@@ -20,8 +20,7 @@ async fn a_selector_disconnects_exactly_whom_it_names() {
         (1.into(), 1.into(), 0.into())
     );
     assert_eq!(json["results"][0]["participantId"], service.who("customer").to_string());
-    service.settle().await;
-    assert_eq!(service.there(), ["agent", "agent", "external"]);
+    assert_eq!(service.remain().await, ["agent", "agent", "external"]);
 }
 
 #[tokio::test]
@@ -54,13 +53,13 @@ async fn a_repeat_that_spells_out_a_default_reaches_whom_the_first_reached() {
     let service = TestApp::sockets().start().await;
     let first = service.who("customer");
     assert_eq!(service.select(&json!({"purpose": "customer"})).await.verdict(), "200 all");
-    service.settle().await;
+    service.settled().await;
     let next =
         service.sandbox.add_participant(service.conference.id, ParticipantSpec::of("customer")).unwrap().unwrap();
     for repeat in [json!({"purpose": "customer", "max": 1}), json!({"purpose": ["Customer"]})] {
         assert_eq!(service.select(&repeat).await.json()["results"][0]["participantId"], json!(first), "{repeat}");
     }
-    service.settle().await;
+    service.settled().await;
     assert!(service.sandbox.is_live(service.conference.id, next));
 }
 
@@ -114,7 +113,7 @@ async fn nobody_is_touched_by_a_selector_that_is_refused() {
     ] {
         assert_eq!(service.select(&selector).await.verdict(), verdict, "{selector}");
     }
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     assert_eq!(service.sandbox.counts().disconnects(), 0);
 }
 
@@ -131,11 +130,10 @@ async fn everybody_but_some_goes_and_a_stale_exception_touches_nobody() {
     let service = with_teardown().await;
     let stale = service.select(&json!({"except": NOBODY})).await;
     assert_eq!(stale.verdict(), "404 participant_not_found");
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     let answer = service.select(&json!({"except": service.who("customer")})).await;
     assert_eq!((answer.verdict().as_str(), answer.get("disconnected")), ("200 all", json!(3)));
-    service.settle().await;
-    assert_eq!(service.there(), ["customer"]);
+    assert_eq!(service.remain().await, ["customer"]);
 }
 
 #[tokio::test]
@@ -148,7 +146,7 @@ async fn a_repeat_goes_to_the_same_targets_and_never_to_the_next_agent() {
     let select = || service.post(&path).json(&json!({"purpose": "agent"})).send();
     let first = select().await;
     assert_eq!(first.verdict(), "200 all");
-    service.settle().await;
+    service.sandbox.settled(conference.id).await;
     let repeat = select().await;
     assert_eq!(repeat.verdict(), "200 all");
     assert_eq!(repeat.json()["results"][0]["participantId"], first.json()["results"][0]["participantId"]);
@@ -165,7 +163,7 @@ async fn a_dry_run_settles_nobody_for_a_later_request() {
     assert_eq!(dry.verdict(), "200 would_disconnect");
     assert_eq!(dry.json()["results"][0]["outcome"], "would_disconnect");
     assert_eq!(dry.get("disconnected"), 0);
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     assert_eq!(service.select(&json!({"purpose": "external"})).await.get("disconnected"), 1);
 }
 
@@ -193,11 +191,11 @@ async fn teardown_must_be_meant_and_permitted() {
     for body in ["", "{}", "null", r#"{"all":false}"#, r#"{"all":true,"x":1}"#, r#"{"ALL":true}"#] {
         assert_eq!(service.post(&path).body(body).send().await.verdict(), "400 invalid_body", "{body}");
     }
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     let ended = service.post(&path).json(&json!({"all": "true"})).send().await;
     assert_eq!(ended.verdict(), "200 accepted", "everybody is still talking");
     assert_eq!((ended.get("operation"), ended.get("gone")), (json!("conversation_disconnect"), json!(null)));
-    service.settle().await;
+    service.settled().await;
     assert_eq!(service.post(&path).json(&json!({"all": true})).send().await.verdict(), "200 conversation_ended");
 }
 

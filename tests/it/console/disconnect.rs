@@ -47,14 +47,14 @@ async fn a_participant_that_changed_since_the_dialog_is_left_alone() {
     let (agent, customer) = (service.who("agent"), service.who("customer"));
     let of_another = seen(&service.get(&service.one(agent)).await.text);
     service.post(&service.path_of(agent)).send().await;
-    service.settle().await;
+    service.settled().await;
     let answer = service.send_dialog(agent, &[("seen", &of_another)]).await;
     assert_eq!(answer.status, 412, "{}", answer.text);
     assert!(answer.text.contains("<code>changed</code>"), "{}", answer.text);
     assert!(service.get(&service.one(agent)).await.text.contains("has left already"));
     let blind = service.send_dialog(customer, &[("reason", "x")]).await;
     assert_eq!(blind.status, 400, "{}", blind.text);
-    assert_eq!(service.there(), ["customer", "agent", "external"]);
+    assert_eq!(service.remain().await, ["customer", "agent", "external"]);
 }
 
 #[tokio::test]

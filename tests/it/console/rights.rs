@@ -66,7 +66,7 @@ async fn without_a_key_or_with_a_wrong_one_no_fragment_shows_or_does_anything() 
             assert!(answer.text.contains("data-detail") && !answer.text.contains("Anna"), "{method} {path}");
         }
     }
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_page_of_another_site_gets_no_fragment_of_a_service_without_keys() {
             assert_eq!(answer.status, 403, "{method} {path} {headers:?}");
         }
     }
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn what_a_key_may_not_do_is_neither_offered_nor_done() {
         assert_eq!(refused.status, 403, "{path}");
         assert!(refused.text.contains("lacks the permission"), "{}", refused.text);
     }
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     let ended = service.send_form(Method::POST, &format!("{one}/disconnect"), &dropper).await;
     assert_eq!(ended.status, 200, "{}", ended.text);
 }
@@ -134,7 +134,7 @@ async fn a_guarded_key_sees_and_reaches_only_its_own() {
     let path = format!("{one}/participants/{customer}");
     let refused = service.send_form(Method::POST, &path, &[("x-api-key", &keys[0])]).await;
     assert_eq!(refused.status, 403, "{}", refused.text);
-    assert_eq!(service.there().len(), 4);
+    assert_eq!(service.remain().await.len(), 4);
     assert_eq!(service.get_with(&format!("{one}/participants/{NOBODY}"), &keys[0]).await.status, 200);
 }
 

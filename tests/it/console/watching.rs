@@ -8,10 +8,10 @@ use crate::support::{Kind, Reply, TestApp, s};
 
 #[tokio::test(start_paused = true)]
 async fn fifty_watchers_share_one_read_every_two_seconds() {
-    let stand = TestApp::patch().ready().await;
-    let path = format!("/console/conversations/{}/live", stand.conference.id);
+    let service = TestApp::patch().ready().await;
+    let path = format!("/console/conversations/{}/live", service.conference.id);
     let watcher = |n: u64| {
-        let (ask, path) = (stand.asker(), path.clone());
+        let (ask, path) = (service.asker(), path.clone());
         async move {
             tokio::time::sleep(Duration::from_millis(37 * n)).await;
             for _ in 0..10 {
@@ -20,33 +20,33 @@ async fn fifty_watchers_share_one_read_every_two_seconds() {
             }
         }
     };
-    let began = stand.elapsed();
+    let began = service.elapsed();
     let watchers: Vec<_> = (0..50).map(|n| tokio::spawn(watcher(n))).collect();
     for watcher in watchers {
         watcher.await.unwrap();
     }
-    let took = (stand.elapsed() - began).as_secs();
-    let reads = stand.count(Kind::Read) as u64;
+    let took = (service.elapsed() - began).as_secs();
+    let reads = service.count(Kind::Read) as u64;
     assert!((took / 2 - 1..=took / 2 + 1).contains(&reads), "{reads} reads in {took} s");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_read_is_shared_too_and_a_dialog_always_reads_anew() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Read).then(|| Reply::status(404, "not.found")))
         .ready()
         .await;
-    let live = format!("/console/conversations/{}/live", stand.conference.id);
-    let dialog = format!("/console/conversations/{0}/participants/{0}", stand.conference.id);
-    let ask = stand.asker();
+    let live = format!("/console/conversations/{}/live", service.conference.id);
+    let dialog = format!("/console/conversations/{0}/participants/{0}", service.conference.id);
+    let ask = service.asker();
     for _ in 0..5 {
         assert_eq!(ask(Method::GET, &live).send().await.status, StatusCode::NOT_FOUND);
     }
-    assert_eq!(stand.count(Kind::Read), 1);
+    assert_eq!(service.count(Kind::Read), 1);
     for _ in 0..2 {
         ask(Method::GET, &dialog).send().await;
     }
-    assert_eq!(stand.count(Kind::Read), 3);
-    assert_eq!(stand.list().send().await.line(), "404 conversation_not_found");
-    assert_eq!(stand.count(Kind::Read), 4, "an API caller never gets a read of others");
+    assert_eq!(service.count(Kind::Read), 3);
+    assert_eq!(service.list().send().await.line(), "404 conversation_not_found");
+    assert_eq!(service.count(Kind::Read), 4, "an API caller never gets a read of others");
 }

@@ -8,9 +8,9 @@ use tokio::time::sleep;
 use crate::support::{Kind, Reply, TestApp, all_are, ms, s, together};
 
 /// Times of the reads after the last disconnect was answered.
-fn looks(stand: &TestApp, latency: Duration) -> Vec<u128> {
-    let sent = *stand.times(Kind::Patch).last().unwrap() + latency;
-    stand.times(Kind::Read).iter().map(|at| (*at - sent).as_millis()).collect()
+fn looks(service: &TestApp, latency: Duration) -> Vec<u128> {
+    let sent = *service.times(Kind::Patch).last().unwrap() + latency;
+    service.times(Kind::Read).iter().map(|at| (*at - sent).as_millis()).collect()
 }
 
 fn near(found: &[u128], expected: &[u128]) -> bool {
@@ -19,37 +19,37 @@ fn near(found: &[u128], expected: &[u128]) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn looks_come_at_a_quarter_a_half_one_and_two_seconds_until_gone() {
-    let stand = TestApp::patch().config(|c| c.sandbox.effect_delay = ms(1500)).ready().await;
-    let answer = stand.disconnect(0).header("prefer", "wait=10").send().await;
+    let service = TestApp::patch().config(|c| c.sandbox.effect_delay = ms(1500)).ready().await;
+    let answer = service.disconnect(0).header("prefer", "wait=10").send().await;
     assert_eq!(answer.line(), "200 disconnected, seen");
     assert_eq!(answer.headers["preference-applied"], "wait=10");
     assert_eq!(answer.attempts(), 1, "reads are no attempts");
-    let times = looks(&stand, ms(10));
+    let times = looks(&service, ms(10));
     assert!(near(&times, &[250, 500, 1000, 2000]), "{times:?}");
     assert!(answer.took < ms(2100));
 }
 
 #[tokio::test(start_paused = true)]
 async fn still_live_at_the_end_of_the_wait_is_202_accepted() {
-    let stand = TestApp::patch().config(|c| c.sandbox.effect_delay = s(60)).ready().await;
-    let answer = stand.disconnect(0).header("prefer", "wait=5").send().await;
+    let service = TestApp::patch().config(|c| c.sandbox.effect_delay = s(60)).ready().await;
+    let answer = service.disconnect(0).header("prefer", "wait=5").send().await;
     assert_eq!(answer.line(), "202 accepted");
     assert!((ms(4500)..=ms(5100)).contains(&answer.took), "{:?}", answer.took);
-    let times = looks(&stand, ms(10));
+    let times = looks(&service, ms(10));
     assert!(near(&times[..5], &[250, 500, 1000, 2000, 4000]), "{times:?}");
     assert!(times.len() <= 6, "and a last one before the answer: {times:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_counts_from_acceptance_and_may_outlast_the_deadline() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .config(|c| c.sandbox.effect_delay = s(14))
         .script(|asked| {
             (asked.kind == Kind::Patch && asked.nth == 1).then(|| Reply::status(503, "x").with("retry-after", &3))
         })
         .ready()
         .await;
-    let answer = stand.disconnect(0).header("prefer", "wait=20").send().await;
+    let answer = service.disconnect(0).header("prefer", "wait=20").send().await;
     assert_eq!(answer.line(), "200 disconnected, seen");
     assert!(answer.took > s(17), "{:?}", answer.took);
     let none = TestApp::patch().config(|c| c.sandbox.effect_delay = s(300)).ready().await;
@@ -62,24 +62,24 @@ async fn the_wait_counts_from_acceptance_and_may_outlast_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_for_the_same_participant_share_the_looks() {
-    let stand = TestApp::patch().config(|c| c.sandbox.effect_delay = ms(800)).ready().await;
-    let asks = (0..40).map(|_| stand.disconnect(0).header("prefer", "wait=5"));
+    let service = TestApp::patch().config(|c| c.sandbox.effect_delay = ms(800)).ready().await;
+    let asks = (0..40).map(|_| service.disconnect(0).header("prefer", "wait=5"));
     all_are(&together(asks).await, "200 disconnected, seen");
-    assert_eq!(stand.counts(), [1, 0, 1, 3]);
+    assert_eq!(service.counts(), [1, 0, 1, 3]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_synchronous_post_is_verified_by_a_look_when_asked_for() {
-    let stand = TestApp::post_only().ready().await;
-    let answer = stand.disconnect(0).header("prefer", "wait=5").send().await;
+    let service = TestApp::post_only().ready().await;
+    let answer = service.disconnect(0).header("prefer", "wait=5").send().await;
     assert_eq!(answer.line(), "200 disconnected, seen");
-    assert_eq!(stand.counts(), [1, 1, 0, 1]);
+    assert_eq!(service.counts(), [1, 1, 0, 1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_conversation_that_ends_with_the_disconnect_is_gone_too() {
-    let stand = TestApp::patch().participants(vec![hangup::sandbox::ParticipantSpec::default()]).ready().await;
-    let answer = stand.disconnect(0).header("prefer", "wait=5").send().await;
+    let service = TestApp::patch().participants(vec![hangup::sandbox::ParticipantSpec::default()]).ready().await;
+    let answer = service.disconnect(0).header("prefer", "wait=5").send().await;
     assert_eq!(answer.line(), "200 disconnected, seen");
 }
 
@@ -87,9 +87,9 @@ async fn a_conversation_that_ends_with_the_disconnect_is_gone_too() {
 async fn where_nobody_can_look_the_acceptance_stands() {
     for read in [Reply::status(403, "missing.permissions"), Reply::status(503, "x"), Reply::Hang, Reply::Panic] {
         let told = read.clone();
-        let stand =
+        let service =
             TestApp::patch().script(move |asked| (asked.kind == Kind::Read).then(|| told.clone())).ready().await;
-        let answer = stand.disconnect(0).header("prefer", "wait=2").send().await;
+        let answer = service.disconnect(0).header("prefer", "wait=2").send().await;
         assert_eq!(answer.line(), "200 accepted", "{read:?}");
         assert!(answer.took <= ms(2050), "{read:?}: {:?}", answer.took);
     }
@@ -97,49 +97,49 @@ async fn where_nobody_can_look_the_acceptance_stands() {
 
 #[tokio::test(start_paused = true)]
 async fn a_look_that_crashed_does_not_blind_the_next_wait() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Read && asked.nth == 1).then_some(Reply::Panic))
         .ready()
         .await;
-    assert_eq!(stand.disconnect(0).header("prefer", "wait=5").send().await.line(), "200 accepted");
+    assert_eq!(service.disconnect(0).header("prefer", "wait=5").send().await.line(), "200 accepted");
     sleep(s(11)).await;
-    assert_eq!(stand.disconnect(0).header("prefer", "wait=5").send().await.line(), "200 already_disconnected, seen");
-    let other = stand.disconnect(2).header("prefer", "wait=5").send().await;
+    assert_eq!(service.disconnect(0).header("prefer", "wait=5").send().await.line(), "200 already_disconnected, seen");
+    let other = service.disconnect(2).header("prefer", "wait=5").send().await;
     assert_eq!(other.line(), "200 disconnected, seen");
 }
 
 #[tokio::test(start_paused = true)]
 async fn configuration_can_ask_for_every_look_and_minimal_answers_are_given() {
-    let stand =
+    let service =
         TestApp::patch().surface(Surface::Published).config(|c| c.disconnect.confirm = Confirm::Always).ready().await;
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 disconnected, seen");
-    let minimal = stand.disconnect(2).header("prefer", "return=minimal").send().await;
+    assert_eq!(service.disconnect(0).send().await.line(), "200 disconnected, seen");
+    let minimal = service.disconnect(2).header("prefer", "return=minimal").send().await;
     assert_eq!((minimal.status, minimal.json.is_null()), (204, true));
     assert_eq!(minimal.headers["preference-applied"], "return=minimal");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_background_looks_only_while_over_half_of_the_window_is_left() {
-    let stand =
+    let service =
         TestApp::patch().crowd(20).window(20).config(|c| c.disconnect.confirm = Confirm::Background).ready().await;
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
-    assert_eq!(stand.count(Kind::Read), 0, "answered before anybody looks");
+    assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
+    assert_eq!(service.count(Kind::Read), 0, "answered before anybody looks");
     sleep(s(6)).await;
-    let looked = stand.count(Kind::Read);
+    let looked = service.count(Kind::Read);
     assert!(looked >= 1);
     sleep(s(60)).await;
     // A new window of 20. Each disconnect comes and is looked at before the next, until half of the window is gone.
     for n in 1..14 {
-        assert_eq!(stand.disconnect(n).send().await.line(), "200 accepted");
+        assert_eq!(service.disconnect(n).send().await.line(), "200 accepted");
         sleep(s(1)).await;
     }
-    let looks = stand.count(Kind::Read) - looked;
+    let looks = service.count(Kind::Read) - looked;
     assert!((1..=6).contains(&looks), "{looks} looks");
 }
 
 #[tokio::test(start_paused = true)]
 async fn polls_wait_behind_disconnects_at_the_gate() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(40)
         .config(|c| c.pace.spread = ms(50))
         .script(|asked| match (asked.kind, asked.nth) {
@@ -149,13 +149,13 @@ async fn polls_wait_behind_disconnects_at_the_gate() {
         })
         .ready()
         .await;
-    let polled = tokio::spawn(stand.disconnect(0).header("prefer", "wait=20").send());
+    let polled = tokio::spawn(service.disconnect(0).header("prefer", "wait=20").send());
     // The poll is in line from 250 ms on, the disconnects come after it.
     sleep(ms(500)).await;
-    let disconnects = stand.disconnect_all(1..20).await;
+    let disconnects = service.disconnect_all(1..20).await;
     all_are(&disconnects, "200 accepted");
     let (first_read, last_disconnect) =
-        (stand.times(Kind::Read).first().copied(), *stand.times(Kind::Patch).last().unwrap());
+        (service.times(Kind::Read).first().copied(), *service.times(Kind::Patch).last().unwrap());
     assert!(first_read.is_none_or(|at| at >= last_disconnect), "{first_read:?} before {last_disconnect:?}");
     polled.await.unwrap();
 }

@@ -16,8 +16,8 @@ async fn crowd(window: u32, size: usize) -> (Arc<TestApp>, [String; 3], tempfile
     let read_only = keys[0].toml.replace("\"disconnect\", ", "");
     std::fs::write(file.path(), format!("{read_only}\n{}\n{}", keys[1].toml, keys[2].toml)).unwrap();
     let path = file.path().to_owned();
-    let stand = TestApp::patch().crowd(size).window(window).config(|c| c.auth.keys_file = Some(path)).ready().await;
-    (Arc::new(stand), keys.map(|key| key.text), file)
+    let service = TestApp::patch().crowd(size).window(window).config(|c| c.auth.keys_file = Some(path)).ready().await;
+    (Arc::new(service), keys.map(|key| key.text), file)
 }
 
 /// Asks over and over from `width` tasks, until told to stop; counts how often it was let through.
@@ -45,10 +45,10 @@ fn in_a_loop(
 }
 
 /// The victim disconnects `count` participants, one each `every`; how many of them were accepted.
-async fn accepted(stand: &TestApp, key: &str, count: usize, every: Duration) -> usize {
+async fn accepted(service: &TestApp, key: &str, count: usize, every: Duration) -> usize {
     let mut accepted = 0;
     for n in 0..count {
-        let answer = stand.disconnect(n).header("x-api-key", key).send().await;
+        let answer = service.disconnect(n).header("x-api-key", key).send().await;
         accepted += usize::from(answer.line() == "200 accepted");
         sleep(every).await;
     }
@@ -57,54 +57,54 @@ async fn accepted(stand: &TestApp, key: &str, count: usize, every: Duration) -> 
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_in_a_loop_stops_none_of_anothers_disconnects() {
-    let (stand, [reader, _, victim], _file) = crowd(300, 50).await;
+    let (service, [reader, _, victim], _file) = crowd(300, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let by = Arc::clone(&stand);
+    let by = Arc::clone(&service);
     let reads = in_a_loop(12, &stop, move |_| by.list().header("x-api-key", &reader));
     sleep(s(20)).await;
-    assert_eq!(accepted(&stand, &victim, 40, s(3)).await, 40);
+    assert_eq!(accepted(&service, &victim, 40, s(3)).await, 40);
     stop.store(true, Ordering::Relaxed);
     assert!(reads.load(Ordering::Relaxed) > 300, "the reader has what is left: {reads:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_window_of_five_starves_no_disconnect_and_no_reader() {
-    let (stand, [reader, _, victim], _file) = crowd(5, 50).await;
+    let (service, [reader, _, victim], _file) = crowd(5, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let by = Arc::clone(&stand);
+    let by = Arc::clone(&service);
     let reads = in_a_loop(4, &stop, move |_| by.list().header("x-api-key", &reader));
     sleep(s(20)).await;
-    assert_eq!(accepted(&stand, &victim, 10, s(70)).await, 10);
+    assert_eq!(accepted(&service, &victim, 10, s(70)).await, 10);
     stop.store(true, Ordering::Relaxed);
     assert!(reads.load(Ordering::Relaxed) > 20, "{reads:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_disconnects_in_a_loop_leaves_others_their_turn() {
-    let (stand, [_, hog, victim], _file) = crowd(60, 600).await;
+    let (service, [_, hog, victim], _file) = crowd(60, 600).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let by = Arc::clone(&stand);
+    let by = Arc::clone(&service);
     let most = in_a_loop(12, &stop, move |n| by.disconnect(100 + n % 500).header("x-api-key", &hog));
     sleep(s(30)).await;
-    let by = Arc::clone(&stand);
+    let by = Arc::clone(&service);
     let few = in_a_loop(2, &stop, move |n| by.disconnect(n % 100).header("x-api-key", &victim));
     sleep(s(300)).await;
     stop.store(true, Ordering::Relaxed);
     let (most, few) = (most.load(Ordering::Relaxed), few.load(Ordering::Relaxed));
     // Five windows of 60; two tasks beside twelve.
     assert!(few >= 15, "{few} beside {most}");
-    assert!(stand.count(Kind::Patch) > 240, "the window is not left idle: {}", stand.count(Kind::Patch));
+    assert!(service.count(Kind::Patch) > 240, "the window is not left idle: {}", service.count(Kind::Patch));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_window_is_used_where_only_lookups_come() {
-    let (stand, [reader, ..], _file) = crowd(60, 50).await;
+    let (service, [reader, ..], _file) = crowd(60, 50).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let by = Arc::clone(&stand);
+    let by = Arc::clone(&service);
     in_a_loop(12, &stop, move |_| by.list().header("x-api-key", &reader));
     sleep(s(240)).await;
     stop.store(true, Ordering::Relaxed);
-    let reads = stand.count(Kind::Read);
+    let reads = service.count(Kind::Read);
     assert!(reads >= 200, "{reads} of some 240 that four windows allow");
 }
 
@@ -114,15 +114,15 @@ async fn a_guard_that_was_tightened_holds_for_a_remembered_selector() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &key.toml).unwrap();
     let path = file.path().to_owned();
-    let stand = TestApp::patch().config(|c| c.auth.keys_file = Some(path)).ready().await;
+    let service = TestApp::patch().config(|c| c.auth.keys_file = Some(path)).ready().await;
     let select = || {
-        let ask = stand.selector(&serde_json::json!({"purpose": "customer"}));
+        let ask = service.selector(&serde_json::json!({"purpose": "customer"}));
         ask.header("x-api-key", &key.text).header("idempotency-key", "once")
     };
     assert_eq!(select().send().await.status, 200);
-    let sent = stand.disconnects();
+    let sent = service.disconnects();
     std::fs::write(file.path(), format!("{}purposes = [\"agent\"]\n", key.toml)).unwrap();
-    stand.app.callers.reload().await.unwrap();
+    service.app.callers.reload().await.unwrap();
     assert_eq!(select().send().await.line(), "403 forbidden_participant");
-    assert_eq!(stand.disconnects(), sent);
+    assert_eq!(service.disconnects(), sent);
 }

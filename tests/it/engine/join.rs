@@ -10,141 +10,141 @@ use crate::support::{Kind, Reply, TestApp, all_are, ms, origin, s, together};
 
 #[tokio::test(start_paused = true)]
 async fn a_hundred_repeats_at_once_are_one_call() {
-    let stand = TestApp::patch().ready().await;
-    let asks = (0..100).map(|n| stand.disconnect(0).header("x-request-id", &format!("r-{n}")));
+    let service = TestApp::patch().ready().await;
+    let asks = (0..100).map(|n| service.disconnect(0).header("x-request-id", &format!("r-{n}")));
     let answers = together(asks).await;
     all_are(&answers, "200 accepted");
-    assert_eq!(stand.counts(), [1, 0, 1, 0]);
+    assert_eq!(service.counts(), [1, 0, 1, 0]);
     for (n, answer) in answers.iter().enumerate() {
         assert_eq!(answer.json["requestId"], format!("r-{n}"), "each has its own request id");
         assert_eq!(answer.attempts(), 1);
     }
-    assert!((stand.metric("hangup_joined_total").await - 99.0).abs() < f64::EPSILON);
+    assert!((service.metric("hangup_joined_total").await - 99.0).abs() < f64::EPSILON);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_reason_of_the_first_counts_and_another_participant_is_another_flight() {
-    let stand = TestApp::post_only().ready().await;
+    let service = TestApp::post_only().ready().await;
     let reason = |reason: &str| serde_json::json!({"reason": reason});
-    let asks = [("a", 0), ("b", 0), ("c", 2)].map(|(r, n)| stand.disconnect(n).json(&reason(r)));
+    let asks = [("a", 0), ("b", 0), ("c", 2)].map(|(r, n)| service.disconnect(n).json(&reason(r)));
     all_are(&together(asks.into_iter()).await, "200 disconnected");
     let bodies: Vec<_> =
-        stand.seen().into_iter().filter(|s| s.asked.kind == Kind::Post).map(|s| s.asked.body).collect();
+        service.seen().into_iter().filter(|s| s.asked.kind == Kind::Post).map(|s| s.asked.body).collect();
     assert_eq!(bodies, [r#"{"reason":"a"}"#, r#"{"reason":"c"}"#]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn errors_are_shared_and_not_remembered() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch && asked.nth == 1).then(|| Reply::status(400, "bad.request")))
         .ready()
         .await;
-    all_are(&together((0..10).map(|_| stand.disconnect(0))).await, "422 upstream_rejected");
-    assert_eq!(stand.disconnects(), 1);
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
+    all_are(&together((0..10).map(|_| service.disconnect(0))).await, "422 upstream_rejected");
+    assert_eq!(service.disconnects(), 1);
+    assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_crashes_answers_internal_to_all_and_the_next_one_flies() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch && asked.nth == 1).then_some(Reply::Panic))
         .ready()
         .await;
-    let answers = together((0..10).map(|_| stand.disconnect(0))).await;
+    let answers = together((0..10).map(|_| service.disconnect(0))).await;
     all_are(&answers, "500 internal");
     assert!(answers.iter().all(|a| a.effect() == "unknown"), "it may have been sent");
-    assert_eq!(stand.disconnects(), 1);
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
-    assert!(stand.metric("hangup_in_flight").await.abs() < f64::EPSILON, "places are given back");
+    assert_eq!(service.disconnects(), 1);
+    assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
+    assert!(service.metric("hangup_in_flight").await.abs() < f64::EPSILON, "places are given back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_repeat_within_ten_seconds_of_acceptance_reads_once_and_sends_nothing() {
-    let stand = TestApp::patch().config(|c| c.sandbox.effect_delay = s(5)).ready().await;
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
-    let repeat = stand.disconnect(0).send().await;
+    let service = TestApp::patch().config(|c| c.sandbox.effect_delay = s(5)).ready().await;
+    assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
+    let repeat = service.disconnect(0).send().await;
     assert_eq!(
         (repeat.line().as_str(), repeat.attempts()),
         ("200 accepted", 0),
         "still there: it takes effect shortly"
     );
-    assert_eq!(stand.counts(), [1, 0, 1, 1]);
+    assert_eq!(service.counts(), [1, 0, 1, 1]);
     sleep(s(6)).await;
-    all_are(&together((0..20).map(|_| stand.disconnect(0))).await, "200 already_disconnected, seen");
-    assert_eq!(stand.counts(), [1, 0, 1, 2]);
+    all_are(&together((0..20).map(|_| service.disconnect(0))).await, "200 already_disconnected, seen");
+    assert_eq!(service.counts(), [1, 0, 1, 2]);
     sleep(s(5)).await;
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 already_disconnected, seen");
-    assert_eq!(stand.counts(), [1, 0, 2, 3], "after ten seconds it is a disconnect like any other");
+    assert_eq!(service.disconnect(0).send().await.line(), "200 already_disconnected, seen");
+    assert_eq!(service.counts(), [1, 0, 2, 3], "after ten seconds it is a disconnect like any other");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_repeat_does_not_prolong_the_memory() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch && asked.nth == 1).then(|| Reply::status(202, "")))
         .ready()
         .await;
-    stand.disconnect(0).send().await;
+    service.disconnect(0).send().await;
     sleep(s(9)).await;
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted");
+    assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
     sleep(s(2)).await;
-    stand.disconnect(0).send().await;
-    assert_eq!(stand.counts(), [1, 0, 2, 1], "the first had no effect, and somebody asks again");
+    service.disconnect(0).send().await;
+    assert_eq!(service.counts(), [1, 0, 2, 1], "the first had no effect, and somebody asks again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_hangs_up_stops_neither_the_disconnect_nor_those_who_joined() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(s(1))))
         .ready()
         .await;
-    let first = tokio::spawn(stand.disconnect(0).send());
+    let first = tokio::spawn(service.disconnect(0).send());
     sleep(ms(50)).await;
-    let second = tokio::spawn(stand.disconnect(0).send());
+    let second = tokio::spawn(service.disconnect(0).send());
     sleep(ms(50)).await;
     first.abort();
     assert_eq!(second.await.unwrap().line(), "200 accepted");
-    assert_eq!(stand.disconnects(), 1);
-    let third = tokio::spawn(stand.disconnect(2).send());
+    assert_eq!(service.disconnects(), 1);
+    let third = tokio::spawn(service.disconnect(2).send());
     sleep(ms(50)).await;
     third.abort();
     sleep(s(2)).await;
-    let seen = stand.seen();
+    let seen = service.seen();
     assert_eq!(seen.last().unwrap().status, 202, "carried through although nobody waits");
 }
 
 #[tokio::test(start_paused = true)]
 async fn repeats_share_a_refusal_that_is_looked_into() {
-    let stand = TestApp::auto().surface(Surface::Both).ready().await;
+    let service = TestApp::auto().surface(Surface::Both).ready().await;
     // The queue leg is over: "gone" to the PATCH, one read.
-    all_are(&together((0..50).map(|_| stand.disconnect(1))).await, "200 already_disconnected, seen");
-    assert_eq!(stand.counts(), [1, 0, 1, 1]);
+    all_are(&together((0..50).map(|_| service.disconnect(1))).await, "200 already_disconnected, seen");
+    assert_eq!(service.counts(), [1, 0, 1, 1]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reason_that_is_refused_fails_its_own_caller_only() {
-    let stand = TestApp::post_only()
+    let service = TestApp::post_only()
         .script(|asked| {
             let worse = String::from_utf8_lossy(&asked.body).contains("forbidden word");
             (asked.kind == Kind::Post && worse).then(|| Reply::status(400, "bad.request").late(ms(100)))
         })
         .ready()
         .await;
-    let ask = |reason: &str| stand.disconnect(0).json(&serde_json::json!({"reason": reason}));
+    let ask = |reason: &str| service.disconnect(0).json(&serde_json::json!({"reason": reason}));
     let asks = ["forbidden word", "user_request", "forbidden word"].map(ask);
     let answers: Vec<_> = together(asks.into_iter()).await.iter().map(|answer| answer.line()).collect();
     assert_eq!(answers, ["422 upstream_rejected", "200 disconnected", "422 upstream_rejected"]);
-    assert_eq!(stand.count(Kind::Post), 2, "who gives the same reason shares its refusal");
+    assert_eq!(service.count(Kind::Post), 2, "who gives the same reason shares its refusal");
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_requests_with_the_same_effect_are_joined() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .participants(vec![ParticipantSpec::default(); 2])
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(ms(100))))
         .ready()
         .await;
     let request = || {
-        let (cid, pid) = (stand.conference.id.into(), stand.conference.participants[0].id.into());
+        let (cid, pid) = (service.conference.id.into(), service.conference.participants[0].id.into());
         Request::new(origin("ivr"), cid, pid)
     };
     let code = |code: &str| Some(Wrapup { code: code.to_owned(), notes: None });
@@ -157,11 +157,11 @@ async fn only_requests_with_the_same_effect_are_joined() {
         Request { wrapup: code("b"), ..request() },
         Request { wrapup_skipped: Some(true), ..request() },
     ];
-    let disconnector = &stand.app.disconnector;
+    let disconnector = &service.app.disconnector;
     for result in futures_util::future::join_all(requests.map(|request| disconnector.disconnect(request))).await {
         assert_eq!(result.unwrap().outcome.name(), "accepted");
     }
-    let seen = stand.seen();
+    let seen = service.seen();
     let mut sent: Vec<_> = seen
         .iter()
         .filter(|s| s.asked.kind == Kind::Patch)
@@ -183,7 +183,7 @@ async fn only_requests_with_the_same_effect_are_joined() {
 #[tokio::test(start_paused = true)]
 async fn a_repeat_where_the_post_is_all_there_is_hears_at_once_that_it_is_done() {
     let posts = std::sync::atomic::AtomicUsize::new(0);
-    let stand = TestApp::auto()
+    let service = TestApp::auto()
         .script(move |asked| {
             let first = || posts.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
             match asked.kind {
@@ -194,10 +194,10 @@ async fn a_repeat_where_the_post_is_all_there_is_hears_at_once_that_it_is_done()
         })
         .ready()
         .await;
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 disconnected");
+    assert_eq!(service.disconnect(0).send().await.line(), "200 disconnected");
     for _ in 0..3 {
-        let repeat = stand.disconnect(0).send().await;
+        let repeat = service.disconnect(0).send().await;
         assert_eq!((repeat.line().as_str(), repeat.get("gone")), ("200 already_disconnected", true.into()));
     }
-    assert_eq!(stand.count(Kind::Post), 4);
+    assert_eq!(service.count(Kind::Post), 4);
 }

@@ -213,31 +213,31 @@ async fn the_retry_of_the_post_has_both_members_and_is_left_out_where_both_were_
     let (answer, calls) = disconnect(OperationChoice::Post, "post=409 read=live again=204", both).await;
     assert_eq!((answer.line().as_str(), calls.as_str()), ("409 upstream_conflict", "post read"));
 
-    let stand = TestApp::post_only().ready().await;
-    stand.sandbox.change_settings(&json!({"post_needs_reason_and_cause": true})).unwrap();
-    let answer = stand.disconnect(0).send().await;
+    let service = TestApp::post_only().ready().await;
+    service.sandbox.change_settings(&json!({"post_needs_reason_and_cause": true})).unwrap();
+    let answer = service.disconnect(0).send().await;
     assert_eq!((answer.line().as_str(), answer.attempts()), ("200 disconnected", 2));
-    let bodies: Vec<Value> = stand
+    let bodies: Vec<Value> = service
         .seen()
         .iter()
         .filter(|s| s.asked.kind == Kind::Post)
         .map(|s| serde_json::from_slice(&s.asked.body).unwrap())
         .collect();
     assert_eq!(bodies, [json!({"reason": "user_request"}), json!({"reason": "user_request", "cause": "user_request"})]);
-    assert!(!stand.live(0));
+    assert!(!service.live(0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_teardown_that_a_gateway_refuses_says_nothing_about_the_conversation() {
     for status in [403, 404, 405] {
-        let stand = TestApp::auto()
+        let service = TestApp::auto()
             .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
             .script(move |asked| {
                 (asked.kind != Kind::Login).then(|| Reply::foreign(status, "<html><body>nginx</body></html>"))
             })
             .ready()
             .await;
-        let answer = stand.teardown().send().await;
+        let answer = service.teardown().send().await;
         assert_eq!(answer.line(), "502 upstream_invalid_response", "{status}");
         assert_eq!(answer.json["gone"], Value::Null);
     }

@@ -17,7 +17,7 @@ async fn a_caller_with_few_requests_is_not_held_up_by_one_with_many() {
         c.auth.keys_file = Some(path);
         c.pace.spread = ms(20);
     };
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(220)
         .config(spread)
         .script(|asked| match (asked.kind, asked.nth) {
@@ -26,7 +26,7 @@ async fn a_caller_with_few_requests_is_not_held_up_by_one_with_many() {
         })
         .ready()
         .await;
-    let ask = |n: usize, key: &str| stand.disconnect(n).header("x-api-key", key);
+    let ask = |n: usize, key: &str| service.disconnect(n).header("x-api-key", key);
     let blocker = tokio::spawn(ask(219, &keys[0].text).send());
     sleep(ms(50)).await;
     let many: Vec<_> = (0..200).map(|n| tokio::spawn(ask(n, &keys[0].text).send())).collect();
@@ -52,7 +52,7 @@ async fn no_caller_takes_more_than_half_of_the_places_while_others_wait() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{}\n{}", keys[0].toml, keys[1].toml)).unwrap();
     let path = file.path().to_owned();
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(60)
         .config(|c| {
             c.auth.keys_file = Some(path);
@@ -64,7 +64,7 @@ async fn no_caller_takes_more_than_half_of_the_places_while_others_wait() {
         })
         .ready()
         .await;
-    let ask = |n: usize, key: usize| stand.disconnect(n).header("x-api-key", &keys[key].text);
+    let ask = |n: usize, key: usize| service.disconnect(n).header("x-api-key", &keys[key].text);
     ask(59, 0).send().await;
     let few = tokio::spawn(ask(50, 1).send());
     sleep(ms(10)).await;
@@ -75,15 +75,15 @@ async fn no_caller_takes_more_than_half_of_the_places_while_others_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn what_has_no_place_is_refused_as_overloaded_and_nothing_is_sent_for_it() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(50)
         .config(|c| c.limits.max_in_flight = 20)
         .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "").late(s(1))))
         .ready()
         .await;
-    let answers = stand.disconnect_all(0..50).await;
+    let answers = service.disconnect_all(0..50).await;
     assert_eq!(tally(&answers), [("200 accepted".to_owned(), 20), ("503 overloaded".to_owned(), 30)]);
     assert!(answers.iter().all(|a| a.status == 200 || a.retry_after() == Some(1)));
-    assert_eq!(stand.disconnects(), 20);
-    assert_eq!(stand.disconnect(49).send().await.line(), "200 accepted", "places are given back");
+    assert_eq!(service.disconnects(), 20);
+    assert_eq!(service.disconnect(49).send().await.line(), "200 accepted", "places are given back");
 }

@@ -131,7 +131,7 @@ pub(super) async fn run(operation: OperationChoice, org: &'static str, body: Opt
         Kind::Patch => "patch",
         _ => "read",
     };
-    let stand = TestApp::auto()
+    let service = TestApp::auto()
         .operation(operation)
         .config(|c| {
             if org.contains("lenient") {
@@ -141,12 +141,12 @@ pub(super) async fn run(operation: OperationChoice, org: &'static str, body: Opt
         .script(move |asked| (asked.kind != Kind::Login).then(|| word(&said(what(asked)), asked)))
         .ready()
         .await;
-    let mut ask = stand.disconnect_id(PERSON.parse().unwrap());
+    let mut ask = service.disconnect_id(PERSON.parse().unwrap());
     if let Some(body) = &body {
         ask = ask.json(body);
     }
     let answer = ask.send().await;
-    let calls: Vec<_> = stand.seen().iter().filter(|s| s.asked.kind != Kind::Login).map(|s| what(&s.asked)).collect();
+    let calls: Vec<_> = service.seen().iter().filter(|s| s.asked.kind != Kind::Login).map(|s| what(&s.asked)).collect();
     let sent = calls.iter().filter(|c| !matches!(**c, "read" | "analytics")).count() as u64;
     if answer.json["ok"] == true {
         assert_eq!(answer.attempts(), sent, "attempts are disconnect requests: {org}");

@@ -32,75 +32,75 @@ async fn before(media: &'static [(&'static str, &'static str)], patch: Reply) ->
         .await
 }
 
-async fn ask(stand: &TestApp, change: impl FnOnce(&mut Request)) -> Result<Settled, Problem> {
+async fn ask(service: &TestApp, change: impl FnOnce(&mut Request)) -> Result<Settled, Problem> {
     let pid = PERSON.parse().unwrap();
-    let mut request = Request::new(origin("ivr"), stand.conference.id.into(), pid);
+    let mut request = Request::new(origin("ivr"), service.conference.id.into(), pid);
     change(&mut request);
-    stand.app.disconnector.disconnect(request).await
+    service.app.disconnector.disconnect(request).await
 }
 
-fn paths(stand: &TestApp) -> Vec<String> {
+fn paths(service: &TestApp) -> Vec<String> {
     let about = |s: &crate::support::Seen| {
         let path = s.asked.path.replace("/api/v2/conversations/", "");
         let form = path.split('/').next().unwrap_or_default().to_owned();
         let form = if form.contains('-') { "any".to_owned() } else { form };
         format!("{:?} {form}", s.asked.kind).to_lowercase()
     };
-    stand.seen().iter().filter(|s| s.asked.kind != Kind::Login).map(about).collect()
+    service.seen().iter().filter(|s| s.asked.kind != Kind::Login).map(about).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_medium_that_was_asked_for_is_ended_by_its_own_path_alone() {
-    let stand = before(&[("calls", "connected"), ("callbacks", "connected")], Reply::status(202, "")).await;
-    let settled = ask(&stand, |r| r.media = Some(Medium::Calls)).await.unwrap();
+    let service = before(&[("calls", "connected"), ("callbacks", "connected")], Reply::status(202, "")).await;
+    let settled = ask(&service, |r| r.media = Some(Medium::Calls)).await.unwrap();
     assert_eq!((settled.outcome.name(), settled.gone), ("accepted", None));
-    assert_eq!(paths(&stand), ["patch calls"]);
+    assert_eq!(paths(&service), ["patch calls"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_participant_without_the_medium_is_not_found_and_stays_as_it_is() {
-    let stand = before(&[("calls", "connected")], Reply::status(404, "not.found")).await;
-    let problem = ask(&stand, |r| r.media = Some(Medium::Emails)).await.unwrap_err();
+    let service = before(&[("calls", "connected")], Reply::status(404, "not.found")).await;
+    let problem = ask(&service, |r| r.media = Some(Medium::Emails)).await.unwrap_err();
     assert_eq!(problem.code, Code::ParticipantNotFound);
     assert!(problem.detail.contains("no email"), "{}", problem.detail);
-    assert_eq!(paths(&stand), ["patch emails", "read any"]);
+    assert_eq!(paths(&service), ["patch emails", "read any"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_medium_that_is_over_is_gone_though_the_participant_is_not() {
-    let stand = before(&[("calls", "connected"), ("emails", "disconnected")], Reply::status(404, "not.found")).await;
-    let settled = ask(&stand, |r| r.media = Some(Medium::Emails)).await.unwrap();
+    let service = before(&[("calls", "connected"), ("emails", "disconnected")], Reply::status(404, "not.found")).await;
+    let settled = ask(&service, |r| r.media = Some(Medium::Emails)).await.unwrap();
     assert_eq!((settled.outcome.name(), settled.verified, settled.gone), ("already_disconnected", true, Some(true)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_medium_that_is_refused_while_still_there_is_a_conflict_and_nothing_wider_is_tried() {
-    let stand = before(&[("calls", "connected"), ("emails", "connected")], Reply::status(404, "not.found")).await;
-    let problem = ask(&stand, |r| r.media = Some(Medium::Calls)).await.unwrap_err();
+    let service = before(&[("calls", "connected"), ("emails", "connected")], Reply::status(404, "not.found")).await;
+    let problem = ask(&service, |r| r.media = Some(Medium::Calls)).await.unwrap_err();
     assert_eq!((problem.code, problem.gone), (Code::UpstreamConflict, Some(false)));
-    assert_eq!(paths(&stand), ["patch calls", "read any"]);
+    assert_eq!(paths(&service), ["patch calls", "read any"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_medium_without_a_path_is_ended_only_where_it_is_all_that_is_live() {
-    let stand = before(&[("videos", "connected")], Reply::status(202, "")).await;
-    assert_eq!(ask(&stand, |r| r.media = Some(Medium::Videos)).await.unwrap().outcome.name(), "accepted");
-    assert_eq!(paths(&stand), ["read any", "patch any"]);
-    let stand = before(&[("videos", "connected"), ("calls", "connected")], Reply::status(202, "")).await;
-    let problem = ask(&stand, |r| r.media = Some(Medium::Videos)).await.unwrap_err();
+    let service = before(&[("videos", "connected")], Reply::status(202, "")).await;
+    assert_eq!(ask(&service, |r| r.media = Some(Medium::Videos)).await.unwrap().outcome.name(), "accepted");
+    assert_eq!(paths(&service), ["read any", "patch any"]);
+    let service = before(&[("videos", "connected"), ("calls", "connected")], Reply::status(202, "")).await;
+    let problem = ask(&service, |r| r.media = Some(Medium::Videos)).await.unwrap_err();
     assert_eq!((problem.code, problem.gone), (Code::UpstreamRejected, Some(false)));
     assert!(problem.detail.contains("only the video"), "{}", problem.detail);
-    assert_eq!(paths(&stand), ["read any"], "nobody was touched");
-    let stand = before(&[("calls", "connected")], Reply::status(202, "")).await;
-    let problem = ask(&stand, |r| r.media = Some(Medium::Videos)).await.unwrap_err();
+    assert_eq!(paths(&service), ["read any"], "nobody was touched");
+    let service = before(&[("calls", "connected")], Reply::status(202, "")).await;
+    let problem = ask(&service, |r| r.media = Some(Medium::Videos)).await.unwrap_err();
     assert_eq!(problem.code, Code::ParticipantNotFound);
-    assert_eq!(stand.disconnects(), 0);
+    assert_eq!(service.disconnects(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn gone_speaks_of_the_medium_that_was_asked_for() {
-    let stand = before(&[("calls", "disconnected"), ("emails", "connected")], Reply::status(202, "")).await;
-    let settled = ask(&stand, |r| {
+    let service = before(&[("calls", "disconnected"), ("emails", "connected")], Reply::status(202, "")).await;
+    let settled = ask(&service, |r| {
         r.media = Some(Medium::Calls);
         r.wait = Some(s(2));
     });
@@ -111,27 +111,27 @@ async fn gone_speaks_of_the_medium_that_was_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn a_wrap_up_goes_with_every_patch_and_never_by_the_post() {
     let wrapup = || Some(Wrapup { code: "c0de".to_owned(), notes: Some("angry".to_owned()) });
-    let stand = before(&[("calls", "connected")], Reply::status(409, "conflict")).await;
-    assert_eq!(ask(&stand, |r| r.wrapup = wrapup()).await.unwrap_err().code, Code::UpstreamConflict);
-    assert_eq!(paths(&stand), ["patch any", "read any", "patch calls"]);
+    let service = before(&[("calls", "connected")], Reply::status(409, "conflict")).await;
+    assert_eq!(ask(&service, |r| r.wrapup = wrapup()).await.unwrap_err().code, Code::UpstreamConflict);
+    assert_eq!(paths(&service), ["patch any", "read any", "patch calls"]);
     let expected = json!({"state": "disconnected", "wrapup": {"code": "c0de", "notes": "angry"}});
-    for seen in stand.seen().iter().filter(|s| s.asked.kind == Kind::Patch) {
+    for seen in service.seen().iter().filter(|s| s.asked.kind == Kind::Patch) {
         assert_eq!(serde_json::from_slice::<Value>(&seen.asked.body).unwrap(), expected);
     }
     for (operation, posts_before) in
         [(OperationChoice::Post, 0), (OperationChoice::Auto, 0), (OperationChoice::Auto, 1)]
     {
-        let stand = TestApp::auto().operation(operation).surface(Surface::Unpublished).crowd(2).ready().await;
+        let service = TestApp::auto().operation(operation).surface(Surface::Unpublished).crowd(2).ready().await;
         if posts_before > 0 {
-            assert_eq!(stand.disconnect(1).send().await.line(), "200 disconnected");
+            assert_eq!(service.disconnect(1).send().await.line(), "200 disconnected");
         }
         let mut request =
-            Request::new(origin("ivr"), stand.conference.id.into(), stand.conference.participants[0].id.into());
+            Request::new(origin("ivr"), service.conference.id.into(), service.conference.participants[0].id.into());
         request.wrapup_skipped = Some(true);
-        let problem = stand.app.disconnector.disconnect(request).await.unwrap_err();
+        let problem = service.app.disconnector.disconnect(request).await.unwrap_err();
         assert_eq!(problem.code, Code::UpstreamRejected, "{operation:?}");
         assert!(problem.detail.contains("wrap-up"), "{}", problem.detail);
-        assert_eq!(stand.count(Kind::Post), posts_before, "{operation:?}");
-        assert!(stand.live(0));
+        assert_eq!(service.count(Kind::Post), posts_before, "{operation:?}");
+        assert!(service.live(0));
     }
 }

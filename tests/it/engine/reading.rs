@@ -30,7 +30,7 @@ fn conversation(asked: &Asked, (_, before, odd): Oddity, state: &str) -> Reply {
     Reply::Http { status: 200, headers: Vec::new(), body: body.concat().into() }
 }
 
-async fn stand(oddity: Oddity, state: &'static str, patch: u16) -> TestApp {
+async fn upstream_with(oddity: Oddity, state: &'static str, patch: u16) -> TestApp {
     TestApp::patch()
         .script(move |asked| match asked.kind {
             Kind::Read => Some(conversation(asked, oddity, state)),
@@ -44,7 +44,7 @@ async fn stand(oddity: Oddity, state: &'static str, patch: u16) -> TestApp {
 #[tokio::test(start_paused = true)]
 async fn a_list_shows_everybody_however_odd_one_of_them_is() {
     for oddity in ODDITIES {
-        let answer = stand(oddity, "connected", 202).await.list().send().await;
+        let answer = upstream_with(oddity, "connected", 202).await.list().send().await;
         assert_eq!(answer.status, 200, "{}: {}", oddity.0, answer.json);
         let people = answer.json["participants"].as_array().unwrap();
         assert!(people.iter().any(|p| p["name"] == "Cy" && p["state"] == "connected"), "{}: {people:?}", oddity.0);
@@ -54,17 +54,17 @@ async fn a_list_shows_everybody_however_odd_one_of_them_is() {
 #[tokio::test(start_paused = true)]
 async fn a_selector_finds_its_match_however_odd_the_others_are() {
     for oddity in ODDITIES {
-        let stand = stand(oddity, "connected", 202).await;
-        let answer = stand.selector(&json!({"purpose": "customer"})).send().await;
+        let service = upstream_with(oddity, "connected", 202).await;
+        let answer = service.selector(&json!({"purpose": "customer"})).send().await;
         assert_eq!(answer.line(), "200 all", "{}: {}", oddity.0, answer.json);
-        assert_eq!((answer.json["matched"].as_u64(), stand.count(Kind::Patch)), (Some(1), 1), "{}", oddity.0);
+        assert_eq!((answer.json["matched"].as_u64(), service.count(Kind::Patch)), (Some(1), 1), "{}", oddity.0);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_has_left_is_seen_gone_however_odd_the_others_are() {
     for oddity in ODDITIES {
-        let answer = stand(oddity, "disconnected", 404).await.disconnect_id(WHO).send().await;
+        let answer = upstream_with(oddity, "disconnected", 404).await.disconnect_id(WHO).send().await;
         assert_eq!(answer.line(), "200 already_disconnected, seen", "{}: {}", oddity.0, answer.json);
     }
 }
@@ -73,8 +73,8 @@ async fn who_has_left_is_seen_gone_however_odd_the_others_are() {
 async fn a_wait_ends_with_what_was_seen_however_odd_the_others_are() {
     for oddity in ODDITIES {
         for (state, expected) in [("connected", "202 accepted"), ("disconnected", "200 disconnected, seen")] {
-            let stand = stand(oddity, state, 202).await;
-            let answer = stand.disconnect_id(WHO).header("prefer", "wait=2").send().await;
+            let service = upstream_with(oddity, state, 202).await;
+            let answer = service.disconnect_id(WHO).header("prefer", "wait=2").send().await;
             assert_eq!(answer.line(), expected, "{}: {}", oddity.0, answer.json);
         }
     }
@@ -89,8 +89,8 @@ async fn a_medium_that_the_api_gets_one_day_counts_as_one() {
             .as_bytes()
     };
     for (state, media) in [("connected", json!(["screenMonitoring"])), ("disconnected", json!(["screenMonitoring"]))] {
-        let stand = stand(("", b"", monitored(state)), "connected", 202).await;
-        let answer = stand.list().send().await;
+        let service = upstream_with(("", b"", monitored(state)), "connected", 202).await;
+        let answer = service.list().send().await;
         let people = answer.json["participants"].as_array().unwrap();
         let mo = people.iter().find(|p| p["name"] == "Mo").unwrap();
         assert_eq!((&mo["state"], &mo["media"]), (&json!(state), &media));
@@ -103,7 +103,7 @@ async fn a_login_is_read_however_oddly_it_is_written() {
         &b"\xef\xbb\xbf{\"access_token\":\"abc\",\"expires_in\":3600}"[..],
         b"{\"access_token\":\"abc\",\"expires_in\":3600,\"org\":\"Caf\xe9 \\ud83d\"}",
     ] {
-        let stand = TestApp::patch()
+        let service = TestApp::patch()
             .script(move |asked| match asked.kind {
                 Kind::Login => Some(Reply::Http { status: 200, headers: Vec::new(), body: body.into() }),
                 Kind::Patch => Some(Reply::status(202, "accepted")),
@@ -111,11 +111,11 @@ async fn a_login_is_read_however_oddly_it_is_written() {
             })
             .start()
             .await;
-        let answer = stand.disconnect(0).send().await;
-        assert_eq!((answer.line().as_str(), stand.count(Kind::Login)), ("200 accepted", 1));
+        let answer = service.disconnect(0).send().await;
+        assert_eq!((answer.line().as_str(), service.count(Kind::Login)), ("200 accepted", 1));
     }
     let refused = b"\xef\xbb\xbf{\"error\":\"invalid_request\",\"description\":\"rate limit exceeded\"}";
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(move |asked| match (asked.kind, asked.nth) {
             (Kind::Login, 1) => Some(Reply::Http { status: 400, headers: Vec::new(), body: refused[..].into() }),
             _ => None,
@@ -123,20 +123,20 @@ async fn a_login_is_read_however_oddly_it_is_written() {
         .start()
         .await;
     tokio::time::sleep(s(5)).await;
-    assert_eq!(stand.disconnect(0).send().await.line(), "200 accepted", "throttled, not refused: tried again soon");
+    assert_eq!(service.disconnect(0).send().await.line(), "200 accepted", "throttled, not refused: tried again soon");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_error_whose_words_are_only_in_its_first_error_is_told_with_them() {
     let body = json!({"status": 400, "errors": [{"code": "bad.request", "message": "so it is"}]}).to_string();
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(move |asked| {
             let refusal = Reply::Http { status: 400, headers: Vec::new(), body: body.clone().into() };
             (asked.kind == Kind::Patch).then_some(refusal)
         })
         .ready()
         .await;
-    let answer = stand.disconnect(0).send().await;
+    let answer = service.disconnect(0).send().await;
     assert_eq!(answer.line(), "422 upstream_rejected");
     let upstream = &answer.json["upstream"];
     assert_eq!((&upstream["code"], &upstream["message"]), (&json!("bad.request"), &json!("so it is")));
@@ -144,10 +144,10 @@ async fn an_error_whose_words_are_only_in_its_first_error_is_told_with_them() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_for_in_another_coding() {
-    let stand = TestApp::patch().ready().await;
-    stand.disconnect(0).header("prefer", "wait=2").send().await;
-    assert!(!stand.seen().is_empty());
-    for seen in stand.seen() {
+    let service = TestApp::patch().ready().await;
+    service.disconnect(0).header("prefer", "wait=2").send().await;
+    assert!(!service.seen().is_empty());
+    for seen in service.seen() {
         assert_eq!(seen.asked.accept_encoding, "identity", "{:?}", seen.asked.kind);
     }
 }

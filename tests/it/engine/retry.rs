@@ -10,32 +10,32 @@ use crate::support::{Answer, Kind, Reply, TestApp, all_are, ms, s};
 /// Answers the PATCHes with these, one after the other; the sandbox serves the rest.
 async fn after(replies: &[Reply]) -> (TestApp, Answer) {
     let replies = replies.to_vec();
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(move |asked| match asked.kind {
             Kind::Patch => replies.get(asked.nth - 1).cloned(),
             _ => None,
         })
         .ready()
         .await;
-    let answer = stand.disconnect(0).send().await;
-    (stand, answer)
+    let answer = service.disconnect(0).send().await;
+    (service, answer)
 }
 
-fn gaps(stand: &TestApp, kind: Kind) -> Vec<Duration> {
-    stand.times(kind).windows(2).map(|p| p[1] - p[0]).collect()
+fn gaps(service: &TestApp, kind: Kind) -> Vec<Duration> {
+    service.times(kind).windows(2).map(|p| p[1] - p[0]).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn transient_answers_are_repeated_up_to_four_attempts() {
     for status in [408, 429, 500, 502, 503, 504] {
-        let (stand, answer) = after(&vec![Reply::status(status, "x"); 3]).await;
+        let (service, answer) = after(&vec![Reply::status(status, "x"); 3]).await;
         assert_eq!((answer.line().as_str(), answer.attempts()), ("200 accepted", 4), "{status}");
-        assert_eq!(stand.disconnects(), 4);
-        let (stand, answer) = after(&vec![Reply::status(status, "x"); 9]).await;
+        assert_eq!(service.disconnects(), 4);
+        let (service, answer) = after(&vec![Reply::status(status, "x"); 9]).await;
         let told = if status == 429 { "429 upstream_rate_limited" } else { "503 upstream_unavailable" };
         assert_eq!(answer.line(), told, "{status}");
         assert!(answer.retry_after().is_some());
-        assert_eq!(stand.disconnects(), 4, "{status}");
+        assert_eq!(service.disconnects(), 4, "{status}");
         assert_eq!(answer.json["upstream"]["status"], status);
     }
 }
@@ -43,33 +43,33 @@ async fn transient_answers_are_repeated_up_to_four_attempts() {
 #[tokio::test(start_paused = true)]
 async fn refusals_are_not_repeated() {
     for status in [400, 402, 413, 422] {
-        let (stand, answer) = after(&[Reply::status(status, "bad.request")]).await;
+        let (service, answer) = after(&[Reply::status(status, "bad.request")]).await;
         assert_eq!(answer.line(), "422 upstream_rejected");
-        assert_eq!(stand.disconnects(), 1);
+        assert_eq!(service.disconnects(), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_code_that_says_try_again_is_believed_whatever_its_status() {
-    let (stand, answer) = after(&[Reply::status(400, "request.timeout")]).await;
-    assert_eq!((answer.line().as_str(), stand.disconnects()), ("200 accepted", 2));
+    let (service, answer) = after(&[Reply::status(400, "request.timeout")]).await;
+    assert_eq!((answer.line().as_str(), service.disconnects()), ("200 accepted", 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn connection_errors_and_time_outs_are_repeated() {
-    let (stand, answer) = after(&[Reply::Refused, Reply::Hang]).await;
+    let (service, answer) = after(&[Reply::Refused, Reply::Hang]).await;
     assert_eq!((answer.line().as_str(), answer.attempts()), ("200 accepted", 3));
-    assert!(gaps(&stand, Kind::Patch)[1] >= s(3), "the attempt time-out");
-    let (stand, answer) = after(&vec![Reply::Refused; 9]).await;
+    assert!(gaps(&service, Kind::Patch)[1] >= s(3), "the attempt time-out");
+    let (service, answer) = after(&vec![Reply::Refused; 9]).await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("503 upstream_unavailable", "none"), "nothing was sent");
-    assert_eq!((stand.disconnects(), stand.count(Kind::Read)), (4, 0));
+    assert_eq!((service.disconnects(), service.count(Kind::Read)), (4, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_repeated_twice_at_once_and_then_as_usual() {
-    let (stand, answer) = after(&vec![Reply::Lost; 5]).await;
+    let (service, answer) = after(&vec![Reply::Lost; 5]).await;
     assert_eq!((answer.line().as_str(), answer.attempts()), ("200 accepted", 6), "two at once, three with backoff");
-    let gaps = gaps(&stand, Kind::Patch);
+    let gaps = gaps(&service, Kind::Patch);
     assert!(gaps[0] < ms(15) && gaps[1] < ms(15), "{gaps:?}");
 }
 
@@ -77,7 +77,7 @@ async fn a_lost_connection_is_repeated_twice_at_once_and_then_as_usual() {
 async fn immediate_repeats_cost_no_budget() {
     // Each first attempt finds its connection closed: no more retries than the budget would allow, if they counted.
     let lost = std::sync::Mutex::new(std::collections::HashSet::new());
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(200)
         .script(move |asked| match asked.kind {
             Kind::Patch => lost.lock().unwrap().insert(asked.path.clone()).then_some(Reply::Lost),
@@ -85,9 +85,9 @@ async fn immediate_repeats_cost_no_budget() {
         })
         .ready()
         .await;
-    all_are(&stand.disconnect_all(0..200).await, "200 accepted");
-    assert_eq!(stand.disconnects(), 400);
-    assert!(stand.metric("hangup_retry_budget_exhausted_total").await.abs() < f64::EPSILON);
+    all_are(&service.disconnect_all(0..200).await, "200 accepted");
+    assert_eq!(service.disconnects(), 400);
+    assert!(service.metric("hangup_retry_budget_exhausted_total").await.abs() < f64::EPSILON);
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,9 +95,9 @@ async fn retry_after_outranks_the_backoff_in_all_its_forms() {
     let date = httpdate::fmt_http_date(SystemTime::now() + s(6));
     for (value, least, most) in [("2", 2000, 2400), ("1.5", 1500, 1900), ("0", 0, 400), (date.as_str(), 2000, 6500)] {
         for status in [429, 503] {
-            let (stand, answer) = after(&[Reply::status(status, "x").with("retry-after", &value)]).await;
+            let (service, answer) = after(&[Reply::status(status, "x").with("retry-after", &value)]).await;
             assert_eq!(answer.line(), "200 accepted", "{status} {value}");
-            let gap = gaps(&stand, Kind::Patch)[0];
+            let gap = gaps(&service, Kind::Patch)[0];
             // After a 429 the gate adds its margin of 1 s.
             let margin = if status == 429 { s(1) } else { Duration::ZERO };
             let range = ms(least) + margin..=ms(most) + margin + ms(50);
@@ -109,31 +109,31 @@ async fn retry_after_outranks_the_backoff_in_all_its_forms() {
 
 #[tokio::test(start_paused = true)]
 async fn the_reset_of_the_window_outranks_the_backoff_after_a_429() {
-    let (stand, answer) = after(&[Reply::status(429, "x").window(300, 301, 5)]).await;
+    let (service, answer) = after(&[Reply::status(429, "x").window(300, 301, 5)]).await;
     assert_eq!(answer.line(), "200 accepted");
-    let gap = gaps(&stand, Kind::Patch)[0];
+    let gap = gaps(&service, Kind::Patch)[0];
     assert!((s(6)..=ms(6400)).contains(&gap), "{gap:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_beyond_the_deadline_is_answered_at_once() {
-    let (stand, answer) = after(&[Reply::status(429, "x").with("retry-after", &30)]).await;
+    let (service, answer) = after(&[Reply::status(429, "x").with("retry-after", &30)]).await;
     assert_eq!(answer.line(), "429 upstream_rate_limited");
     assert!(answer.took < ms(100), "{:?}", answer.took);
     assert!((30..=32).contains(&answer.retry_after().unwrap()));
-    assert_eq!((stand.disconnects(), answer.effect()), (1, "none"));
+    assert_eq!((service.disconnects(), answer.effect()), (1, "none"));
 
-    let (stand, answer) = after(&[Reply::status(503, "x").with("retry-after", &30)]).await;
+    let (service, answer) = after(&[Reply::status(503, "x").with("retry-after", &30)]).await;
     assert_eq!(answer.line(), "503 upstream_unavailable");
     assert!(answer.took < ms(100), "{:?}", answer.took);
     assert_eq!(answer.retry_after(), Some(30));
-    assert_eq!((stand.disconnects(), stand.count(Kind::Read), answer.effect()), (1, 1, "unknown"));
+    assert_eq!((service.disconnects(), service.count(Kind::Read), answer.effect()), (1, 1, "unknown"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_read_is_repeated_too_and_its_rubbish_is_not() {
     let broken = |end: BodyEnd, times: usize| async move {
-        let stand = TestApp::patch()
+        let service = TestApp::patch()
             .script(move |asked| match asked.kind {
                 Kind::Read if asked.nth <= times => Some(Reply::Cut(end)),
                 Kind::Patch => Some(Reply::status(404, "not.found")),
@@ -141,8 +141,8 @@ async fn a_read_is_repeated_too_and_its_rubbish_is_not() {
             })
             .ready()
             .await;
-        let answer = stand.disconnect(1).send().await;
-        (answer.line(), stand.count(Kind::Read))
+        let answer = service.disconnect(1).send().await;
+        (answer.line(), service.count(Kind::Read))
     };
     assert_eq!(broken(BodyEnd::Broken, 2).await, ("200 already_disconnected, seen".to_owned(), 3));
     assert_eq!(broken(BodyEnd::Broken, 99).await, ("502 upstream_invalid_response".to_owned(), 4));
@@ -152,7 +152,7 @@ async fn a_read_is_repeated_too_and_its_rubbish_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_minute_of_503_costs_no_more_than_the_budget_allows() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(1200)
         .script(|asked| match asked.kind {
             Kind::Login => None,
@@ -164,7 +164,7 @@ async fn a_minute_of_503_costs_no_more_than_the_budget_allows() {
     // 20 a second, steadily.
     let mut running = Vec::new();
     for n in 0..1200 {
-        running.push(tokio::spawn(stand.disconnect(n).send()));
+        running.push(tokio::spawn(service.disconnect(n).send()));
         sleep(ms(50)).await;
     }
     for task in running {
@@ -172,38 +172,38 @@ async fn a_minute_of_503_costs_no_more_than_the_budget_allows() {
         assert_eq!(answer.line(), "503 upstream_unavailable");
         assert!(answer.took <= s(10));
     }
-    let calls = stand.disconnects();
+    let calls = service.disconnects();
     let allowed = 1200 * 12 / 10 + 60 + 10;
     assert!(calls <= allowed, "{calls} calls, {allowed} allowed");
     assert!(calls > 1200 * 115 / 100, "the budget is used: {calls}");
-    assert!(stand.metric("hangup_retry_budget_exhausted_total").await > 500.0, "and it is exhausted");
+    assert!(service.metric("hangup_retry_budget_exhausted_total").await > 500.0, "and it is exhausted");
     println!("a minute of 503 at 20 a second: {calls} disconnect calls for 1200 disconnects, {allowed} allowed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn reads_after_a_minute_of_503_stay_within_the_budget_too() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(600)
         .script(|asked| (asked.kind != Kind::Login).then(|| Reply::status(503, "service.unavailable")))
         .ready()
         .await;
     let mut running = Vec::new();
     for n in 0..600 {
-        running.push(tokio::spawn(stand.disconnect(n).send()));
+        running.push(tokio::spawn(service.disconnect(n).send()));
         sleep(ms(100)).await;
     }
     for task in running {
         assert_eq!(task.await.unwrap().effect(), "unknown");
     }
     // One disconnect and one look per disconnect, and over both a fifth of the disconnects, the floor and the initial stock.
-    let calls = stand.disconnects() + stand.count(Kind::Read);
+    let calls = service.disconnects() + service.count(Kind::Read);
     let allowed = 600 * 2 + 600 / 5 + 60 + 10;
     assert!(calls <= allowed, "{calls} calls, {allowed} allowed");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_exhausted_budget_recovers_with_the_upstream() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(500)
         .script(|asked| match asked.kind {
             Kind::Patch if asked.at < s(5) => Some(Reply::status(503, "service.unavailable")),
@@ -214,11 +214,11 @@ async fn an_exhausted_budget_recovers_with_the_upstream() {
         })
         .ready()
         .await;
-    stand.disconnect_all(0..200).await;
-    assert!(stand.metric("hangup_retry_budget_exhausted_total").await > 0.0);
+    service.disconnect_all(0..200).await;
+    assert!(service.metric("hangup_retry_budget_exhausted_total").await > 0.0);
     sleep(s(25)).await;
     for n in 200..500 {
-        assert_eq!(stand.disconnect(n).send().await.line(), "200 accepted");
+        assert_eq!(service.disconnect(n).send().await.line(), "200 accepted");
         sleep(ms(50)).await;
     }
 }

@@ -66,7 +66,7 @@ async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
         let text = &forms[form % forms.len()];
         Reply::status(status, &format!("{{\"code\":\"bad.request\",\"status\":{status},\"message\":\"{text}\"}}"))
     };
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(20)
         .config(|c| c.genesys.client_secret = Some(SECRET.into()))
         .script(move |asked| match (asked.kind, asked.nth) {
@@ -85,13 +85,13 @@ async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
         .await;
     let mut told = String::new();
     for n in 0..12 {
-        let answer = stand.disconnect(n).send().await;
+        let answer = service.disconnect(n).send().await;
         told += &format!("{} {:?}\n", answer.json, answer.headers);
-        told += &format!("{:?}\n", stand.app);
+        told += &format!("{:?}\n", service.app);
     }
     // The renewals fail, and then there is no token.
     tokio::time::sleep(s(100)).await;
-    told += &format!("{} {:?}\n", stand.disconnect(0).send().await.json, stand.app);
+    told += &format!("{} {:?}\n", service.disconnect(0).send().await.json, service.app);
     tokio::time::sleep(ms(100)).await;
     told += &captured.text();
     assert!(told.contains("login_failed") && told.contains("upstream_attempt"), "the log was captured");

@@ -6,7 +6,7 @@ use crate::support::{Kind, Reply, TestApp, ms, s};
 
 #[tokio::test(start_paused = true)]
 async fn a_selector_ends_at_the_deadline_however_long_its_look_took() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(3)
         .config(|c| c.disconnect.deadline = s(5))
         .script(|asked| match asked.kind {
@@ -19,14 +19,14 @@ async fn a_selector_ends_at_the_deadline_however_long_its_look_took() {
         })
         .ready()
         .await;
-    let answer = stand.selector(&json!({"purpose": "customer", "max": 3})).send().await;
+    let answer = service.selector(&json!({"purpose": "customer", "max": 3})).send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("504 upstream_timeout", "unknown"), "{}", answer.json);
     assert!(answer.took <= s(5), "{:?}", answer.took);
 }
 
 #[tokio::test(start_paused = true)]
 async fn whose_turn_in_a_selector_comes_too_late_is_answered_with_an_error() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(20)
         .config(|c| {
             c.disconnect.deadline = s(5);
@@ -38,7 +38,7 @@ async fn whose_turn_in_a_selector_comes_too_late_is_answered_with_an_error() {
         })
         .ready()
         .await;
-    let answer = stand.selector(&json!({"purpose": "customer", "max": 20})).send().await;
+    let answer = service.selector(&json!({"purpose": "customer", "max": 20})).send().await;
     assert!(answer.took <= s(5) + ms(10), "{:?}", answer.took);
     assert_eq!((answer.json["outcome"].as_str(), answer.json["matched"].as_u64()), (Some("partial"), Some(20)));
     let (gone, failed) = (answer.json["disconnected"].as_u64().unwrap(), answer.json["failed"].as_u64().unwrap());

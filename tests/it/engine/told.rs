@@ -36,8 +36,8 @@ async fn a_missing_permission_is_told_by_the_name_that_genesys_cloud_gives_it() 
         ("not.authorized", "At 12:34:56 you were not a:b", "the permission conversation:communication:disconnect,"),
     ] {
         let script = move |asked: &Asked| (asked.kind == Kind::Patch).then(|| refusal(403, code, message));
-        let stand = TestApp::patch().script(script).ready().await;
-        let answer = stand.disconnect(0).send().await;
+        let service = TestApp::patch().script(script).ready().await;
+        let answer = service.disconnect(0).send().await;
         assert_eq!(answer.verdict(), "403 upstream_forbidden", "{message}");
         let detail = answer.get("detail");
         assert!(detail.as_str().unwrap().contains(told), "{detail}");
@@ -57,22 +57,22 @@ async fn a_refusal_by_analytics_about_one_conversation_leaves_it_open_for_the_ot
         (Reply::foreign(404, "<html>nginx</html>"), false),
     ] {
         let told = format!("{reply:?}");
-        let stand = TestApp::auto().script(move |asked| match asked.kind {
+        let service = TestApp::auto().script(move |asked| match asked.kind {
             Kind::Login => None,
             _ if !asked.path.starts_with("/api/v2/analytics/") => Some(Reply::status(404, "not.found")),
             _ if asked.path.contains(&REFUSED.to_string()) => Some(reply.clone()),
             _ => Some(Reply::json(&json!({"conversationId": OTHER, "conversationEnd": "2026-01-01T00:00:00Z"}))),
         });
-        let stand = stand.ready().await;
-        let asked = || stand.seen().iter().filter(|seen| seen.asked.path.starts_with("/api/v2/analytics/")).count();
-        let refused = stand.disconnect_in(REFUSED, PERSON).send().await;
+        let service = service.ready().await;
+        let asked = || service.seen().iter().filter(|seen| seen.asked.path.starts_with("/api/v2/analytics/")).count();
+        let refused = service.disconnect_in(REFUSED, PERSON).send().await;
         assert_eq!((refused.line().as_str(), asked()), ("404 conversation_not_found", 1), "{told}");
-        let other = stand.disconnect_in(OTHER, PERSON).send().await;
+        let other = service.disconnect_in(OTHER, PERSON).send().await;
         let expected = if asked_again { "200 conversation_ended, seen" } else { "404 conversation_not_found" };
         assert_eq!(other.line(), expected, "{told}");
         tokio::time::sleep(s(11)).await;
         let asked_before = asked();
-        stand.disconnect_in(REFUSED, PERSON).send().await;
+        service.disconnect_in(REFUSED, PERSON).send().await;
         assert_eq!(asked(), asked_before, "not asked again within a minute: {told}");
     }
 }

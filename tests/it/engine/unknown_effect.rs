@@ -6,34 +6,34 @@ use crate::support::{Kind, Reply, TestApp, all_are, ms, s};
 
 #[tokio::test(start_paused = true)]
 async fn a_disconnect_whose_answer_was_lost_after_it_took_effect_is_already_disconnected() {
-    for (stand, kind) in [(TestApp::patch(), Kind::Patch), (TestApp::post_only(), Kind::Post)] {
-        let stand = stand
+    for (service, kind) in [(TestApp::patch(), Kind::Patch), (TestApp::post_only(), Kind::Post)] {
+        let service = service
             .config(|c| c.sandbox.effect_delay = ms(0))
             .script(move |asked| (asked.kind == kind && asked.nth == 1).then_some(Reply::ServedButLost))
             .ready()
             .await;
-        let answer = stand.disconnect(0).send().await;
+        let answer = service.disconnect(0).send().await;
         assert_eq!(answer.line(), "200 already_disconnected, seen", "{kind:?}: {}", answer.json);
-        assert_eq!((stand.count(kind), stand.count(Kind::Read)), (2, 1));
+        assert_eq!((service.count(kind), service.count(Kind::Read)), (2, 1));
         assert_eq!(answer.attempts(), 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_answer_lost_and_the_effect_is_still_told() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .crowd(51)
         .config(|c| c.sandbox.effect_delay = ms(0))
         .script(|asked| (asked.kind == Kind::Patch).then_some(Reply::ServedButLost))
         .ready()
         .await;
-    all_are(&stand.disconnect_all(0..50).await, "200 already_disconnected, seen");
+    all_are(&service.disconnect_all(0..50).await, "200 already_disconnected, seen");
 }
 
 #[tokio::test(start_paused = true)]
 async fn time_is_kept_back_for_the_look_behind_an_upstream_that_hangs() {
     for (deadline, attempt) in [(s(10), s(3)), (s(3), s(3)), (s(2), s(30)), (s(8), ms(500)), (ms(200), s(3))] {
-        let stand = TestApp::patch()
+        let service = TestApp::patch()
             .config(|c| {
                 c.disconnect.deadline = deadline;
                 c.disconnect.attempt_timeout = attempt;
@@ -42,29 +42,29 @@ async fn time_is_kept_back_for_the_look_behind_an_upstream_that_hangs() {
             .script(|asked| (asked.kind == Kind::Patch).then_some(Reply::ServedButHangs))
             .ready()
             .await;
-        let answer = stand.disconnect(0).send().await;
+        let answer = service.disconnect(0).send().await;
         assert_eq!(answer.line(), "200 already_disconnected, seen", "{deadline:?} {attempt:?}: {}", answer.json);
         assert!(answer.took <= deadline, "{deadline:?}: {:?}", answer.took);
-        assert_eq!(stand.count(Kind::Read), 1);
+        assert_eq!(service.count(Kind::Read), 1);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_reserve_is_the_attempt_time_out_or_a_quarter_of_the_deadline() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| match asked.kind {
             Kind::Login => None,
             _ => Some(Reply::Hang),
         })
         .ready()
         .await;
-    let started = stand.elapsed();
-    let answer = stand.disconnect(0).send().await;
+    let started = service.elapsed();
+    let answer = service.disconnect(0).send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("504 upstream_timeout", "unknown"));
     assert_eq!(answer.took, s(10), "not a moment longer");
-    let look = stand.times(Kind::Read)[0] - started;
+    let look = service.times(Kind::Read)[0] - started;
     assert!((ms(7490)..=ms(7510)).contains(&look), "{look:?}");
-    assert!(stand.times(Kind::Patch).iter().all(|at| *at - started < ms(7500)));
+    assert!(service.times(Kind::Patch).iter().all(|at| *at - started < ms(7500)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,22 +94,22 @@ async fn an_unknown_conversation_settles_an_unknown_effect_only_by_the_seeds_rul
         (UnknownConversation::Error, "503 upstream_unavailable"),
         (UnknownConversation::Ended, "200 conversation_ended"),
     ] {
-        let stand = TestApp::patch()
+        let service = TestApp::patch()
             .config(|c| c.disconnect.unknown_conversation = rule)
             .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(504, "x")))
             .ready()
             .await;
         let (conversation, participant) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-        let answer = stand.disconnect_in(conversation, participant).send().await;
+        let answer = service.disconnect_in(conversation, participant).send().await;
         assert_eq!(answer.line(), line);
-        assert_eq!(stand.count(Kind::Read), 1, "one read in the reserve");
+        assert_eq!(service.count(Kind::Read), 1, "one read in the reserve");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_looked_at_already_is_not_looked_at_again() {
     // 503, then a refusal that is looked into, and the look fails.
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Patch, 1) => Some(Reply::status(503, "x")),
             (Kind::Patch, _) => Some(Reply::status(404, "not.found")),
@@ -118,14 +118,14 @@ async fn what_was_looked_at_already_is_not_looked_at_again() {
         })
         .ready()
         .await;
-    let answer = stand.disconnect(0).send().await;
+    let answer = service.disconnect(0).send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("502 upstream_invalid_response", "unknown"));
-    assert_eq!(stand.count(Kind::Read), 1);
+    assert_eq!(service.count(Kind::Read), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn refused_after_an_unknown_effect_and_live_all_the_same_is_a_conflict_of_unknown_effect() {
-    let stand = TestApp::patch()
+    let service = TestApp::patch()
         .script(|asked| match (asked.kind, asked.nth) {
             (Kind::Patch, 1) => Some(Reply::status(503, "x")),
             (Kind::Patch, _) => Some(Reply::status(409, "conflict")),
@@ -133,9 +133,9 @@ async fn refused_after_an_unknown_effect_and_live_all_the_same_is_a_conflict_of_
         })
         .ready()
         .await;
-    let answer = stand.disconnect(0).send().await;
+    let answer = service.disconnect(0).send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("409 upstream_conflict", "unknown"));
-    assert_eq!((stand.disconnects(), stand.count(Kind::Read)), (3, 1));
+    assert_eq!((service.disconnects(), service.count(Kind::Read)), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +155,7 @@ async fn the_deadline_is_never_overrun_whatever_is_slow() {
     ];
     for operation in [OperationChoice::Auto, OperationChoice::Post, OperationChoice::Patch] {
         for (what, script) in slow {
-            let stand = TestApp::auto()
+            let service = TestApp::auto()
                 .operation(operation)
                 .surface(Surface::Both)
                 .crowd(100)
@@ -163,10 +163,10 @@ async fn the_deadline_is_never_overrun_whatever_is_slow() {
                 .start()
                 .await;
             tokio::time::sleep(ms(100)).await;
-            let answers = stand.disconnect_all(0..100).await;
+            let answers = service.disconnect_all(0..100).await;
             let slowest = answers.iter().map(|a| a.took).max().unwrap();
             assert!(slowest <= s(10), "{operation:?}, {what}: {slowest:?}");
-            let last = stand.seen().iter().filter(|c| c.asked.kind != Kind::Login).map(|c| c.asked.at).max();
+            let last = service.seen().iter().filter(|c| c.asked.kind != Kind::Login).map(|c| c.asked.at).max();
             assert!(last.is_none_or(|at| at < ms(10_100)), "{operation:?}, {what}: sent at {last:?}");
         }
     }
@@ -175,14 +175,14 @@ async fn the_deadline_is_never_overrun_whatever_is_slow() {
 #[tokio::test(start_paused = true)]
 async fn behind_an_answer_that_says_try_again_the_conversation_is_read() {
     for (status, code) in [(408, ""), (400, "request.timeout"), (409, "service.unavailable")] {
-        let stand = TestApp::patch()
+        let service = TestApp::patch()
             .script(move |asked| (asked.kind == Kind::Patch).then(|| Reply::status(status, code)))
             .ready()
             .await;
         // The queue leg is over.
-        let gone = stand.disconnect(1).send().await;
+        let gone = service.disconnect(1).send().await;
         assert_eq!(gone.line(), "200 already_disconnected, seen", "{status} {code}: {}", gone.json);
-        let live = stand.disconnect(0).send().await;
+        let live = service.disconnect(0).send().await;
         assert_eq!((live.line().as_str(), live.effect()), ("503 upstream_unavailable", "unknown"), "{status} {code}");
         assert_eq!(live.get("gone"), false);
     }

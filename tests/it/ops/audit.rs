@@ -8,26 +8,26 @@ use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_leaves_one_record_with_the_name_of_the_key() {
-    let stand = Binary::new().await;
-    let (secret, keys, file) = stand.key_and_audit();
+    let binary = Binary::new().await;
+    let (secret, keys, file) = binary.key_and_audit();
     let environment = [("HANGUP__AUTH__KEYS_FILE", keys.as_str()), ("HANGUP__AUDIT__TARGET", file.as_str())];
-    let mut service = stand.serve(&[], &environment).await;
-    let (customer, agent) = (stand.who("customer"), stand.who("agent"));
+    let mut service = binary.serve(&[], &environment).await;
+    let (customer, agent) = (binary.who("customer"), binary.who("agent"));
     let key = ("x-api-key", secret.as_str());
 
     let body = json!({"reason": "fraud", "cause": "reported twice"}).to_string();
     let id = ("x-request-id", "req-1");
-    assert_eq!(service.post(&stand.disconnect(customer), &[key, id, ("prefer", "wait=5")], &body).await.0, 200);
-    assert_eq!(service.post(&format!("{}?dryRun=true", stand.disconnect(agent)), &[key], "").await.0, 200);
-    assert_eq!(service.post(&stand.disconnect(agent), &[], "").await.0, 401);
+    assert_eq!(service.post(&binary.disconnect(customer), &[key, id, ("prefer", "wait=5")], &body).await.0, 200);
+    assert_eq!(service.post(&format!("{}?dryRun=true", binary.disconnect(agent)), &[key], "").await.0, 200);
+    assert_eq!(service.post(&binary.disconnect(agent), &[], "").await.0, 401);
     assert_eq!(service.post("/conversations/nonsense/participants/nonsense/disconnect", &[key], "").await.0, 400);
-    assert_eq!(service.post(&stand.disconnect(uuid::Uuid::nil()), &[key], "").await.0, 404);
-    let tear_down = format!("/conversations/{}/disconnect", stand.conference.id);
+    assert_eq!(service.post(&binary.disconnect(uuid::Uuid::nil()), &[key], "").await.0, 404);
+    let tear_down = format!("/conversations/{}/disconnect", binary.conference.id);
     assert_eq!(service.post(&tear_down, &[key], r#"{"all":true}"#).await.0, 403);
     assert_eq!(service.get("/conversations/nonsense").await.0, 401);
     assert_eq!(service.stop().await, Some(0));
 
-    let found = records(&stand.path("audit.jsonl"));
+    let found = records(&binary.path("audit.jsonl"));
     let seen: Vec<_> = found
         .iter()
         .map(|r| format!("{} {} {} {}", r["caller"], r["endpoint"], r["outcome"], r["code"]).replace('"', ""))
@@ -44,7 +44,7 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
         ]
     );
     let first = &found[0];
-    assert_eq!(first["conversationId"], stand.conference.id.to_string());
+    assert_eq!(first["conversationId"], binary.conference.id.to_string());
     assert_eq!(first["participantId"], customer.to_string());
     assert_eq!((&first["cause"], &found[1]["cause"]), (&json!("reported twice"), &json!(null)));
     assert_eq!((&first["reason"], &first["verified"], &first["attempts"]), (&json!("fraud"), &json!(true), &json!(1)));
@@ -58,16 +58,16 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
     assert!(first["instance"].as_str().is_some_and(|name| !name.is_empty()));
     assert_eq!(found[1]["dryRun"], true);
     assert_eq!(found[2]["participantId"], agent.to_string(), "also who was to be hung up by a stranger");
-    let whole = std::fs::read_to_string(stand.path("audit.jsonl")).unwrap();
+    let whole = std::fs::read_to_string(binary.path("audit.jsonl")).unwrap();
     assert!(!whole.contains(&secret), "the key itself is never recorded");
 
-    let shown = stand.run(&["audit", &file, "--caller", "ivr", "--outcome", "denied", "--json"], &[]).await;
+    let shown = binary.run(&["audit", &file, "--caller", "ivr", "--outcome", "denied", "--json"], &[]).await;
     assert_eq!(String::from_utf8(shown.stdout).unwrap().lines().count(), 2);
-    let mistaken = stand.run(&["audit", &file, "--conversation", "4711"], &[]).await;
+    let mistaken = binary.run(&["audit", &file, "--conversation", "4711"], &[]).await;
     let said = String::from_utf8(mistaken.stderr).unwrap();
     assert!(!mistaken.status.success() && said.contains("hyphenated UUID"), "{said}");
-    let conversation = stand.conference.id.to_string();
-    let explained = stand.run(&["explain", &conversation, &customer.to_string(), "--audit", &file], &[]).await;
+    let conversation = binary.conference.id.to_string();
+    let explained = binary.run(&["explain", &conversation, &customer.to_string(), "--audit", &file], &[]).await;
     let explained = String::from_utf8(explained.stdout).unwrap();
     for word in ["fraud", "nonsense"] {
         assert!(!explained.contains(word));
@@ -81,15 +81,15 @@ async fn every_request_leaves_one_record_with_the_name_of_the_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_request_is_recorded_with_the_ids_in_its_path_at_every_entry_point() {
-    let stand = Binary::new().await;
-    let (_, keys, file) = stand.key_and_audit();
+    let binary = Binary::new().await;
+    let (_, keys, file) = binary.key_and_audit();
     let environment = [
         ("HANGUP__AUTH__KEYS_FILE", keys.as_str()),
         ("HANGUP__AUDIT__TARGET", file.as_str()),
         ("HANGUP__SERVER__TRUSTED_PROXIES", "127.0.0.1"),
     ];
-    let mut service = stand.serve(&[], &environment).await;
-    let (c, p) = (stand.conference.id.to_string(), stand.who("customer").to_string());
+    let mut service = binary.serve(&[], &environment).await;
+    let (c, p) = (binary.conference.id.to_string(), binary.who("customer").to_string());
     let encoded = c.replace('-', "%2D");
     let (both, conversation, participant) = ((json!(c), json!(p)), (json!(c), json!(null)), (json!(null), json!(p)));
     let asked = [
@@ -106,12 +106,12 @@ async fn a_denied_request_is_recorded_with_the_ids_in_its_path_at_every_entry_po
     ];
     for (number, (method, path, _)) in asked.iter().enumerate() {
         // Each from an address of its own: denials of one address share a record within a second.
-        let request = stand.client.request(method.parse().unwrap(), format!("{}{path}", service.url));
+        let request = binary.client.request(method.parse().unwrap(), format!("{}{path}", service.url));
         let answer = request.header("x-forwarded-for", format!("192.0.2.{number}")).send().await.unwrap();
         assert_eq!(answer.status(), 401, "{method} {path}");
     }
     assert_eq!(service.stop().await, Some(0));
-    let found = records(&stand.path("audit.jsonl"));
+    let found = records(&binary.path("audit.jsonl"));
     assert_eq!(found.len(), asked.len());
     for (record, (method, path, (conversation, participant))) in found.iter().zip(&asked) {
         assert_eq!(record["outcome"], "denied", "{method} {path}");
@@ -121,19 +121,19 @@ async fn a_denied_request_is_recorded_with_the_ids_in_its_path_at_every_entry_po
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
-    let stand = Binary::new().await;
-    let file = text(&stand.path("audit.jsonl"));
-    let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", file.as_str())]).await;
-    stand.fault(r#"{"on":"disconnect","times":1,"latency":"1s"}"#).await;
+    let binary = Binary::new().await;
+    let file = text(&binary.path("audit.jsonl"));
+    let mut service = binary.serve(&[], &[("HANGUP__AUDIT__TARGET", file.as_str())]).await;
+    binary.fault(r#"{"on":"disconnect","times":1,"latency":"1s"}"#).await;
     let addr = service.url.trim_start_matches("http://").parse().unwrap();
     let mut caller = Wire::connect(addr).await.unwrap();
     // Once the login is answered, nothing goes upstream but the disconnect.
-    until(async || stand.sandbox.counts().status(200) == 1).await;
-    caller.send(&request("POST", &stand.disconnect(stand.who("customer")), "", None)).await.unwrap();
-    until(async || stand.sandbox.counts().in_flight == 1).await;
+    until(async || binary.sandbox.counts().status(200) == 1).await;
+    caller.send(&request("POST", &binary.disconnect(binary.who("customer")), "", None)).await.unwrap();
+    until(async || binary.sandbox.counts().in_flight == 1).await;
     caller.stream.set_zero_linger().unwrap();
     drop(caller);
-    let path = stand.path("audit.jsonl");
+    let path = binary.path("audit.jsonl");
     until(|| async { !records(&path).is_empty() }).await;
     let found = records(&path);
     assert_eq!((found.len(), &found[0]["outcome"]), (1, &json!("accepted")));
@@ -142,22 +142,22 @@ async fn a_caller_that_hangs_up_is_recorded_by_the_disconnect_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_abandoned_at_the_end_of_the_drain_is_recorded_before_exit() {
-    let stand = Binary::new().await;
-    let file = text(&stand.path("audit.jsonl"));
+    let binary = Binary::new().await;
+    let file = text(&binary.path("audit.jsonl"));
     let environment = [("HANGUP__AUDIT__TARGET", file.as_str()), ("HANGUP__SHUTDOWN__DRAIN", "200ms")];
-    let mut service = stand.serve(&[], &environment).await;
-    stand.fault(r#"{"on":"disconnect","times":1,"latency":"20s"}"#).await;
-    let url = format!("{}{}", service.url, stand.disconnect(stand.who("customer")));
-    let caller = tokio::spawn(stand.client.post(url).send());
-    let journal = format!("http://{}/sandbox/journal", stand.addr);
+    let mut service = binary.serve(&[], &environment).await;
+    binary.fault(r#"{"on":"disconnect","times":1,"latency":"20s"}"#).await;
+    let url = format!("{}{}", service.url, binary.disconnect(binary.who("customer")));
+    let caller = tokio::spawn(binary.client.post(url).send());
+    let journal = format!("http://{}/sandbox/journal", binary.addr);
     until(|| async {
         let seen: serde_json::Value =
-            serde_json::from_str(&stand.client.get(&journal).send().await.unwrap().text().await.unwrap()).unwrap();
+            serde_json::from_str(&binary.client.get(&journal).send().await.unwrap().text().await.unwrap()).unwrap();
         seen["totals"]["in_flight"].as_u64().unwrap() > 0
     })
     .await;
     assert_eq!(service.stop().await, Some(0));
-    let found = records(&stand.path("audit.jsonl"));
+    let found = records(&binary.path("audit.jsonl"));
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0]["outcome"], &found[0]["effect"]), (&json!("abandoned"), &json!("unknown")));
     let _ = caller.await;
@@ -165,17 +165,17 @@ async fn what_is_abandoned_at_the_end_of_the_drain_is_recorded_before_exit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_later_look_that_finds_the_participant_still_there_is_recorded() {
-    let stand = Binary::new().await;
-    let file = text(&stand.path("audit.jsonl"));
+    let binary = Binary::new().await;
+    let file = text(&binary.path("audit.jsonl"));
     let environment = [
         ("HANGUP__AUDIT__TARGET", file.as_str()),
         ("HANGUP__DISCONNECT__CONFIRM", "background"),
         ("HANGUP__DISCONNECT__CONFIRM_WAIT", "1s"),
     ];
-    let service = stand.serve(&[], &environment).await;
-    stand.fault(r#"{"on":"disconnect","action":"ignore_effect"}"#).await;
-    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 200);
-    let path = stand.path("audit.jsonl");
+    let service = binary.serve(&[], &environment).await;
+    binary.fault(r#"{"on":"disconnect","action":"ignore_effect"}"#).await;
+    assert_eq!(service.post(&binary.disconnect(binary.who("customer")), &[], "").await.0, 200);
+    let path = binary.path("audit.jsonl");
     until(|| async { records(&path).len() == 2 }).await;
     let found = records(&path);
     assert_eq!((&found[0]["outcome"], &found[1]["outcome"]), (&json!("accepted"), &json!("unconfirmed")));
@@ -186,10 +186,10 @@ async fn a_later_look_that_finds_the_participant_still_there_is_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_full_disk_it_goes_on_hanging_up_and_says_so_once_and_in_a_metric() {
     for target in ["/dev/full", "/nonexistent/audit.jsonl"] {
-        let stand = Binary::new().await;
-        let mut service = stand.serve(&[], &[("HANGUP__AUDIT__TARGET", target)]).await;
+        let binary = Binary::new().await;
+        let mut service = binary.serve(&[], &[("HANGUP__AUDIT__TARGET", target)]).await;
         for purpose in ["customer", "agent"] {
-            assert_eq!(service.post(&stand.disconnect(stand.who(purpose)), &[], "").await.0, 200, "{target}");
+            assert_eq!(service.post(&binary.disconnect(binary.who(purpose)), &[], "").await.0, 200, "{target}");
         }
         until(|| async { service.metric("hangup_audit_failures_total").await >= 2.0 }).await;
         assert!((service.metric("hangup_audit_failing").await - 1.0).abs() < 0.1);

@@ -6,13 +6,13 @@ use crate::support::process::{Binary, Process, text};
 use crate::support::until;
 
 /// Two keys: one that disconnects, one that may read the audit.
-fn keys(stand: &Binary) -> (String, String) {
+fn keys(binary: &Binary) -> (String, String) {
     let (ivr, auditor) = (hangup::callers::new_key("ivr").unwrap(), hangup::callers::new_key("auditor").unwrap());
     let auditing = format!(
         "{}\npermissions = [\"audit\"]\n",
         auditor.toml.lines().filter(|l| !l.starts_with("permissions")).collect::<Vec<_>>().join("\n")
     );
-    std::fs::write(stand.path("keys.toml"), format!("{}\n{auditing}", ivr.toml)).unwrap();
+    std::fs::write(binary.path("keys.toml"), format!("{}\n{auditing}", ivr.toml)).unwrap();
     (ivr.text, auditor.text)
 }
 
@@ -28,16 +28,16 @@ async fn records(service: &Process, key: &str, query: &str) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern() {
-    let stand = Binary::new().await;
-    let (ivr, auditor) = keys(&stand);
-    let file = text(&stand.path("keys.toml"));
+    let binary = Binary::new().await;
+    let (ivr, auditor) = keys(&binary);
+    let file = text(&binary.path("keys.toml"));
     let environment = [("HANGUP__AUTH__KEYS_FILE", file.as_str()), ("HANGUP__STORE__INSTANCE", "one")];
-    let mut service = stand.serve(&[], &environment).await;
-    let (customer, agent) = (stand.who("customer"), stand.who("agent"));
+    let mut service = binary.serve(&[], &environment).await;
+    let (customer, agent) = (binary.who("customer"), binary.who("agent"));
     let header = ("x-api-key", ivr.as_str());
     let reason = json!({"reason": "=fraud, he said"}).to_string();
-    assert_eq!(service.post(&stand.disconnect(customer), &[header, ("prefer", "wait=5")], &reason).await.0, 200);
-    assert_eq!(service.post(&format!("{}?dryRun=true", stand.disconnect(agent)), &[header], "").await.0, 200);
+    assert_eq!(service.post(&binary.disconnect(customer), &[header, ("prefer", "wait=5")], &reason).await.0, 200);
+    assert_eq!(service.post(&format!("{}?dryRun=true", binary.disconnect(agent)), &[header], "").await.0, 200);
     until(async || records(&service, &auditor, "").await.len() == 2).await;
 
     let found =
@@ -62,11 +62,11 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
 
     // Beside the running service, and after it.
     for _ in 0..2 {
-        let printed = stand.run(&["audit", "--json", "--caller", "ivr"], &environment).await;
+        let printed = binary.run(&["audit", "--json", "--caller", "ivr"], &environment).await;
         let printed = String::from_utf8(printed.stdout).unwrap();
         assert_eq!(printed.lines().count(), 2, "{printed}");
-        let cid = stand.conference.id.to_string();
-        let explained = stand.run(&["explain", &cid, &customer.to_string()], &environment).await;
+        let cid = binary.conference.id.to_string();
+        let explained = binary.run(&["explain", &cid, &customer.to_string()], &environment).await;
         let explained = String::from_utf8(explained.stdout).unwrap();
         assert!(explained.contains("disconnected, seen"), "{explained}");
         if service.is_running() {
@@ -77,9 +77,9 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_stay_small_and_lead_through_all_records() {
-    let stand = Binary::new().await;
-    let service = stand.serve(&[], &[("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit")]).await;
-    let path = format!("{}?dryRun=true", stand.disconnect(stand.who("agent")));
+    let binary = Binary::new().await;
+    let service = binary.serve(&[], &[("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit")]).await;
+    let path = format!("{}?dryRun=true", binary.disconnect(binary.who("agent")));
     for _ in 0..130 {
         assert_eq!(service.post(&path, &[], "").await.0, 200);
     }
@@ -102,11 +102,11 @@ async fn pages_stay_small_and_lead_through_all_records() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redacted_records_name_no_addresses() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let environment =
         [("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,audit"), ("HANGUP__AUDIT__REDACT", "addresses,names")];
-    let service = stand.serve(&[], &environment).await;
-    assert_eq!(service.post(&stand.disconnect(stand.who("agent")), &[("x-actor", "alice")], "").await.0, 200);
+    let service = binary.serve(&[], &environment).await;
+    assert_eq!(service.post(&binary.disconnect(binary.who("agent")), &[("x-actor", "alice")], "").await.0, 200);
     until(async || service.get("/audit").await.1.contains("disconnect\"")).await;
     let body = service.get("/audit").await.1;
     assert!(!body.contains("127.0.0.1") && !body.contains("alice"), "{body}");

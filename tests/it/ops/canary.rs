@@ -12,21 +12,21 @@ const WRONG_BEARER: &str = "canary.wrong.bearer-0123456789";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
-    let stand = Binary::new().await;
-    let (key, keys, file) = stand.key_and_audit();
+    let binary = Binary::new().await;
+    let (key, keys, file) = binary.key_and_audit();
     let environment = [
         ("HANGUP__AUTH__KEYS_FILE", keys.as_str()),
         ("HANGUP__AUDIT__TARGET", file.as_str()),
         ("HANGUP__TELEMETRY__LOG_LEVEL", "trace"),
         ("HANGUP__DISCONNECT__DEADLINE", "2s"),
     ];
-    let mut service = stand.serve(&[], &environment).await;
+    let mut service = binary.serve(&[], &environment).await;
     until(|| async { service.get("/readyz").await.0 == 200 }).await;
     let bearer = format!("Bearer {key}");
     let basic = format!("Basic {}", STANDARD.encode(format!("ivr:{key}")));
     let wrong_basic = format!("Basic {}", STANDARD.encode(format!("ivr:{WRONG_KEY}")));
     let wrong_bearer = format!("Bearer {WRONG_BEARER}");
-    let disconnect = stand.disconnect(stand.who("customer"));
+    let disconnect = binary.disconnect(binary.who("customer"));
     let drop_in = format!("/api/v2{disconnect}");
     let mut answers = String::new();
     let faults = [
@@ -39,7 +39,7 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
         r#"{"on":"api","times":3,"action":{"redirect":{"location":"http://127.0.0.1:1/"}}}"#,
     ];
     for fault in faults {
-        stand.fault(fault).await;
+        binary.fault(fault).await;
         for path in [disconnect.as_str(), drop_in.as_str()] {
             for header in [
                 ("x-api-key", key.as_str()),
@@ -63,7 +63,7 @@ async fn no_credential_is_found_anywhere_after_the_main_ways_to_fail() {
     assert_eq!(service.stop().await, Some(0));
 
     let logs = service.log();
-    let audit = std::fs::read_to_string(stand.path("audit.jsonl")).unwrap();
+    let audit = std::fs::read_to_string(binary.path("audit.jsonl")).unwrap();
     assert!(logs.len() > 10_000 && audit.len() > 1_000 && answers.len() > 1_000, "the ways to fail were walked");
     let config = Config::from_parts(
         None,

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::support::process::{Binary, text};
 
 /// Runs the check as scripts do, and gives the exit code and the results that are not `ok` or `skipped`.
-async fn check(stand: &Binary, environment: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
-    let output = stand.run(&["check", "--json"], environment).await;
+async fn check(binary: &Binary, environment: &[(&str, &str)]) -> (Option<i32>, Vec<String>) {
+    let output = binary.run(&["check", "--json"], environment).await;
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["ok"], output.status.success());
     let wrong = report["checks"].as_array().unwrap().iter().filter(|item| item["result"] == "fail");
@@ -22,17 +22,17 @@ async fn check(stand: &Binary, environment: &[(&str, &str)]) -> (Option<i32>, Ve
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_all_is_well_it_says_so_and_changes_nothing() {
-    let stand = Binary::new().await;
-    assert_eq!(check(&stand, &[]).await, (Some(0), vec![]));
-    let conversation = stand.conference.id.to_string();
-    let output = stand.run(&["check", "--conversation", &conversation], &[]).await;
+    let binary = Binary::new().await;
+    assert_eq!(check(&binary, &[]).await, (Some(0), vec![]));
+    let conversation = binary.conference.id.to_string();
+    let output = binary.run(&["check", "--conversation", &conversation], &[]).await;
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{shown}");
-    for word in ["permission to disconnect", "ok", &stand.who("customer").to_string(), "be sent, and disconnect"] {
+    for word in ["permission to disconnect", "ok", &binary.who("customer").to_string(), "be sent, and disconnect"] {
         assert!(shown.contains(word), "{word} is missing in\n{shown}");
     }
-    let now = stand.sandbox.conference(stand.conference.id).unwrap();
-    assert_eq!(now.live(), stand.conference.live(), "nobody was touched");
+    let now = binary.sandbox.conference(binary.conference.id).unwrap();
+    assert_eq!(now.live(), binary.conference.live(), "nobody was touched");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,17 +53,17 @@ async fn each_fault_of_the_upstream_is_told_by_its_own_name() {
         (r#"{"on":"api","action":{"answer":{"status":503}}}"#, vec!["permission to view", "permission to disconnect"]),
     ];
     for (rule, expected) in faults {
-        let stand = Binary::new().await;
-        stand.fault(rule).await;
+        let binary = Binary::new().await;
+        binary.fault(rule).await;
         let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
-        assert_eq!(check(&stand, &quick).await, (Some(1), expected), "{rule}");
+        assert_eq!(check(&binary, &quick).await, (Some(1), expected), "{rule}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_or_region_or_file_is_told_by_its_own_name() {
-    let stand = Binary::new().await;
-    let broken = stand.path("keys.toml");
+    let binary = Binary::new().await;
+    let broken = binary.path("keys.toml");
     std::fs::write(&broken, "[[key]]\nname = 1\n").unwrap();
     let broken = text(&broken);
     let cases: [(&str, &str, &str); 5] = [
@@ -74,29 +74,29 @@ async fn a_wrong_secret_or_region_or_file_is_told_by_its_own_name() {
         ("HANGUP__AUDIT__TARGET", "/nonexistent/audit.jsonl", "audit file"),
     ];
     for (key, value, expected) in cases {
-        assert_eq!(check(&stand, &[(key, value)]).await, (Some(1), vec![expected.to_owned()]), "{key}");
+        assert_eq!(check(&binary, &[(key, value)]).await, (Some(1), vec![expected.to_owned()]), "{key}");
     }
-    let output = stand.run(&["check", "--json"], &[("HANGUP__GENESYS__CLIENT_ID", "")]).await;
+    let output = binary.run(&["check", "--json"], &[("HANGUP__GENESYS__CLIENT_ID", "")]).await;
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_without_a_rate_or_an_end_are_named() {
-    let stand = Binary::new().await;
-    let keys = stand.path("keys.toml");
+    let binary = Binary::new().await;
+    let keys = binary.path("keys.toml");
     std::fs::write(&keys, format!("[[key]]\nname = \"ivr\"\nsha256 = \"{}\"\nrate = \"5/s\"\n", "0".repeat(64)))
         .unwrap();
-    let output = stand.run(&["check"], &[("HANGUP__AUTH__KEYS_FILE", &text(&keys))]).await;
+    let output = binary.run(&["check"], &[("HANGUP__AUTH__KEYS_FILE", &text(&keys))]).await;
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(shown.contains("without expires: ivr") && !shown.contains("without rate"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_of_a_proxy_are_not_shown() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let proxy = [("HANGUP__GENESYS__PROXY", "http://user:proxy-canary@127.0.0.1:1")];
     for arguments in [&["check"][..], &["check", "--json"]] {
-        let output = stand.run(arguments, &proxy).await;
+        let output = binary.run(arguments, &proxy).await;
         let shown = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(shown.contains("127.0.0.1:1") && !shown.contains("proxy-canary"), "{shown}");
     }
@@ -104,11 +104,11 @@ async fn credentials_of_a_proxy_are_not_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_verdict_comes_first_and_all_fits_a_hundred_columns() {
-    let stand = Binary::new().await;
-    stand
+    let binary = Binary::new().await;
+    binary
         .fault(r#"{"on":"disconnect","action":{"forbidden":{"permission":"conversation:communication:disconnect"}}}"#)
         .await;
-    let output = stand.run(&["check"], &[]).await;
+    let output = binary.run(&["check"], &[]).await;
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.starts_with("Not ready: permission to disconnect\n"), "{shown}");
     assert!(shown.contains("conversation:communication:disconnect is missing"), "{shown}");
@@ -121,10 +121,10 @@ async fn the_verdict_comes_first_and_all_fits_a_hundred_columns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_permissions() {
     for (by, name) in [("nginx", "nginx/"), ("kong", "kong/"), ("api_gateway", "AWS API gateway")] {
-        let stand = Binary::new().await;
-        stand.fault(&format!(r#"{{"on":"api","action":{{"foreign":{{"by":"{by}"}}}}}}"#)).await;
-        assert_eq!(check(&stand, &[]).await, (Some(1), vec!["whose answers".to_owned()]), "{by}");
-        let output = stand.run(&["check"], &[]).await;
+        let binary = Binary::new().await;
+        binary.fault(&format!(r#"{{"on":"api","action":{{"foreign":{{"by":"{by}"}}}}}}"#)).await;
+        assert_eq!(check(&binary, &[]).await, (Some(1), vec!["whose answers".to_owned()]), "{by}");
+        let output = binary.run(&["check"], &[]).await;
         let shown = String::from_utf8(output.stdout).unwrap();
         let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(words.starts_with("Not ready: whose answers CHECK") && words.contains(name), "{by}: {shown}");
@@ -133,9 +133,9 @@ async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_pe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_that_wants_a_users_token_does_not_name_a_permission_as_missing() {
-    let stand = Binary::new().await;
-    stand.fault(r#"{"on":"disconnect","action":"user_context"}"#).await;
-    let output = stand.run(&["check"], &[]).await;
+    let binary = Binary::new().await;
+    binary.fault(r#"{"on":"disconnect","action":"user_context"}"#).await;
+    let output = binary.run(&["check"], &[]).await;
     let shown = String::from_utf8(output.stdout).unwrap();
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.starts_with("Not ready: permission to disconnect"), "{shown}");
@@ -144,18 +144,18 @@ async fn a_refusal_that_wants_a_users_token_does_not_name_a_permission_as_missin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_without_the_method_does_not_pass_for_an_org_without_the_operation() {
-    let stand = Binary::new().await;
-    stand.fault(r#"{"on":"patch","action":{"foreign":{"by":"nginx","status":501}}}"#).await;
-    assert_eq!(check(&stand, &[]).await, (Some(1), vec!["whose answers".to_owned()]));
+    let binary = Binary::new().await;
+    binary.fault(r#"{"on":"patch","action":{"foreign":{"by":"nginx","status":501}}}"#).await;
+    assert_eq!(check(&binary, &[]).await, (Some(1), vec!["whose answers".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proof_tells_what_the_org_does_and_names_nobody() {
     for (surface, operation) in [("published", "participant_state"), ("unpublished", "participant_disconnect")] {
-        let stand = Binary::new().await;
-        stand.settings(&format!(r#"{{"surface":"{surface}"}}"#)).await;
-        let cid = stand.conference.id.to_string();
-        let output = stand.run(&["check", "--prove", &cid, "--json"], &[]).await;
+        let binary = Binary::new().await;
+        binary.settings(&format!(r#"{{"surface":"{surface}"}}"#)).await;
+        let cid = binary.conference.id.to_string();
+        let output = binary.run(&["check", "--prove", &cid, "--json"], &[]).await;
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(output.status.success(), "{report}");
         assert_eq!(report["proof"]["operation"], operation, "{report}");
@@ -168,13 +168,13 @@ async fn a_proof_tells_what_the_org_does_and_names_nobody() {
         assert!(answered("read until the participant is gone").starts_with("gone after"), "{report}");
         assert!(answered("read the conversation afterwards").contains("others are still there"), "{report}");
         let proof = report["proof"].to_string();
-        assert!(!stand.sandbox.is_live(stand.conference.id, stand.who("customer")));
-        for participant in &stand.conference.participants {
+        assert!(!binary.sandbox.is_live(binary.conference.id, binary.who("customer")));
+        for participant in &binary.conference.participants {
             assert!(!proof.contains(&participant.id.to_string()) && !proof.contains(&participant.name), "{proof}");
         }
         assert!(!proof.contains(&cid), "{proof}");
 
-        let again = stand.run(&["check", "--prove", "00000000-0000-4000-8000-000000000000"], &[]).await;
+        let again = binary.run(&["check", "--prove", "00000000-0000-4000-8000-000000000000"], &[]).await;
         assert_eq!(again.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&again.stdout).starts_with("Not ready: proof\n"));
     }

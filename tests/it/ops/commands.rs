@@ -15,37 +15,37 @@ fn shown(output: &std::process::Output) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnect_ends_one_participant_and_says_so_by_its_exit_code() {
-    let stand = Binary::new().await;
-    let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
-    let audit = stand.path("audit.jsonl");
+    let binary = Binary::new().await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    let audit = binary.path("audit.jsonl");
     let environment = [("HANGUP__AUDIT__TARGET", text(&audit))];
     let environment = environment.each_ref().map(|(key, value)| (*key, value.as_str()));
 
-    let dry = stand.run(&["disconnect", &cid, &customer, "--dry-run"], &environment).await;
+    let dry = binary.run(&["disconnect", &cid, &customer, "--dry-run"], &environment).await;
     assert_eq!(dry.status.code(), Some(0), "{}", shown(&dry));
     assert!(shown(&dry).contains("would_disconnect"), "{}", shown(&dry));
-    assert_eq!(stand.sandbox.conference(stand.conference.id).unwrap().live(), stand.conference.live());
+    assert_eq!(binary.sandbox.conference(binary.conference.id).unwrap().live(), binary.conference.live());
 
-    let done = stand.run(&["disconnect", &cid, &customer, "--yes", "--reason", "closing time"], &environment).await;
+    let done = binary.run(&["disconnect", &cid, &customer, "--yes", "--reason", "closing time"], &environment).await;
     assert_eq!(done.status.code(), Some(0), "{}", shown(&done));
     for word in ["Who is in conversation", "Gone: the participant was seen gone", "Who is there now", &customer] {
         assert!(shown(&done).contains(word), "{word} is missing in\n{}", shown(&done));
     }
-    let now = stand.sandbox.conference(stand.conference.id).unwrap();
-    let others: Vec<_> = stand.conference.live().into_iter().filter(|id| *id != stand.who("customer")).collect();
+    let now = binary.sandbox.conference(binary.conference.id).unwrap();
+    let others: Vec<_> = binary.conference.live().into_iter().filter(|id| *id != binary.who("customer")).collect();
     assert_eq!(now.live(), others, "exactly that participant is gone");
     let record = records(&audit).into_iter().find(|record| record["reason"] == "closing time").unwrap();
     assert_eq!((&record["outcome"], &record["verified"]), (&Value::from("disconnected"), &Value::from(true)));
 
-    let again = stand.run(&["disconnect", &cid, &customer, "--yes", "--json"], &environment).await;
+    let again = binary.run(&["disconnect", &cid, &customer, "--yes", "--json"], &environment).await;
     let answer: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!((again.status.code(), &answer["outcome"]), (Some(0), &Value::from("already_disconnected")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnect_tells_scripts_what_went_wrong_by_its_exit_code() {
-    let stand = Binary::new().await;
-    let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
+    let binary = Binary::new().await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
     let nobody = "00000000-0000-4000-8000-000000000000";
     for (arguments, code, words) in [
         (&["disconnect", &cid][..], 2, "name the PARTICIPANT"),
@@ -61,51 +61,51 @@ async fn disconnect_tells_scripts_what_went_wrong_by_its_exit_code() {
             "--key-file",
         ),
     ] {
-        let output = stand.run(arguments, &OFFICE).await;
+        let output = binary.run(arguments, &OFFICE).await;
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", shown(&output));
         assert!(shown(&output).contains(words), "{arguments:?}: {}", shown(&output));
     }
     let unconfigured = [("HANGUP__GENESYS__CLIENT_ID", ""), ("HANGUP__GENESYS__API_URL", "")];
-    let output = stand.run(&["disconnect", &cid, &customer, "--yes"], &unconfigured).await;
+    let output = binary.run(&["disconnect", &cid, &customer, "--yes"], &unconfigured).await;
     assert_eq!(output.status.code(), Some(2), "{}", shown(&output));
     assert!(shown(&output).contains("--server"), "{}", shown(&output));
-    stand.fault(r#"{"on":"disconnect","action":"ignore_effect"}"#).await;
-    let output = stand.run(&["disconnect", &cid, &customer, "--yes", "--wait", "1"], &OFFICE).await;
+    binary.fault(r#"{"on":"disconnect","action":"ignore_effect"}"#).await;
+    let output = binary.run(&["disconnect", &cid, &customer, "--yes", "--wait", "1"], &OFFICE).await;
     assert_eq!(output.status.code(), Some(3), "{}", shown(&output));
-    assert_eq!(stand.sandbox.conference(stand.conference.id).unwrap().live(), stand.conference.live());
+    assert_eq!(binary.sandbox.conference(binary.conference.id).unwrap().live(), binary.conference.live());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disconnect_asks_a_service_that_runs_elsewhere_with_a_callers_key() {
-    let stand = Binary::new().await;
-    let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
-    let made = stand.run(&["key", "new", "desk"], &[]).await;
-    let (keys, key) = (stand.path("keys.toml"), stand.path("key"));
+    let binary = Binary::new().await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    let made = binary.run(&["key", "new", "desk"], &[]).await;
+    let (keys, key) = (binary.path("keys.toml"), binary.path("key"));
     std::fs::write(&keys, &made.stdout).unwrap();
     let told = String::from_utf8(made.stderr).unwrap();
     let secret = told.split_whitespace().find(|word| word.starts_with("hk_")).unwrap();
     std::fs::write(&key, format!("{secret}\n")).unwrap();
-    let service = stand.serve(&[], &[("HANGUP__AUTH__KEYS_FILE", &text(&keys))]).await;
+    let service = binary.serve(&[], &[("HANGUP__AUTH__KEYS_FILE", &text(&keys))]).await;
     // Nothing of its own to log in with.
     let nothing = [("HANGUP__GENESYS__CLIENT_ID", ""), ("HANGUP__GENESYS__CLIENT_SECRET", "")];
     let elsewhere = ["disconnect", &cid, &customer, "--yes", "--server", &service.url];
-    let output = stand.run(&elsewhere, &nothing).await;
+    let output = binary.run(&elsewhere, &nothing).await;
     assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
     assert!(shown(&output).contains("unauthenticated"), "{}", shown(&output));
-    let output = stand.run(&[&elsewhere[..], &["--key-file", &text(&key)]].concat(), &nothing).await;
+    let output = binary.run(&[&elsewhere[..], &["--key-file", &text(&key)]].concat(), &nothing).await;
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     assert!(!shown(&output).contains(secret));
-    assert!(!stand.sandbox.is_live(stand.conference.id, stand.who("customer")));
+    assert!(!binary.sandbox.is_live(binary.conference.id, binary.who("customer")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn config_prints_a_file_to_start_from_and_every_value_with_its_source() {
-    let stand = Binary::new().await;
-    let output = stand.run(&["config"], &[]).await;
+    let binary = Binary::new().await;
+    let output = binary.run(&["config"], &[]).await;
     assert_eq!(String::from_utf8(output.stdout).unwrap(), include_str!("../../../config/default.toml"));
-    let file = stand.path("hangup.toml");
+    let file = binary.path("hangup.toml");
     std::fs::write(&file, "[disconnect]\ndeadline = \"7s\"\n").unwrap();
-    let output = stand.run(&["config", "--effective", "--config", &text(&file)], &[]).await;
+    let output = binary.run(&["config", "--effective", "--config", &text(&file)], &[]).await;
     let shown = shown(&output);
     assert!(output.status.success(), "{shown}");
     for (key, source) in [
@@ -121,38 +121,38 @@ async fn config_prints_a_file_to_start_from_and_every_value_with_its_source() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn completions_and_version_need_no_configuration() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let output = stand.run(&["completions", shell], &[("HANGUP__NO__SUCH", "key")]).await;
+        let output = binary.run(&["completions", shell], &[("HANGUP__NO__SUCH", "key")]).await;
         assert!(output.status.success() && shown(&output).contains("healthcheck"), "{shell}: {}", shown(&output));
     }
-    let output = stand.run(&["--version"], &[]).await;
+    let output = binary.run(&["--version"], &[]).await;
     assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("hangup {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn healthcheck_tells_why_there_is_no_connection() {
-    let stand = Binary::new().await;
-    let output = stand.run(&["healthcheck"], &[("HANGUP__SERVER__BIND", "127.0.0.1:1")]).await;
+    let binary = Binary::new().await;
+    let output = binary.run(&["healthcheck"], &[("HANGUP__SERVER__BIND", "127.0.0.1:1")]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(shown(&output).contains("Connection refused"), "{}", shown(&output));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_demo_says_what_to_open_and_never_leaves_the_address_it_was_given() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let taken = free_addr().to_string();
     let free = "127.0.0.1:0";
     for (key, other) in
         [("HANGUP__SERVER__BIND", "HANGUP__SANDBOX__BIND"), ("HANGUP__SANDBOX__BIND", "HANGUP__SERVER__BIND")]
     {
         let held = TcpListener::bind(&taken);
-        let output = stand.run(&["demo", "--once"], &[(key, &taken), (other, free)]).await;
+        let output = binary.run(&["demo", "--once"], &[(key, &taken), (other, free)]).await;
         assert_eq!(output.status.code(), Some(1), "{key}: {}", shown(&output));
         assert!(shown(&output).contains(&taken), "{key}: {}", shown(&output));
         drop(held);
     }
-    let mut demo = stand.command(&["demo"], &[("HANGUP__SANDBOX__BIND", free)]).spawn().unwrap();
+    let mut demo = binary.command(&["demo"], &[("HANGUP__SANDBOX__BIND", free)]).spawn().unwrap();
     let mut said = String::new();
     let mut lines = std::io::BufReader::new(demo.stdout.take().unwrap());
     while !said.contains("Ctrl-C") {
@@ -165,20 +165,20 @@ async fn a_demo_says_what_to_open_and_never_leaves_the_address_it_was_given() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_from_outside_does_not_steer_the_terminal() {
-    let stand = Binary::new().await;
-    let url = format!("http://{}/sandbox/conversations", stand.addr);
+    let binary = Binary::new().await;
+    let url = format!("http://{}/sandbox/conversations", binary.addr);
     let evil = "owned\u{1b}]0;\u{7}\n\u{202e}drowssap\u{9b}2J";
     let spec = serde_json::json!({"participants": [{"purpose": "customer", "name": evil}]}).to_string();
-    let made: Value = stand.client.post(url).body(spec).send().await.unwrap().text().await.unwrap().parse().unwrap();
+    let made: Value = binary.client.post(url).body(spec).send().await.unwrap().text().await.unwrap().parse().unwrap();
     let cid = made["id"].as_str().unwrap();
     let pid = made["participants"][0]["id"].as_str().unwrap();
-    let audit = text(&stand.path("audit.jsonl"));
+    let audit = text(&binary.path("audit.jsonl"));
     let environment = [("HANGUP__AUDIT__TARGET", audit.as_str())];
-    let gone = stand.run(&["disconnect", cid, pid, "--yes", "--reason", evil], &environment).await;
+    let gone = binary.run(&["disconnect", cid, pid, "--yes", "--reason", evil], &environment).await;
     assert!(gone.status.success(), "{}", shown(&gone));
     let mut outputs = vec![gone];
     for arguments in [&["check", "--conversation", cid][..], &["explain", cid], &["audit", &audit]] {
-        outputs.push(stand.run(arguments, &environment).await);
+        outputs.push(binary.run(arguments, &environment).await);
     }
     for output in outputs {
         let shown = shown(&output);
@@ -193,20 +193,20 @@ async fn what_comes_from_outside_does_not_steer_the_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_shows_the_running_service_at_a_glance() {
-    let stand = Binary::new().await;
-    let service = stand.serve(&[], &[]).await;
-    let (cid, customer) = (stand.conference.id.to_string(), stand.who("customer").to_string());
+    let binary = Binary::new().await;
+    let service = binary.serve(&[], &[]).await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
     let path = format!("/conversations/{cid}/participants/{customer}/disconnect");
     assert_eq!(service.post(&path, &[], "").await.0, 200);
-    let output = stand.run(&["status", "--server", &service.url], &[]).await;
+    let output = binary.run(&["status", "--server", &service.url], &[]).await;
     assert_eq!(output.status.code(), Some(0), "{}", shown(&output));
     for word in ["Ready: ", "usable for", " of 300 left", "participant_state", "enforce"] {
         assert!(shown(&output).contains(word), "{word} is missing in\n{}", shown(&output));
     }
     let bind = service.url.trim_start_matches("http://").to_owned();
-    let output = stand.run(&["status", "--json"], &[("HANGUP__SERVER__BIND", &bind)]).await;
+    let output = binary.run(&["status", "--json"], &[("HANGUP__SERVER__BIND", &bind)]).await;
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &answer["ready"]), (Some(0), &Value::from(true)));
-    let output = stand.run(&["status", "--server", "http://127.0.0.1:1"], &[]).await;
+    let output = binary.run(&["status", "--server", "http://127.0.0.1:1"], &[]).await;
     assert!(output.status.code() == Some(1) && shown(&output).contains("onnection refused"), "{}", shown(&output));
 }

@@ -8,13 +8,13 @@ use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_line_of_a_failed_call_names_its_cause() {
-    let stand = Binary::new().await;
-    let mut service = stand.serve(&[], &[("HANGUP__DISCONNECT__DEADLINE", "2s")]).await;
-    stand.fault(r#"{"on":"disconnect","action":{"answer":{"status":503,"code":"service.unavailable"}}}"#).await;
-    let customer = stand.who("customer");
+    let binary = Binary::new().await;
+    let mut service = binary.serve(&[], &[("HANGUP__DISCONNECT__DEADLINE", "2s")]).await;
+    binary.fault(r#"{"on":"disconnect","action":{"answer":{"status":503,"code":"service.unavailable"}}}"#).await;
+    let customer = binary.who("customer");
     let headers =
         [("x-request-id", "req-7"), ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
-    assert_eq!(service.post(&stand.disconnect(customer), &headers, "").await.0, 503);
+    assert_eq!(service.post(&binary.disconnect(customer), &headers, "").await.0, 503);
     let line = service.line("request").await;
     assert_eq!(line["route"], "/conversations/{conversationId}/participants/{participantId}/disconnect");
     assert_eq!((&line["status"], &line["code"]), (&json!(503), &json!("upstream_unavailable")));
@@ -28,11 +28,11 @@ async fn the_line_of_a_failed_call_names_its_cause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_connection_is_named_as_the_cause() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let environment = [("HANGUP__GENESYS__API_URL", "http://127.0.0.1:1"), ("HANGUP__DISCONNECT__DEADLINE", "5s")];
-    let service = stand.serve(&[], &environment).await;
+    let service = binary.serve(&[], &environment).await;
     until(|| async { service.get("/readyz").await.0 == 200 }).await;
-    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 503);
+    assert_eq!(service.post(&binary.disconnect(binary.who("customer")), &[], "").await.0, 503);
     // Probes that say no leave a line as well.
     let disconnects = || service.events("request").into_iter().find(|line| line["route"] != "/readyz");
     until(|| async { disconnects().is_some() }).await;
@@ -42,8 +42,8 @@ async fn a_lost_connection_is_named_as_the_cause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
-    let stand = Binary::new().await;
-    let file = text(&stand.path("audit.jsonl"));
+    let binary = Binary::new().await;
+    let file = text(&binary.path("audit.jsonl"));
     let bind = free_addr().to_string();
     let environment = [
         ("HANGUP__SERVER__BIND", bind.as_str()),
@@ -51,13 +51,13 @@ async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
         ("HANGUP__TELEMETRY__LOG_LEVEL", "hangup=trace"),
     ];
     // A pipe that is never read is full after 64 KiB.
-    let mut service = stand.launch(&environment).blocked_stdout().start().await;
-    until(async || stand.client.get(format!("http://{bind}/readyz")).send().await.is_ok_and(|a| a.status() == 200))
+    let mut service = binary.launch(&environment).blocked_stdout().start().await;
+    until(async || binary.client.get(format!("http://{bind}/readyz")).send().await.is_ok_and(|a| a.status() == 200))
         .await;
     // The pipe and the queue fill.
     let floods: Vec<_> = (0..16)
         .map(|_| {
-            let (client, url) = (stand.client.clone(), format!("{}/nothing/here", service.url));
+            let (client, url) = (binary.client.clone(), format!("{}/nothing/here", service.url));
             tokio::spawn(async move {
                 for _ in 0..1200 {
                     assert_eq!(client.get(&url).send().await.unwrap().status(), 404);
@@ -69,6 +69,6 @@ async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
         flood.await.unwrap();
     }
     assert!(service.metric("hangup_log_lines_dropped").await > 0.0);
-    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &[], "").await.0, 200);
+    assert_eq!(service.post(&binary.disconnect(binary.who("customer")), &[], "").await.0, 200);
     assert_eq!(service.stop().await, Some(0));
 }

@@ -62,7 +62,7 @@ fn peak(pid: u32) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
     let url = format!("http://{}", upstream(30 * MIB).await);
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let environment = [
         ("HANGUP__GENESYS__API_URL", &*url),
         ("HANGUP__GENESYS__LOGIN_URL", &url),
@@ -70,7 +70,7 @@ async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
         ("HANGUP__DISCONNECT__ATTEMPT_TIMEOUT", "25s"),
         ("HANGUP__DISCONNECT__DEADLINE", "60s"),
     ];
-    let service = stand.serve(&[], &environment).await;
+    let service = binary.serve(&[], &environment).await;
     let people = format!("/conversations/{CONVERSATION}/participants");
     // Whatever a first request needs is there already.
     let (status, _) = service.post(&format!("{people}/{AGENT}x/disconnect"), &[], "").await;
@@ -90,14 +90,14 @@ async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_32_mebibytes_are_not_read() {
     let url = format!("http://{}", upstream(33 * MIB).await);
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let environment = [
         ("HANGUP__GENESYS__API_URL", &*url),
         ("HANGUP__GENESYS__LOGIN_URL", &url),
         ("HANGUP__DISCONNECT__ATTEMPT_TIMEOUT", "25s"),
         ("HANGUP__DISCONNECT__DEADLINE", "60s"),
     ];
-    let service = stand.serve(&[], &environment).await;
+    let service = binary.serve(&[], &environment).await;
     let (status, said) = service.get(&format!("/conversations/{CONVERSATION}/participants")).await;
     assert!(status == 502 && said.contains("upstream_invalid_response"), "{status} {said}");
 }

@@ -9,21 +9,21 @@ const OBSERVE: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let made = hangup::callers::new_key("ivr").unwrap();
-    let (config, keys, audit) = (stand.path("hangup.toml"), stand.path("keys.toml"), stand.path("audit.jsonl"));
+    let (config, keys, audit) = (binary.path("hangup.toml"), binary.path("keys.toml"), binary.path("audit.jsonl"));
     std::fs::write(&config, ENFORCE).unwrap();
     std::fs::write(&keys, "").unwrap();
     let (file, keys_text, audit_text) = (text(&config), text(&keys), text(&audit));
     let environment = [("HANGUP__AUTH__KEYS_FILE", keys_text.as_str()), ("HANGUP__AUDIT__TARGET", audit_text.as_str())];
-    let mut service = stand.serve(&["--config", &file], &environment).await;
+    let mut service = binary.serve(&["--config", &file], &environment).await;
     let key = [("x-api-key", made.text.as_str())];
-    let disconnect = stand.disconnect(stand.who("customer"));
+    let disconnect = binary.disconnect(binary.who("customer"));
     assert_eq!(service.post(&disconnect, &key, "").await.0, 401);
 
     std::fs::write(&config, OBSERVE).unwrap();
     std::fs::write(&keys, &made.toml).unwrap();
-    let moved = stand.path("audit.old");
+    let moved = binary.path("audit.old");
     until(|| async { audit.exists() }).await;
     std::fs::rename(&audit, &moved).unwrap();
     service.signal("HUP");
@@ -49,11 +49,11 @@ async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_file_changes_nothing_and_is_said_once() {
-    let stand = Binary::new().await;
-    let config = stand.path("hangup.toml");
+    let binary = Binary::new().await;
+    let config = binary.path("hangup.toml");
     std::fs::write(&config, ENFORCE).unwrap();
     let file = text(&config);
-    let mut service = stand.serve(&["--config", &file], &[]).await;
+    let mut service = binary.serve(&["--config", &file], &[]).await;
     for (n, bad) in ["[disconnect]\nmode = \"sometimes\"\n", "[disconnect\n", "[disconnect]\nmod = \"observe\"\n"]
         .into_iter()
         .enumerate()
@@ -62,7 +62,7 @@ async fn a_bad_file_changes_nothing_and_is_said_once() {
         service.signal("HUP");
         until(|| async { service.events("reload_failed").len() == n + 1 }).await;
     }
-    let (status, body) = service.post(&stand.disconnect(stand.who("customer")), &[], "").await;
+    let (status, body) = service.post(&binary.disconnect(binary.who("customer")), &[], "").await;
     assert!(status == 200 && body.contains("accepted"), "{status} {body}");
     assert!(service.events("reloaded").is_empty());
     assert_eq!(service.stop().await, Some(0));
@@ -71,11 +71,11 @@ async fn a_bad_file_changes_nothing_and_is_said_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_file_is_opened_anew_at_sighup_and_at_sigusr1_which_does_not_kill() {
-    let stand = Binary::new().await;
-    let (log, audit) = (stand.path("hangup.log"), stand.path("audit.jsonl"));
+    let binary = Binary::new().await;
+    let (log, audit) = (binary.path("hangup.log"), binary.path("audit.jsonl"));
     let (log_text, audit_text) = (text(&log), text(&audit));
     let environment = [("HANGUP__TELEMETRY__LOG_TARGET", &*log_text), ("HANGUP__AUDIT__TARGET", &*audit_text)];
-    let mut command = stand.command(&["serve"], &environment);
+    let mut command = binary.command(&["serve"], &environment);
     let mut child = command.spawn().unwrap();
     let holds = |word: &'static str| {
         let log = log.clone();
@@ -83,7 +83,7 @@ async fn the_log_file_is_opened_anew_at_sighup_and_at_sigusr1_which_does_not_kil
     };
     until(|| holds("\"listening\"")).await;
     for (signal, event, moved) in [("HUP", "\"reloaded\"", "first.log"), ("USR1", "\"reopened\"", "second.log")] {
-        std::fs::rename(&log, stand.path(moved)).unwrap();
+        std::fs::rename(&log, binary.path(moved)).unwrap();
         let sent = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         until(|| holds(event)).await;
@@ -96,8 +96,8 @@ async fn the_log_file_is_opened_anew_at_sighup_and_at_sigusr1_which_does_not_kil
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_without_changes_disturbs_nothing() {
-    let stand = Binary::new().await;
-    let mut service = stand.serve(&[], &[]).await;
+    let binary = Binary::new().await;
+    let mut service = binary.serve(&[], &[]).await;
     service.signal("HUP");
     let line = service.line("reloaded").await;
     assert_eq!((line["taken_over"].as_str(), line["needs_restart"].as_str()), (Some(""), Some("")));

@@ -47,8 +47,8 @@ fn every_attack_in_the_security_page_has_its_test() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_leaves_no_core_dump() {
-    let stand = Binary::new().await;
-    let service = stand.serve(&[], &[]).await;
+    let binary = Binary::new().await;
+    let service = binary.serve(&[], &[]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", service.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");

@@ -28,7 +28,7 @@ async fn three_thousand_are_cleared_across_a_crash_and_no_agent_who_answers_is_d
     all.extend(org.stuck(make(Medium::Callbacks, "Claims")));
     all.extend(org.stuck(StuckSpec { orphaned: true, ..make(Medium::Messages, "Sales") }));
     // Agents answer every tenth, while the sweep runs: some before it comes to them, some after.
-    let sandbox = org.stand.sandbox.clone();
+    let sandbox = org.binary.sandbox.clone();
     let answered: Vec<Uuid> = all.iter().copied().step_by(10).collect();
     let answering = tokio::spawn(async move {
         let mut agents = Vec::new();
@@ -55,7 +55,7 @@ async fn three_thousand_are_cleared_across_a_crash_and_no_agent_who_answers_is_d
     assert!(said(&first).contains(&format!("--resume {id}")), "{}", said(&first));
     org.service.ended(PATIENCE).await.unwrap();
     assert!(org.empty(&all) < all.len(), "it was killed half-way");
-    org.service = Org::serve(&org.stand, &org.bind, &[]).await;
+    org.service = Org::serve(&org.binary, &org.bind, &[]).await;
     let agents = answering.await.unwrap();
     let second = org.sweep(&["--resume", &id], &report).await;
     // 4 where an agent came between the look and the disconnect of the customer: the conversation goes on with that agent.
@@ -74,7 +74,7 @@ async fn three_thousand_are_cleared_across_a_crash_and_no_agent_who_answers_is_d
     assert_eq!(report.keys().cloned().collect::<BTreeSet<_>>(), names(&all));
     let mut alone = 0;
     for (id, agent) in &agents {
-        assert!(org.stand.sandbox.is_live(*id, *agent), "an agent was disconnected");
+        assert!(org.binary.sandbox.is_live(*id, *agent), "an agent was disconnected");
         alone += usize::from(report[&id.to_string()]["outcome"] == "skipped");
     }
     assert!(alone > 0 && alone <= agents.len(), "{alone} of {} were left alone", agents.len());
@@ -91,7 +91,7 @@ async fn three_thousand_are_cleared_across_a_crash_and_no_agent_who_answers_is_d
     let left = rows(&org.report("report-left-alone.csv"));
     assert_eq!(left.len(), alone);
     // Nothing but the customers was asked for.
-    assert_eq!(org.stand.sandbox.counts().of(Kind::Teardown), 0);
+    assert_eq!(org.binary.sandbox.counts().of(Kind::Teardown), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +120,7 @@ async fn the_preview_says_what_is_left_out_and_why_and_nothing_runs_without_a_ye
     let dry = org.sweep(&["--older-than", "1h", "--dry-run"], &report).await;
     assert_eq!(dry.status.code(), Some(0), "{}", said(&dry));
     assert!(said(&dry).contains("Of 32: 30 would be disconnected, 2 left alone."), "{}", said(&dry));
-    assert_eq!(org.stand.sandbox.counts().disconnects(), 0);
+    assert_eq!(org.binary.sandbox.counts().disconnects(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +128,7 @@ async fn a_row_that_names_a_participant_reaches_that_one_only_and_what_stays_is_
     let org = Org::new().await;
     let talking = org.stuck(StuckSpec { agent: true, ..StuckSpec::default() })[0];
     let stubborn = org.stuck(StuckSpec { count: 2, stubborn: true, ..StuckSpec::default() });
-    let agent = org.stand.sandbox.conference(talking).unwrap().first("agent").unwrap();
+    let agent = org.binary.sandbox.conference(talking).unwrap().first("agent").unwrap();
     let (list, report) = (org.report("list.csv"), org.report("report.csv"));
     let lines = format!(
         "\u{feff}note;Conversation ID;participantId\r\n\"=1+1;\";{talking};{agent}\r\n\r\nx;{};\r\nx;{};\r\nx;{};\r\n",
@@ -139,7 +139,7 @@ async fn a_row_that_names_a_participant_reaches_that_one_only_and_what_stays_is_
     assert_eq!(first.status.code(), Some(4), "{}", said(&first));
     assert!(said(&first).contains("-1      named more than once"), "{}", said(&first));
     assert!(said(&first).contains("Of 3: 1 gone, 2 stay."), "{}", said(&first));
-    assert!(!org.stand.sandbox.is_live(talking, agent) && org.has(talking, "customer"), "only the one that was named");
+    assert!(!org.binary.sandbox.is_live(talking, agent) && org.has(talking, "customer"), "only the one that was named");
     let stays = org.report("report-stays.csv");
     let told = rows(&stays);
     assert_eq!(told.keys().cloned().collect::<BTreeSet<_>>(), names(&stubborn));
@@ -163,7 +163,7 @@ async fn a_permission_that_is_revoked_in_the_middle_is_named_and_the_rest_is_lis
         let missing = json!({"missing_permissions": [
             "conversation:communication:disconnect", "conversation:participant:wrapup", "conversation:call:record",
         ]});
-        org.stand.sandbox.change_settings(&missing).unwrap();
+        org.binary.sandbox.change_settings(&missing).unwrap();
     };
     let first = tokio::join!(sweep, revoke).0;
     assert_eq!(first.status.code(), Some(4), "{}", said(&first));
@@ -175,7 +175,7 @@ async fn a_permission_that_is_revoked_in_the_middle_is_named_and_the_rest_is_lis
         assert!(row["detail"].contains("conversation:communication:disconnect"), "{row:?}");
         assert_eq!(row["correlationId"].len(), 36, "{row:?}");
     }
-    org.stand.sandbox.change_settings(&json!({"missing_permissions": []})).unwrap();
+    org.binary.sandbox.change_settings(&json!({"missing_permissions": []})).unwrap();
     let list = text(&org.report("report-stays.csv"));
     let second = org.sweep(&["--file", &list, "--yes"], &org.report("second.csv")).await;
     assert_eq!((second.status.code(), org.empty(&all)), (Some(0), all.len()), "{}", said(&second));
@@ -186,7 +186,7 @@ async fn ctrl_c_pauses_the_sweep_and_resume_goes_on_with_it() {
     let org = Org::new().await;
     let all = org.stuck(StuckSpec { count: 1_500, ..StuckSpec::default() });
     let report = text(&org.report("report.csv"));
-    let mut child = org.stand.command(&org.arguments(&["--older-than", "1h", "--yes"], &report), &[]).spawn().unwrap();
+    let mut child = org.binary.command(&org.arguments(&["--older-than", "1h", "--yes"], &report), &[]).spawn().unwrap();
     // By what is confirmed, not by who is gone: the first read comes half a second after the disconnect.
     until(|| async { org.finished().await > 300 }).await;
     let interrupted = std::process::Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap();
@@ -210,12 +210,12 @@ async fn more_hits_than_the_upstream_serves_are_all_found_and_more_than_a_job_ta
     // As the upstream does beyond some 8,000, within the pages that one search asks for.
     let with_agent = StuckSpec { count: 900, agent: true, age: Some(DAY * 25), ..StuckSpec::default() };
     org.stuck(StuckSpec { youngest: Some(DAY * 21), ..with_agent });
-    org.stand.settings(r#"{"analytics_hits":800}"#).await;
+    org.binary.settings(r#"{"analytics_hits":800}"#).await;
     let report = org.report("report.csv");
     let preview = org.sweep(&["--older-than", "24h", "--agent", "none", "--preview"], &report).await;
     assert_eq!(preview.status.code(), Some(0), "{}", said(&preview));
     assert!(said(&preview).contains("  9000    are to be cleared"), "{}", said(&preview));
-    assert!(org.stand.sandbox.counts().of_with_status(Kind::Analytics, 502) > 0);
+    assert!(org.binary.sandbox.counts().of_with_status(Kind::Analytics, 502) > 0);
     let some = org
         .sweep(&["--older-than", "24h", "--agent", "none", "--limit", "50", "--per-job", "20", "--yes"], &report)
         .await;
@@ -258,11 +258,11 @@ async fn arguments_lists_and_filters_that_cannot_be_used_are_told_by_exit_code_2
             [.., "Mars"] => drop(all.drain(5..7)),
             _ => {}
         }
-        let output = org.stand.run(&all, &[]).await;
+        let output = org.binary.run(&all, &[]).await;
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
         assert!(said(&output).contains(words), "{arguments:?}: {}", said(&output));
     }
-    assert_eq!(org.stand.sandbox.counts().disconnects(), 0);
+    assert_eq!(org.binary.sandbox.counts().disconnects(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,7 +270,7 @@ async fn a_search_that_never_ends_in_time_is_given_up_after_some_tries_and_nobod
     let limits = [("HANGUP__DISCONNECT__DEADLINE", "600ms"), ("HANGUP__DISCONNECT__ATTEMPT_TIMEOUT", "400ms")];
     let org = Org::with(&limits).await;
     org.stuck(StuckSpec::default());
-    org.stand.fault(r#"{"on":"analytics","latency":"30s"}"#).await;
+    org.binary.fault(r#"{"on":"analytics","latency":"30s"}"#).await;
     let began = tokio::time::Instant::now();
     let swept = org.sweep(&["--older-than", "1h", "--yes"], &org.report("report.csv")).await;
     assert_eq!(swept.status.code(), Some(1), "{}", said(&swept));
@@ -282,7 +282,7 @@ async fn a_search_that_never_ends_in_time_is_given_up_after_some_tries_and_nobod
 async fn a_search_that_fails_however_small_its_part_is_given_up_after_some_tries_and_told_what_to_do() {
     let org = Org::new().await;
     org.stuck(StuckSpec::default());
-    org.stand.fault(r#"{"on":"analytics","action":{"answer":{"status":502}}}"#).await;
+    org.binary.fault(r#"{"on":"analytics","action":{"answer":{"status":502}}}"#).await;
     let report = org.report("report.csv");
     let swept =
         tokio::time::timeout(Duration::from_secs(45), org.sweep(&["--older-than", "1h", "--yes"], &report)).await;

@@ -17,7 +17,7 @@ const MAY: (&str, &str) = ("HANGUP__AUTH__ANONYMOUS_PERMISSIONS", "disconnect,re
 
 /// A sandbox without delays and limits, and a service in front of it.
 pub(super) struct Org {
-    pub(super) stand: Binary,
+    pub(super) binary: Binary,
     pub(super) service: Process,
     pub(super) bind: String,
 }
@@ -28,40 +28,40 @@ impl Org {
     }
 
     pub(super) async fn with(environment: &[(&str, &str)]) -> Self {
-        let stand = Binary::new().await;
-        stand.sandbox.forget(stand.conference.id);
-        stand.settings(r#"{"rate_limit":1000000,"effect_delay":"0s"}"#).await;
+        let binary = Binary::new().await;
+        binary.sandbox.forget(binary.conference.id);
+        binary.settings(r#"{"rate_limit":1000000,"effect_delay":"0s"}"#).await;
         let free = free_addr();
         let bind = free.to_string();
-        let service = Self::serve(&stand, &bind, environment).await;
-        Self { stand, service, bind }
+        let service = Self::serve(&binary, &bind, environment).await;
+        Self { binary, service, bind }
     }
 
-    pub(super) async fn serve(stand: &Binary, bind: &str, environment: &[(&str, &str)]) -> Process {
+    pub(super) async fn serve(binary: &Binary, bind: &str, environment: &[(&str, &str)]) -> Process {
         let own = [MAY, ("HANGUP__SERVER__BIND", bind)];
-        stand.serve(&[], &[&own, environment].concat()).await
+        binary.serve(&[], &[&own, environment].concat()).await
     }
 
     pub(super) fn stuck(&self, spec: StuckSpec) -> Vec<Uuid> {
-        self.stand.sandbox.create_stuck(spec).unwrap()
+        self.binary.sandbox.create_stuck(spec).unwrap()
     }
 
-    /// The arguments for this service, a report in the stand's folder among them.
+    /// The arguments for this service, a report in the binary's folder among them.
     pub(super) fn arguments<'a>(&'a self, arguments: &[&'a str], report: &'a str) -> Vec<&'a str> {
         [&["sweep", "--server", &self.service.url, "--report", report, "--time-zone", "UTC"], arguments].concat()
     }
 
     pub(super) async fn sweep(&self, arguments: &[&str], report: &Path) -> Output {
-        self.stand.run(&self.arguments(arguments, &text(report)), &[]).await
+        self.binary.run(&self.arguments(arguments, &text(report)), &[]).await
     }
 
     pub(super) fn report(&self, name: &str) -> PathBuf {
-        self.stand.path(name)
+        self.binary.path(name)
     }
 
     /// Whether anybody of that purpose is live in the conversation.
     pub(super) fn has(&self, id: Uuid, purpose: &str) -> bool {
-        let seen = self.stand.sandbox.conference(id).unwrap();
+        let seen = self.binary.sandbox.conference(id).unwrap();
         seen.participants.iter().any(|p| p.live && p.purpose == purpose)
     }
 
@@ -82,7 +82,7 @@ impl Org {
 
     /// How many of these nobody is left in.
     pub(super) fn empty(&self, ids: &[Uuid]) -> usize {
-        ids.iter().filter(|id| self.stand.sandbox.conference(**id).is_none_or(|seen| seen.live().is_empty())).count()
+        ids.iter().filter(|id| self.binary.sandbox.conference(**id).is_none_or(|seen| seen.live().is_empty())).count()
     }
 }
 

@@ -15,12 +15,12 @@ async fn without_a_server_the_one_of_the_configuration_is_asked_at_its_main_addr
     let arguments = ["sweep", "--older-than", "1h", "--yes", "--report", &report];
     // Neither jobs nor search are at the administrators' address.
     let here = [("HANGUP__SERVER__BIND", org.bind.as_str()), ("HANGUP__ADMIN__BIND", "127.0.0.1:1")];
-    let done = org.stand.run(&arguments, &here).await;
+    let done = org.binary.run(&arguments, &here).await;
     assert_eq!((done.status.code(), org.empty(&all)), (Some(0), 3), "{}", said(&done));
-    let again = org.stand.run(&arguments, &here).await;
+    let again = org.binary.run(&arguments, &here).await;
     assert_eq!(again.status.code(), Some(0), "{}", said(&again));
     assert!(said(&again).contains("There is nothing to do."), "{}", said(&again));
-    let nowhere = org.stand.run(&arguments, &[("HANGUP__SERVER__BIND", "127.0.0.1:1")]).await;
+    let nowhere = org.binary.run(&arguments, &[("HANGUP__SERVER__BIND", "127.0.0.1:1")]).await;
     assert_eq!(nowhere.status.code(), Some(1), "{}", said(&nowhere));
     assert!(said(&nowhere).contains("start it with `hangup serve`"), "{}", said(&nowhere));
 }
@@ -29,7 +29,7 @@ async fn without_a_server_the_one_of_the_configuration_is_asked_at_its_main_addr
 async fn a_report_is_never_overwritten_and_a_list_may_spare_agents_also_where_it_names_participants() {
     let org = Org::new().await;
     let talking = org.stuck(StuckSpec { agent: true, ..StuckSpec::default() })[0];
-    let customer = org.stand.sandbox.conference(talking).unwrap().first("customer").unwrap();
+    let customer = org.binary.sandbox.conference(talking).unwrap().first("customer").unwrap();
     let list = org.report("list.csv");
     std::fs::write(&list, format!("conversationId,participantId\n{talking},{customer}\n")).unwrap();
     let list = text(&list);

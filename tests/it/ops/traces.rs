@@ -52,12 +52,12 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_and_its_upstream_attempts_are_spans_of_the_callers_trace() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let (url, exported) = collector().await;
-    let mut service = stand.serve(&[], &[("HANGUP__TELEMETRY__OTLP_ENDPOINT", url.as_str())]).await;
+    let mut service = binary.serve(&[], &[("HANGUP__TELEMETRY__OTLP_ENDPOINT", url.as_str())]).await;
     let traceparent = format!("00-{TRACE}-{CALLERS_SPAN}-01");
     let headers = [("traceparent", traceparent.as_str()), ("x-request-id", "req-of-the-trace")];
-    assert_eq!(service.post(&stand.disconnect(stand.who("customer")), &headers, "").await.0, 200);
+    assert_eq!(service.post(&binary.disconnect(binary.who("customer")), &headers, "").await.0, 200);
     assert_eq!(service.line("request").await["trace_id"], TRACE);
     // What waits is exported before the end.
     assert_eq!(service.stop().await, Some(0));
@@ -95,11 +95,11 @@ async fn a_request_and_its_upstream_attempts_are_spans_of_the_callers_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_collector_costs_no_request_and_is_said_once_and_counted() {
-    let stand = Binary::new().await;
+    let binary = Binary::new().await;
     let environment = [("HANGUP__TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
-    let mut service = stand.serve(&[], &environment).await;
+    let mut service = binary.serve(&[], &environment).await;
     for purpose in ["customer", "agent"] {
-        assert_eq!(service.post(&stand.disconnect(stand.who(purpose)), &[], "").await.0, 200);
+        assert_eq!(service.post(&binary.disconnect(binary.who(purpose)), &[], "").await.0, 200);
         until(|| async { service.metric("hangup_trace_spans_lost_total").await > 0.0 }).await;
     }
     assert_eq!(service.stop().await, Some(0));

@@ -84,9 +84,16 @@ impl TestApp {
         now.participants.iter().filter(|p| p.live).map(|p| p.purpose.clone()).collect()
     }
 
-    /// Waits until the sandbox has carried out what it accepted.
-    pub(crate) async fn settle(&self) {
-        tokio::time::sleep(Duration::from_millis(150)).await;
+    /// The same, once everything that was accepted has taken effect: they were left alone.
+    pub(crate) async fn remain(&self) -> Vec<String> {
+        self.settled().await;
+        self.there()
+    }
+
+    /// Waits until the sandbox has carried out what it accepted in the one conversation. If it accepted nothing, nothing can
+    /// take effect later, and this returns at once.
+    pub(crate) async fn settled(&self) {
+        self.sandbox.settled(self.conference.id).await;
     }
 
     /// A connection of the test's own to it.
