@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) stats: Arc<ServeStats>,
     /// A request to `/gate` is answered when it gets a permit of this.
     pub(crate) gate: Arc<Semaphore>,
+    /// Requests to `/gate` that have reached their handler.
+    entered: Arc<AtomicUsize>,
     /// Requests to `/gate` whose handler was dropped before it had answered.
     pub(crate) left: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -41,6 +43,8 @@ impl Server {
         let waits = Arc::clone(&gate);
         let left = Arc::new(AtomicUsize::new(0));
         let leaving = Arc::clone(&left);
+        let entered = Arc::new(AtomicUsize::new(0));
+        let entering = Arc::clone(&entered);
         let app = axum::Router::new()
             .route("/", get(|| async { "hello" }).post(|body: String| async move { body }))
             .route("/unread", post(|| async { "not read" }))
@@ -52,6 +56,7 @@ impl Server {
             .route(
                 "/gate",
                 get(move || async move {
+                    entering.fetch_add(1, Ordering::Relaxed);
                     let unanswered = Unanswered(leaving);
                     waits.acquire().await.unwrap().forget();
                     std::mem::forget(unanswered);
@@ -63,7 +68,7 @@ impl Server {
         let (stop, kill) = (CancellationToken::new(), CancellationToken::new());
         let stats = Arc::clone(&settings.stats);
         let task = tokio::spawn(serve(listener, app, settings, stop.clone(), kill.clone()));
-        Self { addr, stop, kill, stats, gate, left, task }
+        Self { addr, stop, kill, stats, gate, entered, left, task }
     }
 
     pub(crate) async fn connect(&self) -> Wire {
@@ -75,10 +80,22 @@ impl Server {
         timeout(PATIENCE, self.task).await.expect("the server does not end").unwrap();
     }
 
+    /// Waits until so many requests to `/gate` have reached their handler.
+    pub(crate) async fn entered(&self, count: usize) {
+        until(async || self.entered.load(Ordering::Relaxed) == count).await;
+    }
+
     /// Waits until so many connections are open.
     pub(crate) async fn open(&self, count: usize) {
         until(async || self.stats.open() == count).await;
     }
+}
+
+/// Lets this time pass for every timer, without waiting for it.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// Counts handlers that were dropped.

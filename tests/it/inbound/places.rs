@@ -12,7 +12,7 @@ async fn while_all_connections_are_busy_new_callers_wait_and_are_not_reset() {
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     first.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     second.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    server.open(2).await;
+    server.entered(2).await;
     assert!(first.is_quiet().await);
     let mut third = server.connect().await;
     third.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -27,6 +27,7 @@ async fn at_the_limit_the_longest_idle_connection_makes_place() {
     let server = Server::start(|settings| settings.max_connections = 3);
     let (mut busy, mut older, mut newer) = (server.connect().await, server.connect().await, server.connect().await);
     busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    server.entered(1).await;
     older.get("/").await.unwrap();
     newer.get("/").await.unwrap();
     let mut fourth = server.connect().await;
@@ -72,6 +73,7 @@ async fn an_address_with_too_many_busy_connections_is_refused_at_once() {
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     first.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     second.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    server.entered(2).await;
     assert!(first.is_quiet().await && second.is_quiet().await);
     let mut third = server.connect().await;
     assert_eq!(third.closed().await, b"");

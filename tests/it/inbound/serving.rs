@@ -64,7 +64,7 @@ async fn a_caller_that_resets_has_left() {
     let server = Server::start(|_| ());
     let mut caller = server.connect().await;
     caller.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    server.open(1).await;
+    server.entered(1).await;
     assert!(caller.is_quiet().await);
     caller.stream.set_zero_linger().unwrap();
     drop(caller);
@@ -133,8 +133,8 @@ async fn stop_ends_waiting_and_half_sent_requests_at_once_and_finishes_those_und
     let mut busy = server.connect().await;
     busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     server.open(5).await;
-    // Lets the server read what was sent.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // It came last: the server has had its turn to read what the others sent.
+    server.entered(1).await;
 
     server.stop.cancel();
     for caller in [&mut idle, &mut half, &mut pipelined, &mut silent] {
@@ -153,7 +153,7 @@ async fn kill_drops_what_is_left() {
     let server = Server::start(|_| ());
     let mut busy = server.connect().await;
     busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    server.open(1).await;
+    server.entered(1).await;
     server.stop.cancel();
     assert!(busy.is_quiet().await);
     server.kill.cancel();
@@ -166,7 +166,7 @@ async fn kill_alone_ends_the_server() {
     let server = Server::start(|_| ());
     let mut busy = server.connect().await;
     busy.send("GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    server.open(1).await;
+    server.entered(1).await;
     server.kill.cancel();
     assert_eq!(busy.closed().await, b"");
     server.ended().await;
