@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hangup::sandbox::{ConversationSpec, Fault, On, ParticipantSpec};
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::callers::{Seen, disconnects};
 use super::shared::stand_in::StandIn;
@@ -88,8 +88,9 @@ async fn the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched() {
     let body = json!({"purpose": "agent", "max": 50}).to_string();
     let path = format!("/conversations/{}/participants/disconnect", conference.id);
     caller.begin("POST", &path, Some(&body)).await.unwrap();
-    until(Duration::from_secs(5), async || stand_in.sandbox.counts().in_flight >= 1).await;
-    sleep(Duration::from_millis(50)).await;
+    // The look at who is there has been answered, and disconnects wait for the upstream.
+    let within = async || stand_in.sandbox.counts().reads() >= 1 && stand_in.sandbox.counts().in_flight >= 1;
+    assert!(until(Duration::from_secs(5), within).await.is_some(), "no disconnect is sent");
     drop(caller);
     let began = Instant::now();
     let left = || stand_in.sandbox.conference(conference.id).map_or(0, |c| c.live().len());

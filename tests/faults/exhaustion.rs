@@ -17,6 +17,7 @@ use tower::util::BoxCloneSyncService;
 use super::callers::disconnects;
 use super::http::Caller;
 use super::memory::busy;
+use super::service::PATIENCE;
 use super::shared::stand_in::StandIn;
 use super::shared::{free_addr, until};
 use super::table::Row;
@@ -36,7 +37,8 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
         caller.connect().await.unwrap();
         crowd.push(caller);
     }
-    sleep(Duration::from_millis(500)).await;
+    let full = async || service.log().contains("cannot accept connections");
+    assert!(until(PATIENCE, full).await.is_some(), "{}", service.log());
     let before = busy(service.pid());
     sleep(Duration::from_secs(2)).await;
     let share = (busy(service.pid()) - before).as_secs_f64() / 2.0;
@@ -44,7 +46,6 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
     // Who has a connection is served on, over the connection to the upstream that is open.
     let answer = known.post(&stand_in.target().path()).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert!(service.log().contains("cannot accept connections"), "{}", service.log());
 
     drop(crowd);
     let began = Instant::now();

@@ -8,6 +8,8 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::callers::Traffic;
+use super::jobs::sent;
+use super::service::PATIENCE;
 use super::shared::stand_in::StandIn;
 use super::shared::until;
 use super::table::Row;
@@ -38,7 +40,7 @@ async fn a_secret_file_rotated_to_nonsense_and_back_fails_nobody() {
     stand_in.sandbox.change_client_secret("another-secret");
     std::fs::write(&file, "another-secret").unwrap();
     let renewed = until(Duration::from_secs(5), async || refused() > 1).await;
-    sleep(Duration::from_secs(1)).await;
+    sent(&stand_in, stand_in.sandbox.counts().disconnects() + 20).await;
     let seen = traffic.end().await;
     seen.none_failed();
     assert!(renewed.is_some(), "the new secret is not tried");
@@ -85,14 +87,18 @@ async fn a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key() {
         });
         done.await
     };
-    sleep(Duration::from_millis(500)).await;
+    sent(&stand_in, 20).await;
     replace(&file, &format!("{}\n{}", old.toml, new.toml));
     let taken = admitted(Duration::from_secs(5), true).await.expect("the new key is not taken over");
+    let refused = async |times: f64| {
+        let read = async || service.metric("hangup_keys_reload_failures_total").await >= times;
+        assert!(until(PATIENCE, read).await.is_some(), "the file is not read");
+    };
     replace(&file, "[[key]\nnonsense = ");
-    sleep(Duration::from_millis(2_500)).await;
+    refused(1.0).await;
     assert!(admitted(Duration::ZERO, true).await.is_some(), "nonsense has revoked a key");
     std::fs::remove_file(&file).unwrap();
-    sleep(Duration::from_millis(2_500)).await;
+    refused(2.0).await;
     assert!(admitted(Duration::ZERO, true).await.is_some(), "a missing file has revoked a key");
     let seen = traffic.end().await;
     seen.none_failed();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::callers::Traffic;
+use super::service::PATIENCE;
 use super::shared::stand_in::StandIn;
 use super::shared::until;
 use super::table::Row;
@@ -64,7 +65,8 @@ async fn what_is_under_way_when_the_drain_ends_is_answered_and_logged_by_its_ids
     let mut caller = service.caller();
     let path = target.path();
     let (answer, ()) = tokio::join!(caller.post(&path), async {
-        sleep(Duration::from_millis(300)).await;
+        let under_way = async || stand_in.sandbox.counts().in_flight > 0;
+        assert!(until(PATIENCE, under_way).await.is_some(), "nothing goes upstream");
         service.signal("TERM");
     });
     let answer = answer.expect("an answer");

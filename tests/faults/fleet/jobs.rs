@@ -58,12 +58,13 @@ async fn a_replica_frozen_beyond_its_leases_and_let_go_harms_nobody() {
     const TEST: &str = "fleet::a_replica_frozen_beyond_its_leases_and_let_go_harms_nobody";
     let Some(mut fleet) = Fleet::with(TEST, 3, short).await else { return };
     let (id, targets) = begin(&mut fleet, 600).await;
-    let frozen = fleet.replicas.remove(0);
+    let mut frozen = fleet.replicas.remove(0);
     frozen.signal("STOP");
     sleep(Duration::from_secs(4)).await;
     frozen.signal("CONT");
     done(&fleet.replicas[0], &id, targets.len()).await;
-    sleep(Duration::from_millis(500)).await;
+    // Once it has ended, nothing of it can come any more.
+    assert_eq!(frozen.stop().await, Some(0));
     let second = second_disconnects(&fleet.stand_in, &targets).await;
     assert!(second <= UNDER_WAY, "{second}");
     Row {

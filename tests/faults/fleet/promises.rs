@@ -31,7 +31,7 @@ async fn a_repeated_selector_never_reaches_the_next_agent_whichever_replica_serv
                 repeat.text()
             );
         }
-        sleep(Duration::from_millis(5)).await;
+        fleet.stand_in.sandbox.settled(target.conversation).await;
         reached += usize::from(!fleet.stand_in.sandbox.is_live(target.conversation, next));
     }
     assert_eq!(reached, 0, "repeats reached the next agent");
@@ -222,10 +222,11 @@ async fn a_replica_killed_between_claim_and_effect_leaves_its_claim_to_the_other
         if round == 1 {
             doomed.signal("CONT");
         }
-        sleep(Duration::from_millis(500)).await;
+        // Its own request has ended too: with an answer, or with the connection.
+        let _answered_or_killed = asking.await.expect("no panic");
+        fleet.stand_in.sandbox.settled(target.conversation).await;
         assert!(fleet.stand_in.sandbox.is_live(target.conversation, next), "the next agent was reached");
         assert!(!fleet.stand_in.is_live(&target));
-        asking.abort();
         let replica = fleet.stand_in.start(fleet.plan()).await;
         fleet.replicas.push(replica);
         drop(doomed);
