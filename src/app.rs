@@ -1,4 +1,4 @@
-//! One instance of the service: build it, ask for its address, run it until it is told to stop.
+//! One instance of the service: build it, ask for its address, run it until it is asked to stop.
 
 mod reload;
 

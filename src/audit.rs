@@ -122,7 +122,7 @@ impl Audit {
         Ok(Self(Some(Arc::new(Inner { instance, lanes, redact, required, denials }))))
     }
 
-    /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` tells more.
+    /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` gives details.
     pub fn event(&self, event: Event, outcome: &'static str, reason: String) {
         if self.0.is_some() {
             let mut record = Record::begin(event, &Source::default());

@@ -4,7 +4,7 @@
 //! - Keys or an issuer configured: credentials are needed, unless `auth.anonymous` also admits callers without any.
 //!   Wrong credentials are refused in either case. A keys file without keys admits no caller.
 //! - `X-API-Key` wins over `Authorization: Bearer`; a bearer token is looked up as a key first.
-//! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` told to wait. Valid keys and
+//! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` refused with `Retry-After`. Valid keys and
 //!   tokens always pass: one caller behind a proxy's address must not lock out the others.
 
 pub mod browser;
@@ -107,7 +107,7 @@ impl Callers {
         })))
     }
 
-    /// Tells `report` when keys are added, removed or changed, by name and without secrets.
+    /// Calls `report` when keys are added, removed or changed, by name and without secrets.
     #[must_use]
     pub fn reporting(self, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
         if let Some(keys) = &self.0.keys {
@@ -262,7 +262,7 @@ impl Callers {
         Some(if expired { Err(Refusal::KeyExpired) } else { Ok(caller) })
     }
 
-    /// Counts a wrong credential: told as what it is, until there are too many from its address.
+    /// Counts a wrong credential, and refuses its address once there are too many.
     fn wrong(&self, peer: IpAddr, refusal: Refusal) -> Refusal {
         match self.0.wrong.wrong(peer, self.replicas()) {
             Ok(()) => refusal,

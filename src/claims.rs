@@ -33,7 +33,7 @@ const RETRY_AFTER_REPLACED: Duration = Duration::from_secs(60);
 /// The decision about a request.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// Whom it may reach.
+    /// The participants it may reach.
     pub targets: Arc<Vec<Target>>,
     /// This request has made the decision, so that nothing can have been sent for it before.
     pub first: bool,
@@ -202,7 +202,7 @@ fn held_of(stored: &StoredClaim, since: Instant) -> Result<Held, Failed> {
     Ok(Held { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })
 }
 
-/// What callers are told when the store cannot be used.
+/// The answer to callers when the store cannot be used.
 pub(crate) fn unavailable(error: &StoreError) -> Problem {
     if let StoreError::Replaced { for_ms } = error {
         let left = Duration::from_millis(u64::try_from(*for_ms).unwrap_or(0));

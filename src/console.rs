@@ -4,6 +4,7 @@
 //! the headers of the request that it serves: its module `api` says how. So the console can do what its caller's key may do and nothing
 //! else, and there is one place that checks it.
 
+mod answers;
 mod api;
 mod assets;
 mod conversation;
@@ -18,7 +19,6 @@ mod sent;
 mod status;
 mod teardown;
 mod timeline;
-mod told;
 
 use std::any::Any;
 

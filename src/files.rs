@@ -32,7 +32,7 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if content.len() as u64 > MAX_SIZE { other("it is larger than 4 MiB") } else { Ok(content) }
 }
 
-/// Says for each file with keys or secrets that the configuration names when its group, or any user, could change it. Told at
+/// Says for each file with keys or secrets that the configuration names when its group, or any user, could change it. Shown at
 /// start and by `check`.
 #[must_use]
 pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {
@@ -75,7 +75,7 @@ mod tests {
         std::fs::write(path("larger"), vec![b'x'; (4 << 20) + 1]).unwrap();
         let made = std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap();
         assert!(made.success());
-        for (file, told) in [
+        for (file, expected) in [
             (path("larger"), "larger than 4 MiB"),
             (path("fifo"), "not a regular file"),
             (PathBuf::from("/dev/zero"), "not a regular file"),
@@ -83,7 +83,7 @@ mod tests {
             (path("missing"), "No such file"),
         ] {
             let error = read("auth.keys_file", &file).unwrap_err();
-            assert!(error.starts_with("auth.keys_file ") && error.contains(told), "{error}");
+            assert!(error.starts_with("auth.keys_file ") && error.contains(expected), "{error}");
         }
     }
 

@@ -34,9 +34,9 @@ struct Inner {
     keep_audit: Duration,
     keep_jobs: Duration,
     live: AtomicUsize,
-    /// The store has told us the mode, or that none was set.
+    /// The mode was read from the store, or the store has none.
     mode_known: AtomicBool,
-    /// It has told us one.
+    /// The store has one.
     mode_stored: AtomicBool,
     replicas: Mutex<Vec<Replica>>,
 }

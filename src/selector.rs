@@ -136,7 +136,7 @@ impl Selector {
         json!([self.purposes, self.user_id, self.queue_id, self.address, except, self.all, self.most()]).to_string()
     }
 
-    /// Those whom it matches, live ones only.
+    /// The live participants it matches.
     ///
     /// # Errors
     /// `participant_not_found` for an `except` that is not in the conversation, `selector_ambiguous` when more match than

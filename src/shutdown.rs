@@ -20,7 +20,7 @@ pub struct Shutdown {
     pub stopping: CancellationToken,
     /// What is still under way is given up.
     pub kill: CancellationToken,
-    /// Connections are cut, once those whose work was given up have been told so.
+    /// Connections are cut, once those whose work was given up have their answers.
     pub cut: CancellationToken,
     /// Background tasks end.
     pub ended: CancellationToken,

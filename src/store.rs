@@ -1,7 +1,7 @@
 //! The store: what must outlive the process, and what the replicas of a fleet share.
 //!
 //! It holds claims, the audit, the mode, a heartbeat for each replica, and an id of its own, by which an empty replacement is
-//! told from the store that made our claims. One process has it embedded (SQLite), a fleet shares one (PostgreSQL), and
+//! distinguished from the store that made our claims. One process has it embedded (SQLite), a fleet shares one (PostgreSQL), and
 //! `"memory"` ends with the process.
 //!
 //! - `Engine` is the waist: a batch of statements is carried out as a whole, within `store.timeout`. Two databases

@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 /// Reads a value.
 ///
 /// # Errors
-/// The text is not JSON, or an object gives a name twice; [`repeats`] tells which.
+/// The text is not JSON, or an object gives a name twice; [`repeats`] says which.
 pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict.deserialize(&mut reader)?;

@@ -48,7 +48,7 @@ async function queue([first, second, query = '']) {
 async function wait(path) {
   const end = Date.now() + HANGUP_WAIT * 1000;
   for (let pause = 500; ; pause = Math.min(pause * 1.5, 10_000)) {
-    const job = await members(path).catch(error => ({ ok: false, retryable: true, detail: told(error) }));
+    const job = await members(path).catch(error => ({ ok: false, retryable: true, detail: reason(error) }));
     if (job.ok) console.error(`${job.state}: ${job.total - job.pending} of ${job.total}`);
     if (job.ok ? ENDED.includes(job.state) : !job.retryable) return job;
     if (Date.now() > end) return job;
@@ -69,7 +69,7 @@ async function report(path) {
   return failed;
 }
 
-const told = error => error.cause?.message ?? error.message;
+const reason = error => error.cause?.message ?? error.message;
 
 async function main(given) {
   const fits = given[0] === '--file' ? [2, 3].includes(given.length) && given[1].split('.').pop() in TYPES : given.length === 2;
@@ -98,7 +98,7 @@ async function main(given) {
     console.error(Object.entries(job.counts).map(([name, number]) => `${name}=${number}`).join(' '));
     return failed ? 2 : 0;
   } catch (error) {
-    console.error(`no answer: ${told(error)}`);
+    console.error(`no answer: ${reason(error)}`);
     return 1;
   }
 }

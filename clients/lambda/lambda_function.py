@@ -22,23 +22,23 @@ def lambda_handler(event, context):
     missing = [name for name, value in {"HANGUP_URL": url, "HANGUP_KEY": key}.items() if not value]
     missing += [name for name in ("conversationId", "participantId") if not given.get(name)]
     if missing:
-        return told("false", code="usage", detail=f"not set: {', '.join(missing)}; the event needs conversationId and participantId")
+        return result("false", code="usage", detail=f"not set: {', '.join(missing)}; the event needs conversationId and participantId")
     try:
         answer = disconnect(
             url, key, given["conversationId"], given["participantId"],
             given.get("reason") or "user_request", int(os.environ.get("HANGUP_WAIT", "5")),
         )
     except (OSError, ValueError) as error:
-        answer = told("false", code="no_answer", detail=f"no answer: {error}", effect="unknown")
+        answer = result("false", code="no_answer", detail=f"no answer: {error}", effect="unknown")
         print(json.dumps(answer))
         return answer
     print(json.dumps(answer))  # one line in CloudWatch; it holds no secret
     exit_code, remark = verdict(answer)
     gone = {True: "true", False: "false", None: "unknown"}[answer["gone"]]
     known = {name: answer[name] for name in MEMBERS if isinstance(answer.get(name), str)}
-    return told("true" if exit_code == 0 else "false", gone=gone, remark=remark or "", **known)
+    return result("true" if exit_code == 0 else "false", gone=gone, remark=remark or "", **known)
 
 
-def told(done, **more):
+def result(done, **more):
     """`done` is "true" when the participant is gone or going, and is the member to branch on."""
     return {"done": done, "gone": "unknown", "remark": "", **{name: "" for name in MEMBERS}, **more}

@@ -24,7 +24,7 @@ pub enum Event {
     /// A disconnect was asked for. Records of the first version call it `audit`.
     #[serde(alias = "audit")]
     Disconnect,
-    /// The service was told to enforce or to observe.
+    /// The mode was set to enforce or observe.
     ModeChanged,
     /// The configuration was read again.
     Reloaded,

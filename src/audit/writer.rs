@@ -31,7 +31,7 @@ enum Batch {
     All,
     /// As much as is written at once; there may be more.
     More,
-    /// The last message; this one is to be told.
+    /// The last message; the sender waits for an answer on this channel.
     Last(oneshot::Sender<()>),
 }
 
@@ -52,7 +52,7 @@ impl Writer {
         Self { sink, fsync, health, records: Vec::new(), pause: FlushPacer::default(), unsynced: None }
     }
 
-    /// Writes until it is told to close, or all who could send have gone.
+    /// Writes until it receives the close message, or every sender is gone.
     pub(super) fn run(mut self, queue: Receiver<Message>) {
         self.reopen();
         loop {

@@ -154,7 +154,7 @@ impl Caller {
         self.0.profile.mode
     }
 
-    /// Whom it may touch; `None` is everyone.
+    /// The participants it may touch; `None`: all.
     #[must_use]
     pub fn guards(&self) -> Option<&Arc<Guards>> {
         self.0.profile.guards.as_ref()

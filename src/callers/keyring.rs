@@ -16,7 +16,7 @@ use crate::watched_file::{Content, Source, WatchedFile};
 
 const KEY: &str = "auth.keys_file";
 
-/// Told what has changed, by name.
+/// Called with the names of the keys that changed.
 type Report = dyn Fn(&str) + Send + Sync;
 
 pub(super) struct KeysFile {
@@ -75,7 +75,7 @@ impl KeyRing {
         Some(found.caller.clone())
     }
 
-    /// Tells `report` of later changes. Only the first one is told.
+    /// Calls `report` on later changes. Only the first `report` that is set is called.
     pub(super) fn set_report(&self, report: impl Fn(&str) + Send + Sync + 'static) {
         let _ = self.0.source().report.set(Box::new(report));
     }

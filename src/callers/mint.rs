@@ -1,4 +1,4 @@
-//! `hangup key new NAME`: makes a key. A key ends in a checksum, so that a typo is told and scanners for leaked secrets
+//! `hangup key new NAME`: makes a key. A key ends in a checksum, so that a typo is recognised and scanners for leaked secrets
 //! can be sure of what they found.
 
 use std::fmt;

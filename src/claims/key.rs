@@ -93,7 +93,7 @@ impl ClaimKey {
     }
 }
 
-/// Of several parts, so that none can be taken for the end of the one before.
+/// A digest of several parts, each with its length, so that `a|bc` and `ab|c` differ.
 fn digest(parts: &[&str]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {

@@ -182,7 +182,7 @@ mod schedules {
 
     #[derive(Debug, Clone)]
     enum Step {
-        /// A replica is asked, by one of a few requests, while this one is the agent.
+        /// One of the requests below is sent to a replica while this participant is the agent.
         Ask {
             replica: usize,
             request: usize,
@@ -193,7 +193,7 @@ mod schedules {
             request: usize,
             agents: (u128, u128),
         },
-        /// Nobody could be looked for.
+        /// The conversation could not be read.
         Fail {
             replica: usize,
             request: usize,

@@ -80,7 +80,7 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
         if let Some(proof) = named.proof {
             println!("{}", proof.text());
         }
-        println!("# The configuration in force (`hangup config --effective` tells where each value comes from)\n");
+        println!("# The configuration in force (`hangup config --effective` shows where each value comes from)\n");
         println!("{}", printable_lines(&as_toml(&shown)?));
         let secret = if config.genesys.client_secret.is_some() { "set, not shown" } else { "not set" };
         println!("# genesys.client_secret: {secret}\n# sandbox.client_secret: set, not shown");

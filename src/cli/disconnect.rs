@@ -65,7 +65,7 @@ impl Person {
         self.end_time.is_none() && !matches!(self.state.as_deref(), Some("disconnected" | "terminated"))
     }
 
-    /// In a few words, for a question.
+    /// Short, for a question.
     fn described(&self) -> String {
         let words = [self.name.as_deref(), self.purpose.as_deref(), self.state.as_deref()];
         let words: Vec<_> = words.into_iter().flatten().collect();
@@ -190,7 +190,7 @@ fn explain(reply: &Reply) {
     );
 }
 
-/// Whether the participant is gone; told by the outcome where an older service does not say.
+/// Whether the participant is gone. An older service has no `gone`; then the outcome decides.
 fn gone(reply: &Reply) -> Option<bool> {
     match reply.body.get("gone") {
         Some(gone) => gone.as_bool(),

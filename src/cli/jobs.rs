@@ -87,12 +87,12 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
 
 /// A list of jobs, or one job.
 fn shown(body: &Value) -> String {
-    let told = |job: &Value, member: &str| word(job.get(member).unwrap_or(&Value::Null));
+    let cell = |job: &Value, member: &str| word(job.get(member).unwrap_or(&Value::Null));
     if let Some(jobs) = body.get("jobs").and_then(Value::as_array) {
         if jobs.is_empty() {
             return "No jobs that you may see\n".to_owned();
         }
-        let row = |job: &Value| ["state", "id", "total", "created", "name"].map(|member| told(job, member)).to_vec();
+        let row = |job: &Value| ["state", "id", "total", "created", "name"].map(|member| cell(job, member)).to_vec();
         let rows: Vec<_> = jobs.iter().map(row).collect();
         return table::render(&["STATE", "ID", "ITEMS", "MADE", "NAME"], &rows);
     }
@@ -114,12 +114,12 @@ fn shown(body: &Value) -> String {
         "created",
         "ended",
     ] {
-        rows.push(vec![member.to_owned(), told(body, member)]);
+        rows.push(vec![member.to_owned(), cell(body, member)]);
     }
     for (outcome, number) in body.get("counts").and_then(Value::as_object).into_iter().flatten() {
         rows.push(vec![outcome.clone(), word(number)]);
     }
-    format!("{}\n\n{}", toned(tone, &told(body, "state")), table::render(&["WHAT", "NOW"], &rows))
+    format!("{}\n\n{}", toned(tone, &cell(body, "state")), table::render(&["WHAT", "NOW"], &rows))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
 fn shown(reply: &Reply) -> String {
     let body = &reply.body;
     let at = |path: &str| body.pointer(path).unwrap_or(&Value::Null);
-    let told = |path: &str| word(at(path));
+    let value = |path: &str| word(at(path));
     let mut text = match at("/ready") {
         Value::Bool(true) => format!("{}: it disconnects people as asked\n", toned(Tone::Good, "Ready")),
         _ => format!("{}: {}\n", toned(Tone::Bad, "Not ready"), printable(&list(at("/reasons")))),
@@ -60,43 +60,43 @@ fn shown(reply: &Reply) -> String {
     let token = match at("/token") {
         Value::Null => "none yet".to_owned(),
         _ if at("/token/usable") == false => "not usable".to_owned(),
-        _ => format!("usable for {} s more", told("/token/expiresInSeconds")),
+        _ => format!("usable for {} s more", value("/token/expiresInSeconds")),
     };
     let window = match at("/window/allowed") {
         Value::Null => "not known yet".to_owned(),
         _ => format!(
             "{} of {} left, resets in {} s{}, {} waiting",
-            told("/window/remaining"),
-            told("/window/allowed"),
-            told("/window/resetSeconds"),
+            value("/window/remaining"),
+            value("/window/allowed"),
+            value("/window/resetSeconds"),
             if at("/window/closed") == true { ", closed" } else { "" },
-            told("/window/waiting")
+            value("/window/waiting")
         ),
     };
     let rows = [
-        ("version", told("/version")),
-        ("instance", told("/instance")),
-        ("started", format!("{} ({} s ago)", told("/started"), told("/uptimeSeconds"))),
-        ("mode", told("/mode")),
+        ("version", value("/version")),
+        ("instance", value("/instance")),
+        ("started", format!("{} ({} s ago)", value("/started"), value("/uptimeSeconds"))),
+        ("mode", value("/mode")),
         ("token", token),
         ("rate limit", window),
-        ("operation", told("/operation")),
-        ("in flight", format!("{} of {}", told("/inFlight/now"), told("/inFlight/limit"))),
-        ("connections", told("/connections")),
-        ("audit", format!("{} written, {} failures", told("/audit/written"), told("/audit/failures"))),
-        ("store", format!("{}, {}", told("/store/kind"), if at("/store/up") == true { "up" } else { "out of reach" })),
+        ("operation", value("/operation")),
+        ("in flight", format!("{} of {}", value("/inFlight/now"), value("/inFlight/limit"))),
+        ("connections", value("/connections")),
+        ("audit", format!("{} written, {} failures", value("/audit/written"), value("/audit/failures"))),
+        ("store", format!("{}, {}", value("/store/kind"), if at("/store/up") == true { "up" } else { "out of reach" })),
         (
             "jobs",
             format!(
                 "{} running, {} waiting, {} paused; {} items queued, {} under way",
-                told("/jobs/running"),
-                told("/jobs/waiting"),
-                told("/jobs/paused"),
-                told("/jobs/itemsQueued"),
-                told("/jobs/itemsLeased")
+                value("/jobs/running"),
+                value("/jobs/waiting"),
+                value("/jobs/paused"),
+                value("/jobs/itemsQueued"),
+                value("/jobs/itemsLeased")
             ),
         ),
-        ("keys", told("/keysTotal")),
+        ("keys", value("/keysTotal")),
     ];
     let rows: Vec<_> = rows.map(|(name, value)| vec![name.to_owned(), value]).into();
     text.push_str(&format!("\n{}", table::render(&["WHAT", "NOW"], &rows)));

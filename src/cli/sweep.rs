@@ -31,7 +31,7 @@ use zone::Zone;
 /// Carries the command out.
 pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
     let zone = Zone::named(arguments.time_zone.as_deref())?;
-    // A list that is wrong is told before anybody is asked.
+    // A wrong list is reported before the user is asked anything.
     let list = arguments.file.as_deref().map(input::read).transpose()?;
     if list.is_none() && arguments.resume.is_none() && !arguments.filters.are_given() {
         return Err(Failure::unusable(
@@ -167,7 +167,7 @@ impl Sweep {
         if self.arguments.filters.state.as_deref() == Some("waiting")
             && let (1, Some(Some(queue))) = (found.queues.len(), found.queues.first())
         {
-            // What waits no longer is somebody else's by now.
+            // A job that is no longer held was started or cancelled by another caller.
             order.skip.left_queue = Some(queue.clone());
         }
         if self.arguments.teardown == Teardown::Always {
@@ -235,7 +235,7 @@ impl Sweep {
         self.see_through(&batch, rows, &path).await
     }
 
-    /// Starts the jobs, follows them, and tells what became of the rows.
+    /// Starts the jobs, follows them, and reports what became of the rows.
     async fn see_through(&self, batch: &Batch, mut rows: Vec<Row>, path: &Path) -> Result<(), Failure> {
         let ids = batch.ids();
         println!("Job {} · report {}", ids.join(", "), path.display());

@@ -1,4 +1,4 @@
-//! Declares the sections of the configuration, and values that are one of a few words.
+//! Declares the sections of the configuration, and values that are one of a fixed set of words.
 
 /// Declares a section: a struct of public members that refuses unknown keys. Behind `where` stands the check of a member.
 macro_rules! section {
@@ -36,7 +36,7 @@ pub(super) fn join(at: &str, key: &str) -> String {
     if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
 }
 
-/// Declares a value that is one of a few words. What is none of them is told with those that are.
+/// Declares a value that is one of a fixed set of words. The error for any other word lists them.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $variant:ident $word:literal,)* }) => {
         $(#[$doc])*

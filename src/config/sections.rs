@@ -258,7 +258,7 @@ section! {
 }
 
 impl Auth {
-    /// Whether callers are told apart: by keys, or by tokens of an issuer.
+    /// Whether callers can be distinguished: by keys, or by tokens of an issuer.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
         self.keys_file.is_some() || self.jwt.issuer.is_some()

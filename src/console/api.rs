@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
 
+use super::answers::Problem;
 use super::parts;
-use super::told::Problem;
 use crate::http::{Aside, InProcess, Routes};
 use crate::server::Peer;
 

@@ -4,10 +4,10 @@ use axum::extract::{Path, Query};
 use axum::response::{Html, Response};
 use maud::{Markup, html};
 
+use super::answers::{People, Person};
 use super::api::{Ask, Asker, Failed, segment};
 use super::page::may;
 use super::parts;
-use super::told::{People, Person};
 use crate::callers::Permission;
 use crate::http::Aside;
 

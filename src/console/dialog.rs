@@ -7,13 +7,13 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Map, json};
 
+use super::answers::{People, Person, Settled};
 use super::api::{Ask, Asker, Failed, segment};
 use super::conversation::{media, queue, since};
 use super::parts;
 use super::sent::Sent;
-use super::told::{People, Person, Settled};
 
-/// Tells the page that something was done: it closes the dialog and looks again.
+/// Makes the page close the dialog and reload what it shows.
 pub(super) const DONE: [(HeaderName, &str); 1] = [(HeaderName::from_static("hx-trigger"), "done")];
 /// How long an answer waits to see the participant gone.
 pub(super) const WAIT: &str = "wait=3";
@@ -125,11 +125,11 @@ pub(super) async fn disconnect(
         .json(&body.into());
     let (settled, _) = asker.read::<Settled>(ask).await?;
     let watched = format!("console/conversations/{conversation}/participants/{participant}/gone");
-    Ok((DONE, parts::page(&told(&wishes.name, &settled, &watched))).into_response())
+    Ok((DONE, parts::page(&result_of(&wishes.name, &settled, &watched))).into_response())
 }
 
 /// What became of it, in one sentence: never more than was observed.
-fn told(name: &str, settled: &Settled, watched: &str) -> Markup {
+fn result_of(name: &str, settled: &Settled, watched: &str) -> Markup {
     let ids = html! {
         p.small {
             "Request " code { (settled.request_id) }

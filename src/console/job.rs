@@ -5,12 +5,12 @@ use axum::response::{Html, IntoResponse as _, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::answers::{Item, Items, Job};
 use super::api::{Ask, Asker, Failed, segment};
 use super::dialog::DONE;
 use super::jobs::{state, title};
 use super::parts;
 use super::sent::Sent;
-use super::told::{Item, Items, Job};
 
 /// Items that are shown; the report has all.
 const SHOWN: usize = 50;

@@ -4,10 +4,10 @@ use axum::extract::Query;
 use axum::response::{Html, Response};
 use maud::{Markup, html};
 
+use super::answers::{Job, Jobs};
 use super::api::{Ask, Asker, Failed};
 use super::page::may;
 use super::parts;
-use super::told::{Job, Jobs};
 use crate::callers::Permission;
 
 /// `GET /console/jobs`.

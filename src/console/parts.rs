@@ -5,7 +5,7 @@ use http::StatusCode;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::told::Problem;
+use super::answers::Problem;
 use crate::digest;
 
 /// Digits of a digest that tell one state of a fragment from another.

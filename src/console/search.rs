@@ -6,11 +6,11 @@ use http::{HeaderName, StatusCode};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::answers::{Found, Hit};
 use super::api::{Ask, Asker, Failed};
 use super::conversation::bare;
 use super::page::may;
 use super::parts;
-use super::told::{Found, Hit};
 use crate::callers::Permission;
 use crate::ids::ConversationId;
 

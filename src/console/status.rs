@@ -6,11 +6,11 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::answers::{Status, WindowStatus};
 use super::api::{Ask, Asker, Failed};
 use super::dialog::DONE;
 use super::parts;
 use super::sent::Sent;
-use super::told::{Status, WindowStatus};
 
 /// `GET /console/status`.
 pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
@@ -82,7 +82,7 @@ fn minutes(seconds: u64) -> String {
 fn window(window: &WindowStatus) -> String {
     match (window.remaining, window.allowed) {
         (Some(remaining), Some(allowed)) => format!("{remaining} of {allowed} calls left in this window"),
-        _ => "not told yet".to_owned(),
+        _ => "not known yet".to_owned(),
     }
 }
 

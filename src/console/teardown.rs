@@ -7,11 +7,11 @@ use maud::html;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::answers::{People, Settled};
 use super::api::{Ask, Asker, Failed, segment};
 use super::dialog::{DONE, WAIT};
 use super::parts;
 use super::sent::Sent;
-use super::told::{People, Settled};
 
 /// What has to be typed.
 const WORD: &str = "everyone";

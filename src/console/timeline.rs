@@ -6,9 +6,9 @@ use axum::extract::{Path, Query};
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::answers::{People, Person, Record, Records};
 use super::api::{Ask, Asker, Failed, segment};
 use super::parts;
-use super::told::{People, Person, Record, Records};
 
 /// `GET /console/conversations/{conversationId}/timeline`.
 pub(super) async fn timeline(

@@ -9,7 +9,7 @@ use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
 
-/// What the log says of a disconnect that ends without its caller: whom it was to disconnect, and for whom.
+/// What is logged about a disconnect that ends without its caller: the participant, and the caller.
 #[derive(Debug)]
 pub(super) struct Subject {
     conversation: ConversationId,

@@ -136,7 +136,7 @@ struct Looks {
 }
 
 impl Drop for Looks {
-    /// Also when a look crashes: those who wait are told at once, and the next one starts anew.
+    /// Also if a read panics: those who wait get their answer at once, and the next one starts a new read.
     fn drop(&mut self) {
         let mut watches = self.watches.lock();
         if watches.get(&self.key).is_some_and(|watched| Arc::ptr_eq(watched, &self.watched)) {

@@ -1,4 +1,4 @@
-//! One read that tells whether a conversation is over, and who is still in it: before a teardown, and after one.
+//! One read that shows whether a conversation is over, and who is still in it: before a teardown, and after one.
 
 use std::sync::Arc;
 

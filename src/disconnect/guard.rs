@@ -15,7 +15,7 @@ use crate::problem::{Code, Problem};
 
 impl Disconnector {
     /// A repeat soon after an accepted disconnect: one look, and nothing is sent. `None` where nothing can be read and the POST is
-    /// what works: its answer tells more than we remember.
+    /// what works: its answer says more than we remember.
     pub(super) async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Option<Result<Settled, Problem>> {
         let (observation, answer) = match look(&self.inner.client, context, Rank::Disconnect, request.target()).await {
             Ok(looked) => looked,

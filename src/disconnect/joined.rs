@@ -10,7 +10,7 @@ use super::{Admission, Disconnector, Inner, Request};
 use crate::problem::{Code, Problem};
 
 impl Disconnector {
-    /// The ways that few disconnects go are boxed, so that the others need no memory for them.
+    /// The futures of rare paths are boxed, so that the usual disconnect needs no memory for them.
     pub(super) async fn carry_out(&self, request: &Request) -> Result<Settled, Problem> {
         if request.dry_run || request.origin.observe || self.observing() {
             return Box::pin(self.observe(request)).await;
@@ -59,13 +59,13 @@ impl Disconnector {
             Some(admitted) => Ok(Arc::clone(&admitted.context)),
             None => self.admit(&request.origin).map(|admitted| Arc::clone(&admission.insert(admitted).context)),
         };
-        let told = match &context {
+        let repeated = match &context {
             Ok(context) if leader.as_ref().is_some_and(|leader| leader.accepted_recently) => {
                 Box::pin(self.repeat(request, context)).await
             }
             _ => None,
         };
-        let (result, accepted, posted) = match (context, told) {
+        let (result, accepted, posted) = match (context, repeated) {
             (Err(problem), _) => (Err(problem), false, false),
             (Ok(_), Some(result)) => (result, false, false),
             (Ok(context), None) => {

@@ -25,7 +25,7 @@ pub(crate) enum Read {
     NotFound,
     /// We lack the permission to read it.
     Hidden(Problem),
-    /// There is no such path, or something else than Genesys Cloud refused: that tells nothing about the conversation.
+    /// There is no such path, or something else than Genesys Cloud refused: that says nothing about the conversation.
     Foreign(Problem),
 }
 

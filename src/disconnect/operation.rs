@@ -60,7 +60,7 @@ impl Operations {
         self.is_auto() && !self.patch_exists.load(Ordering::Relaxed)
     }
 
-    /// Whether a POST has worked here before, or is the only operation that we are told to use.
+    /// Whether a POST has worked here before, or is the only operation that the configuration allows.
     pub(super) fn post_is_known(&self) -> bool {
         self.choice == OperationChoice::Post || self.post_worked()
     }

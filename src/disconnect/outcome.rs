@@ -24,7 +24,7 @@ impl Outcome {
     pub const ALL: [Self; 5] =
         [Self::Disconnected, Self::Accepted, Self::AlreadyDisconnected, Self::ConversationEnded, Self::WouldDisconnect];
 
-    /// Whether the participant is gone with this outcome, as far as the outcome alone tells.
+    /// Whether the participant is gone with this outcome, as far as the outcome alone says.
     #[must_use]
     pub fn gone(self) -> Option<bool> {
         match self {

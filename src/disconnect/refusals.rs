@@ -52,7 +52,7 @@ impl Refusals {
         self.refused.iter().map(|(_, answer)| answer).filter(|answer| answer.is_own_refusal())
     }
 
-    /// All was refused, and the participant was observed still there. The first refusal tells why, unless another one tells what
+    /// All was refused, and the participant was observed still there. The first refusal says why, unless another one says what
     /// to do about it.
     pub(super) fn still_there(&self) -> Problem {
         if let Some(answer) = self.own().find(|answer| owes_wrapup(answer)) {

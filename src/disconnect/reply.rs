@@ -26,7 +26,7 @@ pub(super) enum Reply {
     Forbidden,
     /// Refused for good: the request itself is at fault.
     Rejected,
-    /// Refused by something else than Genesys Cloud, in a way that tells nothing.
+    /// Refused by something else than Genesys Cloud, in a way that says nothing about the conversation.
     Foreign,
     /// 429 or 5xx, after all retries.
     Transient,

@@ -71,7 +71,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Carries the disconnect out. What few of them need is boxed, so that the others need no memory for it.
+    /// Carries the disconnect out. Rare paths are boxed, so that the usual one needs no memory for them.
     pub(super) async fn run(&mut self) -> Result<Settled, Problem> {
         let result = match self.send().await {
             Ok((way, Sent::Done)) => Ok(self.done(way)),
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
                 Err(Problem::new(Code::UpstreamRejected, detail).still_there())
             }
             Observation::Live(media) if media.contains(&medium) => self.patch(None).await,
-            // Nothing to end: the look that follows tells why.
+            // Nothing to end: the read that follows shows why.
             _ => Ok(Sent::Refused),
         }
     }
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
             // While the PATCH is open, the refusal of an unpublished operation proves nothing.
             Reply::Forbidden if way == Way::Post && self.operations.is_auto() => Ok(self.refused(way, answer)),
             Reply::Doubtful => Ok(self.refused(way, answer)),
-            // One more refusal, whatever its words: the first one tells why.
+            // One more refusal, whatever its words: the first one is the reason.
             Reply::Rejected | Reply::Foreign if !self.refusals.is_empty() => Ok(self.refused(way, answer)),
             Reply::Forbidden | Reply::Rejected | Reply::Foreign | Reply::Transient | Reply::Invalid => {
                 Err(Problem::refused(&answer, "disconnect", DISCONNECT))

@@ -34,7 +34,7 @@ impl AsSeen {
             if tag == "*" {
                 return Self::Anything;
             }
-            // Proxies that compress mark a tag as weak; what it tells of the participants stays true.
+            // Proxies that compress mark a tag as weak; what it says about the participants stays true.
             let bare = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
             prints.extend(bare.as_bytes().chunks_exact(CHARS).map(|print| String::from_utf8_lossy(print).into_owned()));
         }

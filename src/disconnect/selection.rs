@@ -53,7 +53,7 @@ impl Disconnector {
     /// the conversation.
     ///
     /// # Errors
-    /// Nobody was touched, because whom the selector means could not be settled.
+    /// Nobody was touched, because the selector could not be resolved.
     pub async fn select(&self, selection: Selection) -> Result<Selected, Problem> {
         let this = self.clone();
         let task = self.inner.tasks.spawn(async move { this.carry_out_selection(selection).await });

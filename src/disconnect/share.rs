@@ -1,4 +1,4 @@
-//! How many requests of one caller may be under way: half of all, so that none can keep the others out.
+//! How many requests of one caller may be under way: half of all, so that one caller cannot keep the others out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ type Held = Arc<Mutex<HashMap<Arc<str>, usize>>>;
 /// The places that callers hold. Bounded by those places.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    /// `None` where callers are not told apart.
+    /// `None` where callers cannot be distinguished.
     most: Option<usize>,
     held: Held,
 }

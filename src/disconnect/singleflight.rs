@@ -65,9 +65,9 @@ impl<K: Eq + Hash + Clone, R: Clone> Singleflight<K, R> {
         let mut state = self.state.lock();
         match state.under_way.entry(key.clone()) {
             Entry::Occupied(mut followers) => {
-                let (tell, told) = oneshot::channel();
-                followers.get_mut().push(tell);
-                return Role::Follower(Follower(told));
+                let (sender, result) = oneshot::channel();
+                followers.get_mut().push(sender);
+                return Role::Follower(Follower(result));
             }
             Entry::Vacant(free) => {
                 free.insert(Vec::new());

@@ -31,7 +31,7 @@ pub struct Teardown {
     pub wait: Option<Duration>,
     /// Read only, and report what would have been done.
     pub dry_run: bool,
-    /// Whom it may reach, where that was decided before: with the item of a job. A claim decides it otherwise.
+    /// The participants it may reach, if that was decided before, with the item of a job. Otherwise a claim decides it.
     pub among: Option<Claim>,
 }
 

@@ -29,7 +29,7 @@ const MOST: usize = 1_000;
 
 /// Remembers whether a conversation was seen alive. The audit in the store is one.
 pub trait Witness: Debug + Send + Sync {
-    /// Whether it was; `false` also where that cannot be told in time.
+    /// Whether it was; `false` also if the store does not answer in time.
     fn saw_alive(&self, conversation: ConversationId) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
 }
 
@@ -151,7 +151,7 @@ enum Refusal {
     OfThisConversation,
 }
 
-/// None for what passes, such as a 429 or a 5xx, and for what tells nothing.
+/// None for what passes, such as a 429 or a 5xx, and for answers that prove nothing.
 fn refusal(answer: &Answer) -> Option<Refusal> {
     if !answer.is_final_refusal() {
         return None;

@@ -159,7 +159,7 @@ impl Answer {
 
     /// Whether this refusal is Genesys Cloud's own: it has the correlation id that Genesys Cloud puts on every answer, or an error
     /// body in its form, with a word as `code` and the status repeated. Gateways and proxies in between answer otherwise, and
-    /// what they say tells nothing about a conversation, a permission or a credential.
+    /// what they say proves nothing about a conversation, a permission or a credential.
     #[must_use]
     pub fn is_own_refusal(&self) -> bool {
         let in_form = || {

@@ -35,7 +35,7 @@ impl Step for AttemptTimeout {
         let mut attempt = Attempt::of(&call.context, disconnects);
         let outcome = match timeout_at(end, next.call(call)).await {
             Ok(outcome) => outcome,
-            // Dropped by now, the exchange has told whether anything was sent.
+            // The exchange has been dropped by now, and has noted whether anything was sent.
             Err(_) if attempt.is_unsent() => Err(CallError::Connect(Cause::text("none in time"))),
             Err(_) => Err(CallError::Timeout),
         };

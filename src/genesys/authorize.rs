@@ -29,7 +29,7 @@ impl Step for Authorize {
 }
 
 /// Whether only an API that has accepted the token answers like this. A gateway refuses what it likes without having looked at
-/// it, but its refusals are not Genesys Cloud's own; and unknown paths and throttling are told before the token is checked.
+/// it, but its refusals are not Genesys Cloud's own; and unknown paths and throttling are answered before the token is checked.
 fn proves_the_token(answer: &Answer) -> bool {
     let status = answer.status;
     let refusal = status.is_client_error() && !matches!(status.as_u16(), 404 | 405 | 407 | 408 | 429);

@@ -29,7 +29,7 @@ impl Step for Deadline {
         };
         match in_time {
             Ok(outcome) => outcome,
-            // The time of an attempt can end at the same moment, and be told later. Dropped by now, it has told whether it was sent.
+            // An attempt can time out at the same moment. It has been dropped by now, and has noted whether anything was sent.
             Err(_) if disconnects && !context.effect_unknown() && context.unsent_attempts() > unsent_before => {
                 Err(CallError::Connect(Cause::text("none in time")))
             }

@@ -101,7 +101,7 @@ impl Drop for Record {
     }
 }
 
-/// The `result` label: few values, whatever the upstream answers.
+/// The `result` label: one of a fixed set, whatever the upstream answers.
 fn status_class(status: u16) -> &'static str {
     match status {
         401 => "401",

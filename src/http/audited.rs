@@ -51,7 +51,7 @@ fn actor(headers: &HeaderMap) -> Option<Arc<str>> {
     (!name.is_empty()).then(|| format!("unverified:{name}").into())
 }
 
-/// Ends the scope of a request that never became a disconnect: a denied one is recorded with whom it was about.
+/// Ends the scope of a request that never became a disconnect: a denied one is recorded with the ids it named.
 pub(super) fn end(context: &RequestContext, problem: Option<&Problem>) {
     context.scope.answered(|record| {
         let log = context.log();

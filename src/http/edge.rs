@@ -63,7 +63,7 @@ pub(super) async fn layer(
     response
 }
 
-/// Whether errors are told in the upstream's form.
+/// Whether errors are answered in the upstream's form.
 fn is_drop_in(path: &str) -> bool {
     path.starts_with("/api/v2/")
 }

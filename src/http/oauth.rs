@@ -14,7 +14,7 @@ use super::input::{self, NoQuery};
 use super::refused::Refused;
 use crate::callers::Refusal;
 
-/// Life that clients are told; keys are looked at on every request anyway.
+/// `expires_in` for clients; keys are checked on every request anyway.
 const LIFE_S: u64 = 86_400;
 
 /// Answers the caller's own key as access token when name and key match.

@@ -41,7 +41,7 @@ const MOST: usize = 1_000;
 /// No answer has room for more, so no more are looked for: the next page asks for them. One less than a page of analytics, which
 /// thus tells that there are more.
 const AT_ONCE: usize = 99;
-/// Longest name or address that is told, in bytes: one conversation must always fit into an answer.
+/// Longest name or address that is shown, in bytes: one conversation must always fit into an answer.
 const LONGEST: usize = 256;
 
 #[derive(Serialize)]
@@ -55,7 +55,7 @@ struct Answer<'a> {
     searched_to: String,
 }
 
-/// Live conversations between the first and the last that is told, which are left out: how many, and why.
+/// Live conversations between the first and the last one listed that are left out: how many, and why.
 #[derive(Debug, Default, Serialize)]
 struct Exclusions {
     hidden: usize,

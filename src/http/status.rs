@@ -17,7 +17,7 @@ use crate::callers::KeyStatus;
 use crate::genesys::request::Operation;
 use crate::metrics::JobStats;
 
-/// Replicas that are listed; `replicasTotal` tells of more.
+/// Most replicas that are listed; `replicasTotal` counts them all.
 const MOST_REPLICAS: usize = 32;
 
 /// Every member is always there, `null` where it is not known.

@@ -60,7 +60,7 @@ pub(super) fn as_the_upstream(settled: &Settled) -> Result<(), Problem> {
 pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Response) {
     let (mut status, code) = known(problem);
     let upstream = problem.upstream.as_deref();
-    // A refusal by the upstream is told with its own status.
+    // A refusal by the upstream keeps its own status.
     if let (Code::UpstreamRejected | Code::WrapupRequired, Some(upstream)) = (problem.code, upstream) {
         status = upstream.status;
     }

@@ -156,7 +156,7 @@ impl Jobs {
     }
 }
 
-/// Waits until there is room for many, so that few looks at the queue serve them all.
+/// Waits until half of the places are free, so that one query of the queue fills many of them.
 async fn half_have_ended(under_way: &mut JoinSet<()>) {
     while under_way.len() > AT_ONCE / 2 && under_way.join_next().await.is_some() {}
 }

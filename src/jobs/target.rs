@@ -29,7 +29,7 @@ pub(super) struct Target {
     pub(super) is_fresh: bool,
 }
 
-/// Whom a disconnect may reach, and for whom it was accepted already. Kept with the item as JSON.
+/// The participants a disconnect may reach, and those for whom it was accepted already. Kept with the item as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Set {
     pub(super) members: Vec<ParticipantId>,

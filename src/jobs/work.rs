@@ -91,7 +91,7 @@ impl Jobs {
 
     async fn attempt(&self, lease: &Lease, item: &LeasedItem) -> Result<Next, Problem> {
         let origin = match self.origin(lease, item) {
-            // It was accepted, and nobody may look any more whether it had its effect.
+            // It was accepted, and its key may no longer read whether it took effect.
             Err(problem) if item.confirming => return Ok(done("unconfirmed", Some(problem.detail))),
             other => other?,
         };

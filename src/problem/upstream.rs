@@ -45,7 +45,7 @@ impl Problem {
         Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
     }
 
-    /// An answer that Genesys Cloud did not write: it tells nothing about a conversation, a permission or a credential.
+    /// An answer that Genesys Cloud did not write: it proves nothing about a conversation, a permission or a credential.
     #[must_use]
     pub fn not_genesys(answer: &Answer, what: &str) -> Self {
         let detail = format!(

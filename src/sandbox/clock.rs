@@ -1,4 +1,4 @@
-//! Time as the sandbox tells it: wall time at start plus the time tokio has counted since, so that a paused clock moves
+//! The sandbox's time: wall time at start plus the time tokio has counted since, so that a paused clock moves
 //! what is shown too.
 
 use std::time::Duration;

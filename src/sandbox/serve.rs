@@ -99,7 +99,7 @@ async fn reopen(
         let until = *refusals.borrow_and_update();
         tokio::select! {
             () = stop.cancelled() => return None,
-            // Told to stay down for longer, or to come back.
+            // A control request has changed how long it stays down.
             Ok(()) = refusals.changed() => continue,
             () = sleep_until(until) => {}
         }

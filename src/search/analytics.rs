@@ -30,7 +30,7 @@ pub(super) struct Page {
     pub(super) total_hits: usize,
 }
 
-/// A conversation as analytics tells it.
+/// A conversation as analytics reports it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Conversation {
@@ -137,7 +137,7 @@ fn query(
             .into_iter()
             .filter_map(|(dimension, value)| Some(json!({ "type": "and", "predicates": [matches(dimension, value?)] })))
             .collect();
-    // A call's addresses are told by other names.
+    // A call's addresses have other names.
     for (dimensions, value) in
         [(["addressFrom", "ani"], &filter.address_from), (["addressTo", "dnis"], &filter.address_to)]
     {

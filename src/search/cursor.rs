@@ -1,4 +1,4 @@
-//! Where a search goes on: after the last conversation that was told.
+//! Where a search goes on: after the last conversation that was listed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

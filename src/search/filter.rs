@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cursor::Cursor;
 
-/// How far back a search goes unless it is told.
+/// How far back a search goes by default.
 const NEWER_THAN: Duration = Duration::from_secs(180 * 24 * 3600);
 
 /// Live conversations that are searched for. Members combine; those left out do not matter.

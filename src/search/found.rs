@@ -11,7 +11,7 @@ use crate::ids::ConversationId;
 pub struct Found {
     /// Newest first.
     pub hits: Vec<Hit>,
-    /// Live conversations that analytics told and that are not among the hits: when each began, its id, and why.
+    /// Live conversations that analytics returned and that are not among the hits: when each began, its id, and why.
     pub excluded: Vec<(OffsetDateTime, ConversationId, Excluded)>,
     /// Where the next search goes on; none when everything was searched.
     pub cursor: Option<Cursor>,

@@ -9,7 +9,7 @@ use crate::callers::Guards;
 use crate::genesys::request::Medium;
 use crate::ids::ConversationId;
 
-/// A live conversation, as analytics tells it.
+/// A live conversation, as analytics reports it.
 #[derive(Debug, Clone)]
 pub struct Hit {
     /// Its id.
@@ -26,7 +26,7 @@ pub struct Hit {
     pub queue_name: Option<String>,
     /// Id of its first division.
     pub division_id: Option<String>,
-    /// Name of that division where a queue told it, else its id.
+    /// Name of that division if a queue showed it, else its id.
     pub division_name: Option<String>,
     /// Where it comes from.
     pub address_from: Option<String>,
@@ -58,16 +58,17 @@ pub enum Excluded {
 }
 
 impl Hit {
-    /// What analytics tells, if it fits what is searched for and the caller's key may see it; none for what is not a conversation.
+    /// The hit, if it fits the search and the caller's key may see it; none for what is not a conversation.
     pub(super) fn of(
-        told: &Conversation,
+        conversation: &Conversation,
         filter: &Filter,
         guards: Option<&Guards>,
         now: OffsetDateTime,
     ) -> Option<(OffsetDateTime, ConversationId, Result<Self, Excluded>)> {
-        let id = ConversationId::parse(&told.conversation_id)?;
-        let start = time(told.conversation_start.as_deref()?)?;
-        let sessions = || told.participants.iter().flat_map(|p| p.sessions.iter().map(move |session| (p, session)));
+        let id = ConversationId::parse(&conversation.conversation_id)?;
+        let start = time(conversation.conversation_start.as_deref()?)?;
+        let sessions =
+            || conversation.participants.iter().flat_map(|p| p.sessions.iter().map(move |session| (p, session)));
         let open = || sessions().filter(|(_, session)| session.is_open());
         let agent = open().find(|(participant, _)| is_agent(participant));
         let waiting = open().any(|(participant, _)| purpose(participant) == "acd");
@@ -101,15 +102,15 @@ impl Hit {
         let hit = Self {
             id,
             media: media.map(singular),
-            direction: told.originating_direction.clone(),
+            direction: conversation.originating_direction.clone(),
             start,
             queue_id: queue_id.map(str::to_owned),
             queue_name: None,
-            division_id: told.division_ids.first().cloned(),
+            division_id: conversation.division_ids.first().cloned(),
             division_name: None,
             address_from: of_customer(|session| session.address_from.as_deref().or(session.ani.as_deref())),
             address_to: of_customer(|session| session.address_to.as_deref().or(session.dnis.as_deref())),
-            participants: told.participants.iter().filter(|p| p.sessions.iter().any(Session::is_open)).count(),
+            participants: conversation.participants.iter().filter(|p| p.sessions.iter().any(Session::is_open)).count(),
             user_id: agent.and_then(|(participant, _)| participant.user_id.clone()),
             agent: agent.is_some(),
             agent_name: None,

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 50;
 const QUEUES: Place = Place { path: "/api/v2/routing/queues/divisionviews", permission: "routing:queue:search" };
 const USERS: Place = Place { path: "/api/v2/users", permission: "directory:user:view" };
 
-/// Where names are told, and the permission that it needs.
+/// Where names are listed, and the permission that it needs.
 #[derive(Clone, Copy)]
 struct Place {
     path: &'static str,
@@ -39,7 +39,7 @@ struct Place {
 pub(super) struct Names {
     queues: Kept,
     users: Kept,
-    /// Told along with queues.
+    /// Comes with the queues.
     divisions: Kept,
 }
 
@@ -126,8 +126,8 @@ impl Names {
         for hit in hits {
             hit.queue_name = hit.queue_id.as_ref().and_then(|id| queues.get(id).cloned());
             hit.agent_name = hit.user_id.as_ref().and_then(|id| users.get(id).cloned());
-            let told = |id: &String| divisions.get(id).map_or_else(|| id.clone(), |(name, _)| name.clone());
-            hit.division_name = hit.division_id.as_ref().map(told);
+            let division = |id: &String| divisions.get(id).map_or_else(|| id.clone(), |(name, _)| name.clone());
+            hit.division_name = hit.division_id.as_ref().map(division);
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Names {
             let mut found = if keeps_names_back(&answer) {
                 BTreeMap::new()
             } else {
-                self.told(listing(&answer, place.permission)?)
+                self.names_of(listing(&answer, place.permission)?)
             };
             for id in some {
                 let name = found.remove(id).unwrap_or_else(|| id.clone());
@@ -174,7 +174,7 @@ impl Names {
     }
 
     /// The names of a listing. Queues come with their divisions, whose names are kept, too.
-    fn told(&self, listing: Listing) -> BTreeMap<String, String> {
+    fn names_of(&self, listing: Listing) -> BTreeMap<String, String> {
         let name = |one: Entity| {
             if let Some((id, name)) = one.division.and_then(|division| Some((division.id?, division.name?))) {
                 keep(&self.divisions, id, name);

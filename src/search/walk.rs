@@ -57,7 +57,7 @@ impl Walk<'_> {
             found.hits.truncate(self.filter.limit);
             if let Some(last) = found.hits.last() {
                 let cursor = Cursor::after(last.start, last.id);
-                // What is further back is told with the hits that are.
+                // What is further back is listed with the hits of its own page.
                 found.excluded.retain(|(start, id, _)| !cursor.precedes(*start, *id));
                 (found.cursor, found.from) = (Some(cursor), last.start);
             }
@@ -79,18 +79,18 @@ impl Walk<'_> {
                 analytics::page(self.client, self.context, self.filter, self.queue_id, (start, end), number).await;
             let page = match (asked, last) {
                 (Ok(page), _) => page,
-                // What was told so far stands; the rest is asked for anew, from there on.
+                // Keep what was listed so far; ask again for the rest, from there on.
                 (Err(Refused::TooMuch(_)), Some(last)) if last < end - Duration::milliseconds(1) => {
                     return Ok(Reached::Until(last));
                 }
                 (Err(refused), _) => return Err(refused),
             };
             let full = page.conversations.len() == PAGE && number * PAGE < page.total_hits;
-            for told in &page.conversations {
-                let began = told.conversation_start.as_deref().and_then(super::hit::time);
+            for conversation in &page.conversations {
+                let began = conversation.conversation_start.as_deref().and_then(super::hit::time);
                 last = began.or(last);
-                let Some((began, id, fits)) = Hit::of(told, self.filter, self.guards, now) else { continue };
-                // The upstream also tells what began earlier on the interval's first day.
+                let Some((began, id, fits)) = Hit::of(conversation, self.filter, self.guards, now) else { continue };
+                // The upstream also returns what began earlier on the interval's first day.
                 let within = (start..end).contains(&began);
                 if !within || !self.filter.cursor.is_none_or(|c| c.precedes(began, id)) || !seen.insert(id) {
                     continue;
@@ -111,7 +111,7 @@ impl Walk<'_> {
     }
 
     /// Whether there is one more hit than wanted, and what is still to come began before all that are wanted: those of one moment are
-    /// told in any order.
+    /// returned in any order.
     fn is_enough(&self, found: &Found, last: OffsetDateTime) -> bool {
         let limit = self.filter.limit;
         found.hits.len() > limit && found.hits.iter().take(limit).all(|hit| last < hit.start)

@@ -1,4 +1,4 @@
-//! The router as hyper's service: adds who is calling, and tells the connection where a request begins and ends.
+//! The router as hyper's service: adds who is calling, and notes at the connection where a request begins and ends.
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -163,7 +163,7 @@ impl Store {
             values.push(id.clone().into());
             let _ = write!(text, " AND (time < ${first} OR id < ${})", values.len());
         }
-        // One more than asked for tells whether there is a next page.
+        // One more than asked for shows whether there is a next page.
         values.push((query.limit + 1).into());
         let _ = write!(text, " ORDER BY time DESC, id DESC LIMIT ${}", values.len());
         let mut read = sql(text);

@@ -57,7 +57,7 @@ pub struct LeasedItem {
     pub since_first: Duration,
     /// How long ago it was accepted.
     pub since_accepted: Option<Duration>,
-    /// Whom it was found to mean, as JSON.
+    /// The participants it was resolved to, as JSON.
     pub reached: Option<String>,
 }
 
@@ -229,7 +229,7 @@ impl Store {
         self.under_lease(back, job, item).await
     }
 
-    /// Gives up waiting items of a cancelled job, at most so many at once, and says how many they were. One for which something may
+    /// Gives up waiting items of a cancelled job, at most `limit` at once, and returns how many. One for which something may
     /// have been sent is not simply given up: it is looked at once more, as if its lease had passed.
     pub async fn give_up_items(&self, job: &str, limit: i64) -> Result<u64, StoreError> {
         let some = |which: &str| {

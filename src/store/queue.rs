@@ -120,7 +120,7 @@ fn list_over(limit: i64) -> Statement {
 }
 
 /// Jobs with items to work on, in turn. In paused and cancelled jobs only what is under way is seen through; the rest of a
-/// cancelled one is given up. `due + 0` keeps both databases from looking for the few items under way among all those that wait.
+/// cancelled one is given up. `due + 0` keeps both databases from searching all waiting items for those under way.
 fn list_due(served_last: &Turn, limit: i64) -> Statement {
     select(
         "((state = 'running' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due <= {now})) OR (state IN ('paused', \

@@ -8,7 +8,7 @@
 pub(super) struct Migration {
     /// Statements that both databases understand.
     pub(super) sql: &'static str,
-    /// The oldest schema whose programs can run on the result: those that know at least so many migrations.
+    /// The oldest schema whose programs can run on the result: those that know at least this many migrations.
     pub(super) oldest: i64,
 }
 

@@ -98,7 +98,7 @@ fn thread(
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
-            // Those who gave up waiting were told that the result is unknown: better that nothing happens.
+            // Those who gave up waiting got "result unknown" as their answer: better that nothing happens.
             group.retain(|command| !command.reply.is_closed());
             carry_out(&connection, Clock::Wall, group);
         }

@@ -94,15 +94,15 @@ def disconnects_exactly_one(browser, demo):
     opened(browser, demo, "listParticipants", "disconnectParticipant")
     browser.run("for (const one of document.querySelectorAll(args[0])) one.remove()", ".none")
     check("the list shows who is in the conversation")
-    told = tried(browser, "listParticipants", conversationId=conference["id"], purpose="", state="")
+    answer = tried(browser, "listParticipants", conversationId=conference["id"], purpose="", state="")
     for name in ["Carla Customer", "Anna Agent", "Ben Agent", "Eve Consultant"]:
-        assert name in told, told
+        assert name in answer, answer
 
     check("the page disconnects exactly that one, and shows the whole answer")
     anna = people["Anna Agent"]
-    told = tried(browser, "disconnectParticipant", conversationId=conference["id"], participantId=anna, Prefer="wait=5")
+    answer = tried(browser, "disconnectParticipant", conversationId=conference["id"], participantId=anna, Prefer="wait=5")
     for part in ["200", "preference-applied: wait=5", '"outcome": "disconnected"', '"verified": true', anna]:
-        assert part in told, f"{part} is not in {told}"
+        assert part in answer, f"{part} is not in {answer}"
     assert demo.live(conference["id"]) == before - {anna}
     assert browser.complaints() == []
 
@@ -111,8 +111,8 @@ def tells_what_is_wrong(browser, demo):
     check("a problem is shown as it is")
     opened(browser, demo, "disconnectParticipant")
     nobody = "00000000-0000-4000-8000-000000000000"
-    told = tried(browser, "disconnectParticipant", conversationId=nobody, participantId=nobody)
-    assert "conversation_not_found" in told, told
+    answer = tried(browser, "disconnectParticipant", conversationId=nobody, participantId=nobody)
+    assert "conversation_not_found" in answer, answer
 
 
 def keeps_other_pages_away(browser, demo):
@@ -185,7 +185,7 @@ def main():
                 browser.screenshot(folder / "docs-390.png")
     with Browser(free_port()) as browser:
         console.check(browser, folder)
-    print("the pages at /docs and /console disconnect exactly whom they are told to")
+    print("the pages at /docs and /console disconnect exactly whom they are meant to")
 
 
 main()

@@ -16,7 +16,7 @@ def signs_in(browser, demo):
     accessible(browser, "sign-in")
     browser.type("#key", "hk_wrong")
     press(browser, "Sign in")
-    browser.until("the problem is told", lambda: browser.text("#sign-in-problem"))
+    browser.until("the problem is shown", lambda: browser.text("#sign-in-problem"))
     assert "key" in browser.text("#sign-in-problem").lower()
     say("the right key signs in, and lives in the memory of the page only")
     browser.type("#key", demo.key)
@@ -168,14 +168,14 @@ def switches_the_mode(browser, demo, conference, folder):
 
 
 def recovers(browser, demo, conference):
-    say("a lost connection is told, and the page goes on by itself once the service is back")
+    say("a lost connection is shown, and the page goes on by itself once the service is back")
     go(browser, f"conversations/{conference['id']}", "#live table")
     demo.stop()
     shows(browser, "#connection", "cannot be reached")
     demo.start()
     browser.until("the service is back", lambda: demo.call("GET", "/readyz", port=demo.admin_port)[0] == 200)
     again = demo.conference(id=conference["id"])
-    browser.until("nothing is told any more", lambda: browser.text("#connection") == "")
+    browser.until("no notice is left", lambda: browser.text("#connection") == "")
     shows(browser, "#live", "Disconnect Anna Agent")
     browser.until("the list is the new one", lambda: browser.find(f"#disconnect-{again['participants'][0]['id']}"))
     assert demo.disconnects(conference["id"]) == 0

@@ -36,5 +36,5 @@ def pauses_when_nobody_looks(browser, conference):
     assert asks(browser) == 0
     before = browser.run(ASKED)
     browser.press("\ue004")
-    browser.until("nothing is told any more", lambda: browser.text("#connection") == "")
+    browser.until("no notice is left", lambda: browser.text("#connection") == "")
     browser.until("it looks again", lambda: browser.run(ASKED) > before)

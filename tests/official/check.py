@@ -44,9 +44,9 @@ def main():
     with tempfile.TemporaryFile(mode="w+") as log:
         passed = [validated(program, surface, log) for surface in SURFACES]
         log.seek(0)
-        told = log.read()
-    if not all(passed) or " panicked" in told:
-        print(told)
+        output = log.read()
+    if not all(passed) or " panicked" in output:
+        print(output)
         sys.exit(1)
 
 

@@ -70,10 +70,10 @@ def main():
         end = time.monotonic() + SECONDS
         passed = schemathesis(demo, demo.port, end, "--exclude-path-regex", OPERATIONS, "--max-examples", "30")
         passed &= schemathesis(demo, demo.admin_port, end, "--include-path-regex", OPERATIONS, "--max-examples", "10")
-        status, told = demo.call("GET", "/livez", port=demo.admin_port)
+        status, output = demo.call("GET", "/livez", port=demo.admin_port)
         passed &= status == 200
-    if " panicked" in demo.told:
-        print(demo.told)
+    if " panicked" in demo.output:
+        print(demo.output)
         passed = False
     sys.exit(0 if passed else 1)
 

@@ -41,8 +41,8 @@ def generate(language):
     shutil.rmtree(out, ignore_errors=True)
     tool = pathlib.Path(sys.executable).parent / "openapi-generator-cli"
     done = subprocess.run([tool, "generate", "-i", FORM, "-g", language, "-o", out], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    told = [line for line in done.stdout.splitlines() if re.search(r"\b(WARN|ERROR)\b|Exception in thread", line)]
-    wrong = [line for line in told if not any(remark in line for remark in REMARKS)]
+    output = [line for line in done.stdout.splitlines() if re.search(r"\b(WARN|ERROR)\b|Exception in thread", line)]
+    wrong = [line for line in output if not any(remark in line for remark in REMARKS)]
     if done.returncode:
         return [f"exit {done.returncode}", *wrong]
     schemas = json.loads(FORM.read_text())["components"]["schemas"]

@@ -21,8 +21,8 @@ COMPLAINTS = ("warning", "error ", "unable to process", "skipping integration")
 def run(name, command, quiet=True, **more):
     """Runs a tool; it must succeed, and with `quiet` say nothing that sounds like a complaint."""
     done = subprocess.run([str(part) for part in command], cwd=STAGE, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
-    told = [line for line in done.stdout.splitlines() if any(word in line.lower() for word in COMPLAINTS)]
-    if done.returncode or (quiet and told):
+    output = [line for line in done.stdout.splitlines() if any(word in line.lower() for word in COMPLAINTS)]
+    if done.returncode or (quiet and output):
         sys.exit(f"{name} failed:\n{done.stdout}")
     print(f"ok      {name}", flush=True)
 

@@ -83,7 +83,7 @@ class Demo:
                 pass
             time.sleep(0.05)
         self.__exit__()
-        raise SystemExit(f"the demo does not become ready:\n{self.told}")
+        raise SystemExit(f"the demo does not become ready:\n{self.output}")
 
     def stop(self):
         self.process.terminate()
@@ -94,7 +94,7 @@ class Demo:
 
     def __exit__(self, *_):
         self.stop()
-        self.told = self.log.read_text(errors="replace")
+        self.output = self.log.read_text(errors="replace")
         self.folder.cleanup()
 
     @property
@@ -125,10 +125,10 @@ class Demo:
     def sandbox(self, method, path, body=None):
         """One request to the sandbox's control surface; answers its JSON."""
         text = None if body is None else json.dumps(body)
-        status, told = self.call(method, f"/sandbox/{path}", text, port=self.sandbox_port)
+        status, output = self.call(method, f"/sandbox/{path}", text, port=self.sandbox_port)
         if status >= 300:
-            raise SystemExit(f"the sandbox answers {status}: {told}")
-        return json.loads(told) if told else None
+            raise SystemExit(f"the sandbox answers {status}: {output}")
+        return json.loads(output) if output else None
 
     def conference(self, **spec):
         """A fresh live conference."""

@@ -63,8 +63,8 @@ async fn headers(config: &Config, upstream: &Upstream) -> Option<HeaderMap> {
 
 fn named(headers: &HeaderMap) -> Option<String> {
     let sign = SIGNS.iter().find(|(header, _)| headers.contains_key(*header));
-    let told = |name: &str| headers.get(name)?.to_str().ok().filter(|text| !text.is_empty()).map(str::to_owned);
-    match (sign, told("server"), told("via")) {
+    let header = |name: &str| headers.get(name)?.to_str().ok().filter(|text| !text.is_empty()).map(str::to_owned);
+    match (sign, header("server"), header("via")) {
         (Some((_, name)), ..) => Some((*name).to_owned()),
         (None, Some(server), _) => Some(format!("\"{server}\"")),
         (None, None, Some(via)) => Some(format!("\"{via}\"")),

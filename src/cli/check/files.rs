@@ -19,11 +19,11 @@ pub(super) fn check(config: &Config, report: &mut Report) {
             "make one with `hangup key new NAME`",
         ),
         (Ok(callers), Some(path)) => {
-            let told = format!("{}: {} keys", path.display(), callers.stats().keys);
+            let found = format!("{}: {} keys", path.display(), callers.stats().keys);
             match unlimited_keys(&callers.keys()) {
-                None => Item::ok("keys file", told),
+                None => Item::ok("keys file", found),
                 Some(finding) => {
-                    Item::warn("keys file", format!("{told}; {finding}"), "give each key a rate and an end")
+                    Item::warn("keys file", format!("{found}; {finding}"), "give each key a rate and an end")
                 }
             }
         }

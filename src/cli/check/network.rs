@@ -40,7 +40,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> bool {
     let dates = [&api, &login].into_iter().flatten().filter_map(date);
     match dates.min() {
         Some(skew) => report.add(clock(skew)),
-        None => report.add(Item::skipped("clock", "no answer has told the time")),
+        None => report.add(Item::skipped("clock", "no answer had a date")),
     }
     api.is_some() && login.is_some()
 }

@@ -1,4 +1,4 @@
-//! What the OAuth client may do, told from the upstream's own refusals: a conversation that cannot exist is read, and a
+//! What the OAuth client may do, judged by the upstream's own refusals: a conversation that cannot exist is read, and a
 //! participant of it disconnected. Nobody is touched.
 
 use bytes::Bytes;
@@ -34,7 +34,7 @@ pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Rep
     {
         match upstream.client.call(call).await {
             Ok(answer) if !answer.is_final_refusal() || answer.is_own_refusal() => {
-                report.add(told(name, permission, &answer));
+                report.add(judged(name, permission, &answer));
             }
             Ok(answer) => {
                 report
@@ -52,8 +52,8 @@ pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Rep
     }
 }
 
-/// What Genesys Cloud's own answer tells about a permission.
-fn told(name: &'static str, permission: &str, answer: &Answer) -> Item {
+/// What Genesys Cloud's own answer says about a permission.
+fn judged(name: &'static str, permission: &str, answer: &Answer) -> Item {
     let said = Said::of(answer);
     let words = match (&said.code, &said.message) {
         (_, Some(message)) => message.clone(),
@@ -77,7 +77,7 @@ fn told(name: &'static str, permission: &str, answer: &Answer) -> Item {
         }
         status => {
             let text = format!("status {} to an id that cannot exist: {words}", status.as_u16());
-            Item::warn(name, text, "this tells nothing; try `hangup check --prove` on a conversation made for it")
+            Item::warn(name, text, "this proves nothing; try `hangup check --prove` on a conversation made for it")
         }
     }
 }

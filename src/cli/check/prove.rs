@@ -1,5 +1,5 @@
 //! `hangup check --prove ID`: what this org really does. Disconnects in a conversation that was made for it, one step after the
-//! other, and tells what was answered. The report has no ids, names or addresses in it, so that it can be shared.
+//! other, and reports what was answered. The report has no ids, names or addresses in it, so that it can be shared.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -82,7 +82,7 @@ impl Batch {
         Ok(batch)
     }
 
-    /// The jobs of rows that were queued before, as their column `job` tells, and `id` among them.
+    /// The jobs of rows that were queued before, from their column `job`, and `id` among them.
     pub(super) fn of_rows(rows: &[Row], id: &str) -> Self {
         let mut jobs: BTreeMap<&str, Vec<usize>> = BTreeMap::from([(id, Vec::new())]);
         for (n, row) in rows.iter().enumerate() {

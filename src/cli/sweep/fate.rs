@@ -54,20 +54,20 @@ struct Item {
 /// Writes the results of the jobs into their rows; rows that are missing are made.
 ///
 /// # Errors
-/// The service does not tell.
+/// The service does not answer, or not with the results.
 pub(super) async fn collect(service: &Service, batch: &Batch, rows: &mut Vec<Row>) -> Result<(), Failure> {
     for (id, places) in &batch.jobs {
         let job = service.ask(Method::GET, &format!("/jobs/{id}"), None, None).await?;
         let (status, lines) = service.lines(&format!("/jobs/{id}/items")).await?;
-        let told =
+        let unreadable =
             || Failure::failed(format!("the results of job {id} cannot be read (status {status}); try --resume {id}"));
         if status != 200 || !job.is_good() {
-            return Err(told());
+            return Err(unreadable());
         }
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let item: Item = serde_json::from_slice(line).map_err(|_| told())?;
+            let item: Item = serde_json::from_slice(line).map_err(|_| unreadable())?;
             let place = usize::try_from(item.index - 1).ok().and_then(|n| places.get(n).copied());
-            let conversation = ConversationId::parse(&item.conversation_id).ok_or_else(told)?;
+            let conversation = ConversationId::parse(&item.conversation_id).ok_or_else(unreadable)?;
             let known = place.and_then(|n| rows.get_mut(n)).filter(|row| row.conversation == conversation);
             let row = match known {
                 Some(row) => row,

@@ -155,8 +155,8 @@ pub(super) async fn all(
 }
 
 impl Found {
-    fn take(&mut self, told: &BTreeMap<String, Value>) {
-        let text = |name: &str| told.get(name).and_then(Value::as_str);
+    fn take(&mut self, found: &BTreeMap<String, Value>) {
+        let text = |name: &str| found.get(name).and_then(Value::as_str);
         let Some(id) = text("id").and_then(ConversationId::parse) else { return };
         let mut row = Row::new(id, None);
         for (column, name) in [
@@ -172,10 +172,10 @@ impl Found {
         ] {
             row.set(column, text(name).unwrap_or_default());
         }
-        if let Some(age) = told.get("ageSeconds").and_then(Value::as_f64) {
+        if let Some(age) = found.get("ageSeconds").and_then(Value::as_f64) {
             row.set("ageHours", format!("{:.1}", age / 3600.0));
         }
-        self.with_agent += usize::from(told.get("agent").and_then(Value::as_bool) == Some(true));
+        self.with_agent += usize::from(found.get("agent").and_then(Value::as_bool) == Some(true));
         self.queues.insert(text("queueId").map(str::to_owned));
         self.rows.push(row);
     }

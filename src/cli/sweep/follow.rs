@@ -28,11 +28,11 @@ pub(super) enum End {
     Stopped(String),
     /// By Ctrl-C; the jobs are paused.
     Interrupted,
-    /// The service does not answer, or no longer tells.
+    /// The service does not answer, or does not know the job any more.
     Lost(String),
 }
 
-/// Ctrl-C, noted from the moment this is made, so that none is lost between two looks.
+/// Ctrl-C, noted from the moment this is made, so that it is not lost between two polls.
 #[derive(Debug)]
 pub(super) struct Interrupt(Option<Signal>);
 
@@ -143,7 +143,7 @@ impl Progress {
 
     fn show(&mut self, sight: &Sight) {
         let done = sight.total.saturating_sub(sight.pending);
-        let message = told(sight);
+        let message = progress(sight);
         if let Some(bar) = &self.bar {
             bar.set_length(sight.total);
             bar.set_position(done);
@@ -179,7 +179,7 @@ impl Progress {
 }
 
 /// Rate and time left.
-fn told(sight: &Sight) -> String {
+fn progress(sight: &Sight) -> String {
     if sight.rate == 0 || sight.pending == 0 {
         return String::new();
     }
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn progress_tells_rate_and_time_left_once_there_is_a_rate() {
         let sight = |rate| Sight { total: 500, pending: 250, rate, stopped: None };
-        assert_eq!(told(&sight(100)), "100 a minute, 2m 30s left");
-        assert_eq!(told(&sight(0)), "");
+        assert_eq!(progress(&sight(100)), "100 a minute, 2m 30s left");
+        assert_eq!(progress(&sight(0)), "");
     }
 }

@@ -91,9 +91,9 @@ impl Preview {
         let calls: u64 = rows.iter().map(|row| self.calls(row.action)).sum();
         let each = rows.iter().map(|row| self.calls(row.action)).max().unwrap_or_default();
         let rate = self.rate.unwrap_or(USUAL_RATE).max(1);
-        let told = if self.rate.is_some() { "allowed now" } else { "which is usual" };
+        let basis = if self.rate.is_some() { "allowed now" } else { "which is usual" };
         let time = humantime::format_duration(std::time::Duration::from_secs(round(calls * 60 / rate)));
-        format!("Takes about {time}: {each} calls for each, at {rate} calls a minute ({told}).")
+        format!("Takes about {time}: {each} calls for each, at {rate} calls a minute ({basis}).")
     }
 }
 

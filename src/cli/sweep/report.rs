@@ -32,7 +32,7 @@ pub(super) fn write<'a>(path: &Path, rows: impl Iterator<Item = &'a Row>, zone: 
     })
 }
 
-/// Where the report of a sweep goes unless it is told.
+/// Where the report of a sweep goes by default.
 pub(super) fn default_path(id: &str) -> PathBuf {
     PathBuf::from(format!("sweep-{id}.csv"))
 }

@@ -41,10 +41,10 @@ pub(super) fn lost(id: &str, why: &str) -> Failure {
     Failure { code: LOST, text }
 }
 
-/// Writes the lists for a second run, and tells what became of the rows.
+/// Writes the lists for a second run, and reports what became of the rows.
 pub(super) fn conclude(ended: &Ended<'_>) -> Result<(), Failure> {
     let count = |fate| ended.fates.iter().filter(|own| **own == fate).count();
-    let told = [
+    let kinds = [
         (Fate::Gone, "gone", Tone::Good),
         (Fate::WouldGo, "would be disconnected", Tone::Good),
         (Fate::LeftAlone, "left alone", Tone::Doubtful),
@@ -52,7 +52,7 @@ pub(super) fn conclude(ended: &Ended<'_>) -> Result<(), Failure> {
         (Fate::NotFound, "not known to Genesys Cloud", Tone::Bad),
         (Fate::Pending, "not tried yet", Tone::Doubtful),
     ];
-    let words = told.iter().filter(|(fate, ..)| count(*fate) > 0 || *fate == Fate::Gone && count(Fate::WouldGo) == 0);
+    let words = kinds.iter().filter(|(fate, ..)| count(*fate) > 0 || *fate == Fate::Gone && count(Fate::WouldGo) == 0);
     let words: Vec<_> = words.map(|(fate, word, tone)| toned(*tone, &format!("{} {word}", count(*fate)))).collect();
     println!("\nOf {}: {}.\n", ended.rows.len(), words.join(", "));
     println!("{}", outcomes(ended.rows, ended.fates));

@@ -26,14 +26,14 @@
       tell(place, "The service cannot be reached. Try again: the same list is not queued twice.");
       return null;
     }
-    const told = await answer.json().catch(() => ({ detail: "The answer cannot be read. Look at the list of jobs." }));
+    const reply = await answer.json().catch(() => ({ detail: "The answer cannot be read. Look at the list of jobs." }));
     if (answer.status === 401) session.leave("");
     if (!answer.ok) {
-      tell(place, told.detail);
+      tell(place, reply.detail);
       return null;
     }
     place?.replaceChildren();
-    return told.jobId;
+    return reply.jobId;
   }
 
   let key = "";

@@ -15,7 +15,7 @@ pub(super) struct Recent {
     hasher: RandomState,
     ttl: Duration,
     since: HashMap<u64, Instant>,
-    /// Size at which old entries are looked for: twice what was left the last time, so that each costs a few looks in all.
+    /// Size at which old entries are looked for: twice what was left the last time, so that the cost per entry stays constant.
     crowded: usize,
 }
 

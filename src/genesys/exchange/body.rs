@@ -25,7 +25,7 @@ pub struct BodyLimit {
 }
 
 impl Default for BodyLimit {
-    /// For disconnects: a 2xx says it all, an error body tells why.
+    /// For disconnects: a 2xx needs no body, an error's body says why.
     fn default() -> Self {
         Self { bytes: SMALL_BODY, success_needs_no_body: true, streams_conversation: false }
     }
@@ -212,7 +212,7 @@ where
     }
 }
 
-/// A long body. Its place among the few is free again when the last of those who hold it lets go.
+/// A long body. Its permit is free again when the last of those who hold it lets go.
 struct Held {
     bytes: BytesMut,
     _permit: Option<OwnedSemaphorePermit>,

@@ -103,7 +103,7 @@ impl Pool {
     }
 }
 
-/// The origin's `Host`: without a port that goes without saying.
+/// The origin's `Host`, without the scheme's default port.
 fn host_of(url: &Uri) -> HeaderValue {
     let usual = if url.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
     let authority = url.authority();
@@ -160,7 +160,7 @@ impl Origin {
     async fn connect(&self) -> Result<Connection, BoxError> {
         let stream = self.connector.connect(self.url.clone()).await?;
         let (sender, connection) = http1::Builder::new().max_buf_size(READ_BUFFER).handshake(stream).await?;
-        // How it ended is told to the request on it.
+        // The request on it gets the error.
         tokio::spawn(async { drop(connection.await) });
         Ok(sender)
     }
@@ -178,7 +178,7 @@ impl Origin {
         None
     }
 
-    /// How the making of a connection ended. A failure is told only if more wait than connections are being made.
+    /// How the making of a connection ended. A failure is reported only if more requests wait than connections are being made.
     fn take_in(self: &Arc<Self>, made: Result<Connection, BoxError>) {
         self.kept.lock().connecting -= 1;
         match made {

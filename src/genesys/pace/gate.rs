@@ -1,4 +1,4 @@
-//! The gate: who goes through when, who waits, and who is told at once that it makes no sense.
+//! The gate: who goes through when, who waits, and who is refused at once because waiting would be in vain.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ static TURN: AtomicU64 = AtomicU64::new(0);
 /// What the gate knows, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GateReading {
-    /// Requests the window allows, where the upstream tells.
+    /// Requests the window allows, if the upstream says so.
     pub allowed: Option<u32>,
     /// What remains of them.
     pub remaining: Option<u32>,
@@ -39,7 +39,7 @@ pub struct GateReading {
 #[derive(Debug)]
 pub struct Gate {
     settings: config::Pace,
-    /// Tells which token is the newest: each has a window of its own.
+    /// Sets the newest token: each has a window of its own.
     tokens: TokenCache,
     /// Waiting calls of which one caller may hold half while others wait.
     capacity: usize,
@@ -169,7 +169,7 @@ impl Gate {
         room.map(|room| usize::try_from(room).unwrap_or(usize::MAX))
     }
 
-    /// Whether over half of the window remains and no call waits; also where the upstream tells no window.
+    /// Whether over half of the window remains and no call waits; also if the upstream announces no window.
     #[must_use]
     pub fn has_ample_room(&self) -> bool {
         let reading = self.reading();
@@ -186,7 +186,7 @@ impl Gate {
         }
     }
 
-    /// After a closing: a call whose turn cannot come before its deadline is told at once.
+    /// After a closing: a call whose turn cannot come before its deadline is refused at once.
     fn dismiss(&self, state: &mut State) {
         let now = Instant::now();
         let late: Vec<(Place, Instant)> = state

@@ -17,14 +17,14 @@ use crate::genesys::token::Token;
 
 /// Share of the reopening margin that is added at random.
 const JITTER: f64 = 0.25;
-/// Assumed length of a window that has not told its own.
+/// Assumed length of a window until an answer shows it.
 const USUAL_WINDOW: Duration = Duration::from_secs(60);
 /// Jobs may use the reserve once no disconnect came for this long.
 const LENT_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Few under way until the upstream has given a good answer.
+    /// At most `pace.initial_in_flight` calls under way until the upstream has given a good answer.
     Starting,
     /// As the window allows; freely where the upstream sends no headers.
     Open,
@@ -52,7 +52,7 @@ pub(super) struct State {
     taken: HashMap<Arc<str>, u32>,
     /// When the last disconnect came to the gate.
     last_disconnect: Option<Instant>,
-    /// Longest time to a reset that an answer has told: about the length of a window.
+    /// Longest time to a reset in any answer: about the length of a window.
     window_length: Option<Duration>,
 }
 
@@ -141,7 +141,7 @@ impl State {
         }
     }
 
-    /// How many calls of this rank may go now, where the upstream has told its window.
+    /// How many calls of this rank may go now, if the upstream has announced its window.
     pub(super) fn room(&self, rank: Rank, now: Instant) -> Option<u32> {
         match (self.phase, &self.window) {
             (Phase::Closed(until), _) if now < until => Some(0),
@@ -161,7 +161,7 @@ impl State {
         self.window_length.unwrap_or(USUAL_WINDOW)
     }
 
-    /// Lets through the calls that may go at this moment, and says when to look again without being told. Both by one clock
+    /// Lets through the calls that may go at this moment, and says when to look again if nothing happens. Both by one clock
     /// reading: a moment that passed between two of them would be waited for no more, and those who wait for it for ever.
     pub(super) fn release(&mut self, now: Instant, settings: &config::Pace) -> Option<Instant> {
         while let Some(turn) = self.turn(now)
@@ -295,7 +295,7 @@ impl State {
         }
     }
 
-    /// About when a call with this many ahead of it will go; `None` when that cannot be told.
+    /// About when a call with this many ahead of it will go; `None` if that is not known.
     pub(super) fn turn_of(&self, rank: Rank, ahead: usize, now: Instant, settings: &config::Pace) -> Option<Instant> {
         let opens_at = self.opens_at(rank, now, settings)?.max(now);
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
@@ -304,7 +304,7 @@ impl State {
         Some(opens_at + length * windows + settings.spread * ahead)
     }
 
-    /// When there is something to do without being told. Never now: what could be done now has been done, and the rest waits
+    /// When there is something to do even if nothing happens. Never now: what could be done now has been done, and the rest waits
     /// for an answer.
     fn next_moment(&self, now: Instant, settings: &config::Pace) -> Option<Instant> {
         let opens_at = |rank| self.opens_at(rank, now, settings).max(self.spreading);

@@ -28,7 +28,7 @@ pub(super) struct Window {
     answered: u32,
     /// When the last of those ended.
     untold_at: Option<Instant>,
-    /// No answer has told of this window yet.
+    /// No answer of this window has come yet.
     assumed: bool,
     /// The reset is not before this,
     resets_from: Instant,
@@ -37,7 +37,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// As an answer tells it, to a call that was sent at `sent`. The upstream produced it between sending and receipt.
+    /// The window in an answer to a call that was sent at `sent`. The upstream produced it between sending and receipt.
     pub(super) fn new(limit: RateLimit, sent: Instant, now: Instant) -> Self {
         Self {
             allowed: limit.allowed,
@@ -51,7 +51,7 @@ impl Window {
         }
     }
 
-    /// A window that must have begun, of which no answer has told yet. The first one will.
+    /// A window that must have begun, although no answer of it has come yet.
     pub(super) fn assumed(allowed: u32, resets_at: Instant) -> Self {
         Self {
             allowed,

@@ -27,7 +27,7 @@ pub struct Token {
     accepted: AtomicU64,
     /// Set while a call that met a 401 waits to learn whether others are accepted.
     pub(super) doubted: AtomicBool,
-    /// Tells those calls of an acceptance.
+    /// Signals an acceptance to those calls.
     pub(super) acceptance: Notify,
 }
 

@@ -82,7 +82,7 @@ impl Refusals {
         generation > 0 && self.asked.lock().generation == generation
     }
 
-    /// Asks for a newer token, once however many ask. `Err` tells the time until that is allowed.
+    /// Asks for a newer token, once however many ask. `Err` is the time until that is allowed.
     pub(super) fn ask(&self, refused: &Token, now: Instant) -> Result<(), Duration> {
         let mut asked = self.asked.lock();
         if asked.generation >= refused.generation {

@@ -59,7 +59,7 @@ fn is_true(
     let is_meant = |person: &&Person| match meant {
         Some(Meant::Person(id)) => person.id == *id,
         Some(Meant::Agents) => person.purpose == "agent" && (person.joined == 0 || !person.disconnects.is_empty()),
-        // Who joined before it was first touched, and after it was decided whom it means, is not meant.
+        // A participant who joined after the targets were decided is not one of them, even if nothing had been sent yet.
         _ => person.joined == 0 || !person.disconnects.is_empty(),
     };
     let all_gone = conversation.people.iter().filter(is_meant).all(|person| !person.is_live(now));

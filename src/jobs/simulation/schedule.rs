@@ -1,4 +1,4 @@
-//! One schedule: a few conversations and jobs, up to three replicas, and what happens to them, all out of one seed.
+//! One schedule: a few conversations and jobs, up to three replicas, and what happens to them, all from one seed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

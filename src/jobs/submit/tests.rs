@@ -14,7 +14,7 @@ use crate::store::{SharedDatabase, Trouble, Weather};
 
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 
-/// A job of one item, submitted to a store that is well for so many calls, then in this trouble once, then out of reach.
+/// A job of one item, submitted to a store that works for this many calls, then has this trouble once, then is out of reach.
 async fn submitted(well: usize, trouble: Trouble) -> Result<Accepted, Problem> {
     let calls = AtomicUsize::new(0);
     let weather: Weather = Arc::new(move || {

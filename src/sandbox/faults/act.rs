@@ -139,7 +139,7 @@ fn usual(status: StatusCode, kind: Kind) -> (&'static str, &'static str) {
         (503, _) => ("service.unavailable", "The service is temporarily unavailable."),
         (504, _) => ("request.timeout", "The request timed out."),
         (500.., _) => ("internal.server.error", "The server encountered an unexpected condition."),
-        _ => ("unknown", "The sandbox was told to answer so."),
+        _ => ("unknown", "The sandbox was set to answer so."),
     }
 }
 

@@ -44,7 +44,7 @@ fn values_of_every_kind_come_from_the_environment() {
 
 #[test]
 fn wrong_values_are_told_with_key_value_and_remedy() {
-    for (key, value, told) in [
+    for (key, value, expected) in [
         ("HANGUP__GENESYS__REGION", "eu-west-9", ["genesys.region", "eu-west-9", "ap-southeast-1"]),
         (
             "HANGUP__GENESYS__REGOIN",
@@ -80,7 +80,7 @@ fn wrong_values_are_told_with_key_value_and_remedy() {
         ("HANGUP__RETRY__BACKOFF_MIN", "5s", ["retry.backoff_min = \"5s\"", "retry.backoff_max = \"4s\"", ""]),
     ] {
         let error = load(&[(key, value)]).unwrap_err();
-        for word in told {
+        for word in expected {
             assert!(error.contains(word), "{key}={value}: no \"{word}\" in: {error}");
         }
         assert!(error.contains(key) || key.contains("TLS"), "{key}={value}: does not name its source: {error}");
@@ -110,7 +110,7 @@ fn the_domain_of_the_address_bar_is_a_region() {
 
 #[test]
 fn what_is_wrong_in_a_file_is_told_with_its_line() {
-    for (text, told) in [
+    for (text, expected) in [
         ("[server]\n\nbind = \n", ["line 3", "not valid TOML", ""]),
         ("[server]\nbindd = \"127.0.0.1:1\"\n", ["line 2", "unknown key \"server.bindd\"", "config/default.toml"]),
         ("[server]\n[servr]\nbind = \"127.0.0.1:1\"\n", ["line 2", "unknown key \"servr\"", ""]),
@@ -123,7 +123,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_line() {
         file.write_all(text.as_bytes()).unwrap();
         let error = Config::from_parts(Some(file.path()), HashMap::new()).unwrap_err().to_string();
         assert!(error.contains(&*file.path().to_string_lossy()), "{error}");
-        for word in told {
+        for word in expected {
             assert!(error.contains(word), "{text:?}: no \"{word}\" in: {error}");
         }
         assert!(!error.contains('\n'), "one line: {error:?}");
@@ -157,7 +157,7 @@ fn serving_needs_an_upstream_credentials_and_trusted_callers() {
 
 #[test]
 fn what_the_upstream_connection_cannot_use_is_refused_at_start() {
-    for (key, value, told) in [
+    for (key, value, expected) in [
         ("GENESYS__PROXY", "socks5://proxy.internal:1080", "SOCKS proxies are not supported"),
         ("GENESYS__PROXY", "SOCKS5H://me:canary@proxy.internal:1080", "SOCKS proxies are not supported"),
         ("GENESYS__PROXY", "proxy.internal", "http://proxy.internal:3128"),
@@ -167,7 +167,7 @@ fn what_the_upstream_connection_cannot_use_is_refused_at_start() {
         ("DISCONNECT__CONNECT_TIMEOUT", "2m", "at most \"1m\""),
     ] {
         let error = load(&[(&format!("HANGUP__{key}"), value)]).unwrap_err();
-        assert!(error.contains(told), "{key}: no \"{told}\" in: {error}");
+        assert!(error.contains(expected), "{key}: no \"{expected}\" in: {error}");
         assert!(!error.contains("canary"), "{error}");
     }
     assert_eq!(Config::defaults().disconnect.connect_timeout, std::time::Duration::from_secs(1));

@@ -23,14 +23,15 @@ fn answers(text: &str) -> Vec<String> {
 
 /// The schema of an answer, told by a member that only such answers have.
 fn schema(answer: &Value) -> &'static str {
-    let told = [
+    let marks = [
         ("code", "Problem"),
         ("jobId", "JobQueued"),
         ("pausedBecause", "Job"),
         ("counts", "Job"),
         ("outcome", "DisconnectAnswer"),
     ];
-    told.iter()
+    marks
+        .iter()
         .find(|(member, _)| answer.get(member).is_some())
         .map_or_else(|| panic!("whose answer is {answer}?"), |(_, name)| name)
 }

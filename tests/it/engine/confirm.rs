@@ -86,9 +86,9 @@ async fn a_conversation_that_ends_with_the_disconnect_is_gone_too() {
 #[tokio::test(start_paused = true)]
 async fn where_nobody_can_look_the_acceptance_stands() {
     for read in [Reply::status(403, "missing.permissions"), Reply::status(503, "x"), Reply::Hang, Reply::Panic] {
-        let told = read.clone();
+        let answer = read.clone();
         let service =
-            TestApp::patch().script(move |asked| (asked.kind == Kind::Read).then(|| told.clone())).ready().await;
+            TestApp::patch().script(move |asked| (asked.kind == Kind::Read).then(|| answer.clone())).ready().await;
         let answer = service.disconnect(0).header("prefer", "wait=2").send().await;
         assert_eq!(answer.line(), "200 accepted", "{read:?}");
         assert!(answer.took <= ms(2050), "{read:?}: {:?}", answer.took);

@@ -9,9 +9,14 @@ use super::org::{disconnect, run};
 use crate::support::{Kind, Reply, TestApp};
 
 async fn table(operation: OperationChoice, rows: &[(&'static str, &str, &str)]) {
-    for (org, told, calls) in rows {
+    for (org, expected, calls) in rows {
         let (answer, took) = disconnect(operation, org, None).await;
-        assert_eq!((answer.line().as_str(), took.as_str()), (*told, *calls), "{operation:?}, {org}: {}", answer.json);
+        assert_eq!(
+            (answer.line().as_str(), took.as_str()),
+            (*expected, *calls),
+            "{operation:?}, {org}: {}",
+            answer.json
+        );
     }
 }
 
@@ -168,7 +173,7 @@ async fn what_genesys_cloud_did_not_write_is_never_a_claim_about_anybody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_success_with_a_page_is_looked_into() {
-    for (org, told, calls) in [
+    for (org, expected, calls) in [
         ("patch=html read=gone", "200 already_disconnected, seen", "patch read"),
         ("patch=html read=ended", "200 conversation_ended, seen", "patch read"),
         ("patch=html read=live", "502 upstream_invalid_response", "patch read"),
@@ -177,7 +182,7 @@ async fn a_success_with_a_page_is_looked_into() {
         ("patch=html read=hidden", "502 upstream_invalid_response", "patch read"),
     ] {
         let (answer, took) = run(OperationChoice::Auto, org, None).await;
-        assert_eq!((answer.line().as_str(), took.as_str()), (told, calls), "{org}: {}", answer.json);
+        assert_eq!((answer.line().as_str(), took.as_str()), (expected, calls), "{org}: {}", answer.json);
         if answer.status == 502 {
             assert_eq!(answer.effect(), "unknown", "{org}");
         }

@@ -32,8 +32,8 @@ async fn transient_answers_are_repeated_up_to_four_attempts() {
         assert_eq!((answer.line().as_str(), answer.attempts()), ("200 accepted", 4), "{status}");
         assert_eq!(service.disconnects(), 4);
         let (service, answer) = after(&vec![Reply::status(status, "x"); 9]).await;
-        let told = if status == 429 { "429 upstream_rate_limited" } else { "503 upstream_unavailable" };
-        assert_eq!(answer.line(), told, "{status}");
+        let expected = if status == 429 { "429 upstream_rate_limited" } else { "503 upstream_unavailable" };
+        assert_eq!(answer.line(), expected, "{status}");
         assert!(answer.retry_after().is_some());
         assert_eq!(service.disconnects(), 4, "{status}");
         assert_eq!(answer.json["upstream"]["status"], status);

@@ -83,20 +83,20 @@ async fn an_upstream_that_echoes_what_it_was_sent_gives_nothing_away() {
         })
         .ready()
         .await;
-    let mut told = String::new();
+    let mut shown = String::new();
     for n in 0..12 {
         let answer = service.disconnect(n).send().await;
-        told += &format!("{} {:?}\n", answer.json, answer.headers);
-        told += &format!("{:?}\n", service.app);
+        shown += &format!("{} {:?}\n", answer.json, answer.headers);
+        shown += &format!("{:?}\n", service.app);
     }
     // The renewals fail, and then there is no token.
     tokio::time::sleep(s(100)).await;
-    told += &format!("{} {:?}\n", service.disconnect(0).send().await.json, service.app);
+    shown += &format!("{} {:?}\n", service.disconnect(0).send().await.json, service.app);
     tokio::time::sleep(ms(100)).await;
-    told += &captured.text();
-    assert!(told.contains("login_failed") && told.contains("upstream_attempt"), "the log was captured");
-    assert!(told.contains("[token]"), "the echo was found and taken out");
-    assert!(!told.contains(&TOKEN[..16]), "the token is given away");
-    assert!(!told.contains(&encoded[12..28]), "the token is given away as base64");
-    assert!(!told.contains(SECRET), "the secret is given away");
+    shown += &captured.text();
+    assert!(shown.contains("login_failed") && shown.contains("upstream_attempt"), "the log was captured");
+    assert!(shown.contains("[token]"), "the echo was found and taken out");
+    assert!(!shown.contains(&TOKEN[..16]), "the token is given away");
+    assert!(!shown.contains(&encoded[12..28]), "the token is given away as base64");
+    assert!(!shown.contains(SECRET), "the secret is given away");
 }

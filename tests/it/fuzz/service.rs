@@ -74,8 +74,8 @@ impl Service {
         *self.met.lock().expect("no panic before").entry(answer.as_ref().map(|(status, ..)| *status)).or_default() += 1;
         let Some((status, kind, body)) = answer else { return Ok(()) };
         let after = self.app.sandbox.counts();
-        let told = || format!("{request:?}\n{status} {kind} {}", String::from_utf8_lossy(&body));
-        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {}", told())) };
+        let case = || format!("{request:?}\n{status} {kind} {}", String::from_utf8_lossy(&body));
+        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {}", case())) };
 
         must((200..600).contains(&status), "a status")?;
         must(status != 500, "no panic, no internal error")?;
@@ -103,7 +103,7 @@ impl Service {
         }
         must(body.len() < 32 * 1024, "under 32 KB")?;
         must(kind.starts_with("application/json") || kind.starts_with("application/problem+json"), "JSON")?;
-        let json: Value = serde_json::from_slice(&body).map_err(|e| format!("{e}: {}", told()))?;
+        let json: Value = serde_json::from_slice(&body).map_err(|e| format!("{e}: {}", case()))?;
         let has = |names: &[&str]| names.iter().all(|name| json.get(name).is_some());
         if request.path.starts_with("/api/v2/") {
             // The upstream's own form.

@@ -82,8 +82,8 @@ async fn disconnect_asks_a_service_that_runs_elsewhere_with_a_callers_key() {
     let made = binary.run(&["key", "new", "desk"], &[]).await;
     let (keys, key) = (binary.path("keys.toml"), binary.path("key"));
     std::fs::write(&keys, &made.stdout).unwrap();
-    let told = String::from_utf8(made.stderr).unwrap();
-    let secret = told.split_whitespace().find(|word| word.starts_with("hk_")).unwrap();
+    let printed = String::from_utf8(made.stderr).unwrap();
+    let secret = printed.split_whitespace().find(|word| word.starts_with("hk_")).unwrap();
     std::fs::write(&key, format!("{secret}\n")).unwrap();
     let service = binary.serve(&[], &[("HANGUP__AUTH__KEYS_FILE", &text(&keys))]).await;
     // Nothing of its own to log in with.

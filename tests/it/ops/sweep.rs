@@ -141,9 +141,9 @@ async fn a_row_that_names_a_participant_reaches_that_one_only_and_what_stays_is_
     assert!(said(&first).contains("Of 3: 1 gone, 2 stay."), "{}", said(&first));
     assert!(!org.binary.sandbox.is_live(talking, agent) && org.has(talking, "customer"), "only the one that was named");
     let stays = org.report("report-stays.csv");
-    let told = rows(&stays);
-    assert_eq!(told.keys().cloned().collect::<BTreeSet<_>>(), names(&stubborn));
-    assert!(told.values().all(|row| row["detail"] == "still in the conversation: acd"), "{told:?}");
+    let listed = rows(&stays);
+    assert_eq!(listed.keys().cloned().collect::<BTreeSet<_>>(), names(&stubborn));
+    assert!(listed.values().all(|row| row["detail"] == "still in the conversation: acd"), "{listed:?}");
     let again = org.report("again.csv");
     let second = org.sweep(&["--file", &text(&stays), "--teardown", "unconfirmed", "--yes"], &again).await;
     assert_eq!(second.status.code(), Some(0), "{}", said(&second));

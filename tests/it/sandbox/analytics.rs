@@ -124,8 +124,8 @@ async fn filters_hold_for_one_segment_each() {
 async fn an_orphan_has_an_open_agent_segment_and_no_live_agent() {
     let org = empty();
     let id = stuck(&org, StuckSpec { orphaned: true, ..StuckSpec::default() }).pop().expect("one");
-    let told = org.get(&format!("/api/v2/analytics/conversations/{id}/details")).await.json();
-    let agent = told["participants"].as_array().expect("participants").last().expect("one").clone();
+    let answer = org.get(&format!("/api/v2/analytics/conversations/{id}/details")).await.json();
+    let agent = answer["participants"].as_array().expect("participants").last().expect("one").clone();
     assert_eq!(agent["purpose"], "agent");
     assert!(agent["sessions"][0]["segments"][0].get("segmentEnd").is_none());
     let read = org.get(&format!("/api/v2/conversations/{id}")).await.json();
@@ -234,9 +234,9 @@ async fn activity_tells_who_waits_and_who_talks_by_queue() {
         "groupBy": ["queueId"],
         "filter": {"type": "or", "predicates": [{"type": "dimension", "dimension": "mediaType", "value": "message"}]},
     });
-    let told = org.ask(ACTIVITY, &asked).await.json();
-    let group = &told["results"][0];
-    assert_eq!(told["results"].as_array().map(Vec::len), Some(1));
+    let answer = org.ask(ACTIVITY, &asked).await.json();
+    let group = &answer["results"][0];
+    assert_eq!(answer["results"].as_array().map(Vec::len), Some(1));
     assert_eq!(group["data"], json!([{"metric": "oWaiting", "count": 120}, {"metric": "oInteracting", "count": 2}]));
     assert_eq!((group["entities"].as_array().map(Vec::len), &group["truncated"]), (Some(100), &json!(true)));
     assert!(group["entities"][0]["addressFrom"].as_str().is_some_and(|a| a.starts_with("+1317")));

@@ -41,8 +41,8 @@ fn a_ca_file_that_cannot_be_used_says_which_certificate_and_why() {
     assert!(with_ca(&good).is_ok());
     assert!(with_ca(&format!("\u{feff}some words\n{good}\n\n")).is_ok());
     let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    let told = with_ca(&format!("{good}{bad}")).unwrap_err();
-    assert!(told.contains("certificate 2 cannot be used"), "{told}");
+    let error = with_ca(&format!("{good}{bad}")).unwrap_err();
+    assert!(error.contains("certificate 2 cannot be used"), "{error}");
     let trusted = good.replace("BEGIN CERTIFICATE", "BEGIN TRUSTED CERTIFICATE");
     assert!(with_ca(&trusted).unwrap_err().contains("openssl x509"));
     assert!(with_ca("").unwrap_err().contains("holds no PEM certificate"));
@@ -62,8 +62,8 @@ fn a_client_certificate_needs_its_own_key() {
     let certificate = certificate.pem();
     assert!(with(&certificate, &key.serialize_pem()).is_ok());
     assert!(with(&certificate, "").unwrap_err().starts_with("genesys.client_key = "));
-    let told = with(&certificate, &other.serialize_pem()).unwrap_err();
-    assert!(told.contains("the key that belongs to genesys.client_cert"), "{told}");
+    let error = with(&certificate, &other.serialize_pem()).unwrap_err();
+    assert!(error.contains("the key that belongs to genesys.client_cert"), "{error}");
 }
 
 /// What a request to a server with this certificate ends with, when it is trusted by itself. It never gets an answer, only a

@@ -33,7 +33,7 @@ const DIMENSIONS: &[&str] = &[
     "sessionId",
     "userId",
 ];
-/// Entities told per group; of more, the oldest half and the newest half of this many.
+/// Most entities listed per group; of more, the oldest half and the newest half of this many.
 const ENTITIES: usize = 100;
 
 #[derive(Debug, Deserialize)]

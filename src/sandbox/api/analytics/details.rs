@@ -1,4 +1,4 @@
-//! Conversations as analytics tells them, one by one and by query.
+//! Conversations as analytics reports them, one by one and by query.
 
 use std::borrow::Cow;
 
@@ -194,7 +194,7 @@ fn segment_type(participant: &Participant, one: &Communication) -> &'static str 
         ("uploading", _) => "uploading",
         ("transmitting", _) => "transmitting",
         ("none", _) => "unknown",
-        // Also what waits in a queue: an open `acd` leg tells it, not the type.
+        // Also what waits in a queue: an open `acd` leg shows it, not the type.
         _ => "interact",
     }
 }
@@ -208,7 +208,7 @@ fn purpose(purpose: &str) -> &str {
     }
 }
 
-/// A conversation as analytics tells it.
+/// A conversation as analytics reports it.
 pub(super) fn render(conversation: &Conversation, now: Instant) -> Value {
     let participants: Vec<Value> = conversation.participants.iter().map(|p| participant(p, now)).collect();
     object(json!({

@@ -82,7 +82,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether it holds for something whose dimensions `look` tells.
+    /// Whether it holds for something whose dimensions `look` returns.
     pub(super) fn holds<'a>(&self, look: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
         let clauses =
             self.clauses.iter().map(|clause| clause.join.all(clause.predicates.iter().map(|p| p.holds(look))));

@@ -1,4 +1,4 @@
-//! What the API tells, as far as the console shows it. `openapi.yaml` says what each member means.
+//! The API's answers, as far as the console shows them. `openapi.yaml` says what each member means.
 
 use serde::Deserialize;
 

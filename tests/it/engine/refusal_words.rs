@@ -16,8 +16,8 @@ fn refusal(status: u16, code: &str, message: &str) -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_permission_is_told_by_the_name_that_genesys_cloud_gives_it() {
-    for (code, message, told) in [
+async fn a_missing_permission_is_called_by_the_name_that_genesys_cloud_gives_it() {
+    for (code, message, named) in [
         (
             "missing.permissions",
             "You are missing the following permission(s): conversation:call:edit",
@@ -40,7 +40,7 @@ async fn a_missing_permission_is_told_by_the_name_that_genesys_cloud_gives_it() 
         let answer = service.disconnect(0).send().await;
         assert_eq!(answer.verdict(), "403 upstream_forbidden", "{message}");
         let detail = answer.get("detail");
-        assert!(detail.as_str().unwrap().contains(told), "{detail}");
+        assert!(detail.as_str().unwrap().contains(named), "{detail}");
     }
 }
 
@@ -56,7 +56,7 @@ async fn a_refusal_by_analytics_about_one_conversation_leaves_it_open_for_the_ot
         (refusal(403, "missing.permissions", "analytics:conversationDetail:view"), false),
         (Reply::foreign(404, "<html>nginx</html>"), false),
     ] {
-        let told = format!("{reply:?}");
+        let case = format!("{reply:?}");
         let service = TestApp::auto().script(move |asked| match asked.kind {
             Kind::Login => None,
             _ if !asked.path.starts_with("/api/v2/analytics/") => Some(Reply::status(404, "not.found")),
@@ -66,13 +66,13 @@ async fn a_refusal_by_analytics_about_one_conversation_leaves_it_open_for_the_ot
         let service = service.ready().await;
         let asked = || service.seen().iter().filter(|seen| seen.asked.path.starts_with("/api/v2/analytics/")).count();
         let refused = service.disconnect_in(REFUSED, PERSON).send().await;
-        assert_eq!((refused.line().as_str(), asked()), ("404 conversation_not_found", 1), "{told}");
+        assert_eq!((refused.line().as_str(), asked()), ("404 conversation_not_found", 1), "{case}");
         let other = service.disconnect_in(OTHER, PERSON).send().await;
         let expected = if asked_again { "200 conversation_ended, seen" } else { "404 conversation_not_found" };
-        assert_eq!(other.line(), expected, "{told}");
+        assert_eq!(other.line(), expected, "{case}");
         tokio::time::sleep(s(11)).await;
         let asked_before = asked();
         service.disconnect_in(REFUSED, PERSON).send().await;
-        assert_eq!(asked(), asked_before, "not asked again within a minute: {told}");
+        assert_eq!(asked(), asked_before, "not asked again within a minute: {case}");
     }
 }
