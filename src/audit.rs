@@ -162,7 +162,7 @@ impl Audit {
         (intent.time, intent.instance, intent.outcome) = (now(), Arc::clone(&inner.instance), "intended".into());
         inner.redact.apply(&mut intent);
         store.append_audit(&[store::row(&intent)]).await.map_err(|_| {
-            let detail = "audit.required is set and the store cannot take the record of this request; nobody was touched. Repeat it";
+            let detail = "audit.required is set and the store cannot take the record of this request; nobody was disconnected. Repeat it";
             Problem::new(Code::AuditUnavailable, detail)
         })
     }

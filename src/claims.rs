@@ -123,7 +123,7 @@ impl Claims {
         place.keep(&decided);
         if decided.body != key.body() {
             let detail = "this Idempotency-Key was sent with another body or for another conversation within the last hour; \
-                          nobody was touched. Use a new key for each request, and the same only to repeat one";
+                          nobody was disconnected. Use a new key for each request, and the same only to repeat one";
             return Err(Problem::new(Code::IdempotencyKeyReused, detail));
         }
         let first = first.load(Ordering::Relaxed);
@@ -197,7 +197,7 @@ impl Claims {
 fn held_of(stored: &StoredClaim, since: Instant) -> Result<Held, Failed> {
     let targets = serde_json::from_str(&stored.targets).map_err(|_| {
         // Better to disconnect no participant than another one.
-        Failed::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was touched"))
+        Failed::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was disconnected"))
     })?;
     Ok(Held { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })
 }
@@ -207,19 +207,19 @@ pub(crate) fn unavailable(error: &StoreError) -> Problem {
     if let StoreError::Replaced { for_ms } = error {
         let left = Duration::from_millis(u64::try_from(*for_ms).unwrap_or(0));
         let detail = format!(
-            "the store was replaced by one without the earlier claims, so that a repeat could reach somebody else; selectors and \
-             teardowns are refused for another {} s, and nobody was touched. Disconnects that name their participant work",
+            "the store was replaced by one without the earlier claims, so a repeat could reach another person; selectors and \
+             teardowns are refused for another {} s, and nobody was disconnected. Disconnects that name their participant work",
             left.as_secs() + 1
         );
         return Problem::new(Code::StoreUnavailable, detail).retry_after(left.min(RETRY_AFTER_REPLACED));
     }
-    let detail = "the store cannot be reached, so that whom a repeat would reach cannot be promised; nobody was touched. Repeat the \
+    let detail = "the store cannot be reached, so a repeat could reach other people than this request; nobody was disconnected. Repeat the \
                   request, or name the participant: that works without the store";
     Problem::new(Code::StoreUnavailable, detail)
 }
 
 fn too_many(full: Full) -> Problem {
-    let detail = "this caller has as many selectors and teardowns within their lives as hangup remembers for one; repeat after \
+    let detail = "this caller has reached the number of selectors and teardowns that hangup remembers for one caller; repeat after \
                   Retry-After, and use one Idempotency-Key per request only";
     Problem::new(Code::CallerRateLimited, detail).retry_after(full.until)
 }

@@ -100,7 +100,7 @@ impl Selector {
             }
         }
         if selector.address.as_deref() == Some("") {
-            return Err(invalid("address must name somebody, such as tel:+15551234567"));
+            return Err(invalid("address must be a phone number or SIP address, such as tel:+15551234567"));
         }
         let selects = !selector.purposes.is_empty()
             || selector.user_id.is_some()
@@ -151,7 +151,7 @@ impl Selector {
                 kept_users.extend(participant.user_id.as_deref().map(str::to_ascii_lowercase));
             }
             if !found {
-                let detail = format!("except names {id}, who is not in the conversation; nobody was touched");
+                let detail = format!("except names {id}, who is not in the conversation; nobody was disconnected");
                 return Err(Problem::new(Code::ParticipantNotFound, detail));
             }
         }
@@ -164,7 +164,7 @@ impl Selector {
         let max = self.most().unwrap_or(usize::MAX);
         if matched.len() > max {
             let detail = format!(
-                "{} live participants match and at most {max} may; nobody was touched: name one of the candidates, or raise max",
+                "{} live participants match and at most {max} may; nobody was disconnected: name one of the candidates, or raise max",
                 matched.len()
             );
             let mut problem = Problem::new(Code::SelectorAmbiguous, detail);

@@ -30,7 +30,7 @@ pub enum Refusal {
     TokenNotForUs(&'static str),
     /// A token that lacks the named claim, or has it in another form.
     TokenClaim(&'static str),
-    /// The issuer's keys cannot be had now; try again after this.
+    /// The issuer's keys cannot be fetched now; try again after this.
     IssuerUnavailable(Duration),
     /// A request that looks like one of a web page of another site; the header that gave it away.
     ForeignOrigin(&'static str),
@@ -107,7 +107,7 @@ impl fmt::Display for Refusal {
             Self::TokenNotYetValid => out.write_str("The token is not valid yet (nbf). Check the clocks of the issuer and of this service."),
             Self::TokenNotForUs(claim) => write!(out, "The token was not issued for this service (claim {claim}). Request one with the audience and from the issuer configured here."),
             Self::TokenClaim(claim) => write!(out, "The token has no usable claim {claim}. Have the issuer add it."),
-            Self::IssuerUnavailable(_) => out.write_str("The keys of the token issuer cannot be had at the moment, so the token cannot be checked. Try again shortly; callers with keys are not affected."),
+            Self::IssuerUnavailable(_) => out.write_str("The keys of the token issuer cannot be fetched at the moment, so the token cannot be checked. Try again shortly; callers with keys are not affected."),
             Self::ForeignOrigin(what) => write!(out, "This service listens on loopback, and the request looks like one that a web page of another site made ({what}). Call the service by its own loopback address."),
             Self::ForwardedWithoutKey(header) => write!(out, "This service serves this machine alone while it has no keys, and the request came through a proxy ({header}). Configure auth.keys_file and send a key, or add the proxy to server.trusted_proxies if it authenticates its callers."),
         }

@@ -95,7 +95,7 @@ async fn reload_on(mut signals: Signals, mut reloader: Reloader, file: Option<&P
                     taken_over = done.taken_over.join(", "),
                     needs_restart = done.needs_restart.join(", "),
                     kept = done.kept.join("; "),
-                    "SIGHUP: took over what can be taken over"
+                    "SIGHUP: applied what needs no restart"
                 );
             }
         }

@@ -181,9 +181,9 @@ impl Answer {
         match serde_json::from_slice(&self.body) {
             Ok(read) => Ok((read, self.aside)),
             Err(error) => {
-                tracing::error!(event = "console", cause = %error, "an answer of our own is not as the console knows it");
+                tracing::error!(event = "console", cause = %error, "an answer of the API has a form that the console does not know");
                 let detail =
-                    "the answer of the service is not as the console knows it; update the console with the service";
+                    "the console cannot read the service's answer; this is a defect of hangup, please report it";
                 Err(Failed { status: StatusCode::INTERNAL_SERVER_ERROR, problem: Problem::of_ours(detail).into() })
             }
         }

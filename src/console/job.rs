@@ -184,13 +184,13 @@ pub(super) async fn change(
     Sent(form): Sent<Confirmation>,
 ) -> Result<Response, Failed> {
     if act == "start" && (form.total.is_empty() || form.typed.trim() != form.total) {
-        return Err(Failed::bad_request("the number that confirms it is not there; nothing was started"));
+        return Err(Failed::bad_request("the number that confirms it is missing; nothing was started"));
     }
     let ask = Ask::post(format!("/jobs/{}/{}", segment(&id), segment(&act)));
     let (job, _) = asker.read::<Job>(ask).await?;
     let done = match act.as_str() {
         "start" => "was started",
-        "pause" => "was paused; items under way are seen through",
+        "pause" => "was paused; items under way are finished",
         "resume" => "was resumed",
         _ => "was cancelled; items under way are not recalled",
     };

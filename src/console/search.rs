@@ -64,7 +64,7 @@ pub(super) async fn found(asker: Asker, Query(asked): Query<Asked>) -> Result<Re
     .into_response())
 }
 
-/// The newest conversations from this place on, and where they go on. What cannot be had after some were found is asked for again
+/// The newest conversations from this place on, and where they go on. If a page fails after some were found, it is asked for again
 /// from there.
 async fn newest(asker: &Asker, from: String) -> Result<Found, Failed> {
     let mut found = Found { conversations: Vec::new(), cursor: Some(from) };

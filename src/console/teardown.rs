@@ -52,7 +52,7 @@ pub(super) async fn end(
     Sent(confirmation): Sent<Confirmation>,
 ) -> Result<Response, Failed> {
     if confirmation.word.trim() != WORD {
-        return Err(Failed::bad_request("the word that confirms it is not there; nobody was disconnected"));
+        return Err(Failed::bad_request("the word that confirms it is missing; nobody was disconnected"));
     }
     let dry_run = if confirmation.dry_run { "?dryRun=true" } else { "" };
     let ask = Ask::post(format!("/conversations/{}/disconnect{dry_run}", segment(&id)))

@@ -85,7 +85,7 @@ impl Session {
     }
 }
 
-/// Why a page cannot be had.
+/// Why a page cannot be fetched.
 #[derive(Debug)]
 pub(super) enum Refused {
     /// The query has more hits than the upstream serves: narrow the interval.

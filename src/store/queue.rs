@@ -119,7 +119,7 @@ fn list_over(limit: i64) -> Statement {
     select(&format!("{} LIMIT $2", over("$1"))).bind(NEVER).bind(limit)
 }
 
-/// Jobs with items to work on, in turn. In paused and cancelled jobs only what is under way is seen through; the rest of a
+/// Jobs with items to work on, in turn. In paused and cancelled jobs only items under way are finished; the rest of a
 /// cancelled one is given up. `due + 0` keeps both databases from searching all waiting items for those under way.
 fn list_due(served_last: &Turn, limit: i64) -> Statement {
     select(

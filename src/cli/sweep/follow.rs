@@ -104,7 +104,7 @@ async fn look(service: &Service, ids: &[String]) -> Result<Sight, Failure> {
         match job.text("state") {
             "running" => sight.rate += number("ratePerMinute"),
             "held" => sight.stopped = Some(format!("job {id} is held")),
-            // What is under way is seen through.
+            // Items under way are finished.
             "paused" if pending > 0 => {
                 sight.stopped = Some(format!("job {id} is paused: {}", job.text("pausedBecause")))
             }

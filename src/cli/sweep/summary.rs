@@ -79,7 +79,7 @@ pub(super) fn conclude(ended: &Ended<'_>) -> Result<(), Failure> {
 fn verdict(ended: &Ended<'_>, count: impl Fn(Fate) -> usize) -> Result<(), Failure> {
     let resume = format!("go on with: hangup sweep --resume {}", ended.id);
     let (code, text) = match &ended.end {
-        End::Interrupted => (STOPPED, format!("paused; what is under way is seen through; {resume}")),
+        End::Interrupted => (STOPPED, format!("paused; items under way are finished; {resume}")),
         End::Stopped(why) => (STOPPED, format!("{why}; {resume}")),
         End::Lost(why) => return Err(lost(ended.id, why)),
         End::Done if count(Fate::Stays) + count(Fate::NotFound) + count(Fate::Pending) > 0 => {

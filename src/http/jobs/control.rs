@@ -34,7 +34,7 @@ pub(in crate::http) async fn start(
     change(&app, &who.context, &job, &[JobState::Held, JobState::Scheduled], JobState::Running, None).await
 }
 
-/// Pauses a job: no more items are taken up, those under way are seen through.
+/// Pauses a job: no more items are started, those under way are finished.
 pub(in crate::http) async fn pause(
     State(app): State<App>,
     who: Recognised,

@@ -15,7 +15,7 @@ use crate::contract::service::{Answer, Service};
 
 const ANY: (&str, &str) = ("accept", "*/*");
 
-/// Codes that this test does not provoke: a defect of ours cannot be had on demand, `observe_mode` is the drop-in's alone and
+/// Codes that this test does not provoke: a defect of ours cannot be provoked, `observe_mode` is the drop-in's alone and
 /// told in the upstream's form, and the others are told by what the store, jobs and `If-Match` have tests of their own for.
 const NOT_HERE: [Code; 10] = [
     Code::Internal,
