@@ -15,7 +15,7 @@ use crate::config::Config;
 mod over_http;
 
 /// An issuer of this test, in process: paused clocks do not go with sockets.
-struct House {
+struct TestIssuer {
     published: Arc<Mutex<Result<Value, String>>>,
     fetches: Arc<AtomicUsize>,
     verifier: Arc<Verifier>,
@@ -75,7 +75,7 @@ fn set(signers: &[&Signer]) -> Result<Value, String> {
     Ok(json!({"keys": signers.iter().map(|signer| signer.public()).collect::<Vec<_>>()}))
 }
 
-impl House {
+impl TestIssuer {
     fn new(published: Result<Value, String>) -> Self {
         let (published, fetches) = (Arc::new(Mutex::new(published)), Arc::new(AtomicUsize::new(0)));
         let (answer, count) = (Arc::clone(&published), Arc::clone(&fetches));
@@ -114,22 +114,22 @@ impl House {
 #[tokio::test(start_paused = true)]
 async fn a_good_token_names_its_caller_and_its_permissions() {
     let signer = Signer::new("a");
-    let house = House::new(set(&[&signer]));
-    let caller = house.verifier.verify(&signer.sign(&claims())).await.unwrap();
+    let setup = TestIssuer::new(set(&[&signer]));
+    let caller = setup.verifier.verify(&signer.sign(&claims())).await.unwrap();
     assert_eq!((caller.kind(), &**caller.identity()), (CallerKind::Token, "jwt:alice"));
     assert!(caller.may(Permission::Read) && caller.may(Permission::Teardown) && !caller.may(Permission::Disconnect));
     let words = signer.sign(&with("permissions", json!("openid disconnect")));
-    let caller = house.verifier.verify(&words).await.unwrap();
+    let caller = setup.verifier.verify(&words).await.unwrap();
     assert!(caller.may(Permission::Disconnect) && !caller.may(Permission::Read));
-    let none = house.verifier.verify(&signer.sign(&with("permissions", json!(7)))).await.unwrap();
+    let none = setup.verifier.verify(&signer.sign(&with("permissions", json!(7)))).await.unwrap();
     assert_eq!(none.permissions(), Permissions::default());
-    assert_eq!(house.fetches(), 1);
+    assert_eq!(setup.fetches(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn wrong_tokens_are_refused_for_what_is_wrong() {
     let (signer, stranger) = (Signer::new("a"), Signer::new("a"));
-    let house = House::new(set(&[&signer]));
+    let setup = TestIssuer::new(set(&[&signer]));
     let now = get_current_timestamp();
     for (token, kind) in [
         (stranger.sign(&claims()), "token_signature"),
@@ -147,24 +147,24 @@ async fn wrong_tokens_are_refused_for_what_is_wrong() {
         (signer.sign(&with("sub", json!(""))), "token_claim"),
         ("a.b.c".to_owned(), "malformed"),
     ] {
-        assert_eq!(house.kind(&token).await, kind, "{token}");
+        assert_eq!(setup.kind(&token).await, kind, "{token}");
     }
     for typ in ["JWT", "at+jwt", "application/at+jwt"] {
-        assert!(house.verifier.verify(&signer.sign_as(typ, &claims())).await.is_ok(), "{typ}");
+        assert!(setup.verifier.verify(&signer.sign_as(typ, &claims())).await.is_ok(), "{typ}");
     }
-    assert!(house.verifier.verify(&signer.sign(&with("typ", json!("Bearer")))).await.is_ok());
+    assert!(setup.verifier.verify(&signer.sign(&with("typ", json!("Bearer")))).await.is_ok());
     let leeway = signer.sign(&with("exp", json!(now - 5)));
-    assert!(house.verifier.verify(&leeway).await.is_ok());
+    assert!(setup.verifier.verify(&leeway).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn subjects_that_are_cut_or_cleaned_stay_different() {
     let signer = Signer::new("a");
-    let house = House::new(set(&[&signer]));
+    let setup = TestIssuer::new(set(&[&signer]));
     let long = "x".repeat(MAX_NAME);
     let mut names = std::collections::BTreeSet::new();
     for subject in ["alice", "alice\u{202e}", "alice\n", &long, &format!("{long}y"), &format!("{long}z")] {
-        let caller = house.verifier.verify(&signer.sign(&with("sub", json!(subject)))).await.unwrap();
+        let caller = setup.verifier.verify(&signer.sign(&with("sub", json!(subject)))).await.unwrap();
         assert!(!caller.identity().chars().any(is_unprintable));
         names.insert(caller.identity().to_string());
     }
@@ -174,21 +174,21 @@ async fn subjects_that_are_cut_or_cleaned_stay_different() {
 #[tokio::test(start_paused = true)]
 async fn unsigned_tokens_and_shared_secrets_are_refused() {
     let signer = Signer::new("a");
-    let house = House::new(set(&[&signer]));
-    house.verifier.verify(&signer.sign(&claims())).await.unwrap();
+    let setup = TestIssuer::new(set(&[&signer]));
+    setup.verifier.verify(&signer.sign(&claims())).await.unwrap();
     // The classic: the public key used as a shared secret.
     let public = signer.public().to_string();
     let header = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::HS256) };
     let forged = encode(&header, &claims(), &EncodingKey::from_secret(public.as_bytes())).unwrap();
-    assert_eq!(house.kind(&forged).await, "token_signature");
+    assert_eq!(setup.kind(&forged).await, "token_signature");
     // {"alg":"none"}
     let signed = signer.sign(&claims());
     let body = signed.split('.').nth(1).unwrap();
-    assert_eq!(house.kind(&format!("eyJhbGciOiJub25lIn0.{body}.")).await, "malformed");
+    assert_eq!(setup.kind(&format!("eyJhbGciOiJub25lIn0.{body}.")).await, "malformed");
     // A key set that offers nothing but a shared secret is not taken over.
-    house.publish(Ok(json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "b"}]})));
+    setup.publish(Ok(json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "b"}]})));
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert!(house.verifier.verify(&signed).await.is_ok() && house.verifier.failures() > 0);
+    assert!(setup.verifier.verify(&signed).await.is_ok() && setup.verifier.failures() > 0);
     for name in ["HS256", "none", "RS1"] {
         let mut jwt = settings();
         jwt.algorithms.0 = vec![name.to_owned()];
@@ -200,61 +200,61 @@ async fn unsigned_tokens_and_shared_secrets_are_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_new_key_is_fetched_when_it_is_first_met_and_at_most_every_thirty_seconds() {
     let (old, new, stranger) = (Signer::new("old"), Signer::new("new"), Signer::new("stranger"));
-    let house = House::new(set(&[&old]));
-    house.verifier.verify(&old.sign(&claims())).await.unwrap();
-    house.publish(set(&[&old, &new]));
-    assert_eq!(house.kind(&new.sign(&claims())).await, "token_signature");
-    assert_eq!(house.fetches(), 1);
+    let setup = TestIssuer::new(set(&[&old]));
+    setup.verifier.verify(&old.sign(&claims())).await.unwrap();
+    setup.publish(set(&[&old, &new]));
+    assert_eq!(setup.kind(&new.sign(&claims())).await, "token_signature");
+    assert_eq!(setup.fetches(), 1);
 
     tokio::time::sleep(issuer::RETRY).await;
     let token = new.sign(&claims());
-    let together: Vec<_> = (0..50).map(|_| house.verifier.verify(&token)).collect();
+    let together: Vec<_> = (0..50).map(|_| setup.verifier.verify(&token)).collect();
     assert!(futures_util::future::join_all(together).await.iter().all(Result::is_ok));
-    assert_eq!(house.fetches(), 2);
+    assert_eq!(setup.fetches(), 2);
 
     for _ in 0..100 {
-        assert_eq!(house.kind(&stranger.sign(&claims())).await, "token_signature");
+        assert_eq!(setup.kind(&stranger.sign(&claims())).await, "token_signature");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    assert!(house.fetches() <= 6, "{}", house.fetches());
+    assert!(setup.fetches() <= 6, "{}", setup.fetches());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_issuer_keeps_the_last_keys_and_a_dead_one_at_the_start_is_said_so() {
     let signer = Signer::new("a");
-    let house = House::new(Err("down".to_owned()));
+    let setup = TestIssuer::new(Err("down".to_owned()));
     let token = signer.sign(&claims());
-    let refusal = house.verifier.verify(&token).await.unwrap_err();
+    let refusal = setup.verifier.verify(&token).await.unwrap_err();
     assert_eq!((refusal.kind(), refusal.status().as_u16()), ("issuer_unavailable", 503));
     assert!(refusal.retry_after().is_some());
-    house.publish(set(&[&signer]));
+    setup.publish(set(&[&signer]));
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(house.verifier.verify(&token).await.is_ok());
+    assert!(setup.verifier.verify(&token).await.is_ok());
     for broken in [Err("down".to_owned()), Ok(json!([])), Ok(json!({"keys": []})), Ok(json!({"keys": [{"kty": "EC"}]}))]
     {
-        house.publish(broken);
+        setup.publish(broken);
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        assert!(house.verifier.verify(&token).await.is_ok());
+        assert!(setup.verifier.verify(&token).await.is_ok());
     }
-    assert!(house.verifier.failures() > 3);
+    assert!(setup.verifier.failures() > 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_verified_token_is_remembered_until_the_keys_change() {
     let (signer, other) = (Signer::new("a"), Signer::new("b"));
-    let house = House::new(set(&[&signer]));
+    let setup = TestIssuer::new(set(&[&signer]));
     let token = signer.sign(&claims());
-    assert!(house.verifier.recall(&token).is_none());
-    house.verifier.verify(&token).await.unwrap();
-    assert_eq!(house.verifier.recall(&token).unwrap().name(), "alice");
+    assert!(setup.verifier.recall(&token).is_none());
+    setup.verifier.verify(&token).await.unwrap();
+    assert_eq!(setup.verifier.recall(&token).unwrap().name(), "alice");
     // Past its `exp` a token still counts for the leeway, but is verified each time.
     let late = signer.sign(&with("exp", json!(get_current_timestamp() - 5)));
-    house.verifier.verify(&late).await.unwrap();
-    assert!(house.verifier.recall(&late).is_none());
-    house.publish(set(&[&other]));
+    setup.verifier.verify(&late).await.unwrap();
+    assert!(setup.verifier.recall(&late).is_none());
+    setup.publish(set(&[&other]));
     tokio::time::sleep(Duration::from_secs(700)).await;
-    assert!(house.verifier.recall(&token).is_none());
-    assert_eq!(house.kind(&token).await, "token_signature");
+    assert!(setup.verifier.recall(&token).is_none());
+    assert_eq!(setup.kind(&token).await, "token_signature");
 }
 
 #[test]
