@@ -40,7 +40,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use audit::{AuditEntry, AuditPage, AuditQuery, AuditRow};
 pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
-pub use items::{ItemCounts, ItemResult, LeasedItem, NewItem, StoredItem};
+pub use items::{FirstItem, ItemCounts, ItemResult, LeasedItem, NewItem, Pick, StoredItem};
 pub use jobs::{JobQuery, JobState, KeyKind, NewJob, StoredJob};
 pub use queue::{Due, QueueDepth, Turn};
 pub use replicas::Replica;

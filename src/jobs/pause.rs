@@ -1,21 +1,40 @@
-//! A job pauses itself when its first items all fail for one and the same reason: the rest would, too.
+//! A job pauses itself when its first items all fail for one and the same reason: the rest would, too. So the rest waits until each
+//! of the first has been tried once.
 
 use super::Jobs;
 use crate::problem::Code;
-use crate::store::{StoreError, StoredJob};
+use crate::store::{FirstItem, Pick, StoreError, StoredJob};
 
 /// How many of the first items must fail alike.
 const FIRST: i64 = 20;
 
 impl Jobs {
+    /// Which items of a running job may be tried: the first ones alone, until each of them has been tried once.
+    pub(super) async fn may_try(&self, job: &StoredJob) -> Result<Pick, StoreError> {
+        if job.total <= FIRST || job.paused_because.is_some() {
+            return Ok(Pick::All);
+        }
+        let first = self.store().first_items(&job.id, FIRST).await?;
+        if first.iter().any(|item| item.on_first_attempt) {
+            return Ok(Pick::First(FIRST));
+        }
+        // Before more is taken: the last of the first may have failed a moment ago.
+        self.pause_if_alike(job, &first).await?;
+        Ok(Pick::All)
+    }
+
     /// Pauses the job if its first items have failed alike. Once only: who resumes it has seen the reason. The store decides, for
     /// an item that fails late must not pause a job that was resumed meanwhile.
     pub(super) async fn pause_if_hopeless(&self, job: &StoredJob) -> Result<(), StoreError> {
         if job.total < FIRST || job.paused_because.is_some() {
             return Ok(());
         }
-        let codes = self.store().first_codes(&job.id, FIRST).await?;
-        let Some(code) = same_reason(&codes) else { return Ok(()) };
+        let first = self.store().first_items(&job.id, FIRST).await?;
+        self.pause_if_alike(job, &first).await
+    }
+
+    async fn pause_if_alike(&self, job: &StoredJob, first: &[FirstItem]) -> Result<(), StoreError> {
+        let Some(code) = same_reason(first) else { return Ok(()) };
         let because =
             format!("the first {FIRST} items failed with {code}; see what it says, then resume or cancel the job");
         if self.store().pause_job_once(&job.id, &because).await? {
@@ -34,9 +53,9 @@ impl Jobs {
 }
 
 /// The one code with which all of them failed. That a participant or a conversation is not there says nothing about the next item.
-fn same_reason(codes: &[Option<String>]) -> Option<&str> {
-    let first = codes.first()?.as_deref()?;
-    let alike = codes.len() as i64 >= FIRST && codes.iter().all(|code| code.as_deref() == Some(first));
+fn same_reason(items: &[FirstItem]) -> Option<&str> {
+    let first = items.first()?.code.as_deref()?;
+    let alike = items.len() as i64 >= FIRST && items.iter().all(|item| item.code.as_deref() == Some(first));
     let missing = Code::ALL.iter().any(|code| code.name() == first && code.status() == 404);
     (alike && !missing).then_some(first)
 }
@@ -47,12 +66,12 @@ mod tests {
 
     #[test]
     fn only_one_and_the_same_reason_that_is_not_a_404_pauses_a_job() {
-        let codes = |code: &str| vec![Some(code.to_owned()); 20];
+        let codes = |code: &str| vec![FirstItem { on_first_attempt: false, code: Some(code.to_owned()) }; 20];
         assert_eq!(same_reason(&codes("upstream_forbidden")), Some("upstream_forbidden"));
         assert_eq!(same_reason(&codes("participant_not_found")), None);
         assert_eq!(same_reason(&codes("upstream_forbidden")[..19]), None);
         let mut mixed = codes("upstream_forbidden");
-        mixed[7] = None;
+        mixed[7].code = None;
         assert_eq!(same_reason(&mixed), None);
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Jobs, Plan};
-use crate::store::{JobState, StoreError, StoredJob, Turn};
+use crate::store::{JobState, Pick, StoreError, StoredJob, Turn};
 
 /// Items under way at once in one process.
 const AT_ONCE: usize = 32;
@@ -24,6 +25,8 @@ const IDLE: Duration = Duration::from_millis(500);
 const BEGINNING: i64 = 2_000;
 /// How often it is counted how much is queued.
 const MEASURED_EVERY: Duration = Duration::from_secs(5);
+/// Jobs of which it is remembered that all of their items may be tried; when there are more, all are looked at anew.
+const MOST_BEGUN: usize = 1_000;
 /// A lease outlives the deadline of the work under it by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
@@ -36,6 +39,14 @@ pub(super) struct Lease {
     pub(super) plan: Arc<Plan>,
     /// The end of everything done under it, on this process's monotonic clock.
     pub(super) until: Instant,
+}
+
+/// What a runner remembers from one look at the queue to the next.
+#[derive(Debug, Default)]
+struct Rounds {
+    served_last: Turn,
+    /// Ids of jobs whose first items have all been tried.
+    begun: HashSet<String>,
 }
 
 /// What one look at the queue gave.
@@ -64,11 +75,11 @@ impl Jobs {
 
     async fn run_queue(&self, stop: CancellationToken) {
         let mut under_way = JoinSet::new();
-        let mut served_last = Turn::default();
+        let mut rounds = Rounds::default();
         while !stop.is_cancelled() {
             while under_way.try_join_next().is_some() {}
             // The store says once that it is out of reach.
-            let found = self.lease(&mut under_way, &mut served_last).await.unwrap_or(Found::Nothing);
+            let found = self.lease(&mut under_way, &mut rounds).await.unwrap_or(Found::Nothing);
             let pause = if found == Found::Nothing && under_way.is_empty() { IDLE } else { BUSY };
             tokio::select! {
                 () = sleep(pause) => {}
@@ -91,14 +102,14 @@ impl Jobs {
     }
 
     /// Leases what there is room for, each job in its turn, and starts the work.
-    async fn lease(&self, under_way: &mut JoinSet<()>, served_last: &mut Turn) -> Result<Found, StoreError> {
+    async fn lease(&self, under_way: &mut JoinSet<()>, rounds: &mut Rounds) -> Result<Found, StoreError> {
         let free = AT_ONCE.saturating_sub(under_way.len());
         let gate_room = self.gate_room();
         let mut room = free.min(gate_room);
         if room == 0 {
             return Ok(Found::Nothing);
         }
-        let due = self.store().due_jobs(served_last, JOBS_AT_ONCE).await?;
+        let due = self.store().due_jobs(&rounds.served_last, JOBS_AT_ONCE).await?;
         for job in &due.over {
             // First: the last of the items that fail alike may also be the last of the job.
             self.pause_if_hopeless(job).await?;
@@ -112,9 +123,10 @@ impl Jobs {
             if share == 0 {
                 break;
             }
-            *served_last = Turn::of(&job);
+            rounds.served_last = Turn::of(&job);
             let may_hurry = job.started.is_some_and(|started| job.now - started >= BEGINNING);
-            let leased = self.lease_of(job, share, under_way).await?;
+            let pick = self.pick(&job, &mut rounds.begun).await?;
+            let leased = self.lease_of(job, pick, share, under_way).await?;
             room = room.saturating_sub(leased);
             // What was just leased may not have reached the gate yet, so it is only hurried where the gate has room to spare.
             if leased == share && may_hurry && gate_room >= 2 * AT_ONCE {
@@ -126,18 +138,41 @@ impl Jobs {
         Ok(found)
     }
 
+    /// Which items of a job may be worked on now.
+    async fn pick(&self, job: &StoredJob, begun: &mut HashSet<String>) -> Result<Pick, StoreError> {
+        if job.state != JobState::Running {
+            return Ok(Pick::UnderWay);
+        }
+        if begun.contains(&job.id) {
+            return Ok(Pick::All);
+        }
+        let pick = self.may_try(job).await?;
+        if pick == Pick::All {
+            if begun.len() >= MOST_BEGUN {
+                begun.clear();
+            }
+            begun.insert(job.id.clone());
+        }
+        Ok(pick)
+    }
+
     /// Leases up to `share` items of one job and starts the work. Gives the number of leases.
-    async fn lease_of(&self, job: StoredJob, share: usize, under_way: &mut JoinSet<()>) -> Result<usize, StoreError> {
+    async fn lease_of(
+        &self,
+        job: StoredJob,
+        pick: Pick,
+        share: usize,
+        under_way: &mut JoinSet<()>,
+    ) -> Result<usize, StoreError> {
         let deadline = self.0.disconnector.deadline_length();
         // Taken before the store counts, so that our clock ends the work before the store ends the lease.
         let until = Instant::now() + deadline;
         let token = uuid::Uuid::new_v4().to_string();
         let limit = i64::try_from(share).unwrap_or(1);
-        let only_under_way = job.state != JobState::Running;
         if job.state == JobState::Cancelled {
             self.give_up_some(&job.id).await?;
         }
-        let items = self.store().lease_items(&job.id, only_under_way, limit, deadline + LEASE_MARGIN, &token).await?;
+        let items = self.store().lease_items(&job.id, pick, limit, deadline + LEASE_MARGIN, &token).await?;
         items.iter().filter(|item| item.taken_over).for_each(|_| self.0.metrics.taken_over());
         let leased = items.len();
         // A plan that cannot be read was written by a later version: its items wait for a replica that knows it.

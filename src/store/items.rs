@@ -61,6 +61,26 @@ pub struct LeasedItem {
     pub reached: Option<String>,
 }
 
+/// Which of a job's items may be leased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// All whose time has come.
+    All,
+    /// Those, but of items that were never taken only as many as these, from the job's first one on.
+    First(i64),
+    /// Those whose lease or confirmation has to be seen through.
+    UnderWay,
+}
+
+/// One of the first items of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstItem {
+    /// Its first attempt has not begun, or has not ended.
+    pub on_first_attempt: bool,
+    /// The problem's code with which it ended; `None` where it has not ended, or without one.
+    pub code: Option<String>,
+}
+
 /// What became of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ItemResult {
@@ -117,25 +137,30 @@ impl Store {
         Ok(())
     }
 
-    /// Leases items of a job whose time has come: in a running job all of them, else (`only_under_way`) those whose lease or
-    /// confirmation has to be seen through.
+    /// Leases items of a job, those among `pick`.
     pub async fn lease_items(
         &self,
         job: &str,
-        only_under_way: bool,
+        pick: Pick,
         limit: i64,
         life: Duration,
         token: &str,
     ) -> Result<Vec<LeasedItem>, StoreError> {
         // What is under way first: what was accepted is read while it is fresh, and a result is worth more than one more start.
-        let seen_through = if only_under_way { "state IN ('leased', 'confirming')" } else { STILL_RUNS };
+        let seen_through = if pick == Pick::UnderWay { "state IN ('leased', 'confirming')" } else { STILL_RUNS };
         let under_way = format!("due > 0 AND due <= {{now}} AND {seen_through}");
         let mut leased = self.lease_some(&under_way, job, limit, life, token).await?;
         let room = limit - i64::try_from(leased.len()).unwrap_or(limit);
-        if room > 0 && !only_under_way {
-            let never_taken = format!("due = 0 AND {STILL_RUNS}");
-            leased.extend(self.lease_some(&never_taken, job, room, life, token).await?);
-        }
+        let among = match pick {
+            _ if room <= 0 => return Ok(leased),
+            Pick::UnderWay => return Ok(leased),
+            Pick::All => String::new(),
+            Pick::First(number) => {
+                format!(" AND number IN (SELECT number FROM items WHERE job = $1 ORDER BY number LIMIT {number})")
+            }
+        };
+        let never_taken = format!("due = 0 AND {STILL_RUNS}{among}");
+        leased.extend(self.lease_some(&never_taken, job, room, life, token).await?);
         Ok(leased)
     }
 
@@ -277,12 +302,15 @@ impl Store {
         Ok(ItemCounts { by_word, open: count(rows.get(1)), last_minute: count(rows.get(2)) })
     }
 
-    /// The first items of a job in the order of their numbers: the code of each, `None` where it is not done or has none.
-    pub async fn first_codes(&self, job: &str, limit: i64) -> Result<Vec<Option<String>>, StoreError> {
-        let first =
-            sql("SELECT CASE WHEN state = 'done' THEN code END FROM items WHERE job = $1 ORDER BY number LIMIT $2");
+    /// The first items of a job, in the order of their numbers.
+    pub async fn first_items(&self, job: &str, limit: i64) -> Result<Vec<FirstItem>, StoreError> {
+        // The lease of one whose replica died passes: then it is no longer waited for.
+        let first = sql("SELECT CASE WHEN state = 'done' THEN code END, \
+             CASE WHEN tries = 0 OR (tries = 1 AND state = 'leased' AND due > {now}) THEN 1 ELSE 0 END \
+             FROM items WHERE job = $1 ORDER BY number LIMIT $2");
         let rows = self.run(Batch::read([first.bind(job).bind(limit)])).await?;
-        Ok(rows.first().map(|rows| rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()).unwrap_or_default())
+        let item = |row: &Row| FirstItem { on_first_attempt: row.int(1) == 1, code: row.text(0).map(str::to_owned) };
+        Ok(rows.first().map(|rows| rows.iter().map(item).collect()).unwrap_or_default())
     }
 
     /// A page of items in the order of their numbers, from the first after `after`; one more than `limit` where there are more.

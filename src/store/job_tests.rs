@@ -76,17 +76,17 @@ async fn an_item_is_leased_once_and_taken_over_when_the_lease_has_passed() {
         let (one, two) = (place.open().await, place.open().await);
         queue(&one, "a", 10).await;
         let (first, second) =
-            (one.lease_items("a", false, 6, LEASE, "t1"), two.lease_items("a", false, 6, LEASE, "t2"));
+            (one.lease_items("a", Pick::All, 6, LEASE, "t1"), two.lease_items("a", Pick::All, 6, LEASE, "t2"));
         let (first, second) = tokio::join!(first, second);
         let (first, second) = (first.unwrap(), second.unwrap());
         let mut numbers: Vec<i64> = first.iter().chain(&second).map(|item| item.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(first.len() + second.len(), numbers.len(), "each item once");
-        let rest = one.lease_items("a", false, 100, LEASE, "t3").await.unwrap();
+        let rest = one.lease_items("a", Pick::All, 100, LEASE, "t3").await.unwrap();
         assert_eq!(numbers.len() + rest.len(), 10);
         tokio::time::sleep(LEASE * 2).await;
-        let again = two.lease_items("a", false, 100, Duration::from_secs(60), "t4").await.unwrap();
+        let again = two.lease_items("a", Pick::All, 100, Duration::from_secs(60), "t4").await.unwrap();
         assert_eq!(again.len(), 10);
         assert!(again.iter().all(|item| item.tried));
         let stale = first.first().or(second.first()).unwrap();
@@ -103,11 +103,11 @@ async fn what_was_accepted_is_confirmed_before_more_is_started() {
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 10).await;
-        let leased = store.lease_items("a", false, 2, Duration::from_secs(60), "t1").await.unwrap();
+        let leased = store.lease_items("a", Pick::All, 2, Duration::from_secs(60), "t1").await.unwrap();
         for item in &leased {
             store.put_back("a", item, true, Duration::ZERO, &result("accepted")).await.unwrap();
         }
-        let next = store.lease_items("a", false, 3, Duration::from_secs(60), "t2").await.unwrap();
+        let next = store.lease_items("a", Pick::All, 3, Duration::from_secs(60), "t2").await.unwrap();
         let seen: Vec<_> = next.iter().map(|item| (item.number, item.confirming)).collect();
         assert_eq!(seen, [(0, true), (1, true), (2, false)]);
     })
@@ -119,13 +119,13 @@ async fn an_accepted_item_waits_to_be_confirmed_and_the_job_ends_with_its_last_i
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 2).await;
-        let leased = store.lease_items("a", false, 10, Duration::from_secs(60), "t1").await.unwrap();
+        let leased = store.lease_items("a", Pick::All, 10, Duration::from_secs(60), "t1").await.unwrap();
         store.put_back("a", &leased[0], true, Duration::ZERO, &result("accepted")).await.unwrap();
         store
             .finish_item("a", &leased[1], &ItemResult { code: Some("upstream_conflict".into()), ..result("failed") })
             .await
             .unwrap();
-        let confirming = store.lease_items("a", false, 10, Duration::from_secs(60), "t2").await.unwrap();
+        let confirming = store.lease_items("a", Pick::All, 10, Duration::from_secs(60), "t2").await.unwrap();
         assert_eq!(confirming.len(), 1);
         assert!(confirming[0].confirming && confirming[0].since_accepted.is_some() && confirming[0].attempts == 1);
         assert_eq!(due(&store, &Turn::default(), 10).await, []);
@@ -136,7 +136,32 @@ async fn an_accepted_item_waits_to_be_confirmed_and_the_job_ends_with_its_last_i
         assert_eq!((job.state, job.ended.is_some()), (JobState::Done, true));
         let counts = store.item_counts("a").await.unwrap().by_word;
         assert_eq!(counts, [("disconnected".to_owned(), 1), ("upstream_conflict".to_owned(), 1)].into());
-        assert_eq!(store.first_codes("a", 5).await.unwrap(), [None, Some("upstream_conflict".to_owned())]);
+        let first = |code: Option<&str>| FirstItem { on_first_attempt: false, code: code.map(str::to_owned) };
+        assert_eq!(store.first_items("a", 5).await.unwrap(), [first(None), first(Some("upstream_conflict"))]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_items_can_be_leased_alone_and_are_waited_for_during_their_first_attempt_only() {
+    on_each(async |place| {
+        let store = place.open().await;
+        queue(&store, "a", 10).await;
+        let leased = store.lease_items("a", Pick::First(4), 2, Duration::from_secs(60), "t1").await.unwrap();
+        let rest = store.lease_items("a", Pick::First(4), 100, LEASE, "t2").await.unwrap();
+        assert_eq!((leased.len(), rest.len()), (2, 2));
+        assert_eq!(store.lease_items("a", Pick::First(4), 100, LEASE, "t3").await.unwrap(), []);
+        let waited_for = async || -> Vec<bool> {
+            store.first_items("a", 5).await.unwrap().iter().map(|item| item.on_first_attempt).collect()
+        };
+        assert_eq!(waited_for().await, [true, true, true, true, true]);
+        store.put_back("a", &leased[0], false, Duration::ZERO, &ItemResult::default()).await.unwrap();
+        store.put_back("a", &leased[1], true, Duration::from_secs(60), &result("accepted")).await.unwrap();
+        tokio::time::sleep(LEASE * 2).await;
+        assert_eq!(waited_for().await, [false, false, false, false, true], "those of a lease that passed are retried");
+        let again = store.lease_items("a", Pick::First(4), 100, Duration::from_secs(60), "t4").await.unwrap();
+        assert_eq!(again.len(), 3, "retries and leases that passed");
+        assert_eq!(waited_for().await, [false, false, false, false, true], "a second attempt is not waited for");
     })
     .await;
 }
@@ -146,14 +171,14 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 3).await;
-        let leased = store.lease_items("a", false, 1, LEASE, "t1").await.unwrap();
+        let leased = store.lease_items("a", Pick::All, 1, LEASE, "t1").await.unwrap();
         assert_eq!(leased.len(), 1);
         assert!(store.move_job("a", &[JobState::Running], JobState::Paused, Some("why")).await.unwrap());
         assert!(!store.move_job("a", &[JobState::Running], JobState::Paused, None).await.unwrap());
         tokio::time::sleep(LEASE * 2).await;
         assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
-        assert_eq!(store.lease_items("a", false, 10, LEASE, "t2").await.unwrap(), [], "it was paused meanwhile");
-        let seen_through = store.lease_items("a", true, 10, LEASE, "t2").await.unwrap();
+        assert_eq!(store.lease_items("a", Pick::All, 10, LEASE, "t2").await.unwrap(), [], "it was paused meanwhile");
+        let seen_through = store.lease_items("a", Pick::UnderWay, 10, LEASE, "t2").await.unwrap();
         assert_eq!(seen_through.len(), 1, "the one that was under way");
         assert!(seen_through[0].taken_over);
         assert!(store.move_job("a", &[JobState::Paused], JobState::Cancelled, None).await.unwrap());
@@ -167,7 +192,7 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
         let unknown = ItemResult { attempts: 1, ..ItemResult::default() };
         assert!(store.put_back("a", &seen_through[0], false, Duration::from_secs(60), &unknown).await.unwrap());
         assert_eq!(store.give_up_items("a", 10).await.unwrap(), 0);
-        assert_eq!(store.lease_items("a", true, 10, LEASE, "t3").await.unwrap().len(), 1, "one more look");
+        assert_eq!(store.lease_items("a", Pick::UnderWay, 10, LEASE, "t3").await.unwrap().len(), 1, "one more look");
     })
     .await;
 }
@@ -198,7 +223,7 @@ async fn looking_for_work_writes_only_where_a_job_starts_or_ends() {
         let writes = store.stats().writes;
         assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
         assert_eq!(store.stats().writes, writes, "nothing starts and nothing ends");
-        let leased = store.lease_items("a", false, 1, Duration::from_secs(60), "t").await.unwrap();
+        let leased = store.lease_items("a", Pick::All, 1, Duration::from_secs(60), "t").await.unwrap();
         store.finish_item("a", &leased[0], &result("disconnected")).await.unwrap();
         assert_eq!(due(&store, &Turn::default(), 10).await, []);
         assert_eq!(store.job("a").await.unwrap().unwrap().state, JobState::Done);
@@ -217,18 +242,18 @@ async fn an_item_that_was_ever_taken_over_is_not_given_up_without_a_look() {
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 1).await;
-        store.lease_items("a", false, 1, Duration::ZERO, "dies").await.unwrap();
+        store.lease_items("a", Pick::All, 1, Duration::ZERO, "dies").await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let next = store.lease_items("a", false, 1, LEASE, "t2").await.unwrap();
+        let next = store.lease_items("a", Pick::All, 1, LEASE, "t2").await.unwrap();
         assert!(next[0].taken_over);
         store.put_back("a", &next[0], false, Duration::ZERO, &ItemResult::default()).await.unwrap();
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let again = store.lease_items("a", false, 1, LEASE, "t3").await.unwrap();
+        let again = store.lease_items("a", Pick::All, 1, LEASE, "t3").await.unwrap();
         assert!(!again[0].taken_over, "the lease before this one was given back");
         store.put_back("a", &again[0], false, Duration::from_secs(60), &ItemResult::default()).await.unwrap();
         store.move_job("a", &[JobState::Running], JobState::Cancelled, None).await.unwrap();
         assert_eq!(store.give_up_items("a", 10).await.unwrap(), 0);
-        assert_eq!(store.lease_items("a", true, 1, LEASE, "t4").await.unwrap().len(), 1, "one more look");
+        assert_eq!(store.lease_items("a", Pick::UnderWay, 1, LEASE, "t4").await.unwrap().len(), 1, "one more look");
     })
     .await;
 }

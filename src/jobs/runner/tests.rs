@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
 
 use super::JOBS_AT_ONCE;
+use crate::genesys::answer::Body;
+use crate::genesys::error::CallError;
 use crate::jobs::simulation::replica::jobs_over;
-use crate::store::{ItemResult, JobState, NewItem, NewJob, SharedDatabase, Store, Trouble};
+use crate::store::{ItemResult, JobState, NewItem, NewJob, Pick, SharedDatabase, Store, Trouble};
 
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 /// Enough to keep the runner busy far longer than the test looks.
@@ -24,7 +28,10 @@ async fn queue(store: &Store, id: &str, items: i64) {
         body: String::new(),
         request_key: None,
     };
-    let item = |number| NewItem { number, conversation: ID.to_owned(), participant: Some(ID.to_owned()), target: None };
+    // A conversation each, whose id begins with the item's number.
+    let conversation = |number| format!("{number:08}{}", &ID[8..]);
+    let item =
+        |number| NewItem { number, conversation: conversation(number), participant: Some(ID.to_owned()), target: None };
     store.begin_job(&job).await.unwrap();
     store.add_items(id, &(0..items).map(item).collect::<Vec<_>>()).await.unwrap();
     store.accept_job(id, JobState::Running, items, Duration::ZERO).await.unwrap();
@@ -70,7 +77,7 @@ async fn a_job_that_ends_with_the_last_of_twenty_items_that_fail_alike_pauses_it
         queue(&store, id, number).await;
         let result = ItemResult { outcome: "failed".into(), code: Some(code.to_owned()), ..ItemResult::default() };
         // As by a replica that stops between the last result and the look whether the job is hopeless.
-        for item in store.lease_items(id, false, number, Duration::from_secs(60), "other").await.unwrap() {
+        for item in store.lease_items(id, Pick::All, number, Duration::from_secs(60), "other").await.unwrap() {
             assert!(store.finish_item(id, &item, &result).await.unwrap());
         }
     }
@@ -92,6 +99,40 @@ async fn a_job_that_ends_with_the_last_of_twenty_items_that_fail_alike_pauses_it
     jobs.change(&paused, &[JobState::Paused], JobState::Running, None).await.unwrap();
     sleep(Duration::from_secs(5)).await;
     assert_eq!(job("twenty").await.state, JobState::Done, "who resumes it has seen why");
+    stop.cancel();
+    running.await.unwrap();
+}
+
+/// Refuses each disconnect for the same reason; the first item answers last.
+async fn refuses(request: Request<Bytes>) -> Result<Response<Body>, CallError> {
+    let (status, body) = if request.uri().path() == "/oauth/token" {
+        (200, r#"{"access_token":"token","token_type":"bearer","expires_in":86400}"#)
+    } else {
+        (422, r#"{"message":"no","code":"rejected","status":422}"#)
+    };
+    if request.uri().path().contains("/00000000-") {
+        sleep(Duration::from_millis(500)).await;
+    }
+    Ok(Response::builder().status(status).body(Body::complete(body.into())).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_item_beyond_the_first_twenty_is_tried_until_they_have_told_whether_the_job_is_hopeless() {
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    let (jobs, stop) =
+        (jobs_over(store.clone(), BoxCloneSyncService::new(tower::service_fn(refuses))), CancellationToken::new());
+    queue(&store, "job", 40).await;
+    let running = tokio::spawn({
+        let (jobs, stop) = (jobs.clone(), stop.clone());
+        async move { jobs.run(stop).await }
+    });
+    sleep(Duration::from_secs(10)).await;
+    let job = store.job("job").await.unwrap().unwrap();
+    assert_eq!(job.state, JobState::Paused, "{job:?}");
+    assert_eq!(store.item_counts("job").await.unwrap().open, 20, "the others were never tried");
+    jobs.change(&job, &[JobState::Paused], JobState::Running, None).await.unwrap();
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!(store.job("job").await.unwrap().unwrap().state, JobState::Done, "who resumes it has seen why");
     stop.cancel();
     running.await.unwrap();
 }
