@@ -65,9 +65,11 @@ impl Postgres {
         if let Ok(result) = timeout_at(deadline, transaction(&connection, batch, self.timeout)).await {
             return result;
         }
-        // It may be silent for ever, and so may those that were opened before: all of them are given up.
+        // It may be silent for ever, and so may others that nothing was heard from lately. One that was used lately and is free again
+        // has answered: then only this call was slow.
         drop(Object::take(connection));
-        self.pool.retain(|_, _| false);
+        let lately = self.timeout / 2;
+        self.pool.retain(|_, metrics| metrics.last_used() < lately);
         Err(StoreError::TimedOut)
     }
 

@@ -334,3 +334,28 @@ async fn a_postgres_that_is_silent_is_told_within_the_time_limit() {
     assert!(store.claim(&new("k", "t")).await.is_err());
     assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_call_costs_its_own_connection_and_those_that_have_been_silent_as_well() {
+    let Some(mut place) = Place::postgres().await else { return };
+    place.settings.timeout = Duration::from_secs(1);
+    let store = place.open().await;
+    let backend = async || {
+        let rows = store.run(Batch::read([sql("SELECT pg_backend_pid()")])).await.unwrap();
+        rows[0][0].int(0)
+    };
+    // Twice, so that no statement alone is slow enough for PostgreSQL to end it.
+    let nap = || sql("SELECT CAST(pg_sleep(0.6) AS TEXT)");
+    let slow = async || assert_eq!(store.run(Batch::read([nap(), nap()])).await, Err(StoreError::TimedOut));
+    let mut neighbours = std::collections::BTreeSet::new();
+    let busy = async {
+        for _ in 0..30 {
+            neighbours.insert(backend().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::join!(slow(), busy);
+    assert_eq!(neighbours.len(), 1, "one that answers all the while is kept: {neighbours:?}");
+    slow().await;
+    assert!(!neighbours.contains(&backend().await), "nothing was heard from it while the slow call went on");
+}
