@@ -194,9 +194,10 @@ fn keep(kept: &Kept, id: String, name: String) {
     kept.insert(id, (name, Instant::now()));
 }
 
-/// Whether the role may not see these names, or something in between does not let the question pass. Names are only for show.
+/// Whether the question is refused for good, by Genesys Cloud or by something in between: names are only for show. Its own 401 is
+/// about the token.
 fn keeps_names_back(answer: &Answer) -> bool {
-    answer.is_final_refusal() && (answer.status == StatusCode::FORBIDDEN || !answer.is_own_refusal())
+    answer.is_final_refusal() && !(answer.status == StatusCode::UNAUTHORIZED && answer.is_own_refusal())
 }
 
 async fn ask(client: &Client, context: &Arc<Context>, place: Place, query: &[(&str, &str)]) -> Result<Answer, Problem> {

@@ -18,8 +18,11 @@ use crate::problem::Problem;
 
 /// The longest interval that the upstream takes.
 const LONGEST: Duration = Duration::days(31);
-/// An interval that is not split any further.
-const SHORTEST: Duration = Duration::seconds(1);
+/// An interval that is not made shorter: fewer conversations begin in it than the upstream serves.
+const SHORTEST: Duration = Duration::minutes(1);
+/// How much shorter the next interval is after one with too much in it. A gateway that always answers as if it were too much is thus
+/// asked a few times only.
+const SHORTER_BY: i32 = 8;
 /// Pages of one query: beyond some 8,000 hits the upstream fails.
 const PAGES: usize = 79;
 
@@ -48,7 +51,7 @@ impl Walk<'_> {
                 // Conversations of that same moment may be among those that are left.
                 Ok(Reached::Until(last)) => end = last + Duration::milliseconds(1),
                 Err(Refused::TooMuch(problem)) if end - start <= SHORTEST => return Err(problem),
-                Err(Refused::TooMuch(_)) => length = (end - start) / 2,
+                Err(Refused::TooMuch(_)) => length = (end - start) / SHORTER_BY,
                 Err(Refused::Problem(problem)) => return Err(problem),
             }
         }

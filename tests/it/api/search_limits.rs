@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hangup::sandbox::{Kind, Medium, StuckSpec};
+use hangup::sandbox::{Fault, Kind, Medium, On, StuckSpec};
 use serde_json::{Value, json};
 
 use crate::api::callers::with_keys_and;
@@ -171,4 +171,28 @@ async fn a_gateway_that_lets_analytics_through_but_no_names_leaves_ids_in_their_
         let one = &found.get("conversations")[0];
         assert!(one["queueName"].is_string() && one["queueName"] == one["queueId"], "{status}: {one}");
     }
+}
+
+#[tokio::test]
+async fn names_that_genesys_cloud_itself_refuses_leave_ids_in_their_place() {
+    for status in [400, 403, 404, 410] {
+        let service = searching().await;
+        make(&service, StuckSpec { agent: true, medium: Medium::Calls, ..StuckSpec::default() });
+        service.sandbox.set_faults(vec![Fault::status(On::Names, status)]).unwrap();
+        let found = service.get("/conversations").await;
+        assert_eq!(found.status, 200, "{status}: {}", found.text);
+        let one = &found.get("conversations")[0];
+        assert!(one["queueName"].is_string() && one["queueName"] == one["queueId"], "{status}: {one}");
+        assert!(one["agentName"].is_string() && one["agentName"] != json!("Sandbox Agent"), "{status}: {one}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_always_answers_502_is_not_asked_for_ever_smaller_intervals() {
+    let service = searching().await;
+    service.sandbox.set_faults(vec![Fault::status(On::Analytics, 502)]).unwrap();
+    let refused = service.get("/conversations").await;
+    assert_eq!(refused.verdict(), "503 upstream_unavailable", "{}", refused.text);
+    let asked = service.sandbox.counts().of(Kind::Analytics);
+    assert!(asked <= 8, "{asked} queries");
 }
