@@ -23,9 +23,9 @@ mod timeline;
 use std::any::Any;
 
 use axum::Router;
-use axum::extract::MatchedPath;
+use axum::handler::Handler;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -70,10 +70,10 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
         .route("/console/conversations/{conversationId}", get(conversation::view))
         .route("/console/conversations/{conversationId}/live", get(conversation::live))
         .route("/console/conversations/{conversationId}/timeline", get(timeline::timeline))
-        .route("/console/conversations/{conversationId}/disconnect", get(teardown::ask).post(teardown::end))
+        .route("/console/conversations/{conversationId}/disconnect", form(teardown::ask, teardown::end))
         .route(
             "/console/conversations/{conversationId}/participants/{participantId}",
-            get(dialog::ask).post(dialog::disconnect),
+            form(dialog::ask, dialog::disconnect),
         )
         .route("/console/conversations/{conversationId}/participants/{participantId}/gone", get(dialog::gone))
         .route("/console/jobs", get(jobs::view))
@@ -82,11 +82,11 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
         .route("/console/jobs/{jobId}", get(job::view))
         .route("/console/jobs/{jobId}/progress", get(job::progress))
         .route("/console/jobs/{jobId}/items", get(job::items))
-        .route("/console/jobs/{jobId}/{act}", get(job::ask).post(job::change))
+        .route("/console/jobs/{jobId}/{act}", form(job::ask, job::change))
         .route("/console/status", get(status::view))
         .route("/console/status/now", get(status::now))
-        .route("/console/mode", get(status::ask_mode).post(status::set_mode))
-        .method_not_allowed_fallback(method_not_allowed)
+        .route("/console/mode", form(status::ask_mode, status::set_mode))
+        .method_not_allowed_fallback(async |method: Method| not_taken(&method, "GET"))
         .layer(
             ServiceBuilder::new()
                 .layer(header(CACHE_CONTROL, "no-store"))
@@ -100,18 +100,14 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
         .with_state(Api::new(api))
 }
 
-/// Pages that also take what is sent; the others are only read.
-const TAKE_POST: [&str; 4] = [
-    "/console/conversations/{conversationId}/disconnect",
-    "/console/conversations/{conversationId}/participants/{participantId}",
-    "/console/jobs/{jobId}/{act}",
-    "/console/mode",
-];
+/// A page that asks, and takes what is sent from it; the others are only read.
+fn form<A: 'static, B: 'static>(ask: impl Handler<A, Api>, act: impl Handler<B, Api>) -> MethodRouter<Api> {
+    get(ask).post(act).fallback(async |method: Method| not_taken(&method, "GET and POST"))
+}
 
 /// A page with another method. `Allow` is set by the router.
-async fn method_not_allowed(method: Method, path: MatchedPath) -> Problem {
-    let takes = if TAKE_POST.contains(&path.as_str()) { "GET and POST" } else { "GET" };
-    Problem::new(Code::MethodNotAllowed, format!("this path does not take {method}; it takes {takes}"))
+fn not_taken(method: &Method, taken: &str) -> Problem {
+    Problem::new(Code::MethodNotAllowed, format!("this path does not take {method}; it takes {taken}"))
 }
 
 /// A relative address: the service may stand behind a prefix.

@@ -29,7 +29,7 @@ pub(super) fn begin(
     params: Option<&RawPathParams>,
     request: &mut Request,
 ) -> (RequestContext, Span) {
-    let peer = request.extensions_mut().remove::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.addr.ip());
+    let peer = peer(request);
     let route = label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let headers = request.headers();
     let param = |name: &str| params?.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
@@ -51,6 +51,11 @@ pub(super) fn begin(
     facts.trace.traceparent = span.traceparent().or(facts.trace.traceparent.take());
     facts.scope = audited::scope(&app.audit, request.method(), headers, &facts);
     (RequestContext::new(facts), span)
+}
+
+/// The address that a request came from. Those made within the process have none.
+pub(super) fn peer(request: &Request) -> IpAddr {
+    request.extensions().get::<Peer>().map_or(IpAddr::from([127, 0, 0, 1]), |peer| peer.addr.ip())
 }
 
 /// The id of a request: the caller's, or a new one.

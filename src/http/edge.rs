@@ -26,7 +26,7 @@ use crate::telemetry::traces::Span;
 const OUTCOME: HeaderName = HeaderName::from_static("x-hangup-outcome");
 const VERIFIED: HeaderName = HeaderName::from_static("x-hangup-verified");
 /// Logged when the caller left before it was answered.
-const CALLER_GONE: u16 = 499;
+pub(super) const CALLER_GONE: u16 = 499;
 
 /// See the module.
 pub(super) async fn layer(

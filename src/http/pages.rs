@@ -1,24 +1,36 @@
-//! What answers of the console's pages carry. Pages stand outside of `edge`, which gives and logs each of the requests that they
-//! make to the routes inside it.
+//! What answers of the console's pages carry, and the line that each leaves. Pages stand outside of `edge`, which gives and logs each
+//! of the requests that they make to the routes inside it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::HeaderValue;
+use http::{HeaderValue, Method};
+use tokio::time::Instant;
 
+use super::App;
 use super::accept::Accept;
 use super::answer::{Outgoing, render};
-use super::begin::{REQUEST_ID, request_id, taken_over};
+use super::begin::{REQUEST_ID, peer, request_id, taken_over};
+use super::edge::CALLER_GONE;
 use crate::genesys::answer::CORRELATION_ID;
 
 /// Gives the request its id, which whatever the page asks for it shares, and renders a problem as everywhere.
-pub(super) async fn layer(mut request: Request, next: Next) -> Response {
+pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let accept = Accept::of(headers);
     let id = request_id(headers);
     let correlation_id = taken_over(headers, &CORRELATION_ID).unwrap_or_else(|| Arc::clone(&id));
+    let mut line = Line {
+        request_id: Arc::clone(&id),
+        method: request.method().clone(),
+        path: request.extensions().get::<MatchedPath>().cloned(),
+        addr: app.proxies.caller_addr(headers, peer(&request)),
+        started: Instant::now(),
+        status: CALLER_GONE,
+    };
     let value = |text: &str| HeaderValue::from_str(text).ok();
     request.headers_mut().extend(value(&id).map(|value| (REQUEST_ID, value)));
 
@@ -31,5 +43,32 @@ pub(super) async fn layer(mut request: Request, next: Next) -> Response {
     for (name, value) in ids {
         response.headers_mut().extend(value.map(|value| (name, value)));
     }
+    line.status = response.status().as_u16();
     response
+}
+
+/// Logs a page when it is dropped: also when the browser left. What the page asked of the routes has lines of its own, of the same id.
+struct Line {
+    request_id: Arc<str>,
+    method: Method,
+    path: Option<MatchedPath>,
+    addr: IpAddr,
+    started: Instant,
+    status: u16,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let Self { request_id, method, path, addr, started, status } = self;
+        tracing::info!(
+            event = "page",
+            request_id = &**request_id,
+            method = method.as_str(),
+            route = path.as_ref().map(MatchedPath::as_str),
+            status = *status,
+            caller_addr = %addr,
+            duration_ms = started.elapsed().as_micros() as f64 / 1000.0,
+            "page"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, patch, post};
 use http::HeaderValue;
@@ -104,7 +104,9 @@ pub fn router(app: &App, listener: Listener, console: impl FnOnce(Routes) -> Rou
     let stripped = |router| MapRequest::new(router, prefix::strip as fn(Request) -> Request);
     match listener {
         Listener::Admin => stripped(router),
-        _ => stripped(router.clone().merge(console(stripped(router)).layer(from_fn(pages::layer)))),
+        _ => stripped(
+            router.clone().merge(console(stripped(router)).layer(from_fn_with_state(app.clone(), pages::layer))),
+        ),
     }
 }
 

@@ -41,6 +41,30 @@ async fn a_lost_connection_is_named_as_the_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_page_of_the_console_leaves_a_line_and_what_it_asks_of_the_api_has_the_same_id() {
+    let stand = Binary::new().await;
+    let service = stand.serve(&[], &[]).await;
+    for (path, status) in [("/console", 200), ("/console/jobs/list?limit=3", 200), ("/console/nothing", 404)] {
+        assert_eq!(service.get(path).await.0, status, "{path}");
+    }
+    assert_eq!(service.post("/console/jobs", &[], "").await.0, 405);
+    let pages = || service.events("page");
+    until(async || pages().len() == 3).await;
+    let told: Vec<_> = pages().iter().map(|line| json!([line["method"], line["route"], line["status"]])).collect();
+    let list = json!(["GET", "/console/jobs/list", 200]);
+    assert_eq!(told, [json!(["GET", "/console", 200]), list, json!(["POST", "/console/jobs", 405])]);
+    for line in pages() {
+        assert!(
+            line["caller_addr"].is_string() && line["duration_ms"].is_number() && line["cause"].is_null(),
+            "{line}"
+        );
+    }
+    let id = pages()[1]["request_id"].clone();
+    let asked = service.events("request").into_iter().find(|line| line["request_id"] == id);
+    assert_eq!(asked.map(|line| line["route"].clone()), Some(json!("/jobs")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_nobody_reads_stalls_nothing_and_is_counted() {
     let binary = Binary::new().await;
     let file = text(&binary.path("audit.jsonl"));
