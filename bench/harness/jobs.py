@@ -75,7 +75,7 @@ class Stack:
         self.log.close()
 
     def people(self, count):
-        """So many participants, each in a conversation of its own."""
+        """This many participants, each in a conversation of its own."""
         made = (call(f"{self.sandbox}/sandbox/conversations", {}) for _ in range(count))
         return [(one["id"], next(p["id"] for p in one["participants"] if p.get("live", True))) for one in made]
 
@@ -138,7 +138,7 @@ def accepted(hangup, count):
 
 
 def million(hangup, count, each=100_000):
-    """What so many queued items cost, in jobs of `each`: memory, a look at one job, and the time to the first item of all."""
+    """What this many queued items cost, in jobs of `each`: memory, a look at one job, and the time to the first item of all."""
     with stack(hangup) as running:
         before, began = running.rss(), time.monotonic()
         queued = []

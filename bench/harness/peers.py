@@ -94,7 +94,7 @@ def line_up(programs, names, binaries):
 
 
 def in_turn(field, number):
-    """The field of one round: each begins with another peer, so that none is always first."""
+    """The field of one round: each begins with another peer, so that no peer is always first."""
     turn = number % len(field)
     return field[turn:] + field[:turn]
 
@@ -106,7 +106,7 @@ def free_port():
 
 
 def until(probe):
-    """What the probe answers once somebody is there to be reached: who has just been started takes a moment."""
+    """The probe's answer, once the peer listens: it takes a moment after its start."""
     end = time.monotonic() + 10
     while True:
         try:

@@ -17,12 +17,12 @@ CALLERS = 64
 # A replica's callers, where the upstream's window is what bounds them.
 WAITING = 16
 TEARS = '{"participants":[{"id":"%s","purpose":"agent"},{"id":"%s","purpose":"customer"}],"id":"%s"}'
-# What a user has: everything by default, but for the log, which goes into a file of the bench.
+# A user's configuration: everything by default, except that the log goes into a file of the bench.
 USUAL = {"AUDIT__TARGET": "store", "STORE__TIMEOUT": "500ms", "TELEMETRY__LOG_LEVEL": "warn"}
 
 
 def keys(hangup, folder, count):
-    """So many callers' keys, and the file that the service knows them by."""
+    """Keys for this many callers, and the keys file of the service."""
     made = [subprocess.run([hangup, "key", "new", f"caller-{n}"], capture_output=True, text=True, check=True) for n in range(count)]
     file = Path(folder) / "keys.toml"
     file.write_text("\n".join(one.stdout for one in made))
@@ -34,7 +34,7 @@ def port(url):
 
 
 def people(sandbox, count):
-    """So many conversations of an agent and a customer: the conversation, and its agent."""
+    """This many conversations of an agent and a customer: the conversation, and its agent."""
     made = [(str(uuid.uuid4()), str(uuid.uuid4())) for _ in range(count)]
     specs = (callers.request("POST", "/sandbox/conversations", (TEARS % (agent, uuid.uuid4(), conversation)).encode()) for conversation, agent in made)
 
@@ -97,13 +97,13 @@ def select(running, agents, known):
 
 
 class Fleet:
-    """Replicas of one store whose callers always have somebody to disconnect, so that the upstream's window is what bounds them."""
+    """Replicas of one store whose callers always have a participant to disconnect, so that only the upstream's window limits them."""
 
     def __init__(self, hangup, store, size, window, shared):
         self.hangup, self.store, self.size, self.window, self.shared = hangup, store, size, window, shared
 
     def measure(self, windows):
-        """Disconnects while so many windows of each replica pass, with the 429s among the upstream's answers."""
+        """Disconnects while this many windows of each replica pass, with the 429s among the upstream's answers."""
         allowed, length = self.window
         with jobs.stack(self.hangup, window=self.window, store=self.store, settings=USUAL) as running:
             jobs.call(f"{running.sandbox}/sandbox/settings", {"rate_shared": self.shared}, "PATCH")
@@ -120,7 +120,7 @@ class Fleet:
         return {"rate": rate, "share": rate * length / allowed, "refused": totals["by_status"].get("429", 0), "calls": calls}
 
     def run(self, running, ports, allowed, length, windows):
-        """Callers at all replicas. Who is told to wait comes again when it was told to."""
+        """Callers at all replicas. A caller that gets `Retry-After` returns after that time."""
         # A window begins with its first call, a margin of about a second after the one before is over.
         end = time.perf_counter() + (windows + 0.5) * (length + 1.5)
         left = iter(people(running.sandbox, (windows + 1) * allowed * (1 if self.shared else self.size) + WAITING * self.size))
@@ -149,7 +149,7 @@ class Fleet:
 
     @staticmethod
     def span(times, length, windows):
-        """How many of these came in so many windows, and in which time: from the first of one window to the first of another."""
+        """How many of these came in this many windows, and in which time: from the first of one window to the first of another."""
         starts = [0] + [n for n in range(1, len(times)) if times[n] - times[n - 1] > length / 2]
         if len(starts) <= windows:
             raise measure.Untrue(f"{windows} windows were not seen to pass, but {len(starts) - 1}")

@@ -25,7 +25,7 @@ Programs = namedtuple("Programs", "hangup guided load envoy nginx haproxy wrk mo
 
 
 class Missing(Exception):
-    """Something that the comparison needs is not to be had here."""
+    """Something that the comparison needs is not available here."""
 
 
 def provide(names, build):

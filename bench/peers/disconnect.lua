@@ -1,4 +1,4 @@
--- wrk's side: each request disconnects somebody from a conversation that has not been seen before.
+-- wrk's side: each request disconnects a participant from a conversation that has not been seen before.
 -- Arguments: the caller's key, and "same" if all are to ask for the same participant. Prints one line of JSON at the end.
 local head, tail, number, step = "", "", 0, 1
 

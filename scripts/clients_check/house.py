@@ -109,7 +109,7 @@ class Conference:
         while self.before - self.live() != set(expected) and time.monotonic() < end:
             time.sleep(0.05)
         if not expected:
-            time.sleep(0.5)  # nobody must leave late, either
+            time.sleep(0.5)  # no one must leave late, either
         gone = self.before - self.live()
         check(gone == set(expected), f"gone: {sorted(gone)}, expected: {sorted(expected)}")
 

@@ -46,7 +46,7 @@ for file in files:
         check(done.returncode == 0, done.stdout + done.stderr)
         check(json.loads(done.stdout) == {"outcome": "all", "matched": 1, "disconnected": 1, "failed": 0}, done.stdout)
         c.gone(c.customer)
-        # Two agents: nobody is touched. And a purpose with a quotation mark is a purpose that nobody has.
+        # Two agents match: no one is disconnected. A purpose with a quotation mark matches no one.
         done = execute("disconnect-by-purpose", {"conversationId": c.id, "purpose": "agent"}, house.keys["ivr"])
         check(done.returncode == 1 and "409" in done.stderr, done.stdout + done.stderr)
         done = execute("disconnect-by-purpose", {"conversationId": c.id, "purpose": 'x", "all": "true'}, house.keys["ivr"])
@@ -73,7 +73,7 @@ for file in files:
 
 
 def studio(house):
-    """What the REST API action and the SNIPPET put on the wire. Studio itself is not to be had."""
+    """What the REST API action and the SNIPPET put on the wire. Studio itself is not available."""
 
     def disconnect(c, participant):
         return f"/conversations/{c.id}/participants/{participant}/disconnect"

@@ -56,8 +56,8 @@ def cases(house, name, command):
         c, someone = house.conference(), str(uuid.uuid4())
         done = ends(job("--file", items("csv", (c.id, c.customer), (c.id, someone))), 2, "done: ")
         failed = [json.loads(line) for line in done.stdout.splitlines()]
-        told = [(item["participantId"], item["code"]) for item in failed]
-        check(told == [(someone, "participant_not_found")] and failed[0]["detail"], done.stdout)
+        output = [(item["participantId"], item["code"]) for item in failed]
+        check(output == [(someone, "participant_not_found")] and failed[0]["detail"], done.stdout)
         c.gone(c.customer)
 
     def disconnects_nobody_in_a_preview():
@@ -83,12 +83,12 @@ def cases(house, name, command):
         arguments = [str(part) for part in [*command(), "--file", items("csv", (c.id, c.customer)), "after=30m"]]
         with subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
             cancel(child.stderr.readline())
-            told = child.communicate(timeout=60)[1]
-        check(child.returncode == 2 and "not done, cancelled" in told, told)
+            output = child.communicate(timeout=60)[1]
+        check(child.returncode == 2 and "not done, cancelled" in output, output)
         c.gone()
 
-    def cancel(told):
-        path = next(word for word in told.split() if word.startswith("/jobs/")).removesuffix("/start")
+    def cancel(output):
+        path = next(word for word in output.split() if word.startswith("/jobs/")).removesuffix("/start")
         status, answer = send(house, f"{path}/cancel", None, **{"X-API-Key": house.keys["tools"]})
         check((status, answer["state"]) == (200, "cancelled"), f"{answer}")
 

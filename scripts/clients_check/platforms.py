@@ -123,8 +123,8 @@ def power_automate(house):
         check(done.returncode == 0, done.stderr)
         text = (folder / "apiDefinition.swagger.json").read_text()
         contract, properties = json.loads(text), json.loads((folder / "apiProperties.json").read_text())
-        told = (contract["swagger"], contract["schemes"], contract["host"], contract["basePath"])
-        check(told == ("2.0", ["https"], "hangup.example.com", "/genesys"), f"{told}")
+        output = (contract["swagger"], contract["schemes"], contract["host"], contract["basePath"])
+        check(output == ("2.0", ["https"], "hangup.example.com", "/genesys"), f"{output}")
         check(len(text.encode()) < 1_000_000, "over the limit of 1 MB")
         check("oneOf" not in text and "anyOf" not in text, "a keyword that OpenAPI 2.0 does not have")
         operations = [o for path in contract["paths"].values() for o in path.values()]

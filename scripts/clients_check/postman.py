@@ -23,8 +23,8 @@ def postman(house):
             "--reporters", "json", "--reporter-json-export", report)
         return json.loads(report.read_text())["run"]
 
-    def failures(told):
-        return [f"{f['source'].get('name')}: {f['error'].get('test', '')}: {f['error']['message']}" for f in told["failures"]]
+    def failures(output):
+        return [f"{f['source'].get('name')}: {f['error'].get('test', '')}: {f['error']['message']}" for f in output["failures"]]
 
     def every_request_has_an_assertion_and_the_form_of_version_2_1():
         read = json.loads(COLLECTION.read_text())
@@ -42,28 +42,28 @@ def postman(house):
 
     def previews_what_it_finds_and_touches_nobody():
         c = house.conference()
-        told = collection()
-        check(not told["failures"], failures(told))
-        check(told["stats"]["assertions"]["total"] > 35, told["stats"])
+        output = collection()
+        check(not output["failures"], failures(output))
+        check(output["stats"]["assertions"]["total"] > 35, output["stats"])
         c.gone()
 
     def disconnects_exactly_one_of_the_conversation_that_is_named():
         c = house.conference()
-        told = collection(DRY_RUN="false", CONVERSATION=c.id)
-        check(not told["failures"], failures(told))
+        output = collection(DRY_RUN="false", CONVERSATION=c.id)
+        check(not output["failures"], failures(output))
         c.gone(c.customer)
 
     def sends_nothing_without_an_address_or_without_the_conversation_that_may_lose_somebody():
         c = house.conference()
         for variables, words in [({"HANGUP_URL": ""}, "set HANGUP_URL"), ({"DRY_RUN": "false"}, "set CONVERSATION")]:
-            told = collection(**variables)
-            check(told["failures"] and all(words in f for f in failures(told)), failures(told))
-            check(not any("response" in e for e in told["executions"]), "something was sent")
+            output = collection(**variables)
+            check(output["failures"] and all(words in f for f in failures(output)), failures(output))
+            check(not any("response" in e for e in output["executions"]), "something was sent")
         c.gone()
 
     def says_which_code_and_detail_came_back():
-        told = collection(HANGUP_KEY="hk_wrong")
-        check(any("unauthenticated" in f for f in failures(told)), failures(told))
+        output = collection(HANGUP_KEY="hk_wrong")
+        check(any("unauthenticated" in f for f in failures(output)), failures(output))
 
     previews_what_it_finds_and_touches_nobody.alone = True
     return [

@@ -45,8 +45,8 @@ def reachability(house):
         done = run(need("curl"), "--silent", "--show-error", "--cacert", folder / "ca.pem", "--interface", source, "--resolve",
                    f"{name}:{port}:127.0.0.1", "--path-as-is", "--write-out", "\n%{http_code} %{content_type}", *more,
                    f"https://{name}:{port}{path}")
-        body, _, told = done.stdout.rpartition("\n")
-        return done.returncode, *told.partition(" ")[::2], body
+        body, _, output = done.stdout.rpartition("\n")
+        return done.returncode, *output.partition(" ")[::2], body
 
     def behind_a_proxy(name, configure):
         def body():

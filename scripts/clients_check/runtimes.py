@@ -59,8 +59,8 @@ def npm(name, package):
     (folder / "package.json").write_text('{"private":true}')
     done = run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package, cwd=folder)
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
-        skip(f"npm: {'; '.join(told[:4]) or last_line(done)}")
+        output = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+        skip(f"npm: {'; '.join(output[:4]) or last_line(done)}")
     return folder
 
 
@@ -108,7 +108,7 @@ def debian():
 def go_program():
     """The Go piece, vetted and built."""
     system, root = shutil.which("go"), debian()
-    compiler = system or next(iter(glob.glob(str(root / "usr/lib/go-1.*/bin/go"))), None) or skip("Go is not to be had here")
+    compiler = system or next(iter(glob.glob(str(root / "usr/lib/go-1.*/bin/go"))), None) or skip("Go is not available here")
     env = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str((STAGE / "go-cache").resolve()), "GOFLAGS": "-trimpath", "GO111MODULE": "off"}
     if not system:
         env["GOROOT"] = str(Path(compiler).parent.parent.resolve())
@@ -145,7 +145,7 @@ def last_line(done):
 
 
 class Once:
-    """Prepares a runtime once, for whoever comes first."""
+    """Prepares a runtime once, when it is first needed."""
 
     def __init__(self, prepare):
         self.prepare, self.lock, self.result = prepare, threading.Lock(), None
@@ -174,7 +174,7 @@ def php_command():
     system, root = shutil.which("php"), debian()
     found = [system] if system else glob.glob(str(root / "usr/bin/php8.*"))
     if not found:
-        skip("PHP is not on this machine, and was not to be had")
+        skip("PHP is not on this machine, and could not be installed")
     command = [found[0], "-d", f"include_path=/usr/share/php:{root}/usr/share/php"]
     if not system:  # unpacked, not installed: no configuration names its extensions
         command += ["-n", "-d", f"extension_dir={glob.glob(str(root / 'usr/lib/php/20*'))[0]}", *PHP_EXTENSIONS]
@@ -183,4 +183,4 @@ def php_command():
 
 def program(name):
     found = shutil.which(name) or next(iter(glob.glob(str(debian() / f"usr/*bin/{name}"))), None)
-    return found or skip(f"{name} is not on this machine, and was not to be had")
+    return found or skip(f"{name} is not on this machine, and could not be installed")

@@ -59,7 +59,7 @@ async fn a_key_is_found_in_either_header_and_x_api_key_wins() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_right_key_is_told_what_to_do() {
+async fn a_caller_without_a_right_key_learns_what_to_do() {
     let file = keys_file(&(record("old", "k0", "expires = \"2020-01-01\"") + &record("one", "k1", "")));
     let callers = Callers::open(&auth(Some(file.path()))).unwrap();
     let cases: [(&[(&str, &str)], &str); 7] = [

@@ -123,7 +123,7 @@ async fn ten_thousand_selectors_with_keys_of_their_own_never_evict_anothers_set(
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_its_bound_a_caller_is_told_to_wait_and_others_are_served() {
+async fn at_its_bound_a_caller_has_to_wait_and_others_are_served() {
     let claims = Claims::new(store());
     let crowd = || -> Vec<Target> {
         let one = |n| Target { id: Uuid::from_u128(n).into(), name: Some("x".repeat(10_000)), purpose: None };

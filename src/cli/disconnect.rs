@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_chooses_somebody_who_is_there_and_nothing_else_does() {
+    fn a_number_chooses_a_participant_who_is_there_and_nothing_else_does() {
         let people = people();
         let chosen = |typed: &str| chosen(&people, typed).map(|id| id.to_string()).ok();
         assert_eq!(chosen("1").as_deref(), Some(people[0].id.as_str()));

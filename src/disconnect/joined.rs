@@ -23,7 +23,7 @@ impl Disconnector {
             }
             admission = Some(admitted);
         }
-        let settled = match self.inner.flights.join(&request.effect()) {
+        let settled = match self.inner.singleflight.join(&request.effect()) {
             Role::Leader(leader) => self.lead(request, Some(leader), &mut admission).await,
             Role::Follower(follower) => {
                 self.inner.metrics.join();

@@ -13,7 +13,7 @@ pub(super) const DISCONNECT: &str = "conversation:communication:disconnect";
 /// What was refused in one disconnect, in order.
 #[derive(Debug)]
 pub(super) struct Refusals {
-    /// What it means that all was refused in vain: "the participant is still there".
+    /// What was read after the refusals: "the participant is still there".
     still: &'static str,
     refused: Vec<(Way, Answer)>,
 }

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn where_callers_are_not_told_apart_there_is_no_share() {
+    fn where_callers_cannot_be_distinguished_there_is_no_share() {
         let (shares, anonymous) = (Shares::default(), Arc::<str>::from("anonymous"));
         let held: Vec<_> = (0..100).map(|_| shares.take(&anonymous)).collect();
         assert!(held.iter().all(Option::is_some));

@@ -122,8 +122,8 @@ impl<R> Follower<R> {
 mod tests {
     use super::*;
 
-    fn leader(flights: &Singleflight<u8, u8>, key: u8) -> Leader<u8, u8> {
-        match flights.join(&key) {
+    fn leader(singleflight: &Singleflight<u8, u8>, key: u8) -> Leader<u8, u8> {
+        match singleflight.join(&key) {
             Role::Leader(leader) => leader,
             Role::Follower(_) => panic!("work is under way"),
         }
@@ -131,34 +131,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn repeats_share_the_result_of_the_first() {
-        let flights = Singleflight::with_memory(Duration::from_secs(10));
-        let first = leader(&flights, 1);
-        let Role::Follower(second) = flights.join(&1) else { panic!("no follower") };
-        assert!(matches!(flights.join(&2), Role::Leader(_)), "another key is other work");
+        let singleflight = Singleflight::with_memory(Duration::from_secs(10));
+        let first = leader(&singleflight, 1);
+        let Role::Follower(second) = singleflight.join(&1) else { panic!("no follower") };
+        assert!(matches!(singleflight.join(&2), Role::Leader(_)), "another key is other work");
         first.complete(false, || 7);
         assert_eq!(second.result().await, Some(7));
-        assert!(!leader(&flights, 1).accepted_recently, "the result is not remembered");
+        assert!(!leader(&singleflight, 1).accepted_recently, "the result is not remembered");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_crashed_leader_leaves_no_result_and_no_work_under_way() {
-        let flights = Singleflight::with_memory(Duration::from_secs(10));
-        let first = leader(&flights, 1);
-        let Role::Follower(second) = flights.join(&1) else { panic!("no follower") };
+        let singleflight = Singleflight::with_memory(Duration::from_secs(10));
+        let first = leader(&singleflight, 1);
+        let Role::Follower(second) = singleflight.join(&1) else { panic!("no follower") };
         drop(first);
         assert_eq!(second.result().await, None);
-        drop(leader(&flights, 1));
+        drop(leader(&singleflight, 1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_accepted_disconnect_is_remembered() {
-        let flights = Singleflight::with_memory(Duration::from_secs(10));
-        leader(&flights, 1).complete(true, || 7);
-        leader(&flights, 2).complete(false, || 7);
+        let singleflight = Singleflight::with_memory(Duration::from_secs(10));
+        leader(&singleflight, 1).complete(true, || 7);
+        leader(&singleflight, 2).complete(false, || 7);
         tokio::time::advance(Duration::from_millis(9_900)).await;
-        assert!(leader(&flights, 1).accepted_recently);
-        assert!(!leader(&flights, 2).accepted_recently);
+        assert!(leader(&singleflight, 1).accepted_recently);
+        assert!(!leader(&singleflight, 2).accepted_recently);
         tokio::time::advance(Duration::from_millis(200)).await;
-        assert!(!leader(&flights, 1).accepted_recently);
+        assert!(!leader(&singleflight, 1).accepted_recently);
     }
 }

@@ -22,7 +22,7 @@ use crate::problem::{Code, Problem};
 #[derive(Debug)]
 pub(super) struct Permitted<P> {
     pub(super) caller: Caller,
-    /// What is done for it is done in this name.
+    /// On whose behalf it asks.
     pub(super) origin: Origin,
     pub(super) context: RequestContext,
     permission: PhantomData<P>,

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_told() {
+    fn what_cannot_be_understood_is_explained() {
         for (item, said) in [
             (json!({"participantId": PID}), "conversationId must"),
             (json!({"conversationId": CID}), "exactly one"),

@@ -1,4 +1,4 @@
-//! The accept loop: sockets, and the faults that befall a listener.
+//! The accept loop: sockets, and faults of a listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -116,7 +116,7 @@ async fn claims_outlive_the_process() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_replaced_refuses_claims_for_as_long_as_one_may_live_whoever_asks() {
+async fn a_store_that_was_replaced_refuses_claims_of_all_callers_for_as_long_as_one_may_live() {
     on_each(async |place| {
         let (witness, other) = (place.open().await, place.open().await);
         witness.claim(&new("k", "old")).await.unwrap();
@@ -313,7 +313,7 @@ async fn of_batches_that_are_committed_together_one_that_fails_takes_no_other_al
 }
 
 #[tokio::test]
-async fn a_postgres_that_refuses_connections_does_not_stop_the_start_and_is_told_within_the_time_limit() {
+async fn a_postgres_that_refuses_connections_does_not_stop_the_start_and_is_reported_within_the_time_limit() {
     let mut settings = settings("postgres://hangup@127.0.0.1:1/none");
     settings.timeout = Duration::from_millis(300);
     let store = Store::open(&settings).await.unwrap();
@@ -325,7 +325,7 @@ async fn a_postgres_that_refuses_connections_does_not_stop_the_start_and_is_told
 }
 
 #[tokio::test]
-async fn a_postgres_that_is_silent_is_told_within_the_time_limit() {
+async fn a_postgres_that_is_silent_is_reported_within_the_time_limit() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut settings = settings(&format!("postgres://hangup@{}/none?sslmode=disable", listener.local_addr().unwrap()));
     settings.timeout = Duration::from_millis(300);

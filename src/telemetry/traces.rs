@@ -117,7 +117,7 @@ impl Traces {
     }
 }
 
-/// A span that ends when it is dropped. Boxed, for it is large and most requests have none.
+/// A span that ends when it is dropped. Boxed, because it is large and most requests have none.
 #[derive(Debug)]
 pub(crate) struct Span(Option<Box<opentelemetry_sdk::trace::Span>>);
 

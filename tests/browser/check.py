@@ -116,7 +116,7 @@ def tells_what_is_wrong(browser, demo):
 
 
 def keeps_other_pages_away(browser, demo):
-    check("a page of another origin disconnects nobody on a service without keys")
+    check("a page of another origin disconnects no one on a service without keys")
     conference = demo.conference()
     target = demo.live(conference["id"]).pop()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as elsewhere:
@@ -135,7 +135,7 @@ def keeps_other_pages_away(browser, demo):
 
 
 class Elsewhere(http.server.BaseHTTPRequestHandler):
-    """An empty page of somebody else."""
+    """An empty page of another site."""
 
     def do_GET(self):  # noqa: N802, the name is http.server's
         self.send_response(200)

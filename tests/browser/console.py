@@ -46,7 +46,7 @@ def disconnects(browser, demo, conference):
     ids = {p["name"]: p["id"] for p in conference["participants"]}
     before = demo.live(conference["id"])
     anna = f"disconnect-{ids['Anna Agent']}"
-    say("the dialog takes the focus, gives it back on Escape, and disconnects nobody by itself")
+    say("the dialog takes the focus, gives it back on Escape, and disconnects no one by itself")
     accessible(browser, "conversation")
     assert browser.label(f"#{anna}") == "Disconnect Anna Agent"
     opens(browser, "Disconnect Anna Agent")
@@ -59,7 +59,7 @@ def disconnects(browser, demo, conference):
     assert browser.run(FOCUSED) == anna
     assert demo.live(conference["id"]) == before
 
-    say("a dry run disconnects nobody")
+    say("a dry run disconnects no one")
     opens(browser, "Disconnect Anna Agent")
     browser.run("document.querySelector('#dialog [name=dryRun]').click()")
     press(browser, "Disconnect Anna Agent")
@@ -143,7 +143,7 @@ def tears_down(browser, demo):
 
 
 def switches_the_mode(browser, demo, conference, folder):
-    say("the mode is switched, and in observe mode nobody is disconnected")
+    say("the mode is switched, and in observe mode no one is disconnected")
     go(browser, "status", "#status .tiles")
     for part in ["ready", "tester", "participant state", "calls left"]:
         shows(browser, "#status", part)

@@ -1,9 +1,9 @@
-"""The console asks for news only while somebody looks at it."""
+"""The console polls only while someone looks at it."""
 
 from steps import go, say, shows
 
 ASKED = "return performance.getEntriesByType('resource').filter((one) => one.name.includes('/live')).length"
-# What a page under test is told: that ten minutes have passed, or that its tab is in the background.
+# What a page under test is made to believe: that ten minutes have passed, or that its tab is in the background.
 LATER = "const now = Date.now.bind(Date); Date.now = () => now() + 600001"
 HIDE = "Object.defineProperty(document, 'hidden', { value: args[0], configurable: true }); " \
        "document.dispatchEvent(new Event('visibilitychange'))"

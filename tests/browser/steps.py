@@ -65,7 +65,7 @@ def fill(browser, css, text):
 
 
 def complains_of_nothing(browser):
-    """But for answers that were refused on purpose, and the service that was away."""
+    """Except answers that were refused on purpose, and the time when the service was away."""
     expected = ("status of 4", "status of 5", "ERR_CONNECTION", "ERR_EMPTY_RESPONSE", "ERR_INVALID_CHUNKED", "htmx:sendError", "htmx:afterRequest")
     odd = [complaint for complaint in browser.complaints() if not any(word in complaint for word in expected)]
     assert odd == [], odd

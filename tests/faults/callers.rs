@@ -120,7 +120,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// `per_second` disconnects a second, each against somebody else.
+    /// `per_second` disconnects a second, each for another target.
     pub(crate) fn start(service: &Process, stand_in: &StandIn, per_second: u32) -> Self {
         let sandbox = stand_in.sandbox.clone();
         Self::start_with(service.caller(), per_second, move || super::target::target_in(&sandbox))
@@ -162,7 +162,7 @@ impl Traffic {
         Self { stop, task }
     }
 
-    /// Tells it to send nothing more; what is under way is still waited for by [`Traffic::end`].
+    /// Makes it send nothing more; [`Traffic::end`] still waits for what is under way.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }

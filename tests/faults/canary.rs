@@ -32,7 +32,7 @@ struct Script {
     form: usize,
 }
 
-/// An upstream that repeats in status, headers and body what it was told: worse than any real one.
+/// An upstream that echoes secrets in status, headers and body: worse than any real one.
 async fn echo(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();

@@ -58,8 +58,8 @@ async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
     assert!(stand_in.only_these_are_gone(&targets).await);
     let logged = until(Duration::from_secs(5), async || {
         let log = service.log();
-        let told = |id: &str| log.lines().any(|l| l.contains(id) && l.contains("\"outcome\":\"accepted\""));
-        targets.iter().all(|t| told(&t.participant.to_string()))
+        let logged = |id: &str| log.lines().any(|l| l.contains(id) && l.contains("\"outcome\":\"accepted\""));
+        targets.iter().all(|t| logged(&t.participant.to_string()))
     });
     assert!(logged.await.is_some(), "the outcome is not logged: {}", service.log());
     assert_eq!(stand_in.sandbox.counts().disconnects(), 50);

@@ -47,7 +47,7 @@ async fn dribble(service: SocketAddr, path: String, body: bool) -> Duration {
     }
 }
 
-/// So many of them, within some three seconds. Answers after which time the last was cut off.
+/// Starts `count` of them within about three seconds. Returns the time after which the last was cut off.
 fn attack(service: SocketAddr, path: &str, count: usize) -> Duration {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -152,8 +152,8 @@ async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back() {
-    const TEST: &str = "crowds::ten_thousand_callers_at_a_slow_upstream_are_served_or_told_to_come_back";
+async fn ten_thousand_callers_at_a_slow_upstream_are_served_or_asked_to_come_back() {
+    const TEST: &str = "crowds::ten_thousand_callers_at_a_slow_upstream_are_served_or_asked_to_come_back";
     const CALLERS: usize = 10_000;
     const ADMITTED: usize = 2_048;
     if left_out(TEST) {

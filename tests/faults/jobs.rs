@@ -40,7 +40,7 @@ pub(crate) fn promised(answer: &Answer) -> String {
     answer.json()["jobId"].as_str().expect("an id").to_owned()
 }
 
-/// Waits until the job is done, and holds that none of its items was lost.
+/// Waits until the job is done, and asserts that no item was lost.
 pub(crate) async fn done(service: &Process, id: &str, items: usize) -> Value {
     let (path, began) = (format!("/jobs/{id}"), Instant::now());
     loop {
@@ -59,7 +59,7 @@ pub(crate) async fn done(service: &Process, id: &str, items: usize) -> Value {
     }
 }
 
-/// Holds that all of these are gone, that nobody else is, and gives how many were sent a second disconnect.
+/// Asserts that exactly these are gone, and returns how many got a second disconnect.
 pub(crate) async fn second_disconnects(stand_in: &StandIn, targets: &[Target]) -> usize {
     assert!(stand_in.only_these_are_gone(targets).await, "a wrong person was reached");
     let sent = |target: &&Target| {
@@ -69,7 +69,7 @@ pub(crate) async fn second_disconnects(stand_in: &StandIn, targets: &[Target]) -
     targets.iter().filter(sent).count()
 }
 
-/// Waits until so many disconnects went upstream.
+/// Waits until this many disconnects went upstream.
 pub(crate) async fn sent(stand_in: &StandIn, number: u64) {
     let there = async || stand_in.sandbox.counts().disconnects() >= number;
     assert!(until(PATIENCE, there).await.is_some(), "too few disconnects are sent");
@@ -178,7 +178,7 @@ async fn a_full_disk_while_jobs_are_accepted_promises_nothing() {
         done(&service, id, targets.len()).await;
         second_disconnects(&stand_in, targets).await;
     }
-    assert!(refused.iter().all(|target| stand_in.is_live(target)), "somebody was reached for a job that was refused");
+    assert!(refused.iter().all(|target| stand_in.is_live(target)), "a job that was refused reached a target");
     Row {
         theme: THEME,
         fault: "The disk is full while jobs are accepted",

@@ -37,7 +37,7 @@ async fn while_the_login_is_down_the_old_token_serves_and_after_it_nobody_waits(
     seen.none_failed();
     assert_eq!(unready, 0);
 
-    // Beyond the token's end nobody waits for anything.
+    // After the token's end no request waits.
     let expired = until(Duration::from_secs(20), async || service.readiness().await.unwrap().status == 503).await;
     assert!(expired.is_some(), "it stays ready without a token");
     let sent_before = stand_in.sandbox.counts().disconnects();
@@ -161,7 +161,7 @@ async fn a_token_revoked_under_500_concurrent_requests_costs_one_login_and_no_fa
     let counts = stand_in.sandbox.counts();
     assert_eq!(counts.logins(), 1, "{counts:?}");
     let met = counts.refused.get("revoked").copied().unwrap_or(0);
-    assert!(met > 0, "nobody met the revoked token");
+    assert!(met > 0, "no request met the revoked token");
     Row {
         theme: THEME,
         fault: "The token is revoked under 500 concurrent requests",

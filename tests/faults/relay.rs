@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Connections that may wait to be accepted: few, so that they are soon too many.
+/// Connections that may wait to be accepted: so few that the backlog is soon full.
 const BACKLOG: u32 = 16;
 
 /// Relays each connection to the sandbox. It stops when it is dropped.

@@ -24,7 +24,7 @@ use super::table::Row;
 
 const ATTEMPT: Duration = Duration::from_secs(1);
 
-/// Makes the service open so many connections to the upstream, and leaves them idle.
+/// Makes the service open this many connections to the upstream, and leaves them idle.
 async fn open_connections(service: &Process, stand_in: &StandIn, count: usize) {
     stand_in.fault(Fault::latency(On::Api, Duration::from_millis(300)));
     disconnects(service, &stand_in.targets(count), count).await.none_failed();

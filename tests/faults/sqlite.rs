@@ -46,7 +46,7 @@ async fn a_sigkill_at_any_moment_forgets_no_claim() {
                     let target = super::target::target_in(&sandbox);
                     match select(&mut caller, &target).await {
                         Ok(answer) if answer.status == 200 => answered.push(target),
-                        // Killed: nobody knows, and a repeat must find out.
+                        // Killed: the effect is unknown, and a repeat must find out.
                         _ => return (answered, target),
                     }
                 }
@@ -139,7 +139,7 @@ async fn a_full_disk_refuses_selectors_and_nothing_else() {
         let answer = select(&mut caller, &target).await.expect("an answer");
         if answer.status == 503 {
             assert_eq!(answer.word(), "store_unavailable");
-            assert!(stand_in.is_live(&target), "somebody was touched");
+            assert!(stand_in.is_live(&target), "a target was reached");
             full = true;
         }
     }
@@ -156,7 +156,7 @@ async fn a_full_disk_refuses_selectors_and_nothing_else() {
     Row {
         theme: THEME,
         fault: "The disk of the embedded store is full",
-        callers_see: "Named disconnects: nothing. Selectors and teardowns: 503 `store_unavailable`, nobody is touched",
+        callers_see: "Named disconnects: nothing. Selectors and teardowns: 503 `store_unavailable`, no one is disconnected",
         figure: "0 of 30 named ones fail; served again when there is room, without a restart",
         measured: "full within 200 selectors".to_owned(),
         test: TEST,
@@ -166,8 +166,8 @@ async fn a_full_disk_refuses_selectors_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_or_damaged_file_is_told_at_the_start_and_left_as_it_is() {
-    const TEST: &str = "sqlite::a_read_only_or_damaged_file_is_told_at_the_start_and_left_as_it_is";
+async fn a_read_only_or_damaged_file_is_reported_at_the_start_and_left_as_it_is() {
+    const TEST: &str = "sqlite::a_read_only_or_damaged_file_is_reported_at_the_start_and_left_as_it_is";
     let folder = tempfile::tempdir().expect("a folder");
     let refused = |file: &Path| {
         let done = Command::new(env!("CARGO_BIN_EXE_hangup"))

@@ -33,7 +33,7 @@ struct Storm {
     disconnects: &'static [&'static str],
     /// Words that a lookup may end with (a success has none); none: no lookups are sent.
     lookups: &'static [&'static str],
-    /// Whether those who are told of a success are to be gone.
+    /// Whether targets of a reported success must be gone.
     effect: bool,
     test: &'static str,
 }
@@ -84,9 +84,9 @@ impl Storm {
         assert!(growth < GROWTH, "memory grew by {} KiB", growth / 1024);
 
         stand_in.sandbox.clear_faults();
-        let healed =
+        let recovered =
             until(Duration::from_secs(15), async || disconnects(&service, &[stand_in.target()], 1).await.failed() == 0);
-        assert!(healed.await.is_some(), "no success after the fault");
+        assert!(recovered.await.is_some(), "no success after the fault");
         Row {
             theme: THEME,
             fault: self.fault,
@@ -125,7 +125,7 @@ fn nobody_was_hung_up_unsaid(stand_in: &StandIn, seen: &Seen) {
     for (target, answer) in seen.answers.iter().filter(|(_, a)| a.status >= 300 && a.json()["effect"] == "none") {
         let members = stand_in.sandbox.conference(target.conversation).expect("a conversation").participants;
         let hung_up = members.iter().any(|m| m.id == target.participant && m.disconnects > 0);
-        assert!(!hung_up, "somebody was hung up: {}", answer.text());
+        assert!(!hung_up, "a target was disconnected: {}", answer.text());
     }
 }
 
@@ -221,7 +221,7 @@ storms! {
         "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`, or 504 `upstream_timeout` where its turn to read a long body did not come",
         body("api", "endless"), disconnects ["accepted"], lookups ["upstream_invalid_response", "upstream_timeout"], effect true;
     a_page_of_html_is_told_from_an_answer: "A page of HTML with status 200 in place of every answer",
-        "502 `upstream_invalid_response`; of a disconnect with `effect: unknown`, for nothing can be read that tells whose page it is",
+        "502 `upstream_invalid_response`; of a disconnect with `effect: unknown`, because no read can show whose page it is",
         body("api", "html"), disconnects ["upstream_invalid_response"], lookups ["upstream_invalid_response"], effect false;
     bodies_cut_short_end_in_502: "Every body is cut off in the middle",
         "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",

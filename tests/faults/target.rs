@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::service::{Launch, PATIENCE, Process, against};
 use super::shared::stand_in::StandIn;
 
-/// Somebody to be disconnected, who is in a conversation with a customer.
+/// A participant to be disconnected, in a conversation with a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Target {
     pub(crate) conversation: Uuid,

@@ -36,7 +36,7 @@ def schemathesis(demo, port, end, *arguments):
         config.write_text(
             f'base-url = "http://127.0.0.1:{port}"\n'
             f'hooks = "{HERE / "hooks.py"}"\n'
-            # Of two schemes that are alternatives, one; else each would be told to fail without the other.
+            # One of two schemes that are alternatives; otherwise each would have to fail without the other.
             f'[auth.openapi.ApiKey]\napi_key = "{demo.key}"\n'
             f'[auth.openapi.KeyNameAndKey]\nusername = "tester"\npassword = "{demo.key}"\n'
             # As its defaults, and 413: what is made up may be too large, right or wrong.

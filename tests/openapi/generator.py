@@ -66,7 +66,7 @@ CLIENT = """
     assert isinstance(done, openapi_client.DisconnectAnswer) and (done.outcome, done.gone) == ("disconnected", True), done
     try:
         api.disconnect_participant(conversation, "00000000-0000-0000-0000-000000000007")
-        sys.exit("somebody who is not there was disconnected")
+        sys.exit("a participant who is not there was disconnected")
     except ApiException as error:
         assert isinstance(error.data, openapi_client.Problem), error
         assert error.data.code == "participant_not_found" and error.data.detail, error.data

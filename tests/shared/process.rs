@@ -17,7 +17,7 @@ use super::signal;
 /// Longest wait for something that must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Tells apart the files of processes that are started in one directory.
+/// Makes the file names of processes in one directory unique.
 static STARTED: AtomicUsize = AtomicUsize::new(0);
 
 /// How the binary is started.
@@ -54,12 +54,12 @@ impl Launch {
         self
     }
 
-    /// Lets the process open so many descriptors and no more.
+    /// Lets the process open at most this many descriptors.
     pub(crate) fn descriptors(self, count: u64) -> Self {
         Self { descriptors: Some(count), ..self }
     }
 
-    /// Gives it a stdout that nobody reads. Its addresses must be fixed then.
+    /// Gives it a stdout that is never read. Its addresses must be fixed then.
     pub(crate) fn blocked_stdout(self) -> Self {
         Self { blocked_stdout: true, ..self }
     }

@@ -1,4 +1,4 @@
-//! Sends disconnects at a fixed rate over a few kept connections, each with a conversation id of its own, and prints one
+//! Sends disconnects at a fixed rate over some kept connections, each with a conversation id of its own, and prints one
 //! line of JSON: how many were answered how, and the latencies in microseconds.
 //!
 //! `hangup-load ADDR RATE SECONDS CONNECTIONS KEY`

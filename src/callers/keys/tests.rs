@@ -127,7 +127,7 @@ async fn a_key_may_have_several_digests_while_it_is_rotated_and_each_has_its_las
 }
 
 #[tokio::test]
-async fn changes_are_told_by_name_and_without_secrets() {
+async fn changes_are_reported_by_name_and_without_secrets() {
     let key = |name: &str, more: &str| {
         format!("[[key]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", Digest::of(name.as_bytes()))
     };

@@ -35,7 +35,7 @@ mod tests {
     use super::redacted;
 
     #[test]
-    fn what_could_name_somebody_is_taken_out() {
+    fn what_could_name_a_person_is_taken_out() {
         for (text, shown) in [
             (
                 "404 not.found: no participant 0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d.",

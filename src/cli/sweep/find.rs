@@ -16,7 +16,7 @@ use crate::ids::ConversationId;
 
 /// How long one page is tried again.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Tries of one page in vain before it is given up: what analytics cannot find within the deadline, or answers with 502 however small
+/// Failed tries of one page before it is given up: what analytics cannot find within the deadline, or answers with 502 however small
 /// the part of the search is, it will not find later.
 const TRIES: usize = 3;
 /// Pause after a 502, of which a search has met many by then; should it be a short trouble of the way there, it passes in between.

@@ -54,7 +54,7 @@ impl Interrupt {
 
 /// How far all jobs are together.
 #[derive(Debug, Default)]
-struct Sight {
+struct Snapshot {
     total: u64,
     pending: u64,
     rate: u64,
@@ -68,13 +68,13 @@ pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration
     let mut answered = Instant::now();
     let end = loop {
         match look(service, ids).await {
-            Ok(sight) => {
+            Ok(snapshot) => {
                 answered = Instant::now();
-                progress.show(&sight);
-                if sight.pending == 0 {
+                progress.show(&snapshot);
+                if snapshot.pending == 0 {
                     break End::Done;
                 }
-                if let Some(why) = sight.stopped {
+                if let Some(why) = snapshot.stopped {
                     break End::Stopped(why);
                 }
             }
@@ -90,28 +90,28 @@ pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration
     end
 }
 
-async fn look(service: &Service, ids: &[String]) -> Result<Sight, Failure> {
-    let mut sight = Sight::default();
+async fn look(service: &Service, ids: &[String]) -> Result<Snapshot, Failure> {
+    let mut snapshot = Snapshot::default();
     for id in ids {
         let job = service.ask(Method::GET, &format!("/jobs/{id}"), None, None).await?;
         if !job.is_good() {
             return Err(Failure::failed(job.problem()));
         }
         let number = |name: &str| job.body.get(name).and_then(Value::as_u64).unwrap_or_default();
-        sight.total += number("total");
+        snapshot.total += number("total");
         let pending = number("pending");
-        sight.pending += pending;
+        snapshot.pending += pending;
         match job.text("state") {
-            "running" => sight.rate += number("ratePerMinute"),
-            "held" => sight.stopped = Some(format!("job {id} is held")),
+            "running" => snapshot.rate += number("ratePerMinute"),
+            "held" => snapshot.stopped = Some(format!("job {id} is held")),
             // Items under way are finished.
             "paused" if pending > 0 => {
-                sight.stopped = Some(format!("job {id} is paused: {}", job.text("pausedBecause")))
+                snapshot.stopped = Some(format!("job {id} is paused: {}", job.text("pausedBecause")))
             }
             _ => {}
         }
     }
-    Ok(sight)
+    Ok(snapshot)
 }
 
 async fn pause(service: &Service, ids: &[String]) -> End {
@@ -141,19 +141,19 @@ impl Progress {
         Self { bar, said: None, last: BTreeMap::new() }
     }
 
-    fn show(&mut self, sight: &Sight) {
-        let done = sight.total.saturating_sub(sight.pending);
-        let message = progress(sight);
+    fn show(&mut self, snapshot: &Snapshot) {
+        let done = snapshot.total.saturating_sub(snapshot.pending);
+        let message = rate_and_time_left(snapshot);
         if let Some(bar) = &self.bar {
-            bar.set_length(sight.total);
+            bar.set_length(snapshot.total);
             bar.set_position(done);
             bar.set_message(message);
             return;
         }
-        let changed = self.last.insert(sight.total, done) != Some(done);
-        if changed && (self.is_due() || sight.pending == 0) {
+        let changed = self.last.insert(snapshot.total, done) != Some(done);
+        if changed && (self.is_due() || snapshot.pending == 0) {
             self.said = Some(Instant::now());
-            eprintln!("{done} of {} done{}{message}", sight.total, if message.is_empty() { "" } else { ", " });
+            eprintln!("{done} of {} done{}{message}", snapshot.total, if message.is_empty() { "" } else { ", " });
         }
     }
 
@@ -179,12 +179,12 @@ impl Progress {
 }
 
 /// Rate and time left.
-fn progress(sight: &Sight) -> String {
-    if sight.rate == 0 || sight.pending == 0 {
+fn rate_and_time_left(snapshot: &Snapshot) -> String {
+    if snapshot.rate == 0 || snapshot.pending == 0 {
         return String::new();
     }
-    let left = Duration::from_secs((sight.pending * 60).div_ceil(sight.rate));
-    format!("{} a minute, {} left", sight.rate, humantime::format_duration(left))
+    let left = Duration::from_secs((snapshot.pending * 60).div_ceil(snapshot.rate));
+    format!("{} a minute, {} left", snapshot.rate, humantime::format_duration(left))
 }
 
 #[cfg(test)]
@@ -192,9 +192,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn progress_tells_rate_and_time_left_once_there_is_a_rate() {
-        let sight = |rate| Sight { total: 500, pending: 250, rate, stopped: None };
-        assert_eq!(progress(&sight(100)), "100 a minute, 2m 30s left");
-        assert_eq!(progress(&sight(0)), "");
+    fn progress_shows_rate_and_time_left_once_there_is_a_rate() {
+        let snapshot = |rate| Snapshot { total: 500, pending: 250, rate, stopped: None };
+        assert_eq!(rate_and_time_left(&snapshot(100)), "100 a minute, 2m 30s left");
+        assert_eq!(rate_and_time_left(&snapshot(0)), "");
     }
 }

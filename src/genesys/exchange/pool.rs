@@ -147,7 +147,7 @@ impl Origin {
     /// # Errors
     /// No connection can be made.
     pub(super) async fn fresh(self: &Arc<Self>) -> Result<Lease, BoxError> {
-        // Boxed, for it is large and rare.
+        // Boxed, because it is large and rare.
         let connection = Box::pin(self.connect()).await?;
         Ok(self.lend(connection, false, false))
     }

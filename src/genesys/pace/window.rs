@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_ended_untold_counts_until_a_later_call_tells() {
+    async fn what_ended_without_headers_counts_until_a_later_call_has_them() {
         let start = Instant::now();
         let mut window = Window::new(limit(10, 40), start, start);
         window.count_untold(start + seconds(3));

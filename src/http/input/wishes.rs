@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_option_in_the_body_is_refused_and_told_where_it_belongs() {
+    fn an_option_in_the_body_is_refused_with_the_place_where_it_belongs() {
         for (name, place) in
             [("dryRun", "?dryRun=true"), ("dry_run", "?dryRun=true"), ("wait", "Prefer: wait=5"), ("async", "query")]
         {

@@ -37,7 +37,7 @@ async fn a_symbolic_link_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_or_damaged_is_told_and_left_as_it_is() {
+async fn a_file_that_is_no_database_or_damaged_is_reported_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hangup.db");
     fs::write(&path, "this is somebody's shopping list, and it is longer than a header".repeat(99)).unwrap();
@@ -60,7 +60,7 @@ async fn a_file_that_is_no_database_or_damaged_is_told_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn afolder_that_cannot_be_made_is_told() {
+async fn a_folder_that_cannot_be_made_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -82,7 +82,7 @@ fn the_default_file_is_where_systemd_or_the_user_keeps_such_things() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_holds_the_lock_for_long_is_told_and_the_next_call_succeeds() {
+async fn a_process_that_holds_the_lock_for_long_is_reported_and_the_next_call_succeeds() {
     let mut place = Place::file();
     place.settings.timeout = Duration::from_millis(200);
     let store = place.open().await;

@@ -12,7 +12,7 @@ use super::{Fleet, IN_TIME};
 
 const THEME: &str = "A fleet and its store";
 
-/// Selectors and teardowns at all replicas are refused in time, nobody is touched, and named disconnects go on.
+/// Selectors and teardowns at all replicas are refused in time, no one is disconnected, and named disconnects go on.
 async fn refused_in_time(fleet: &mut Fleet) -> Duration {
     let mut slowest = Duration::ZERO;
     for n in 0..6 {
@@ -20,7 +20,7 @@ async fn refused_in_time(fleet: &mut Fleet) -> Duration {
         let answer = if n % 2 == 0 { fleet.select(&target, None).await } else { fleet.tear_down(&target).await };
         assert_eq!((answer.status, answer.word()), (503, "store_unavailable".to_owned()), "{}", answer.text());
         assert!(answer.took < IN_TIME, "{:?}", answer.took);
-        assert!(fleet.stand_in.is_live(&target), "somebody was touched");
+        assert!(fleet.stand_in.is_live(&target), "a target was reached");
         slowest = slowest.max(answer.took);
     }
     fleet.named_go_on(30).await;
@@ -108,7 +108,7 @@ async fn an_empty_database_in_place_of_the_old_one_is_noticed_by_all() {
     fleet.cluster.replace();
     // One that never saw the old store learns it from those who did.
     let noted = async || fleet.replacement_is_noted();
-    assert!(until(Duration::from_secs(10), noted).await.is_some(), "nobody notices");
+    assert!(until(Duration::from_secs(10), noted).await.is_some(), "no replica notices");
     let fresh = fleet.stand_in.start(fleet.plan()).await;
     fleet.replicas.push(fresh);
     let next = fleet.another_agent(&target);
@@ -140,7 +140,7 @@ async fn a_database_that_is_read_only_or_has_no_connections_left_is_one_out_of_r
     const TEST: &str = "fleet::a_database_that_is_read_only_or_has_no_connections_left_is_one_out_of_reach";
     let Some(mut fleet) = Fleet::start(TEST, 3).await else { return };
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'";
-    for (harm, heal) in [
+    for (harm, repair) in [
         ("ALTER ROLE app SET default_transaction_read_only = on", "ALTER ROLE app RESET default_transaction_read_only"),
         ("ALTER ROLE app CONNECTION LIMIT 0", "ALTER ROLE app CONNECTION LIMIT -1"),
     ] {
@@ -148,7 +148,7 @@ async fn a_database_that_is_read_only_or_has_no_connections_left_is_one_out_of_r
             fleet.cluster.sql("postgres", sql);
         }
         refused_in_time(&mut fleet).await;
-        for sql in [heal, cut] {
+        for sql in [repair, cut] {
             fleet.cluster.sql("postgres", sql);
         }
         serves_again(&mut fleet).await;

@@ -20,7 +20,7 @@ fn short(plan: Launch) -> Launch {
     plan.set("disconnect.deadline", "1s").set("disconnect.attempt_timeout", "500ms")
 }
 
-/// Queues a job of so many items, and waits until some were sent.
+/// Queues a job of this many items, and waits until some were sent.
 async fn begin(fleet: &mut Fleet, items: usize) -> (String, Vec<Target>) {
     let targets = fleet.stand_in.targets(items);
     let before = fleet.stand_in.sandbox.counts().disconnects();

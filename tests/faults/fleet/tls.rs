@@ -83,8 +83,8 @@ async fn refuses(fleet: &mut Fleet, host: &str, mode: &str, ca: Option<&str>, ca
     assert!(answer.took < IN_TIME, "{:?}", answer.took);
     assert!(fleet.stand_in.is_live(&target), "a participant was disconnected");
     let replica = &fleet.replicas[0];
-    let told = until(Duration::from_secs(10), async || replica.log().contains(cause)).await;
-    assert!(told.is_some(), "{cause}: {}", replica.log());
+    let logged = until(Duration::from_secs(10), async || replica.log().contains(cause)).await;
+    assert!(logged.is_some(), "{cause}: {}", replica.log());
     assert!(!replica.log().contains("app:first"), "a password in the log");
     assert!(tap.saw_nothing_in_the_clear() > 0, "it never tried");
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::http::{Answer, Caller};
 use super::request::Request;
 
-/// In clear weather every job has ended after this: what was accepted and is still there is told after 60 s.
+/// In clear weather every job has ended after this: what was accepted and is still there is reported after 60 s.
 const JOBS_END: Duration = Duration::from_secs(90);
 
 /// The books: who may be gone, who must be, and what was answered.
@@ -24,7 +24,7 @@ pub(super) struct Books {
     pub(super) malformed: Vec<String>,
     /// Asked to disconnect, by whatever way.
     asked: HashSet<(Uuid, Uuid)>,
-    /// Told to be gone, or accepted.
+    /// Reported as gone, or accepted.
     reported: HashSet<(Uuid, Uuid)>,
     /// Jobs that were promised, each with the one it is about.
     pub(super) jobs: BTreeMap<String, (Uuid, Uuid)>,
@@ -83,7 +83,7 @@ impl Books {
         }
     }
 
-    /// Waits for every job that was promised, and says how many ended in which way. Those that an item calls gone are told as that.
+    /// Waits for every job that was promised, and says how many ended in which way. Targets that an item calls gone are noted as gone.
     pub(super) async fn see_jobs_through(&mut self, caller: &mut Caller) -> BTreeMap<String, u64> {
         let (mut ends, until) = (BTreeMap::new(), Instant::now() + JOBS_END);
         for (id, pair) in &self.jobs {
@@ -107,7 +107,7 @@ impl Books {
         ends
     }
 
-    /// Asserts that the books agree with the sandbox: nobody who was reported gone is there, and nobody else was touched.
+    /// Asserts that the books agree with the sandbox: no one who was reported gone is there, and no one else was disconnected.
     pub(super) fn balance(&self, sandbox: &Sandbox, conversations: &HashSet<Uuid>) {
         let (mut lied, mut harmed) = (Vec::new(), Vec::new());
         for id in conversations {

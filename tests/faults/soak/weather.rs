@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::super::relay::Relay;
 use super::super::shared::stand_in::StandIn;
 
-/// Faults of which each can befall a real upstream. None of them lies about a disconnect that it took on.
+/// Faults that a real upstream can have. None of them lies about a disconnect that it accepted.
 fn fault(dice: &mut StdRng) -> Value {
     let on = ["api", "disconnect", "read", "any", "login"][dice.random_range(0..5)];
     let probability = f64::from(dice.random_range(5_u32..60)) / 100.0;

@@ -15,7 +15,7 @@ use super::super::http::Caller;
 use super::books::Books;
 use super::request::Request;
 
-/// Agents of a conversation; a customer and a supervisor, whom nobody asks to disconnect, come on top.
+/// Agents of a conversation; the customer and the supervisor, who are never to be disconnected, come on top.
 const AGENTS: usize = 4;
 
 /// A conversation of the soak.

@@ -31,7 +31,7 @@ fn is_problem(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
+async fn wrong_ids_paths_methods_and_queries_are_refused_and_not_forwarded() {
     let service = TestApp::sockets().start().await;
     let cid = service.conference.id;
     let tail = format!("participants/{NOBODY}/disconnect");
@@ -75,7 +75,7 @@ async fn wrong_ids_paths_methods_and_queries_are_told_and_not_forwarded() {
 }
 
 #[tokio::test]
-async fn wrong_bodies_are_told_and_not_forwarded() {
+async fn wrong_bodies_are_refused_and_not_forwarded() {
     let service = TestApp::sockets().start().await;
     let path = service.path_of(service.who("agent"));
     for body in ["[]", "7", "{", "reason=x", r#"{"reason":7}"#, r#"{"cause":{}}"#] {
@@ -91,7 +91,7 @@ async fn wrong_bodies_are_told_and_not_forwarded() {
 }
 
 #[tokio::test]
-async fn options_in_the_body_are_refused_and_told_where_they_belong() {
+async fn options_in_the_body_are_refused_with_the_place_where_they_belong() {
     let service = TestApp::sockets().start().await;
     let path = service.path_of(service.who("agent"));
     let form = "application/x-www-form-urlencoded";

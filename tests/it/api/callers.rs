@@ -139,7 +139,7 @@ async fn an_observing_key_touches_nobody_through_any_door() {
         .post(&format!("/conversations/{}/participants/disconnect", service.conference.id))
         .header("x-api-key", &keys[0])
         .json(&json!({"purpose": "customer"}));
-    assert_eq!(selector.send().await.verdict(), "200 would_disconnect", "told at the top level");
+    assert_eq!(selector.send().await.verdict(), "200 would_disconnect", "at the top level");
     let teardown =
         service.post(&format!("/conversations/{}/disconnect", service.conference.id)).header("x-api-key", &keys[0]);
     assert_eq!(teardown.json(&json!({"all": true})).send().await.verdict(), "200 would_disconnect");
@@ -147,7 +147,7 @@ async fn an_observing_key_touches_nobody_through_any_door() {
 }
 
 #[tokio::test]
-async fn a_rate_that_is_used_up_is_told_with_retry_after() {
+async fn a_rate_that_is_used_up_is_answered_with_retry_after() {
     let (service, keys, _file) = with_keys(&[("slow", "rate = \"2/h\"")]).await;
     let mut verdicts = Vec::new();
     for _ in 0..3 {
@@ -230,7 +230,7 @@ async fn a_key_is_refused_beyond_its_addresses() {
 }
 
 #[tokio::test]
-async fn a_typo_in_a_key_is_told() {
+async fn a_typo_in_a_key_is_recognised() {
     let (service, keys, _file) = with_keys(&[("ivr", "")]).await;
     let cut = service.disconnect_by(&keys[0][..keys[0].len() - 1], "agent").await;
     assert_eq!(cut.verdict(), "401 unauthenticated");
@@ -238,7 +238,7 @@ async fn a_typo_in_a_key_is_told() {
 }
 
 #[tokio::test]
-async fn on_loopback_pages_are_kept_away_whoever_may_call() {
+async fn on_loopback_pages_are_kept_away_whatever_callers_are_admitted() {
     let (service, keys, _file) = with_keys_and(&[("ivr", "")], |c| c.auth.anonymous = true).await;
     for (header, value) in
         [("origin", "https://evil.example"), ("host", "evil.example"), ("sec-fetch-site", "same-site")]

@@ -114,7 +114,7 @@ async fn gone_says_what_is_known_of_the_participant() {
     let path = service.path_of(service.who("customer"));
     let gone = async |query: &str| service.post(&format!("{path}{query}")).send().await.get("gone");
     assert_eq!(gone("?dryRun=true").await, json!(false));
-    assert_eq!(gone("").await, json!(null), "accepted, and nobody has looked");
+    assert_eq!(gone("").await, json!(null), "accepted, and not read yet");
     service.settled().await;
     assert_eq!(gone("").await, json!(true));
     let agent = service.path_of(service.who("agent"));

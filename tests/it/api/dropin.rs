@@ -55,7 +55,7 @@ async fn a_patch_for_anything_else_does_not_pass() {
 }
 
 #[tokio::test]
-async fn a_wrap_up_that_is_owed_is_told_with_the_upstreams_own_status() {
+async fn a_wrap_up_that_is_owed_is_answered_with_the_upstreams_own_status() {
     let agent = ParticipantSpec { wrapup_required: true, ..ParticipantSpec::of("agent") };
     let service = TestApp::sockets().participants(vec![agent, ParticipantSpec::of("customer")]).start().await;
     let path = format!("/api/v2/conversations/{}/participants/{}", service.conference.id, service.who("agent"));
@@ -117,7 +117,7 @@ async fn an_upstream_that_is_down_is_503_in_its_own_format() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_told_with_retry_after() {
+async fn a_rate_limit_is_answered_with_retry_after() {
     let service =
         TestApp::sockets().config(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).start().await;
     let fault =

@@ -36,7 +36,7 @@ fn changes(answer: &Value) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn the_audit_tells_who_made_and_controlled_a_job_and_whom_its_items_reached() {
+async fn the_audit_shows_who_made_and_controlled_a_job_and_whom_its_items_reached() {
     let queue = Queue::with(audited).await;
     let conferences = queue.conferences(2);
     let items: Vec<Value> = conferences.iter().map(|c| item(c, "customer")).collect();

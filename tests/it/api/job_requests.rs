@@ -58,7 +58,7 @@ async fn a_job_that_is_not_to_begin_before_its_time_waits_for_it_also_when_it_wa
 }
 
 #[tokio::test]
-async fn a_time_to_begin_is_told_only_where_one_was_given() {
+async fn a_time_to_begin_is_shown_only_where_one_was_given() {
     let queue = Queue::with(|_| {}).await;
     let conference = queue.conferences(1).remove(0);
     for _ in 0..5 {
@@ -105,7 +105,7 @@ async fn a_list_that_gives_a_name_twice_is_refused_with_its_line() {
 }
 
 #[tokio::test]
-async fn a_bad_idempotency_key_is_told_with_the_code_of_the_request_that_it_came_with() {
+async fn a_bad_idempotency_key_is_refused_with_the_code_of_the_request_that_it_came_with() {
     let queue = Queue::new().await;
     let conference = queue.conferences(1).remove(0);
     let (cid, customer) = (conference.id, conference.first("customer").unwrap());

@@ -62,7 +62,7 @@ impl TestApp {
 }
 
 #[tokio::test]
-async fn a_conversation_is_told_in_short() {
+async fn a_conversation_is_answered_in_short() {
     let service = TestApp::sockets().start().await;
     let path = format!("/conversations/{}", service.conference.id);
     let active = service.get(&path).await.json();
@@ -94,7 +94,7 @@ async fn a_long_list_is_cut_under_32_kb_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_disconnect_of_somebody_who_has_changed_since_the_list_is_refused() {
+async fn a_disconnect_of_a_participant_who_has_changed_since_the_list_is_refused() {
     let service = TestApp::sockets().start().await;
     let (customer, agent) = (service.who("customer"), service.who("agent"));
     let list = service.get(&format!("/conversations/{}/participants", service.conference.id)).await;

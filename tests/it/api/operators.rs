@@ -80,7 +80,7 @@ async fn an_admin_listener_beyond_loopback_without_keys_serves_probes_and_metric
 }
 
 #[tokio::test]
-async fn the_status_tells_token_window_operation_mode_errors_and_the_last_use_of_keys() {
+async fn the_status_shows_token_window_operation_mode_errors_and_the_last_use_of_keys() {
     let (service, keys, _file) = with_keys_and(&[OPERATOR, ("ivr", "expires = \"2999-01-01\"")], |_| {}).await;
     let unused = service.get_with("/status", &keys[0]).await;
     assert_eq!(unused.get("operation"), json!(null));

@@ -57,7 +57,7 @@ async fn a_thousand_stuck_conversations_are_all_found_once_newest_first() {
     let service = start().await;
     let mut made =
         service.stuck(StuckSpec { count: 700, age: Some(DAY * 100), youngest: Some(DAY * 2), ..StuckSpec::default() });
-    // All of one moment, as far as the upstream tells.
+    // All of one moment, as far as the upstream's times show.
     made.extend(service.stuck(StuckSpec { count: 300, age: Some(DAY * 40), ..StuckSpec::default() }));
     let answer = service.get("/conversations?limit=1000&olderThan=24h").await;
     let found = answer.get("conversations").as_array().unwrap().clone();

@@ -1,4 +1,4 @@
-//! Configuration: every wrong value is told at start with its key, the value and the remedy.
+//! Configuration: every wrong value is reported at start with its key, the value and the remedy.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -43,7 +43,7 @@ fn values_of_every_kind_come_from_the_environment() {
 }
 
 #[test]
-fn wrong_values_are_told_with_key_value_and_remedy() {
+fn wrong_values_are_reported_with_key_value_and_remedy() {
     for (key, value, expected) in [
         ("HANGUP__GENESYS__REGION", "eu-west-9", ["genesys.region", "eu-west-9", "ap-southeast-1"]),
         (
@@ -109,7 +109,7 @@ fn the_domain_of_the_address_bar_is_a_region() {
 }
 
 #[test]
-fn what_is_wrong_in_a_file_is_told_with_its_line() {
+fn what_is_wrong_in_a_file_is_reported_with_its_line() {
     for (text, expected) in [
         ("[server]\n\nbind = \n", ["line 3", "not valid TOML", ""]),
         ("[server]\nbindd = \"127.0.0.1:1\"\n", ["line 2", "unknown key \"server.bindd\"", "config/default.toml"]),

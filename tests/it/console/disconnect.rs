@@ -1,4 +1,4 @@
-//! The dialog: what it shows is what is disconnected, or nobody is.
+//! The dialog: it disconnects the participant that it showed, or no one.
 
 use hangup::sandbox::{ConversationSpec, ParticipantSpec};
 use reqwest::Method;

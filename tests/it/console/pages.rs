@@ -81,7 +81,7 @@ async fn the_root_leads_to_the_console_also_behind_a_prefix() {
 }
 
 #[tokio::test]
-async fn other_methods_and_paths_are_told_as_everywhere() {
+async fn other_methods_and_paths_are_answered_as_everywhere() {
     let service = TestApp::sockets().start().await;
     let job = "/console/jobs/7d9f3a52-3c1b-4e55-9a0e-6a4b1f0c2d3e";
     let act = format!("{job}/pause");

@@ -37,10 +37,10 @@ async fn every_outcome_of_a_disconnect_is_answered_as_the_file_says() {
     }
     assert_eq!(outcomes, Outcome::ALL.iter().map(|outcome| outcome.name().to_owned()).collect());
 
-    let minimal = service.hang_somebody_up(&[("prefer", "return=minimal")]).await;
+    let minimal = service.disconnect_a_customer(&[("prefer", "return=minimal")]).await;
     assert_eq!(minimal.status, 204);
     service.fault(json!({"on": "disconnect", "action": "ignore_effect"}));
-    let still_there = service.hang_somebody_up(&[("prefer", "wait=1, return=minimal")]).await;
+    let still_there = service.disconnect_a_customer(&[("prefer", "wait=1, return=minimal")]).await;
     assert_eq!((still_there.status.as_u16(), still_there.word("outcome")), (202, "accepted"));
     assert_eq!((&still_there.body["verified"], &still_there.body["gone"]), (&json!(false), &json!(false)));
 }
@@ -171,5 +171,5 @@ async fn probes_the_status_and_the_mode_are_answered_as_the_file_says() {
     assert_eq!(put("{}").await.status, 400);
     assert_eq!(service.get(routes::STATUS, &[], &[]).await.word("mode"), "observe");
     assert_eq!(service.get(routes::READYZ, &[], &[]).await.body["reasons"].as_array().map(Vec::len), Some(1));
-    assert_eq!(service.hang_somebody_up(&[]).await.word("outcome"), "would_disconnect");
+    assert_eq!(service.disconnect_a_customer(&[]).await.word("outcome"), "would_disconnect");
 }

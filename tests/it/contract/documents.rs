@@ -21,7 +21,7 @@ fn answers(text: &str) -> Vec<String> {
     found
 }
 
-/// The schema of an answer, told by a member that only such answers have.
+/// The schema of an answer, recognised by a member that only such answers have.
 fn schema(answer: &Value) -> &'static str {
     let marks = [
         ("code", "Problem"),

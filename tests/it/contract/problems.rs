@@ -15,8 +15,8 @@ use crate::contract::service::{Answer, Service};
 
 const ANY: (&str, &str) = ("accept", "*/*");
 
-/// Codes that this test does not provoke: a defect of ours cannot be provoked, `observe_mode` is the drop-in's alone and
-/// told in the upstream's form, and the others are told by what the store, jobs and `If-Match` have tests of their own for.
+/// Codes that this test does not provoke: a defect of ours cannot be provoked, `observe_mode` is only answered by the drop-in,
+/// in the upstream's form, and the others have tests of their own (the store, jobs, `If-Match`).
 const NOT_HERE: [Code; 10] = [
     Code::Internal,
     Code::ObserveMode,
@@ -101,8 +101,8 @@ async fn refused_callers(seen: &mut Seen) {
     std::fs::write(&path, file).expect("a keys file");
     let service = Service::start(|config| config.auth.keys_file = Some(path)).await;
 
-    let with = async |key: &str| service.hang_somebody_up(&[("x-api-key", key)]).await;
-    seen.add(&service.hang_somebody_up(&[]).await, Code::Unauthenticated);
+    let with = async |key: &str| service.disconnect_a_customer(&[("x-api-key", key)]).await;
+    seen.add(&service.disconnect_a_customer(&[]).await, Code::Unauthenticated);
     seen.add(&with("hk_of_somebody_else").await, Code::Unauthenticated);
     seen.add(&with(&reader).await, Code::ForbiddenCaller);
     seen.add(&with(&agents_only).await, Code::ForbiddenParticipant);
@@ -132,7 +132,7 @@ async fn upstream_trouble(seen: &mut Seen) {
     for (on, action, code) in faults {
         service.fault(json!({"on": on, "action": action}));
         for accept in ["application/json", "*/*"] {
-            seen.add(&service.hang_somebody_up(&[("accept", accept)]).await, code);
+            seen.add(&service.disconnect_a_customer(&[("accept", accept)]).await, code);
         }
         service.sandbox.clear_faults();
     }
@@ -144,12 +144,12 @@ async fn our_own_limits(seen: &mut Seen) {
     service.fault(json!({"on": "disconnect", "action": {"answer": {"status": 503, "retry_after": "5"}}}));
     let waiting = tokio::spawn({
         let service = service.clone();
-        async move { service.hang_somebody_up(&[]).await }
+        async move { service.disconnect_a_customer(&[]).await }
     });
     while service.sandbox.journal().iter().all(|entry| entry.status != 503) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    seen.add(&service.hang_somebody_up(&[]).await, Code::Overloaded);
+    seen.add(&service.disconnect_a_customer(&[]).await, Code::Overloaded);
     service.stop();
     seen.add(&waiting.await.expect("an answer"), Code::ShuttingDown);
 }

@@ -80,7 +80,7 @@ impl Service {
     }
 
     /// The disconnect for the customer of a conference of its own.
-    pub(crate) async fn hang_somebody_up(&self, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn disconnect_a_customer(&self, headers: &[(&str, &str)]) -> Answer {
         let conference = self.conference();
         let customer = conference.first("customer").expect("a customer");
         self.disconnect((conference.id, customer), "", headers, "").await

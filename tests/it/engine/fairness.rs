@@ -20,7 +20,7 @@ async fn crowd(window: u32, size: usize) -> (Arc<TestApp>, [String; 3], tempfile
     (Arc::new(service), keys.map(|key| key.text), file)
 }
 
-/// Asks over and over from `width` tasks, until told to stop; counts how often it was let through.
+/// Asks over and over from `width` tasks, until asked to stop; counts how often it was let through.
 fn in_a_loop(
     width: usize,
     stop: &Arc<AtomicBool>,

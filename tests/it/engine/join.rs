@@ -1,4 +1,4 @@
-//! Join: repeats share one flight, and nothing is remembered that could become untrue.
+//! Join: repeats share one disconnect, and nothing is remembered that could become untrue.
 
 use hangup::config::Surface;
 use hangup::disconnect::{Request, Wrapup};
@@ -88,7 +88,7 @@ async fn a_repeat_does_not_prolong_the_memory() {
     assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
     sleep(s(2)).await;
     service.disconnect(0).send().await;
-    assert_eq!(service.counts(), [1, 0, 2, 1], "the first had no effect, and somebody asks again");
+    assert_eq!(service.counts(), [1, 0, 2, 1], "the first had no effect, and the caller asks again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -109,7 +109,7 @@ async fn a_caller_that_hangs_up_stops_neither_the_disconnect_nor_those_who_joine
     third.abort();
     sleep(s(2)).await;
     let seen = service.seen();
-    assert_eq!(seen.last().unwrap().status, 202, "carried through although nobody waits");
+    assert_eq!(seen.last().unwrap().status, 202, "carried through although no caller waits");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Judging an answer: what the upstream says, what a look shows, what the caller is told, and which calls that took.
+//! Judging an answer: what the upstream says, what a read shows, what the caller gets, and which calls that took.
 //!
 //! The tables read like the documentation; the words are those of [`super::org`].
 
@@ -43,7 +43,7 @@ async fn auto_patches_first_and_the_post_is_the_last_resort() {
             ("patch=nested read=gone", "200 already_disconnected, seen", "patch read"),
             ("patch=409 read=ended", "200 conversation_ended, seen", "patch read"),
             ("patch=404 read=absent", "404 participant_not_found", "patch read"),
-            // Their own word that there is no such conversation: analytics is asked, and nobody is disconnected for it.
+            // Genesys Cloud itself says that there is no such conversation: analytics is asked, and no one is disconnected.
             ("patch=404 read=unknown analytics=perm", "404 conversation_not_found", "patch read analytics"),
             ("patch=404 read=unknown analytics=404", "404 conversation_not_found", "patch read analytics"),
             ("patch=404 read=unknown analytics=open", "404 conversation_not_found", "patch read analytics"),
@@ -151,7 +151,7 @@ async fn what_genesys_cloud_did_not_write_is_never_a_claim_about_anybody() {
             ("patch=409json read=404json", "502 upstream_invalid_response", "patch read"),
             ("patch=400nginx", "502 upstream_invalid_response", "patch"),
             ("patch=413nginx", "502 upstream_invalid_response", "patch"),
-            // The read is believed, whoever refused the disconnect.
+            // The read counts, no matter what refused the disconnect.
             ("patch=404nginx read=gone", "200 already_disconnected, seen", "patch read"),
             (
                 "patch=404nginx read=live own=404nginx post=404nginx again=404nginx",

@@ -101,7 +101,7 @@ async fn no_more_than_thirty_two_are_under_way_until_a_good_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn behind_an_upstream_that_hangs_at_the_start_nobody_is_told_of_a_rate_limit() {
+async fn behind_an_upstream_that_hangs_at_the_start_no_caller_hears_of_a_rate_limit() {
     let service =
         TestApp::patch().crowd(200).script(|asked| (asked.kind != Kind::Login).then_some(Reply::Hang)).ready().await;
     let answers = service.disconnect_all(0..200).await;
@@ -114,7 +114,7 @@ async fn behind_an_upstream_that_hangs_at_the_start_nobody_is_told_of_a_rate_lim
 
 #[tokio::test(start_paused = true)]
 async fn waiting_for_slow_answers_after_reopening_takes_no_spinning() {
-    // The clock is paused and moves on only when nobody is busy: a driver that spun would never let it.
+    // The paused clock moves only when every task is idle: a driver that spun would stop it for ever.
     let service = TestApp::patch()
         .crowd(120)
         .script(|asked| match (asked.kind, asked.nth) {
@@ -129,7 +129,7 @@ async fn waiting_for_slow_answers_after_reopening_takes_no_spinning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_be_served_before_the_deadline_is_told_at_once() {
+async fn a_call_that_cannot_go_before_its_deadline_is_refused_at_once() {
     let service = TestApp::patch()
         .crowd(3)
         .script(|asked| match (asked.kind, asked.nth) {
@@ -149,7 +149,7 @@ async fn who_cannot_be_served_before_the_deadline_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_already_are_told_when_the_gate_closes_past_their_deadline() {
+async fn calls_that_wait_already_are_refused_when_the_gate_closes_past_their_deadline() {
     let service = TestApp::patch()
         .crowd(100)
         .script(|asked| match asked.kind {
@@ -163,7 +163,7 @@ async fn those_who_wait_already_are_told_when_the_gate_closes_past_their_deadlin
         .await;
     let answers = service.disconnect_all(0..100).await;
     all_are(&answers, "429 upstream_rate_limited");
-    assert!(answers.iter().all(|a| a.took < s(3)), "told at once");
+    assert!(answers.iter().all(|a| a.took < s(3)), "refused at once");
     assert!(answers.iter().all(|a| a.retry_after().unwrap() >= 55));
     assert!(service.disconnects() < 100, "{}", service.disconnects());
 }

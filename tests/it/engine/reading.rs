@@ -13,8 +13,8 @@ type Oddity = (&'static str, &'static [u8], &'static [u8]);
 const ODDITIES: [Oddity; 9] = [
     ("half of an emoji in a name", b"", br#"{"id":"x","name":"Ann \ud83d"}"#),
     ("Latin-1 in a name", b"", b"{\"id\":\"x\",\"name\":\"Andr\xe9\"}"),
-    ("half of an emoji where nobody needs it", b"", br#"{"id":"x","attributes":{"\ud83d":"\ude00"}}"#),
-    ("Latin-1 where nobody needs it", b"", b"{\"id\":\"x\",\"attributes\":{\"k\xe9y\":[\"\xff\"]}}"),
+    ("half of an emoji in a text that is not needed", b"", br#"{"id":"x","attributes":{"\ud83d":"\ude00"}}"#),
+    ("Latin-1 in a text that is not needed", b"", b"{\"id\":\"x\",\"attributes\":{\"k\xe9y\":[\"\xff\"]}}"),
     ("a byte order mark", b"\xef\xbb\xbf", b"{}"),
     ("null among the calls", b"", br#"{"id":"x","calls":[null,{"state":"connected"}]}"#),
     ("calls that are no list", b"", br#"{"id":"x","calls":7,"chats":{"state":"connected"}}"#),
@@ -127,7 +127,7 @@ async fn a_login_is_read_however_oddly_it_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_whose_words_are_only_in_its_first_error_is_told_with_them() {
+async fn an_error_whose_words_are_only_in_its_first_error_is_shown_with_them() {
     let body = json!({"status": 400, "errors": [{"code": "bad.request", "message": "so it is"}]}).to_string();
     let service = TestApp::patch()
         .script(move |asked| {

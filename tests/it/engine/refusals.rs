@@ -7,19 +7,19 @@ use uuid::Uuid;
 
 use crate::support::{Asked, Builder, Kind, Reply, TestApp, all_are, ms, s, tally};
 
-/// A conversation that refuses every call for itself, whoever asks.
+/// A conversation that answers every call with 401, whatever the token.
 const POISONED: Uuid = Uuid::from_u128(0x5eed);
 
 fn poisoned(asked: &Asked) -> bool {
     asked.path.contains(&POISONED.to_string())
 }
 
-/// Four callers disconnect others every 100 ms for so long, and one somebody in the poisoned conversation every 50 ms.
+/// For this time, four callers disconnect participants of other conversations every 100 ms, and one of the poisoned one every 50 ms.
 async fn four_good_and_one_poisoned(service: &TestApp, time: Duration) -> (Vec<String>, Vec<(String, usize)>) {
     let rounds = usize::try_from(time.as_millis() / 50).unwrap();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        // The good ones go on longer: they are what tells about the token.
+        // The good ones go on longer: they show whether the token is good.
         if round + 10 < rounds {
             bad.push(tokio::spawn(service.disconnect_in(POISONED, Uuid::from_u128(round as u128)).send()));
         }
@@ -80,7 +80,7 @@ async fn a_401_is_about_its_resource_as_soon_as_a_later_call_is_accepted_with_th
     .await;
     let refused = tokio::spawn(service.disconnect_in(POISONED, Uuid::nil()).send());
     sleep(ms(500)).await;
-    assert!(!refused.is_finished(), "nothing tells yet whether the token is good");
+    assert!(!refused.is_finished(), "nothing shows yet whether the token is good");
     assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
     let answer = refused.await.unwrap();
     assert_eq!((answer.line().as_str(), answer.effect()), ("422 upstream_rejected", "none"));
@@ -89,7 +89,7 @@ async fn a_401_is_about_its_resource_as_soon_as_a_later_call_is_accepted_with_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conversation_that_refused_an_old_and_a_new_token_is_told_from_a_revoked_one() {
+async fn a_conversation_that_refused_an_old_and_a_new_token_is_distinguished_from_a_revoked_one() {
     let service =
         crowd_before(|asked| poisoned(asked).then(|| Reply::status(401, "bad.credentials").late(s(1)))).ready().await;
     let refused = tokio::spawn(service.disconnect_in(POISONED, Uuid::nil()).send());
@@ -122,10 +122,10 @@ async fn the_old_token_serves_the_others_while_the_replay_waits_for_the_new_one(
     let service = crowd_before(|asked| match (asked.kind, asked.nth) {
         (Kind::Login, 1) => Some(Reply::grant("old", 86_400)),
         (Kind::Login, _) => Some(Reply::grant("new", 86_400).late(s(2))),
-        // Accepts the new token only, and tells nothing that would clear the old one.
+        // Accepts only the new token, so nothing clears the old one.
         _ if poisoned(asked) && asked.token == "old" => Some(Reply::status(401, "bad.credentials")),
         _ if poisoned(asked) => Some(Reply::status(202, "")),
-        // Slower than the 401: it tells nothing about the token that met it.
+        // Slower than the 401: it proves nothing about the token that met the 401.
         _ => Some(Reply::status(404, "not.found")),
     })
     .ready()
@@ -133,7 +133,7 @@ async fn the_old_token_serves_the_others_while_the_replay_waits_for_the_new_one(
     let waiting = tokio::spawn(service.disconnect_in(POISONED, Uuid::nil()).send());
     sleep(ms(100)).await;
     let other = service.disconnect(0).send().await;
-    assert!(other.took < ms(100), "nobody else waits: {:?}", other.took);
+    assert!(other.took < ms(100), "no other request waits: {:?}", other.took);
     assert_eq!(service.seen().last().unwrap().asked.token, "old");
     let replayed = waiting.await.unwrap();
     assert_eq!(replayed.line(), "200 accepted");

@@ -1,4 +1,4 @@
-//! Shutdown: whatever has not gone upstream is told at once; what is under way is carried through.
+//! Shutdown: requests that have not gone upstream are answered at once; what is under way is carried through.
 
 use std::time::Duration;
 

@@ -106,7 +106,7 @@ async fn ten_failed_renewals_within_a_lifetime_fail_no_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_token_is_never_sent_and_requests_are_told_at_once_when_to_come_back() {
+async fn an_expired_token_is_never_sent_and_requests_learn_at_once_when_to_come_back() {
     let service = TestApp::patch()
         .crowd(400)
         .script(|asked| match (asked.kind, asked.nth) {

@@ -1,4 +1,4 @@
-//! When nobody can tell whether an attempt had its effect: one look, within the deadline, in time kept back for it.
+//! When the effect of an attempt is unknown: one read, within the deadline, in the time reserved for it.
 
 use hangup::config::{OperationChoice, Surface, UnknownConversation};
 
@@ -20,7 +20,7 @@ async fn a_disconnect_whose_answer_was_lost_after_it_took_effect_is_already_disc
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_answer_lost_and_the_effect_is_still_told() {
+async fn every_answer_lost_and_the_effect_is_still_reported() {
     let service = TestApp::patch()
         .crowd(51)
         .config(|c| c.sandbox.effect_delay = ms(0))

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::request::{Ids, Request};
 use crate::support::TestApp;
 
-/// A conversation that no fuzzing ever ends: nobody asks for its bystanders.
+/// A conversation that no fuzzing ever ends: no request names its bystanders.
 pub(crate) struct Service {
     app: TestApp,
     participant: Uuid,
@@ -29,7 +29,7 @@ impl Service {
         let mut members = vec![ParticipantSpec::of("customer")];
         members.extend((0..3).map(|_| ParticipantSpec::of("agent")));
         let builder = TestApp::auto().participants(members).latency(Duration::ZERO).window(u32::MAX);
-        // A caller whose id is nonsense waits for nobody; `Prefer: wait` is for this long at most.
+        // With a nonsense id nothing is waited for; `Prefer: wait` is for this long at most.
         let app = builder.config(|config| config.disconnect.deadline = Duration::from_secs(2)).ready().await;
         let participant = app.who("agent");
         Self { app, participant, met: Mutex::default() }
@@ -39,7 +39,7 @@ impl Service {
         (self.app.conference.id.to_string(), self.participant.to_string())
     }
 
-    /// Fails when the requests were not of many kinds: a fuzzer that is turned away at the door finds nothing.
+    /// Fails when the requests were not of many kinds: a fuzzer whose requests are all refused early finds nothing.
     pub(crate) fn met_many_kinds(&self) {
         let met = self.met.lock().expect("no panic before");
         println!("{met:?}");

@@ -80,12 +80,12 @@ impl Server {
         timeout(PATIENCE, self.task).await.expect("the server does not end").unwrap();
     }
 
-    /// Waits until so many requests to `/gate` have reached their handler.
+    /// Waits until this many requests to `/gate` have reached their handler.
     pub(crate) async fn entered(&self, count: usize) {
         until(async || self.entered.load(Ordering::Relaxed) == count).await;
     }
 
-    /// Waits until so many connections are open.
+    /// Waits until this many connections are open.
     pub(crate) async fn open(&self, count: usize) {
         until(async || self.stats.open() == count).await;
     }

@@ -175,7 +175,7 @@ async fn kill_alone_ends_the_server() {
 #[tokio::test]
 async fn requests_that_arrived_before_the_stop_are_served() {
     let server = Server::start(|_| ());
-    // Blocking calls on the only thread: the server has accepted nobody when the stop comes.
+    // Blocking calls on the only thread: the server has accepted no connection when the stop comes.
     let mut callers = Vec::new();
     for _ in 0..20 {
         let mut stream = std::net::TcpStream::connect(server.addr).unwrap();

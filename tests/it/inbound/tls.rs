@@ -187,7 +187,7 @@ async fn a_handshake_that_does_not_go_on_is_cut_and_does_not_hold_the_stop() {
 }
 
 #[tokio::test]
-async fn plain_http_on_the_tls_port_is_told_so() {
+async fn plain_http_on_the_tls_port_is_refused_with_the_reason() {
     let ca = Authority::new("ca");
     let files = Files::new(&ca.issue("server"), None);
     let server = Server::start(|settings| settings.tls = Some(files.source()));

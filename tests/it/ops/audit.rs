@@ -1,4 +1,4 @@
-//! Who disconnected whom, and what becomes of the service when that cannot be written down.
+//! The audit, and what the service does when it cannot be written.
 
 use serde_json::json;
 

@@ -55,7 +55,7 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
     assert!(csv.contains("\"'=fraud, he said\""), "{csv}");
     until(async || records(&service, &auditor, "?outcome=exported").await.len() == 1).await;
     let of_one = records(&service, &auditor, &format!("?participant={customer}")).await;
-    assert_eq!(of_one.len(), 1, "nothing that names nobody: {of_one:?}");
+    assert_eq!(of_one.len(), 1, "no record without the participant: {of_one:?}");
     assert!(read(&service, &auditor, "", "text/csv;q=0.1, application/json").await.1.starts_with("{\"ok\""));
     let lines = read(&service, &auditor, "?outcome=disconnected", "application/json;q=0, application/jsonl").await.1;
     assert_eq!(serde_json::from_str::<Value>(lines.trim()).unwrap()["caller"], "key:ivr");

@@ -36,7 +36,7 @@ async fn where_all_is_well_it_says_so_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_fault_of_the_upstream_is_told_by_its_own_name() {
+async fn each_fault_of_the_upstream_is_called_by_its_own_name() {
     let quick = [("HANGUP__DISCONNECT__DEADLINE", "2s")];
     let faults = [
         (r#"{"on":"login","action":{"answer":{"status":503}}}"#, vec!["login"]),
@@ -61,7 +61,7 @@ async fn each_fault_of_the_upstream_is_told_by_its_own_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_secret_or_region_or_file_is_told_by_its_own_name() {
+async fn a_wrong_secret_or_region_or_file_is_called_by_its_own_name() {
     let binary = Binary::new().await;
     let broken = binary.path("keys.toml");
     std::fs::write(&broken, "[[key]]\nname = 1\n").unwrap();
@@ -119,7 +119,7 @@ async fn the_verdict_comes_first_and_all_fits_a_hundred_columns() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_answers_instead_of_genesys_cloud_is_told_and_says_nothing_about_permissions() {
+async fn what_answers_instead_of_genesys_cloud_is_named_and_says_nothing_about_permissions() {
     for (by, name) in [("nginx", "nginx/"), ("kong", "kong/"), ("api_gateway", "AWS API gateway")] {
         let binary = Binary::new().await;
         binary.fault(&format!(r#"{{"on":"api","action":{{"foreign":{{"by":"{by}"}}}}}}"#)).await;
@@ -150,7 +150,7 @@ async fn a_gateway_without_the_method_does_not_pass_for_an_org_without_the_opera
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proof_tells_what_the_org_does_and_names_nobody() {
+async fn a_proof_shows_what_the_org_does_and_names_no_one() {
     for (surface, operation) in [("published", "participant_state"), ("unpublished", "participant_disconnect")] {
         let binary = Binary::new().await;
         binary.settings(&format!(r#"{{"surface":"{surface}"}}"#)).await;

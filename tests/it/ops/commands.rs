@@ -43,7 +43,7 @@ async fn disconnect_ends_one_participant_and_says_so_by_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn disconnect_tells_scripts_what_went_wrong_by_its_exit_code() {
+async fn disconnect_shows_scripts_what_went_wrong_by_its_exit_code() {
     let binary = Binary::new().await;
     let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
     let nobody = "00000000-0000-4000-8000-000000000000";
@@ -131,7 +131,7 @@ async fn completions_and_version_need_no_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn healthcheck_tells_why_there_is_no_connection() {
+async fn healthcheck_says_why_there_is_no_connection() {
     let binary = Binary::new().await;
     let output = binary.run(&["healthcheck"], &[("HANGUP__SERVER__BIND", "127.0.0.1:1")]).await;
     assert_eq!(output.status.code(), Some(1));

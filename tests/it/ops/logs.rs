@@ -1,4 +1,4 @@
-//! The log, and what becomes of the service when nobody takes it.
+//! The log, and what the service does when no one reads it.
 
 use serde_json::json;
 

@@ -35,7 +35,7 @@ async fn without_the_store_named_disconnects_go_on_and_whatever_needs_a_claim_is
     }
     assert_eq!(service.put("/mode", r#"{"mode":"observe"}"#).await.0, 503);
     assert!(binary.sandbox.is_live(binary.conference.id, binary.who("agent")), "nobody was touched");
-    // A look reaches nobody, and needs no claim.
+    // A read disconnects no one, and needs no claim.
     assert_eq!(service.post(&format!("{}?dryRun=true", selector.0), &[], &selector.1).await.0, 200);
     assert!(
         (service.metric("hangup_store_up").await, service.metric("hangup_claims_refused_total").await) == (0.0, 2.0)

@@ -227,7 +227,7 @@ async fn more_hits_than_the_upstream_serves_are_all_found_and_more_than_a_job_ta
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn arguments_lists_and_filters_that_cannot_be_used_are_told_by_exit_code_2() {
+async fn arguments_lists_and_filters_that_cannot_be_used_exit_with_code_2() {
     let org = Org::new().await;
     org.stuck(StuckSpec { division: Some("Spain".to_owned()), ..StuckSpec::default() });
     let wrong = org.report("wrong.csv");
@@ -279,7 +279,7 @@ async fn a_search_that_never_ends_in_time_is_given_up_after_some_tries_and_nobod
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_that_fails_however_small_its_part_is_given_up_after_some_tries_and_told_what_to_do() {
+async fn a_search_that_fails_however_small_its_part_is_given_up_after_some_tries_with_advice() {
     let org = Org::new().await;
     org.stuck(StuckSpec::default());
     org.binary.fault(r#"{"on":"analytics","action":{"answer":{"status":502}}}"#).await;

@@ -80,7 +80,7 @@ impl Org {
         serde_json::from_str(&self.service.get(path).await.1).unwrap()
     }
 
-    /// How many of these nobody is left in.
+    /// How many of these are empty.
     pub(super) fn empty(&self, ids: &[Uuid]) -> usize {
         ids.iter().filter(|id| self.binary.sandbox.conference(**id).is_none_or(|seen| seen.live().is_empty())).count()
     }

@@ -44,7 +44,7 @@ async fn a_report_is_never_overwritten_and_a_list_may_spare_agents_also_where_it
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     assert!(
         !org.has(talking, "customer") && org.has(talking, "agent"),
-        "the list of those left alone keeps whom it means"
+        "the list of those left alone keeps its participants"
     );
 }
 

@@ -224,7 +224,7 @@ async fn names_are_listed_by_id_name_and_page() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn activity_tells_who_waits_and_who_talks_by_queue() {
+async fn activity_shows_who_waits_and_who_talks_by_queue() {
     let org = empty();
     stuck(&org, StuckSpec { count: 120, ..StuckSpec::default() });
     stuck(&org, StuckSpec { count: 2, agent: true, ..StuckSpec::default() });

@@ -146,7 +146,7 @@ async fn tokens_and_settings_are_switched_at_run_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_journal_tells_what_came_in_and_control_calls_are_not_in_it() {
+async fn the_journal_shows_what_came_in_without_control_calls() {
     let org = Org::new(Surface::Both);
     org.good_login().await;
     org.read().await;

@@ -57,7 +57,7 @@ async fn the_default_conference_has_a_customer_two_agents_a_consultant_and_a_fin
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_already_gone_a_stranger_and_an_unknown_conversation_are_told_apart() {
+async fn a_participant_who_has_left_a_stranger_and_an_unknown_conversation_are_distinguished() {
     let org = Org::new(Surface::Both);
     org.patch(org.agent()).await;
     pass(EFFECT).await;

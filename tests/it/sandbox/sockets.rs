@@ -146,7 +146,7 @@ async fn connections_are_refused_for_a_while_open_ones_are_reset_and_the_port_co
     let mut control = server.connect().await;
     let rule = r#"{"on":"connection","action":"refuse","for":"300ms"}"#;
     let request = request("POST", "/sandbox/faults", "", Some(rule));
-    let answer = control.exchange(&request).await.expect("whoever switches it hears of it");
+    let answer = control.exchange(&request).await.expect("the control call is answered");
     assert_eq!(answer.status, 201, "{answer:?}");
     assert!(open.exchange(&server.read_request()).await.is_err());
     let refused = TcpStream::connect(server.addr).await.map(|_| ()).map_err(|e| e.kind());

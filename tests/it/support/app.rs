@@ -57,14 +57,14 @@ impl TestApp {
         }
     }
 
-    /// Another service with the same settings before the same sandbox, after this one was told to stop.
+    /// Another service with the same settings before the same sandbox, after this one was asked to stop.
     pub(crate) async fn restart(&self) -> Self {
         self.stop();
         let stand_in = self.stand_in.clone().expect("a service over sockets");
         Self::over_sockets(stand_in, self.conference.clone(), self.config.clone()).await
     }
 
-    /// Tells it to stop.
+    /// Asks it to stop.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
@@ -155,7 +155,7 @@ impl TestApp {
         self.post(&format!("/conversations/{conversation}/participants/{participant}/disconnect"))
     }
 
-    /// Disconnects for the first so many participants, all at once.
+    /// Disconnects for this range of participants, all at once.
     pub(crate) async fn disconnect_all(&self, many: std::ops::Range<usize>) -> Vec<Answer> {
         together(many.map(|n| self.disconnect(n))).await
     }

@@ -75,7 +75,7 @@ impl Builder {
         self.config(|c| c.sandbox.surface = surface)
     }
 
-    /// The sandbox allows so many calls a minute and token.
+    /// The sandbox allows this many calls a minute and token.
     pub(crate) fn window(self, allowed: u32) -> Self {
         self.config(|c| c.sandbox.rate_limit = allowed)
     }
@@ -91,7 +91,7 @@ impl Builder {
         Self { latency, ..self }
     }
 
-    /// So many live customers in the one conversation.
+    /// This many live customers in the one conversation.
     pub(crate) fn crowd(self, size: usize) -> Self {
         self.participants(vec![ParticipantSpec::default(); size])
     }

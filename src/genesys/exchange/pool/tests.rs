@@ -116,7 +116,7 @@ async fn a_fresh_connection_is_closed_after_its_answer() {
 }
 
 #[tokio::test]
-async fn no_connection_and_a_broken_answer_are_told_apart() {
+async fn no_connection_and_a_broken_answer_are_distinguished() {
     let (listener, url) = upstream().await;
     let pool = pool(Duration::from_secs(60));
     let server = async {
@@ -229,7 +229,7 @@ async fn a_request_that_waits_for_a_connection_takes_one_that_comes_free() {
 }
 
 #[tokio::test]
-async fn a_failure_to_connect_is_told_only_if_no_other_connection_is_being_made() {
+async fn a_failure_to_connect_is_reported_only_if_no_other_connection_is_being_made() {
     let (listener, url) = upstream().await;
     let pool = pool(Duration::from_secs(60));
     let origin = pool.origin(&url.parse().unwrap());
