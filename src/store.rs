@@ -4,8 +4,8 @@
 //! distinguished from the store that made our claims. One process has it embedded (SQLite), a fleet shares one (PostgreSQL), and
 //! `"memory"` ends with the process.
 //!
-//! - `Engine` is the waist: a batch of statements is carried out as a whole, within `store.timeout`. Two databases
-//!   implement it, `sqlite` and `postgres`.
+//! - Every statement goes through `Engine`: a batch is carried out as a whole, within `store.timeout`. Two databases implement
+//!   it, `sqlite` and `postgres`.
 //! - Each table has a file, which adds its operations to [`Store`] and holds its SQL, once for both databases.
 //! - [`Store`] counts, says once per episode that the store is out of reach, and makes the tables when they are missing.
 //!

@@ -67,6 +67,13 @@ pub(super) struct Profile {
     pub(super) limiter: Option<Arc<Limiter>>,
 }
 
+impl Profile {
+    /// Of a caller that nothing limits but its permissions.
+    pub(super) fn unlimited(kind: CallerKind, name: String, permissions: Permissions) -> Self {
+        Self { kind, name, permissions, mode: None, guards: None, addresses: None, expires: None, limiter: None }
+    }
+}
+
 #[derive(Debug)]
 struct Recognised {
     identity: Arc<str>,
@@ -86,16 +93,8 @@ impl Caller {
     /// The bearer of a token of an issuer, by what was stored of the token; `identity` as in records.
     #[must_use]
     pub fn of_stored_token(identity: &str, permissions: Permissions) -> Self {
-        Self::new(Profile {
-            kind: CallerKind::Token,
-            name: identity.strip_prefix(TOKEN_PREFIX).unwrap_or(identity).to_owned(),
-            permissions,
-            mode: None,
-            guards: None,
-            addresses: None,
-            expires: None,
-            limiter: None,
-        })
+        let name = identity.strip_prefix(TOKEN_PREFIX).unwrap_or(identity);
+        Self::new(Profile::unlimited(CallerKind::Token, name.to_owned(), permissions))
     }
 
     /// The name of the key behind an identity as in records, if it is a key's.
@@ -105,16 +104,7 @@ impl Caller {
 
     /// A caller without credentials.
     pub(super) fn anonymous(permissions: Permissions) -> Self {
-        Self::new(Profile {
-            kind: CallerKind::Anonymous,
-            name: ANONYMOUS.to_owned(),
-            permissions,
-            mode: None,
-            guards: None,
-            addresses: None,
-            expires: None,
-            limiter: None,
-        })
+        Self::new(Profile::unlimited(CallerKind::Anonymous, ANONYMOUS.to_owned(), permissions))
     }
 
     /// By what it was recognised.

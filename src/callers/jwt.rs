@@ -114,16 +114,9 @@ impl Verifier {
             .map(name)
             .ok_or(Refusal::TokenClaim("sub"))?;
         let expires = claims.get("exp").and_then(Value::as_u64);
-        Ok(Caller::new(Profile {
-            kind: CallerKind::Token,
-            name,
-            permissions: permissions(claim(claims, &self.permissions_claim)),
-            mode: None,
-            guards: None,
-            addresses: None,
-            expires: expires.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
-            limiter: None,
-        }))
+        let expires = expires.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+        let permissions = permissions(claim(claims, &self.permissions_claim));
+        Ok(Caller::new(Profile { expires, ..Profile::unlimited(CallerKind::Token, name, permissions) }))
     }
 }
 

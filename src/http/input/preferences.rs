@@ -23,7 +23,7 @@ pub(in crate::http) struct Preferences {
     pub(in crate::http) wait: Option<Duration>,
     /// No body where there is nothing to add.
     pub(in crate::http) minimal: bool,
-    /// Look, and disconnect nobody.
+    /// Read, and disconnect no one.
     pub(in crate::http) dry_run: bool,
     /// Queue it and answer at once.
     pub(in crate::http) respond_async: bool,
@@ -100,7 +100,7 @@ fn seconds(text: &str) -> Option<Duration> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // Digits that are no u64 are beyond it.
+    // Digits that do not fit a u64 are beyond it.
     Some(Duration::from_secs(digits.parse::<u64>().map_or(LONGEST_WAIT, |seconds| seconds.min(LONGEST_WAIT))))
 }
 

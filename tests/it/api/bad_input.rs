@@ -2,27 +2,11 @@
 
 use reqwest::Method;
 
-use crate::support::{Answer, NOBODY, TestApp};
-
-/// Members that every problem has.
-const MEMBERS: [&str; 12] = [
-    "ok",
-    "type",
-    "title",
-    "status",
-    "detail",
-    "code",
-    "requestId",
-    "retryable",
-    "retryAfterSeconds",
-    "effect",
-    "gone",
-    "upstream",
-];
+use crate::support::{Answer, NOBODY, PROBLEM_MEMBERS, TestApp};
 
 fn is_problem(answer: &Answer) {
     let json = answer.json();
-    for member in MEMBERS {
+    for member in PROBLEM_MEMBERS {
         assert!(json.get(member).is_some(), "no {member} in {answer:?}");
     }
     assert_eq!(json["ok"], false);

@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use super::request::{Ids, Request};
-use crate::support::TestApp;
+use crate::support::{PROBLEM_MEMBERS, TestApp};
 
 /// A conversation that no fuzzing ever ends: no request names its bystanders.
 pub(crate) struct Service {
@@ -117,20 +117,7 @@ impl Service {
         let well = status < 300 && json["outcome"] != "partial";
         must(json["ok"] == Value::Bool(well), "`ok` says what the status and the outcome say")?;
         if status >= 400 && !request.path.starts_with("/readyz") {
-            let members = [
-                "type",
-                "title",
-                "status",
-                "detail",
-                "code",
-                "requestId",
-                "retryable",
-                "retryAfterSeconds",
-                "effect",
-                "gone",
-                "upstream",
-            ];
-            must(has(&members), "every member of a problem")?;
+            must(has(&PROBLEM_MEMBERS), "every member of a problem")?;
             must(json["status"] == status, "the status in the body")?;
             let code = json["code"].as_str().and_then(|name| Code::ALL.iter().find(|code| code.name() == name));
             must(code.is_some_and(|code| code.status() == status), "a code of that status")?;

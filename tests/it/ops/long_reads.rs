@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, patch, post};
 use serde_json::json;
 
-use crate::support::process::Binary;
+use crate::support::process::{Binary, Process};
 
 const CONVERSATION: &str = "11111111-1111-4111-8111-111111111111";
 const CUSTOMER: &str = "22222222-2222-4222-8222-222222222222";
@@ -52,6 +52,19 @@ async fn upstream(size: usize) -> SocketAddr {
     addr
 }
 
+/// The service before an upstream whose conversation has this many bytes.
+async fn before_a_conversation_of(bytes: usize) -> Process {
+    let url = format!("http://{}", upstream(bytes).await);
+    let environment = [
+        ("HANGUP__GENESYS__API_URL", &*url),
+        ("HANGUP__GENESYS__LOGIN_URL", &url),
+        // A debug build on a busy machine takes its time.
+        ("HANGUP__DISCONNECT__ATTEMPT_TIMEOUT", "25s"),
+        ("HANGUP__DISCONNECT__DEADLINE", "60s"),
+    ];
+    Binary::new().await.serve(&[], &environment).await
+}
+
 /// Most memory that a process has ever had, in bytes.
 fn peak(pid: u32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -61,16 +74,7 @@ fn peak(pid: u32) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
-    let url = format!("http://{}", upstream(30 * MIB).await);
-    let binary = Binary::new().await;
-    let environment = [
-        ("HANGUP__GENESYS__API_URL", &*url),
-        ("HANGUP__GENESYS__LOGIN_URL", &url),
-        // A debug build on a busy machine takes its time.
-        ("HANGUP__DISCONNECT__ATTEMPT_TIMEOUT", "25s"),
-        ("HANGUP__DISCONNECT__DEADLINE", "60s"),
-    ];
-    let service = binary.serve(&[], &environment).await;
+    let service = before_a_conversation_of(30 * MIB).await;
     let people = format!("/conversations/{CONVERSATION}/participants");
     // Whatever a first request needs is there already.
     let (status, _) = service.post(&format!("{people}/{AGENT}x/disconnect"), &[], "").await;
@@ -89,15 +93,7 @@ async fn thirty_mebibytes_of_history_are_read_in_flat_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_32_mebibytes_are_not_read() {
-    let url = format!("http://{}", upstream(33 * MIB).await);
-    let binary = Binary::new().await;
-    let environment = [
-        ("HANGUP__GENESYS__API_URL", &*url),
-        ("HANGUP__GENESYS__LOGIN_URL", &url),
-        ("HANGUP__DISCONNECT__ATTEMPT_TIMEOUT", "25s"),
-        ("HANGUP__DISCONNECT__DEADLINE", "60s"),
-    ];
-    let service = binary.serve(&[], &environment).await;
+    let service = before_a_conversation_of(33 * MIB).await;
     let (status, said) = service.get(&format!("/conversations/{CONVERSATION}/participants")).await;
     assert!(status == 502 && said.contains("upstream_invalid_response"), "{status} {said}");
 }

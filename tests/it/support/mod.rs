@@ -34,6 +34,22 @@ pub(crate) use ask::{Answer, Ask, all_are, tally, together};
 pub(crate) use builder::Builder;
 pub(crate) use upstream::{Asked, Kind, Reply, Seen};
 
+/// Members that every problem has.
+pub(crate) const PROBLEM_MEMBERS: [&str; 12] = [
+    "ok",
+    "type",
+    "title",
+    "status",
+    "detail",
+    "code",
+    "requestId",
+    "retryable",
+    "retryAfterSeconds",
+    "effect",
+    "gone",
+    "upstream",
+];
+
 /// An id that no conversation and no participant has.
 pub(crate) const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
