@@ -59,6 +59,6 @@ impl Disconnector {
     }
 }
 
-fn awaited(request: &Request) -> Awaited {
+pub(super) fn awaited(request: &Request) -> Awaited {
     Awaited::Participant(request.conversation, request.participant, request.media)
 }

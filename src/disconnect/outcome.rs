@@ -67,3 +67,19 @@ pub struct Settled {
     /// Status of the upstream's last answer.
     pub upstream_status: Option<u16>,
 }
+
+impl Settled {
+    /// A read has shown that none of those who were meant is there any more.
+    pub(crate) fn nobody_left() -> Self {
+        Self {
+            outcome: Outcome::AlreadyDisconnected,
+            verified: true,
+            gone: Some(true),
+            still_there: false,
+            operation: None,
+            attempts: 0,
+            correlation_id: None,
+            upstream_status: None,
+        }
+    }
+}

@@ -83,7 +83,9 @@ impl Disconnector {
         settled: Settled,
         admission: Option<Admission>,
     ) -> Result<Settled, Problem> {
-        let (Some(wait), Outcome::Accepted) = (request.wait, settled.outcome) else { return Ok(settled) };
+        let (Some(wait), Outcome::Accepted, false) = (request.wait, settled.outcome, settled.still_there) else {
+            return Ok(settled);
+        };
         let shown = Box::pin(self.watch(&request.origin, Awaited::Conversation(request.conversation), wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
@@ -165,17 +167,8 @@ impl Disconnector {
     ) -> Result<Settled, Problem> {
         // With the teardown's own requester: what is sent for one of them is sent for the teardown.
         let origin = Origin { deadline: Some(context.deadline), ..request.origin.clone() };
-        let mut last = None;
-        for member in members {
-            let one = Request { wait: request.wait, ..Request::new(origin.clone(), request.conversation, member.id) };
-            let settled = self.disconnect(one).await?;
-            // What is least certain speaks for all of them.
-            if last.as_ref().is_none_or(|last: &Settled| last.gone == Some(true)) {
-                last = Some(settled);
-            }
-        }
-        let nobody = || Last::default().settled(context, Outcome::AlreadyDisconnected, true);
-        Ok(last.unwrap_or_else(nobody))
+        let one = |member: Target| Request::new(origin.clone(), request.conversation, member.id);
+        self.disconnect_each(members.into_iter().map(one).collect(), request.wait).await
     }
 
     async fn judge_teardown(

@@ -15,7 +15,7 @@ use super::refused::Refused;
 use crate::callers::Permission;
 use crate::claims::Target;
 use crate::disconnect::outcome::{Outcome, Settled};
-use crate::disconnect::{Selected, Selection};
+use crate::disconnect::{Selected, Selection, as_one};
 use crate::genesys::request::Operation;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
@@ -81,10 +81,8 @@ pub(super) async fn disconnect(
 
     let results = &selected.results;
     let failed = results.iter().filter(|(_, result)| result.is_err()).count();
-    if failed == results.len()
-        && let Some((_, Err(problem))) = results.first()
-    {
-        return Err(problem.clone().into());
+    if failed == results.len() && failed > 0 {
+        as_one(results.iter().map(|(_, result)| result))?;
     }
     let settled = || results.iter().filter_map(|(_, result)| result.as_ref().ok());
     let outcome = outcome(&selected, failed);

@@ -44,12 +44,11 @@ pub(in crate::http) async fn patch(
     match reached(&app, &origin, cid, medium).await? {
         Reached::AllOfIt => end(&app, &context, origin, cid).await?,
         Reached::These(ids) => {
-            for id in ids {
-                let request = Request { media: Some(medium), ..Request::new(origin.clone(), cid, id) };
-                let settled = app.disconnector.disconnect(request).await?;
-                context.log().settled(&settled);
-                as_the_upstream(&settled)?;
-            }
+            let origin = Origin { deadline: Some(app.disconnector.deadline()), ..origin };
+            let one = |id| Request { media: Some(medium), ..Request::new(origin.clone(), cid, id) };
+            let settled = app.disconnector.disconnect_each(ids.into_iter().map(one).collect(), None).await?;
+            context.log().settled(&settled);
+            as_the_upstream(&settled)?;
         }
     }
     // The upstream answers with the conversation; what it looks like a moment later is for the next read.

@@ -1,7 +1,7 @@
 //! Drop-in: the upstream's own paths, statuses and error bodies.
 
 use hangup::config::Surface;
-use hangup::sandbox::{Action, Fault, On, ParticipantSpec};
+use hangup::sandbox::{Action, ConversationSpec, Fault, Medium, On, ParticipantSpec};
 use reqwest::Method;
 use serde_json::json;
 
@@ -231,4 +231,20 @@ async fn the_end_of_a_medium_leaves_the_others_alone() {
     let ended = end("calls", state).await;
     assert_eq!((ended.status, ended.get("id")), (200, json!(cid)));
     assert_eq!(service.remain().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_end_of_a_medium_that_is_over_already_is_a_success_by_name() {
+    let service =
+        TestApp::sockets().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).start().await;
+    let mut caller = ParticipantSpec::of("customer");
+    caller.media = vec![Medium::Calls, Medium::Callbacks];
+    let cid = service.sandbox.create_conference(ConversationSpec::with(vec![caller])).id;
+    let path = format!("/api/v2/conversations/callbacks/{cid}");
+    for outcome in ["accepted", "already_disconnected"] {
+        let ended = service.request(Method::PATCH, &path).json(&json!({"state": "disconnected"})).send().await;
+        assert_eq!((ended.status, ended.header("x-hangup-outcome")), (200, outcome));
+        assert_eq!(ended.header("x-hangup-verified") == "true", outcome == "already_disconnected");
+        service.sandbox.settled(cid).await;
+    }
 }

@@ -18,6 +18,7 @@ mod retry;
 mod secrets;
 mod selector;
 mod shutdown;
+mod teardown;
 mod token;
 mod unknown_conversation;
 mod unknown_effect;

@@ -47,3 +47,18 @@ async fn whose_turn_in_a_selector_comes_too_late_is_answered_with_an_error() {
         assert_eq!(result["code"], "upstream_timeout");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_all_fail_the_effect_is_unknown_if_it_is_for_any_of_them() {
+    let service = TestApp::patch()
+        .crowd(2)
+        .script(|asked| match (asked.kind, asked.nth) {
+            (Kind::Patch, 1) => Some(Reply::status(413, "too.large")),
+            (Kind::Patch, _) => Some(Reply::Hang),
+            _ => None,
+        })
+        .ready()
+        .await;
+    let answer = service.selector(&json!({"purpose": "customer", "max": 2})).send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("422 upstream_rejected", "unknown"), "{}", answer.json);
+}

@@ -1,0 +1,41 @@
+//! A repeated teardown when others have come: those who were there at first are disconnected one by one.
+
+use hangup::sandbox::ParticipantSpec;
+
+use crate::support::{Asked, Kind, Reply, TestApp, s};
+
+/// The first teardown was refused, and one more participant has come since.
+async fn after_a_newcomer(patch: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> TestApp {
+    let service = TestApp::patch()
+        .crowd(3)
+        .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
+        .script(move |asked| match asked.kind {
+            Kind::Post => Some(Reply::status(422, "bad.request")),
+            Kind::Patch => patch(asked),
+            _ => None,
+        })
+        .ready()
+        .await;
+    assert_eq!(service.teardown().send().await.line(), "422 upstream_rejected");
+    service.sandbox.add_participant(service.conference.id, ParticipantSpec::of("agent")).unwrap();
+    service
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_that_fails_for_one_member_ends_the_others_and_says_that_it_had_an_effect() {
+    let service = after_a_newcomer(|asked| (asked.nth == 2).then(|| Reply::status(413, "too.large"))).await;
+    let answer = service.teardown().send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("422 upstream_rejected", "unknown"), "{}", answer.json);
+    service.settled().await;
+    assert_eq!([0, 1, 2].map(|n| service.live(n)), [false, true, false]);
+    assert!(service.there().contains(&"agent".to_owned()), "the newcomer stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_waits_for_all_of_its_members_together() {
+    let service = after_a_newcomer(|_| Some(Reply::status(202, ""))).await;
+    let answer = service.teardown().query("wait=5").send().await;
+    assert_eq!((answer.status, answer.json["gone"].as_bool()), (202, Some(false)), "{}", answer.json);
+    assert_eq!((answer.json["outcome"].as_str(), answer.attempts()), (Some("accepted"), 3));
+    assert!(answer.took < s(6), "{:?}", answer.took);
+}
