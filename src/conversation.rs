@@ -205,6 +205,18 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_end_time_is_no_end() {
+        use serde_json::json;
+        assert!(live(json!({"id": PID, "calls": [{"state": "connected"}], "endTime": ""})));
+        let cid = ConversationId::parse(CID).unwrap();
+        let ended = |end: &str| {
+            let body = json!({"id": CID, "endTime": end, "participants": []}).to_string();
+            Conversation::parse(body.as_bytes(), cid).unwrap().ended()
+        };
+        assert!(!ended("") && !ended(" ") && ended("2026-01-01T00:00:00Z"));
+    }
+
+    #[test]
     fn of_a_participant_listed_twice_the_live_one_counts() {
         let both = |first: &str, second: &str| {
             let entry = |state| serde_json::json!({"id": PID, "calls": [{"state": state}]});

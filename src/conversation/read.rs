@@ -60,6 +60,13 @@ macro_rules! read_as {
 #[derive(Default)]
 struct Text(Option<String>);
 
+impl Text {
+    /// The text as the time of an end. An empty one says that there is none yet.
+    fn end(self) -> Option<String> {
+        self.0.filter(|time| !time.trim().is_empty())
+    }
+}
+
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
@@ -160,7 +167,7 @@ impl<'de> Visitor<'de> for PersonVisitor {
                 "address" => person.address = text()?,
                 "startTime" => person.start_time = text()?,
                 "connectedTime" => person.connected_time = text()?,
-                "endTime" => person.end_time = text()?,
+                "endTime" => person.end_time = members.next_value::<Text>()?.end(),
                 member => person.add(member, members.next_value::<States>()?),
             }
         }
@@ -215,7 +222,7 @@ impl<'de> Visitor<'de> for ConversationVisitor {
             match name.as_str() {
                 "id" => id = members.next_value::<Text>()?.0,
                 "startTime" => start_time = members.next_value::<Text>()?.0,
-                "endTime" => end_time = members.next_value::<Text>()?.0,
+                "endTime" => end_time = members.next_value::<Text>()?.end(),
                 "participants" => people = members.next_value::<People>()?.0,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }

@@ -1,8 +1,10 @@
 //! The judge: a pure function from what was observed to what is true. Its table is the test below.
 
+use std::collections::BTreeSet;
+
 use super::outcome::Outcome;
 use crate::config::UnknownConversation;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Participant};
 use crate::genesys::request::Medium;
 use crate::ids::ParticipantId;
 
@@ -38,13 +40,17 @@ impl Observation {
         if conversation.ended() {
             return Self::Ended { verified: true };
         }
-        let Some(participant) = conversation.participant(pid) else { return Self::Absent };
-        let Some(medium) = medium else {
-            return if participant.is_live() { Self::Live(participant.live_media()) } else { Self::Gone };
-        };
         // The same id can be listed twice: once for a leg that is over, once for a live one.
         let listed = || conversation.participants.iter().filter(|p| ParticipantId::parse(&p.id) == Some(pid));
-        if listed().any(|p| p.is_live() && p.live_media().contains(&medium)) {
+        if listed().next().is_none() {
+            return Self::Absent;
+        }
+        let live_media: BTreeSet<Medium> = listed().filter(|p| p.is_live()).flat_map(Participant::live_media).collect();
+        let Some(medium) = medium else {
+            let live = listed().any(Participant::is_live);
+            return if live { Self::Live(live_media.into_iter().collect()) } else { Self::Gone };
+        };
+        if live_media.contains(&medium) {
             Self::Live(vec![medium])
         } else if listed().any(|p| p.media().contains(&medium)) {
             Self::Gone
@@ -154,6 +160,8 @@ mod tests {
             r#"[{{"id":"{PID}","calls":[{{"state":"terminated"}}]}},{{"id":"{PID}","emails":[{{"state":"connected"}}]}}]"#
         );
         assert_eq!(observe(&twice, "", Some(Medium::Calls)), Observation::Gone, "listed twice, the call is over");
+        let both_live = twice.replace("terminated", "connected");
+        assert_eq!(observe(&both_live, "", None), Observation::Live(vec![Medium::Calls, Medium::Emails]));
         let left = format!(r#"[{{"id":"{PID}","calls":[{{"state":"connected"}}],"endTime":"2026-01-01T00:00:00Z"}}]"#);
         assert_eq!(observe(&left, "", Some(Medium::Calls)), Observation::Gone);
     }

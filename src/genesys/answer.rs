@@ -105,7 +105,9 @@ impl Answer {
         let asked = head.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(retry_after::parse);
         Self {
             status: head.status,
-            correlation_id: text(&head.headers, &CORRELATION_ID).map(|id| clip(id, CODE_LIMIT).into()),
+            correlation_id: text(&head.headers, &CORRELATION_ID)
+                .filter(|id| !id.trim().is_empty())
+                .map(|id| clip(id, CODE_LIMIT).into()),
             rate_limit,
             retry_after: asked,
             html: text(&head.headers, &header::CONTENT_TYPE)

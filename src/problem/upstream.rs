@@ -72,11 +72,11 @@ impl Problem {
             Self::transient(answer)
         } else if status.is_success() && answer.is_html() {
             Self::invalid_response(answer, &format!("the {what} was answered with an HTML page"))
-        } else if status.is_success() {
+        } else if status.is_redirection() {
+            Self::invalid_response(answer, &format!("the {what} was answered with a redirect, which is not followed"))
+        } else {
             let said = format!("the {what} was answered with status {}, which says nothing", status.as_u16());
             Self::invalid_response(answer, &said)
-        } else {
-            Self::invalid_response(answer, &format!("the {what} was answered with a redirect, which is not followed"))
         }
     }
 

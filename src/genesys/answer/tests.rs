@@ -26,6 +26,7 @@ fn refusal(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
 fn a_refusal_is_genesys_clouds_own_by_its_correlation_id_or_by_the_form_of_its_body() {
     let own = |status, body: &str| refusal(status, &[], body).is_own_refusal();
     assert!(refusal(404, &[("inin-correlation-id", "c")], "").is_own_refusal());
+    assert!(!refusal(404, &[("inin-correlation-id", " ")], "").is_own_refusal(), "an empty id is none");
     assert!(own(404, r#"{"code":"not.found","status":404,"message":"x"}"#));
     assert!(own(400, r#"{"errors":[{"code":"bad.request","status":400}]}"#));
     for (status, others) in [

@@ -75,7 +75,7 @@ pub(super) fn word(word: &str, asked: &Asked) -> Reply {
     }
 }
 
-const PERSON: &str = "22222222-2222-4222-8222-222222222222";
+pub(super) const PERSON: &str = "22222222-2222-4222-8222-222222222222";
 
 fn person(asked: &Asked, media: &[(&str, &str)]) -> Reply {
     let mut person = json!({"id": PERSON, "purpose": "customer"});
