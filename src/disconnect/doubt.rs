@@ -8,21 +8,20 @@ use super::outcome::{Outcome, Settled};
 use super::run::Run;
 use crate::genesys::answer::Answer;
 use crate::genesys::request::Rank;
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Effect, Problem};
 
 impl Run<'_> {
     /// Behind a page for people: only what is read counts.
-    pub(super) async fn look_behind(&mut self) -> Result<Settled, Problem> {
+    pub(super) async fn look_behind(&mut self, page: Problem) -> Result<Settled, Problem> {
         self.looked_after = Some(self.context.unknown_attempts());
-        let Ok((verdict, read)) = self.look().await else { return Err(self.unclear()) };
+        let Ok((verdict, read)) = self.look().await else { return Err(page) };
         match verdict {
-            Verdict::Settled { .. } => {
+            Verdict::Settled { outcome, verified } => {
                 self.last.note(&read);
-                let result = self.last.result(verdict, &self.context, None);
-                result.unwrap_or_else(|_| Err(self.unclear()))
+                Ok(self.settled(outcome, verified))
             }
-            Verdict::StillThere(_) => Err(self.unclear().still_there()),
-            _ => Err(self.unclear()),
+            Verdict::StillThere(_) => Err(page.still_there()),
+            _ => Err(page),
         }
     }
 
@@ -33,7 +32,11 @@ impl Run<'_> {
         self.last.note(&read);
         match self.last.result(verdict, &self.context, self.refusals.first()) {
             Ok(result) => result,
-            Err(Open::StillThere(media)) => self.insist(first, &media).await,
+            // What ends the attempts leaves the participant where it was seen, unless it may have had an effect of its own.
+            Err(Open::StillThere(media)) => self.insist(first, &media).await.map_err(|problem| match problem.effect {
+                Effect::None => problem.still_there(),
+                Effect::Unknown => problem,
+            }),
             Err(Open::Unread) => self.judge_unread(first, &read).await,
         }
     }
@@ -51,8 +54,13 @@ impl Run<'_> {
         if first == Way::Patch && self.post_is_open() && self.retry(Way::Post, None, false).await? {
             return Ok(self.done(Way::Post));
         }
-        self.refusals.unread(read, known)?;
-        Ok(self.settled(Outcome::AlreadyDisconnected, false))
+        match self.refusals.unread(read, known) {
+            Ok(()) => Ok(self.settled(Outcome::AlreadyDisconnected, false)),
+            Err(problem) if problem.code == Code::UpstreamInvalidResponse && self.wrapup_needs_the_patch() => {
+                Err(self.no_patch())
+            }
+            Err(problem) => Err(problem),
+        }
     }
 
     /// After a failure whose effect is unknown: one read within the reserve.

@@ -35,8 +35,8 @@ pub(super) struct Run<'a> {
     pub(super) posted: bool,
     /// Attempts of unknown effect that there had been when the conversation was last read.
     pub(super) looked_after: Option<u32>,
-    /// What to say of a page for people.
-    page: Option<Box<Problem>>,
+    /// A page for people came with a 2xx: the upstream may have done it, or something in between may answer anything so.
+    page: bool,
 }
 
 /// How one disconnect request ended, short of a problem.
@@ -45,8 +45,6 @@ enum Sent {
     Done,
     /// It is among the refusals.
     Refused,
-    /// A page for people came with a 2xx: the upstream may have done it, or something in between may answer anything so.
-    Unclear,
 }
 
 impl<'a> Run<'a> {
@@ -67,7 +65,7 @@ impl<'a> Run<'a> {
             refusals: Refusals::of_participant(),
             posted: false,
             looked_after: None,
-            page: None,
+            page: false,
         }
     }
 
@@ -76,10 +74,10 @@ impl<'a> Run<'a> {
         let result = match self.send().await {
             Ok((way, Sent::Done)) => Ok(self.done(way)),
             Ok((way, Sent::Refused)) => Box::pin(self.look_into(way)).await,
-            Ok((_, Sent::Unclear)) => Box::pin(self.look_behind()).await,
             Err(problem) => Err(problem),
         };
         match result {
+            Err(problem) if self.page => Box::pin(self.look_behind(problem)).await,
             // It may have succeeded unseen: read once within the reserve.
             Err(problem) if self.context.effect_unknown() => Box::pin(self.look_after(problem)).await,
             other => other,
@@ -151,8 +149,8 @@ impl<'a> Run<'a> {
                 Ok(Sent::Done)
             }
             Reply::Unclear => {
-                self.page = Some(Box::new(Problem::refused(&answer, "disconnect", DISCONNECT).effect(true)));
-                Ok(Sent::Unclear)
+                self.page = true;
+                Err(Problem::refused(&answer, "disconnect", DISCONNECT).effect(true))
             }
             // While the PATCH is open, the refusal of an unpublished operation proves nothing.
             Reply::Forbidden if way == Way::Post && self.operations.is_auto() => Ok(self.refused(way, answer)),
@@ -176,16 +174,7 @@ impl<'a> Run<'a> {
             Way::Post => self.post(insisting).await?,
             Way::Patch => self.patch(medium).await?,
         };
-        match sent {
-            Sent::Done => Ok(true),
-            Sent::Refused => Ok(false),
-            Sent::Unclear => Err(self.unclear()),
-        }
-    }
-
-    pub(super) fn unclear(&mut self) -> Problem {
-        let unclear = || Problem::new(Code::UpstreamInvalidResponse, "an answer cannot be understood").effect(true);
-        self.page.take().map_or_else(unclear, |page| *page)
+        Ok(sent == Sent::Done)
     }
 
     /// Still there: what has not been tried yet, and is no wider than what was asked for.
@@ -216,7 +205,7 @@ impl<'a> Run<'a> {
         if last_resort && (self.retry(Way::Post, None, false).await? || self.post_again().await?) {
             return Ok(self.done(Way::Post));
         }
-        if self.request.has_wrapup() && self.operations.post_is_open() && self.refusals.lead_to_post() {
+        if self.wrapup_needs_the_patch() {
             return Err(only_the_post(self.request).still_there());
         }
         // Part of a participant disconnected is not the participant disconnected.
@@ -231,6 +220,23 @@ impl<'a> Run<'a> {
     /// Whether the POST is the last resort of this request.
     pub(super) fn post_is_open(&self) -> bool {
         !self.request.is_particular() && self.operations.post_is_open() && self.refusals.lead_to_post()
+    }
+
+    /// Whether the POST would be the last resort, and would drop the wrap-up.
+    pub(super) fn wrapup_needs_the_patch(&self) -> bool {
+        self.request.has_wrapup() && self.operations.post_is_open() && self.refusals.lead_to_post()
+    }
+
+    /// The PATCH is not there, or kept shut, and nothing is known of the POST but that it takes no wrap-up.
+    pub(super) fn no_patch(&self) -> Problem {
+        let upstream = self.refusals.first();
+        let status = upstream.as_ref().map_or(0, |upstream| upstream.status);
+        let detail = format!(
+            "the published PATCH was answered with {status} by something that is not Genesys Cloud, and the unpublished POST takes no \
+             wrap-up; leave wrap-up away, or check genesys.region or genesys.api_url (without /api/v2), and the proxy or gateway in \
+             between"
+        );
+        Problem { upstream, ..Problem::new(Code::UpstreamRejected, detail) }
     }
 
     pub(super) fn done(&self, way: Way) -> Settled {

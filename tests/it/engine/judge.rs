@@ -5,7 +5,7 @@
 use hangup::config::OperationChoice;
 use serde_json::{Value, json};
 
-use super::org::{disconnect, run};
+use super::org::{PERSON, disconnect, run, word};
 use crate::support::{Kind, Reply, TestApp};
 
 async fn table(operation: OperationChoice, rows: &[(&'static str, &str, &str)]) {
@@ -186,6 +186,44 @@ async fn a_success_with_a_page_is_looked_into() {
         if answer.status == 502 {
             assert_eq!(answer.effect(), "unknown", "{org}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_answers_the_last_resort_is_looked_behind_as_well() {
+    for (then, told, effect) in
+        [("gone", "200 already_disconnected, seen", ""), ("live", "502 upstream_invalid_response", "unknown")]
+    {
+        let service = TestApp::auto()
+            .script(move |asked| {
+                let said = match (asked.kind, asked.nth) {
+                    (Kind::Login, _) => return None,
+                    (Kind::Patch, _) => "404nginx",
+                    (Kind::Read, 1) => "live",
+                    (Kind::Read, _) => then,
+                    (Kind::Post, _) => "html",
+                };
+                Some(word(said, asked))
+            })
+            .ready()
+            .await;
+        let answer = service.disconnect_id(PERSON.parse().unwrap()).send().await;
+        assert_eq!(answer.line(), told, "{}", answer.json);
+        assert_eq!(service.counts()[1..], [1, 2, 2], "{then}");
+        if answer.status == 502 {
+            assert_eq!((answer.effect(), answer.json["gone"].as_bool()), (effect, Some(false)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_ends_the_attempts_a_participant_that_was_seen_is_not_gone() {
+    for (own, told) in
+        [("perm", "403 upstream_forbidden"), ("302", "502 upstream_invalid_response"), ("409", "409 upstream_conflict")]
+    {
+        let org = format!("patch=409 read=live own={own}").leak();
+        let (answer, _) = disconnect(OperationChoice::Auto, org, None).await;
+        assert_eq!((answer.line().as_str(), answer.json["gone"].as_bool()), (told, Some(false)), "{own}");
     }
 }
 

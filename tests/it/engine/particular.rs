@@ -135,3 +135,23 @@ async fn a_wrap_up_goes_with_every_patch_and_never_by_the_post() {
         assert!(service.live(0));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_wrap_up_that_only_a_post_could_take_is_refused_whether_or_not_the_post_is_known_to_work() {
+    let service = TestApp::auto()
+        .script(|asked| match asked.kind {
+            Kind::Login => None,
+            Kind::Post => Some(Reply::status(204, "")),
+            _ => Some(Reply::foreign(404, r#"{"detail":"Not Found"}"#)),
+        })
+        .ready()
+        .await;
+    let skipped = |r: &mut Request| r.wrapup_skipped = Some(true);
+    let problem = ask(&service, skipped).await.unwrap_err();
+    assert_eq!((problem.code, problem.upstream.as_ref().map(|u| u.status)), (Code::UpstreamRejected, Some(404)));
+    assert!(problem.detail.contains("wrap-up") && problem.detail.contains("genesys.api_url"), "{}", problem.detail);
+    assert_eq!(paths(&service), ["patch any", "read any"]);
+    assert_eq!(ask(&service, |_| {}).await.unwrap().outcome.name(), "disconnected");
+    assert_eq!(ask(&service, skipped).await.unwrap_err().code, Code::UpstreamRejected);
+    assert_eq!(service.count(Kind::Post), 1);
+}
