@@ -15,11 +15,22 @@ pub(super) struct Subject {
     conversation: ConversationId,
     participant: Option<ParticipantId>,
     requester: Arc<Requester>,
+    caller_left: Arc<AtomicBool>,
 }
 
 impl Subject {
     pub(super) fn of(asked: &Asked<'_>, requester: &Arc<Requester>) -> Self {
-        Self { conversation: asked.conversation, participant: asked.participant, requester: Arc::clone(requester) }
+        Self {
+            conversation: asked.conversation,
+            participant: asked.participant,
+            requester: Arc::clone(requester),
+            caller_left: Arc::default(),
+        }
+    }
+
+    /// To be held while the caller waits for the outcome, and dropped with its handler.
+    pub(super) fn waiting_caller(&self) -> WaitingCaller {
+        WaitingCaller(Arc::clone(&self.caller_left))
     }
 
     /// Logs that it was given up, and says what the caller should do.
@@ -35,43 +46,30 @@ impl Subject {
         let detail = "this instance had to stop before the request was done; repeat it";
         Problem::new(Code::ShuttingDown, detail).effect(sent)
     }
-}
 
-/// Held while the caller waits for the outcome; dropped with the handler when it leaves.
-#[derive(Debug, Default)]
-pub(super) struct WaitingCaller(Arc<AtomicBool>);
-
-impl WaitingCaller {
-    /// For the work itself: knows at its end whether the caller has left.
-    pub(super) fn watch(&self) -> AbandonedCaller {
-        AbandonedCaller(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for WaitingCaller {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// See [`WaitingCaller::watch`].
-#[derive(Debug)]
-pub(super) struct AbandonedCaller(Arc<AtomicBool>);
-
-impl AbandonedCaller {
-    /// Logs the outcome when the caller has left: no answer will tell it.
-    pub(super) fn settled(&self, subject: &Subject, result: &Result<Settled, Problem>) {
-        if !self.0.load(Ordering::Relaxed) {
+    /// Logs the outcome if the caller has left: no answer will show it.
+    pub(super) fn settled(&self, result: &Result<Settled, Problem>) {
+        if !self.caller_left.load(Ordering::Relaxed) {
             return;
         }
-        let participant = subject.participant.map(|id| id.to_string());
+        let participant = self.participant.map(|id| id.to_string());
         let (settled, problem) = (result.as_ref().ok(), result.as_ref().err());
         tracing::info!(
-            event = "settled_without_caller", conversation_id = %subject.conversation, participant_id = participant,
-            caller = &*subject.requester.caller, request_id = &*subject.requester.request_id,
+            event = "settled_without_caller", conversation_id = %self.conversation, participant_id = participant,
+            caller = &*self.requester.caller, request_id = &*self.requester.request_id,
             outcome = settled.map(|s| s.outcome.name()), code = problem.map(|p| p.code.name()),
             attempts = settled.map(|s| s.attempts), correlation_id = settled.and_then(|s| s.correlation_id.as_deref()),
             "the caller had left; its disconnect went on and is settled"
         );
+    }
+}
+
+/// See [`Subject::waiting_caller`].
+#[derive(Debug)]
+pub(super) struct WaitingCaller(Arc<AtomicBool>);
+
+impl Drop for WaitingCaller {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

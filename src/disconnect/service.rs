@@ -1,6 +1,6 @@
 //! The service: each disconnect in a task of its own, so that a caller that leaves stops nothing, with its audit record.
 
-use super::abandoned::{Subject, WaitingCaller};
+use super::abandoned::Subject;
 use super::outcome::Settled;
 use super::{Disconnector, Request, Teardown};
 use crate::audit::{Asked, Pending};
@@ -55,8 +55,7 @@ impl Disconnector {
         work: impl Future<Output = Result<Settled, Problem>> + Send + 'static,
     ) -> Result<Settled, Problem> {
         let (kill, this) = (self.inner.kill.clone(), self.clone());
-        let waiting = WaitingCaller::default();
-        let caller = waiting.watch();
+        let waiting = subject.waiting_caller();
         let task = self.inner.tasks.spawn(async move {
             let work = async {
                 pending.intend().await?;
@@ -72,7 +71,7 @@ impl Disconnector {
                 Err(problem) => problem.code.name(),
             });
             pending.close(&result);
-            caller.settled(&subject, &result);
+            subject.settled(&result);
             result
         });
         let result = task.await.unwrap_or_else(|_| Err(internal()));
