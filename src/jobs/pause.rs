@@ -2,16 +2,31 @@
 //! of the first has been tried once.
 
 use super::Jobs;
-use crate::problem::Code;
-use crate::store::{FirstItem, Pick, StoreError, StoredJob};
+use crate::problem::{Code, Problem};
+use crate::store::{FirstItem, JobState, Pick, StoreError, StoredJob};
 
 /// How many of the first items must fail alike.
 const FIRST: i64 = 20;
+/// In the reason of every job that has paused itself, also where a caller pauses it later.
+const ITSELF: &str = "the first 20 items failed with";
 
 impl Jobs {
+    /// Pauses a job for this caller, if it is in one of these states, and gives it as it is then. That it once paused itself stays
+    /// known.
+    ///
+    /// # Errors
+    /// As for [`Jobs::change`].
+    pub async fn pause(&self, job: &StoredJob, from: &[JobState], caller: &str) -> Result<StoredJob, Problem> {
+        let mut because = format!("paused by {caller}");
+        if let Some((_, earlier)) = job.paused_because.as_deref().and_then(|because| because.split_once(ITSELF)) {
+            because = format!("{because}; earlier: {ITSELF}{earlier}");
+        }
+        self.change(job, from, JobState::Paused, Some(&because)).await
+    }
+
     /// Which items of a running job may be tried: the first ones alone, until each of them has been tried once.
     pub(super) async fn may_try(&self, job: &StoredJob) -> Result<Pick, StoreError> {
-        if job.total <= FIRST || job.paused_because.is_some() {
+        if job.total <= FIRST || has_paused_itself(job) {
             return Ok(Pick::All);
         }
         let first = self.store().first_items(&job.id, FIRST).await?;
@@ -26,7 +41,7 @@ impl Jobs {
     /// Pauses the job if its first items have failed alike. Once only: who resumes it has seen the reason. The store decides, for
     /// an item that fails late must not pause a job that was resumed meanwhile.
     pub(super) async fn pause_if_hopeless(&self, job: &StoredJob) -> Result<(), StoreError> {
-        if job.total < FIRST || job.paused_because.is_some() {
+        if job.total < FIRST || has_paused_itself(job) {
             return Ok(());
         }
         let first = self.store().first_items(&job.id, FIRST).await?;
@@ -35,9 +50,8 @@ impl Jobs {
 
     async fn pause_if_alike(&self, job: &StoredJob, first: &[FirstItem]) -> Result<(), StoreError> {
         let Some(code) = same_reason(first) else { return Ok(()) };
-        let because =
-            format!("the first {FIRST} items failed with {code}; see what it says, then resume or cancel the job");
-        if self.store().pause_job_once(&job.id, &because).await? {
+        let because = format!("{ITSELF} {code}; see what it says, then resume or cancel the job");
+        if self.store().pause_job_once(&job.id, &because, ITSELF).await? {
             self.0.metrics.self_paused();
             self.0.audit.job_changed(&job.id, "paused", because.clone());
             tracing::error!(
@@ -50,6 +64,10 @@ impl Jobs {
         }
         Ok(())
     }
+}
+
+fn has_paused_itself(job: &StoredJob) -> bool {
+    job.paused_because.as_deref().is_some_and(|because| because.contains(ITSELF))
 }
 
 /// The one code with which all of them failed. That a participant or a conversation is not there says nothing about the next item.

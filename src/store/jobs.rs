@@ -265,13 +265,12 @@ impl Store {
         Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 
-    /// Pauses a running job that has never been paused, and says whether it did.
-    pub async fn pause_job_once(&self, id: &str, because: &str) -> Result<bool, StoreError> {
-        let pause = sql(
-            "UPDATE jobs SET state = 'paused', paused_because = $1 WHERE id = $2 AND state = 'running' AND paused_because IS NULL \
-             RETURNING id",
-        );
-        let rows = self.run(Batch::write([pause.bind(because).bind(id)])).await?;
+    /// Pauses a running job, unless the reason of an earlier pause contains this text. Says whether it did.
+    pub async fn pause_job_once(&self, id: &str, because: &str, unless: &str) -> Result<bool, StoreError> {
+        let pause =
+            sql("UPDATE jobs SET state = 'paused', paused_because = $1 WHERE id = $2 AND state = 'running' AND \
+             (paused_because IS NULL OR paused_because NOT LIKE $3) RETURNING id");
+        let rows = self.run(Batch::write([pause.bind(because).bind(id).bind(format!("%{unless}%"))])).await?;
         Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 

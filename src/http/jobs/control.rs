@@ -31,7 +31,7 @@ pub(in crate::http) async fn start(
         );
         return Err(Problem::new(Code::ForbiddenCaller, detail).into());
     }
-    change(&app, &who.context, &job, &[JobState::Held, JobState::Scheduled], JobState::Running, None).await
+    change(&app, &who.context, &job, &[JobState::Held, JobState::Scheduled], JobState::Running).await
 }
 
 /// Pauses a job: no more items are started, those under way are finished.
@@ -42,8 +42,9 @@ pub(in crate::http) async fn pause(
     _: NoQuery,
 ) -> Result<Response, Refused> {
     let job = find(&app, &who.caller, &id).await?;
-    let because = format!("paused by {}", who.caller.identity());
-    change(&app, &who.context, &job, &[JobState::Running, JobState::Scheduled], JobState::Paused, Some(&because)).await
+    let from = [JobState::Running, JobState::Scheduled];
+    let job = app.jobs.pause(&job, &from, who.caller.identity()).await?;
+    changed(&app, &who.context, &job, &from, JobState::Paused).await
 }
 
 /// Resumes a paused job; one whose time to start has not come is scheduled again.
@@ -54,7 +55,7 @@ pub(in crate::http) async fn resume(
     _: NoQuery,
 ) -> Result<Response, Refused> {
     let job = find(&app, &who.caller, &id).await?;
-    change(&app, &who.context, &job, &[JobState::Paused], JobState::Running, None).await
+    change(&app, &who.context, &job, &[JobState::Paused], JobState::Running).await
 }
 
 /// Gives up the items that have not been taken up. Those under way are not recalled.
@@ -66,7 +67,7 @@ pub(in crate::http) async fn cancel(
 ) -> Result<Response, Refused> {
     let job = find(&app, &who.caller, &id).await?;
     let open = [JobState::Held, JobState::Scheduled, JobState::Running, JobState::Paused];
-    change(&app, &who.context, &job, &open, JobState::Cancelled, None).await
+    change(&app, &who.context, &job, &open, JobState::Cancelled).await
 }
 
 async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredJob, Problem> {
@@ -79,13 +80,23 @@ async fn change(
     job: &StoredJob,
     from: &[JobState],
     to: JobState,
-    because: Option<&str>,
 ) -> Result<Response, Refused> {
-    let job = app.jobs.change(job, from, to, because).await?;
+    let job = app.jobs.change(job, from, to, None).await?;
+    changed(app, context, &job, from, to).await
+}
+
+/// The answer to a change: the job as it is now, if it is as it was wanted.
+async fn changed(
+    app: &App,
+    context: &RequestContext,
+    job: &StoredJob,
+    from: &[JobState],
+    to: JobState,
+) -> Result<Response, Refused> {
     // What is to run may have run already, or wait for its time.
     if job.state == to || (to == JobState::Running && matches!(job.state, JobState::Done | JobState::Scheduled)) {
         context.log().outcome = Some(job.state.name());
-        return Ok(view(app, &job).await?);
+        return Ok(view(app, job).await?);
     }
     let detail = format!(
         "the job is {}, and only a job that is {} can become {}",

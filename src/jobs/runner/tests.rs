@@ -122,6 +122,10 @@ async fn no_item_beyond_the_first_twenty_is_tried_until_they_have_told_whether_t
     let (jobs, stop) =
         (jobs_over(store.clone(), BoxCloneSyncService::new(tower::service_fn(refuses))), CancellationToken::new());
     queue(&store, "job", 40).await;
+    // Someone has paused and resumed it before. That says nothing about its items.
+    let paused = store.job("job").await.unwrap().unwrap();
+    let paused = jobs.pause(&paused, &[JobState::Running], "anonymous").await.unwrap();
+    jobs.change(&paused, &[JobState::Paused], JobState::Running, None).await.unwrap();
     let running = tokio::spawn({
         let (jobs, stop) = (jobs.clone(), stop.clone());
         async move { jobs.run(stop).await }
@@ -130,6 +134,11 @@ async fn no_item_beyond_the_first_twenty_is_tried_until_they_have_told_whether_t
     let job = store.job("job").await.unwrap().unwrap();
     assert_eq!(job.state, JobState::Paused, "{job:?}");
     assert_eq!(store.item_counts("job").await.unwrap().open, 20, "the others were never tried");
+    for _ in 0..2 {
+        let running = jobs.change(&job, &[JobState::Paused], JobState::Running, None).await.unwrap();
+        let paused = jobs.pause(&running, &[JobState::Running], "anonymous").await.unwrap().paused_because.unwrap();
+        assert_eq!(paused.matches("paused by").count(), 1, "{paused}");
+    }
     jobs.change(&job, &[JobState::Paused], JobState::Running, None).await.unwrap();
     sleep(Duration::from_secs(10)).await;
     assert_eq!(store.job("job").await.unwrap().unwrap().state, JobState::Done, "who resumes it has seen why");
