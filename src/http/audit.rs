@@ -93,7 +93,7 @@ fn cursor((time, id): &(i64, String)) -> String {
 fn read_cursor(text: &str) -> Option<(i64, String)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
     let (time, id) = text.split_once(':')?;
-    Some((time.parse().ok()?, id.replace('\0', "")))
+    Some((time.parse().ok()?, id.to_owned()))
 }
 
 fn described(query: &Query) -> String {

@@ -359,3 +359,24 @@ async fn a_slow_call_costs_its_own_connection_and_those_that_have_been_silent_as
     slow().await;
     assert!(!neighbours.contains(&backend().await), "nothing was heard from it while the slow call went on");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_null_byte_from_a_caller_is_no_failure_of_the_store() {
+    on_each(async |place| {
+        let store = place.open().await;
+        assert_eq!(store.job("a\0b").await, Ok(None));
+        let query = AuditQuery { conversation: Some("a\0b".to_owned()), limit: 10, ..AuditQuery::default() };
+        assert_eq!(store.read_audit(&query).await.unwrap().records.len(), 0);
+        let job = NewJob {
+            id: "j".to_owned(),
+            caller: "key:ivr".to_owned(),
+            name: Some("a\0b".to_owned()),
+            plan: "{}".to_owned(),
+            body: String::new(),
+            request_key: None,
+        };
+        assert_eq!(store.begin_job(&job).await.unwrap().name.as_deref(), Some("a\u{fffd}b"));
+        assert_eq!((store.stats().up, store.stats().failures), (true, 0));
+    })
+    .await;
+}
