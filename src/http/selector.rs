@@ -91,8 +91,8 @@ pub(super) async fn disconnect(
         log.outcome = Some(outcome);
         log.attempts = Some(settled().map(|settled| settled.attempts).sum());
     }
-    // Who was seen still there is not counted as disconnected.
-    let disconnected = |settled: &&Settled| settled.outcome != Outcome::WouldDisconnect && !settled.still_there;
+    // Who was seen still there is not counted as disconnected, as in a dry run or a repeat.
+    let disconnected = |settled: &&Settled| settled.gone != Some(false);
     let still_there = settled().any(|settled| settled.still_there);
     // Without its body, a partial failure would pass for a success.
     if preferences.minimal && failed == 0 && !still_there {

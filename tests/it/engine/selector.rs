@@ -62,3 +62,17 @@ async fn when_all_fail_the_effect_is_unknown_if_it_is_for_any_of_them() {
     let answer = service.selector(&json!({"purpose": "customer", "max": 2})).send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("422 upstream_rejected", "unknown"), "{}", answer.json);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_that_sees_everybody_still_there_counts_nobody_as_disconnected() {
+    let service = TestApp::patch()
+        .crowd(2)
+        .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "")))
+        .ready()
+        .await;
+    for (disconnected, gone) in [(2, json!(null)), (0, json!(false))] {
+        let answer = service.selector(&json!({"purpose": "customer", "max": 2})).send().await;
+        assert_eq!((answer.line().as_str(), answer.json["disconnected"].as_u64()), ("200 all", Some(disconnected)));
+        assert_eq!(answer.json["results"][0]["gone"], gone);
+    }
+}
