@@ -85,14 +85,21 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
 async fn carry_out(service: &Service, arguments: &Arguments) -> Result<(), Failure> {
     let cid = arguments.conversation;
     let people = match list(service, cid).await? {
-        Ok(people) => people,
-        // A key may disconnect and not read.
-        Err(reply) if reply.status == 403 && arguments.participant.is_some() => Vec::new(),
+        Ok(people) => {
+            if !arguments.json {
+                println!("Who is in conversation {cid}:\n\n{}", shown(&people));
+            }
+            people
+        }
+        // A key, or our own client, may disconnect and not read; and some upstreams have nothing to be read.
+        Err(reply) if matches!(reply.status, 403 | 502) && arguments.participant.is_some() => {
+            if !arguments.json {
+                println!("Who is in conversation {cid} cannot be read: {}\n", printable(&reply.problem()));
+            }
+            Vec::new()
+        }
         Err(reply) => return Err(refused(&reply)),
     };
-    if !arguments.json {
-        println!("Who is in conversation {cid}:\n\n{}", shown(&people));
-    }
     let target = match arguments.participant {
         Some(participant) => participant,
         None => asked(&people, arguments.json)?,
@@ -203,8 +210,11 @@ fn verdict(reply: &Reply, arguments: &Arguments) -> Result<(), Failure> {
     if !reply.is_good() {
         return Err(refused(reply));
     }
-    if gone(reply) == Some(true) || arguments.dry_run || reply.text("outcome") == "would_disconnect" {
+    if gone(reply) == Some(true) || arguments.dry_run {
         return Ok(());
+    }
+    if reply.text("outcome") == Outcome::WouldDisconnect.name() {
+        return Err(Failure::failed("nobody was disconnected: the service is in observe mode, or the key is"));
     }
     let text = "accepted, and not seen gone; look again with `hangup explain`, or wait longer with --wait";
     Err(Failure { code: NOT_KNOWN, text: text.to_owned() })

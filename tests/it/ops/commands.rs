@@ -76,6 +76,34 @@ async fn disconnect_shows_scripts_what_went_wrong_by_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn disconnect_of_a_named_participant_goes_on_where_nothing_can_be_read() {
+    let binary = Binary::new().await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    binary.fault(r#"{"on":"read","action":{"foreign":{"by":"nginx"}}}"#).await;
+    let asking = binary.run(&["disconnect", &cid, "--yes"], &OFFICE).await;
+    assert_eq!(asking.status.code(), Some(1), "whom is to be asked: {}", shown(&asking));
+    let named = binary.run(&["disconnect", &cid, &customer, "--yes", "--wait", "1"], &OFFICE).await;
+    assert_eq!(named.status.code(), Some(3), "{}", shown(&named));
+    for word in ["cannot be read", "upstream_invalid_response", "Not known", "accepted"] {
+        assert!(shown(&named).contains(word), "{word} is missing in\n{}", shown(&named));
+    }
+    binary.sandbox.settled(binary.conference.id).await;
+    assert!(!binary.sandbox.is_live(binary.conference.id, binary.who("customer")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disconnect_before_a_service_that_only_observes_is_no_success() {
+    let binary = Binary::new().await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    let observing = [("HANGUP__DISCONNECT__MODE", "observe")];
+    let output = binary.run(&["disconnect", &cid, &customer, "--yes"], &observing).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(shown(&output).contains("observe mode"), "{}", shown(&output));
+    let dry = binary.run(&["disconnect", &cid, &customer, "--dry-run"], &observing).await;
+    assert_eq!(dry.status.code(), Some(0), "{}", shown(&dry));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn disconnect_asks_a_service_that_runs_elsewhere_with_a_callers_key() {
     let binary = Binary::new().await;
     let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
