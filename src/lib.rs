@@ -24,6 +24,7 @@ pub mod jobs;
 mod json;
 mod lenient;
 pub mod metrics;
+pub mod outcome;
 pub mod problem;
 pub mod sandbox;
 pub mod search;

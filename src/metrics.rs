@@ -19,8 +19,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::disconnect::outcome::Outcome;
 use crate::genesys::metrics::UpstreamMetrics;
+use crate::outcome::Outcome;
 use crate::problem::Code;
 pub use jobs::{JobMetrics, JobStats};
 use labels::{CallerLabels, Disconnect, RequestLabels, RouteLabels, Version};

@@ -10,8 +10,8 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::source::Source;
-use crate::disconnect::outcome::Settled;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::Settled;
 use crate::problem::{Code, Effect, Problem};
 
 /// A word of ours: written from where it stands in the program, read into memory of its own.

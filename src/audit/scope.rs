@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::Audit;
 use super::record::{Event, Record};
 use super::source::Source;
-use crate::disconnect::outcome::Settled;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::Settled;
 use crate::problem::{Code, Problem};
 
 /// The endpoints whose requests are recorded.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::query::{Filter, Found, moment, read, with_rotated};
 use super::*;
 use crate::config::{Config, Fsync};
-use crate::disconnect::outcome::{Outcome, Settled};
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::{Outcome, Settled};
 
 const CID: &str = "11111111-1111-4111-8111-111111111111";
 const PID: &str = "22222222-2222-4222-8222-222222222222";

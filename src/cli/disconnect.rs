@@ -10,8 +10,8 @@ use super::text::{Tone, printable, toned};
 use super::words::meaning;
 use super::{Failure, ask, table};
 use crate::config::Config;
-use crate::disconnect::outcome::Outcome;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::Outcome;
 
 /// Exit code where it is not known whether the participant is gone.
 const NOT_KNOWN: u8 = 3;

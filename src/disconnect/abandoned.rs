@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::outcome::Settled;
 use crate::audit::Asked;
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::Settled;
 use crate::problem::{Code, Problem};
 
 /// What is logged about a disconnect that ends without its caller: the participant, and the caller.

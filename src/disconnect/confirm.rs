@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::confirmer::{Awaited, Shown};
-use super::outcome::{Outcome, Settled};
 use super::{Admission, Disconnector, Origin, Request};
 use crate::config::Confirm;
+use crate::outcome::{Outcome, Settled};
 use crate::problem::Problem;
 
 impl Disconnector {

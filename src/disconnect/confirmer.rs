@@ -13,12 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use super::judge::Observation;
 use super::look::{Read, look, read};
-use super::outcome::{Outcome, Settled};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Medium, Rank};
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::{Outcome, Settled};
 
 /// The first look comes this long after acceptance; each further one at twice the time.
 const FIRST_LOOK: Duration = Duration::from_millis(250);

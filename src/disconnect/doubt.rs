@@ -4,10 +4,10 @@ use super::judge::{Verdict, judge};
 use super::last::Open;
 use super::look::look;
 use super::operation::Way;
-use super::outcome::{Outcome, Settled};
 use super::run::Run;
 use crate::genesys::answer::Answer;
 use crate::genesys::request::Rank;
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Effect, Problem};
 
 impl Run<'_> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::judge::Observation;
 use super::last::{Last, Open};
 use super::look::{Read, read, refused};
-use super::outcome::Settled;
 use super::{Disconnector, forbidden_participant};
 use crate::callers::Guards;
 use crate::claims::Target;
@@ -13,6 +12,7 @@ use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
+use crate::outcome::Settled;
 use crate::problem::Problem;
 
 /// What a read says about the end of a conversation.

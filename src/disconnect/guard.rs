@@ -6,11 +6,11 @@ use super::judge::{Observation, Verdict};
 use super::last::{Last, Open};
 use super::look::{Read, look, read};
 use super::operation::Way;
-use super::outcome::{Outcome, Settled};
 use super::{Disconnector, Request, forbidden_participant};
 use crate::conversation::{Conversation, Participant};
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 
 impl Disconnector {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::outcome::{Outcome, Settled};
 use super::request::{Effect, Shared};
 use super::run::Run;
 use super::singleflight::{Leader, Role};
 use super::{Admission, Disconnector, Inner, Request};
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 
 impl Disconnector {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::outcome::Outcome;
 use crate::config::UnknownConversation;
 use crate::conversation::{Conversation, Participant};
 use crate::genesys::request::Medium;
 use crate::ids::ParticipantId;
+use crate::outcome::Outcome;
 
 /// What a read of the conversation shows of one participant.
 #[derive(Debug, Clone, PartialEq, Eq)]

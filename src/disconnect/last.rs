@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::judge::Verdict;
-use super::outcome::{Outcome, Settled};
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Medium, Operation};
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem, Upstream};
 
 /// What was sent and answered last; for the answer to the caller.

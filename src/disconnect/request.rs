@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::outcome::Settled;
 use super::seen::AsSeen;
 use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::callers::Guards;
 use crate::genesys::request::{Medium, Rank};
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::Settled;
 use crate::problem::{Code, Problem};
 
 /// Who asks, and within which limits. Cheap to clone.

@@ -9,7 +9,6 @@ use super::judge::Observation;
 use super::last::Last;
 use super::look::look;
 use super::operation::{Operations, Way};
-use super::outcome::{Outcome, Settled};
 use super::refusals::{DISCONNECT, Refusals};
 use super::reply::{self, Reply};
 use super::request::Request;
@@ -18,6 +17,7 @@ use crate::genesys::Client;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Medium, Rank};
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 
 /// Everything one disconnect needs.

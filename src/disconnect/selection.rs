@@ -8,7 +8,6 @@ use futures_util::{StreamExt as _, stream};
 use super::judge::{Observation, Verdict};
 use super::last::conversation_not_found;
 use super::look::{Read, read};
-use super::outcome::Settled;
 use super::service::internal;
 use super::{Disconnector, Origin, Request, forbidden_participant};
 use crate::callers::Guards;
@@ -16,6 +15,7 @@ use crate::claims::{ClaimKey, Target};
 use crate::conversation::Conversation;
 use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
+use crate::outcome::Settled;
 use crate::problem::{Problem, Upstream};
 use crate::selector::Selector;
 

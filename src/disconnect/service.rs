@@ -1,9 +1,9 @@
 //! The service: each disconnect in a task of its own, so that a caller that leaves stops nothing, with its audit record.
 
 use super::abandoned::Subject;
-use super::outcome::Settled;
 use super::{Disconnector, Request, Teardown};
 use crate::audit::{Asked, Pending};
+use crate::outcome::Settled;
 use crate::problem::{Code, Problem};
 
 impl Disconnector {

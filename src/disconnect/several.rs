@@ -6,9 +6,9 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::confirm::awaited;
-use super::outcome::{Outcome, Settled};
 use super::service::internal;
 use super::{Disconnector, Request};
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Effect, Problem};
 
 impl Disconnector {

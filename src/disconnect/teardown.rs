@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::confirmer::Awaited;
 use super::end_read::{EndRead, unreadable};
 use super::last::Last;
-use super::outcome::{Outcome, Settled};
 use super::refusals::{DISCONNECT, Refusals};
 use super::reply::Reply;
 use super::singleflight::Role;
@@ -16,6 +15,7 @@ use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::Call;
 use crate::ids::ConversationId;
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 
 /// One teardown as a caller asks for it.

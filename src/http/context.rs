@@ -11,9 +11,9 @@ use parking_lot::{Mutex, MutexGuard};
 use super::refused::Refused;
 use crate::audit::AuditScope;
 use crate::disconnect::internal;
-use crate::disconnect::outcome::Settled;
 use crate::genesys::answer::Answer;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::outcome::Settled;
 use crate::problem::Problem;
 use crate::telemetry::traces::Parent;
 

@@ -13,11 +13,11 @@ use super::jobs::asynchronously;
 use super::path::ParticipantPath;
 use super::refused::Refused;
 use crate::disconnect::Request;
-use crate::disconnect::outcome::Settled;
 use crate::genesys::request::Operation;
 use crate::ids::{self, ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
 use crate::json::Object;
+use crate::outcome::Settled;
 use crate::problem::Code;
 
 /// Room for an answer, in bytes.

@@ -14,11 +14,11 @@ use super::path::ConversationPath;
 use super::refused::Refused;
 use crate::callers::Permission;
 use crate::claims::Target;
-use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Selected, Selection, as_one};
 use crate::genesys::request::Operation;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 use crate::selector::Selector;
 

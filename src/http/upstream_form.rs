@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answer::{JSON, retry_after};
 use crate::disconnect::conversation_not_found;
-use crate::disconnect::outcome::{Outcome, Settled};
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 
 /// Status and code that a client of the upstream knows for this problem.

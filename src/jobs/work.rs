@@ -12,9 +12,9 @@ use crate::callers::{Caller, Permission, Permissions};
 use crate::claims::Claim;
 use crate::config::Mode;
 use crate::conversation::Conversation;
-use crate::disconnect::outcome::{Outcome, Settled};
 use crate::disconnect::{Glance, Origin, Request, Teardown};
 use crate::ids::ConversationId;
+use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Effect, Problem};
 use crate::store::{ItemResult, JobState, LeasedItem, StoreError};
 

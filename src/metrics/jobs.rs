@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 
 use super::add;
 use super::labels::Disconnect;
-use crate::disconnect::outcome::Outcome;
+use crate::outcome::Outcome;
 use crate::problem::Code;
 use crate::store::QueueDepth;
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use hangup::disconnect::outcome::Outcome;
 use hangup::genesys::request::Medium;
 use hangup::http::routes;
+use hangup::outcome::Outcome;
 use hangup::sandbox::StuckSpec;
 use http::Method;
 use serde_json::json;

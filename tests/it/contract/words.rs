@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hangup::disconnect::outcome::Outcome;
 use hangup::genesys::request::Medium;
 use hangup::http::routes;
+use hangup::outcome::Outcome;
 use hangup::problem::Code;
 use serde_json::Value;
 

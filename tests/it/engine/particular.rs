@@ -1,9 +1,9 @@
 //! One medium, or a wrap-up: nothing wider than what was asked for is ever tried, and nothing is dropped silently.
 
 use hangup::config::{OperationChoice, Surface};
-use hangup::disconnect::outcome::Settled;
 use hangup::disconnect::{Request, Wrapup};
 use hangup::genesys::medium::Medium;
+use hangup::outcome::Settled;
 use hangup::problem::{Code, Problem};
 use serde_json::{Value, json};
 
