@@ -16,12 +16,13 @@ impl Run<'_> {
         self.looked_after = Some(self.context.unknown_attempts());
         let Ok((verdict, read)) = self.look().await else { return Err(page) };
         match verdict {
-            Verdict::Settled { outcome, verified } => {
-                self.last.note(&read);
-                Ok(self.settled(outcome, verified))
-            }
             Verdict::StillThere(_) => Err(page.still_there()),
-            _ => Err(page),
+            Verdict::ConversationNotFound | Verdict::Unread => Err(page),
+            verdict => {
+                self.last.note(&read);
+                let upstream = page.upstream.clone();
+                self.last.result(verdict, &self.context, upstream).unwrap_or(Err(page))
+            }
         }
     }
 

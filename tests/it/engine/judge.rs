@@ -176,6 +176,8 @@ async fn a_success_with_a_page_is_looked_into() {
     for (org, expected, calls) in [
         ("patch=html read=gone", "200 already_disconnected, seen", "patch read"),
         ("patch=html read=ended", "200 conversation_ended, seen", "patch read"),
+        ("patch=html read=absent", "404 participant_not_found", "patch read"),
+        ("patch=html read=unknown analytics=404", "502 upstream_invalid_response", "patch read analytics"),
         ("patch=html read=live", "502 upstream_invalid_response", "patch read"),
         ("patch=html read=html", "502 upstream_invalid_response", "patch read"),
         ("patch=html read=404nginx", "502 upstream_invalid_response", "patch read"),
