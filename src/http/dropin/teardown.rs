@@ -13,9 +13,10 @@ use super::super::input::{Members, NoQuery, Wishes};
 use super::super::path::ConversationPath;
 use super::super::refused::Refused;
 use super::super::upstream_form::as_the_upstream;
+use crate::callers::Guards;
 use crate::conversation::Conversation;
 use crate::disconnect::look::{Read, read};
-use crate::disconnect::{Origin, Request, Teardown, conversation_not_found};
+use crate::disconnect::{Origin, Request, Teardown, conversation_not_found, forbidden_participant};
 use crate::genesys::request::{Medium, Rank};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::{Code, Problem};
@@ -74,13 +75,13 @@ async fn reached(app: &App, origin: &Origin, cid: ConversationId, medium: Medium
     let admission = app.disconnector.admit(origin)?;
     let (read, _) = read(app.disconnector.client(), &admission.context, Rank::Disconnect, cid).await?;
     match read {
-        Read::Found(conversation) => of(&conversation, medium),
+        Read::Found(conversation) => of(&conversation, medium, origin.guards.as_deref()),
         Read::NotFound => Err(conversation_not_found(None)),
         Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
     }
 }
 
-fn of(conversation: &Conversation, medium: Medium) -> Result<Reached, Problem> {
+fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> Result<Reached, Problem> {
     if conversation.ended() {
         return Ok(Reached::AllOfIt);
     }
@@ -92,6 +93,11 @@ fn of(conversation: &Conversation, medium: Medium) -> Result<Reached, Problem> {
     if live().all(|participant| participant.live_media() == [medium]) {
         return Ok(Reached::AllOfIt);
     }
-    let having = live().filter(|participant| participant.live_media().contains(&medium));
-    Ok(Reached::These(having.filter_map(|participant| ParticipantId::parse(&participant.id)).collect()))
+    let having = || live().filter(|participant| participant.live_media().contains(&medium));
+    // All of them, or nobody is touched.
+    let permits = |guards: &Guards| having().all(|p| guards.permits(p.purpose.as_deref(), p.queue_id.as_deref()));
+    if !guards.is_none_or(permits) {
+        return Err(forbidden_participant());
+    }
+    Ok(Reached::These(having().filter_map(|participant| ParticipantId::parse(&participant.id)).collect()))
 }

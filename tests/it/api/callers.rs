@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use hangup::callers::new_key;
 use hangup::config::Config;
+use hangup::sandbox::{ConversationSpec, Medium, ParticipantSpec};
 use reqwest::Method;
 use serde_json::json;
 
@@ -98,6 +99,21 @@ async fn a_guarded_key_reaches_only_its_purposes() {
     assert_eq!(service.disconnect_by(&keys[0], "customer").await.verdict(), "200 accepted");
     let nobody = service.post(&service.path_of(NOBODY)).header("x-api-key", &keys[0]).send().await;
     assert_eq!(nobody.verdict(), "404 participant_not_found");
+}
+
+#[tokio::test]
+async fn a_guarded_key_ends_a_medium_for_all_who_have_it_or_for_nobody() {
+    let (service, keys, _file) =
+        with_keys(&[("guarded", "purposes = [\"customer\"]\npermissions = [\"disconnect\", \"teardown\"]")]).await;
+    let mut people = ["customer", "agent", "customer"].map(ParticipantSpec::of);
+    people[2].media = vec![Medium::Callbacks];
+    let cid = service.sandbox.create_conference(ConversationSpec::with(people.to_vec())).id;
+    for (medium, status) in [("calls", 403), ("callbacks", 200)] {
+        let ask = service.request(Method::PATCH, &format!("/api/v2/conversations/{medium}/{cid}"));
+        let ended = ask.header("x-api-key", &keys[0]).json(&json!({"state": "disconnected"})).send().await;
+        assert_eq!(ended.status, status, "{}", ended.text);
+        assert_eq!(service.sandbox.counts().disconnects(), u64::from(status == 200), "{medium}");
+    }
 }
 
 #[tokio::test]
