@@ -157,14 +157,8 @@ impl Audit {
     async fn intend(&self, record: &mut Record) -> Result<(), Problem> {
         let Some(inner) = &self.0 else { return Ok(()) };
         let Some(store) = &inner.required else { return Ok(()) };
-        record.id = Uuid::now_v7();
-        let mut intent = record.clone();
-        (intent.time, intent.instance, intent.outcome) = (now(), Arc::clone(&inner.instance), "intended".into());
-        inner.redact.apply(&mut intent);
-        store.append_audit(&[store::row(&intent)]).await.map_err(|_| {
-            let detail = "audit.required is set and the store cannot take the record of this request; nobody was disconnected. Repeat it";
-            Problem::new(Code::AuditUnavailable, detail)
-        })
+        // Boxed: few services need this, and every disconnect would carry the room for it.
+        Box::pin(inner.commit_intent(store, record)).await
     }
 
     /// Hands a record to the writers. Never waits.
@@ -227,6 +221,17 @@ impl Audit {
 }
 
 impl Inner {
+    async fn commit_intent(&self, store: &Store, record: &mut Record) -> Result<(), Problem> {
+        record.id = Uuid::now_v7();
+        let mut intent = record.clone();
+        (intent.time, intent.instance, intent.outcome) = (now(), Arc::clone(&self.instance), "intended".into());
+        self.redact.apply(&mut intent);
+        store.append_audit(&[store::row(&intent)]).await.map_err(|_| {
+            let detail = "audit.required is set and the store cannot take the record of this request; nobody was disconnected. Repeat it";
+            Problem::new(Code::AuditUnavailable, detail)
+        })
+    }
+
     fn send(&self, mut record: Record) {
         self.redact.apply(&mut record);
         let record = Arc::new(record);

@@ -6,54 +6,76 @@
 use std::fmt::{self, Debug, Write as _};
 use std::net::IpAddr;
 
-/// An object that is being written.
+/// An object that is being written. Each member is written with a comma after it; [`Object::end`] takes the last one back.
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
     out: &'a mut String,
-    empty: bool,
 }
 
 impl<'a> Object<'a> {
     /// Begins an object at the end of `out`.
     pub(crate) fn begin(out: &'a mut String) -> Self {
         out.push('{');
-        Self { out, empty: true }
+        Self { out }
     }
 
     /// Ends it.
     pub(crate) fn end(self) {
-        self.out.push('}');
+        self.end_with("}");
     }
 
     /// Ends it, and the line.
     pub(crate) fn end_line(self) {
-        self.out.push_str("}\n");
+        self.end_with("}\n");
     }
 
-    /// Begins a member; what is returned takes its value. Names are identifiers with dots: nothing in them needs an escape.
-    fn name(&mut self, name: &str) -> &mut String {
-        // Character by character: a text of two would be copied by a call.
-        if !std::mem::replace(&mut self.empty, false) {
-            self.out.push(',');
+    fn end_with(self, end: &str) {
+        if self.out.ends_with(',') {
+            self.out.pop();
         }
+        self.out.push_str(end);
+    }
+
+    /// A member whose value needs no quotes. Names are identifiers with dots: nothing in them needs an escape.
+    fn bare(&mut self, name: &str, value: &str) -> &mut Self {
         self.out.push('"');
         self.out.push_str(name);
+        self.out.push_str("\":");
+        self.out.push_str(value);
+        self.out.push(',');
+        self
+    }
+
+    /// A member whose value is the text that `write` adds.
+    fn quoted(&mut self, name: &str, write: impl FnOnce(&mut String)) -> &mut Self {
         self.out.push('"');
-        self.out.push(':');
-        self.out
+        self.out.push_str(name);
+        self.out.push_str("\":\"");
+        write(self.out);
+        self.out.push_str("\",");
+        self
     }
 
     pub(crate) fn text(&mut self, name: &str, text: &str) -> &mut Self {
-        let out = self.name(name);
-        out.push('"');
-        escape(out, text);
-        out.push('"');
-        self
+        self.quoted(name, |out| escape(out, text))
     }
 
     pub(crate) fn text_or_null(&mut self, name: &str, text: Option<&str>) -> &mut Self {
         match text {
             Some(text) => self.text(name, text),
+            None => self.null(name),
+        }
+    }
+
+    /// A word of ours or an id: nothing in it needs an escape.
+    pub(crate) fn word(&mut self, name: &str, word: &str) -> &mut Self {
+        debug_assert!(is_plain(word), "{word:?} needs escapes");
+        self.quoted(name, |out| out.push_str(word))
+    }
+
+    pub(crate) fn word_or_null(&mut self, name: &str, word: Option<&str>) -> &mut Self {
+        match word {
+            Some(word) => self.word(name, word),
             None => self.null(name),
         }
     }
@@ -65,17 +87,14 @@ impl<'a> Object<'a> {
 
     /// A text, as it is formatted.
     pub(crate) fn formatted(&mut self, name: &str, text: fmt::Arguments<'_>) -> &mut Self {
-        let out = self.name(name);
-        out.push('"');
-        // Writing to a string does not fail.
-        let _ = Escaped(out).write_fmt(text);
-        out.push('"');
-        self
+        self.quoted(name, |out| {
+            // Writing to a string does not fail.
+            let _ = Escaped(out).write_fmt(text);
+        })
     }
 
     pub(crate) fn truth(&mut self, name: &str, value: bool) -> &mut Self {
-        self.name(name).push_str(if value { "true" } else { "false" });
-        self
+        self.bare(name, if value { "true" } else { "false" })
     }
 
     pub(crate) fn truth_or_null(&mut self, name: &str, value: Option<bool>) -> &mut Self {
@@ -86,8 +105,7 @@ impl<'a> Object<'a> {
     }
 
     pub(crate) fn integer(&mut self, name: &str, value: impl itoa::Integer) -> &mut Self {
-        self.name(name).push_str(itoa::Buffer::new().format(value));
-        self
+        self.bare(name, itoa::Buffer::new().format(value))
     }
 
     pub(crate) fn integer_or_null(&mut self, name: &str, value: Option<impl itoa::Integer>) -> &mut Self {
@@ -102,13 +120,11 @@ impl<'a> Object<'a> {
         if !value.is_finite() {
             return self.null(name);
         }
-        self.name(name).push_str(zmij::Buffer::new().format_finite(value));
-        self
+        self.bare(name, zmij::Buffer::new().format_finite(value))
     }
 
     fn null(&mut self, name: &str) -> &mut Self {
-        self.name(name).push_str("null");
-        self
+        self.bare(name, "null")
     }
 }
 
@@ -160,22 +176,14 @@ fn escape(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
-/// Whether nothing needs an escape, as almost always: eight bytes are looked at in one go, and there is no branch between them.
+/// Whether nothing needs an escape, as almost always. Without a branch between the bytes of a piece, so that the compiler
+/// looks at all of them at once.
 fn is_plain(text: &str) -> bool {
+    let plain = |piece: &[u8; 8]| !piece.iter().fold(false, |odd, byte| odd | needs_escape(*byte));
     let bytes = text.as_bytes();
+    // The last piece overlaps with those before it.
     let Some(last) = bytes.last_chunk() else { return !bytes.iter().copied().any(needs_escape) };
-    let (eights, _) = bytes.as_chunks();
-    // The last eight overlap with those before them.
-    eights.iter().fold(needing_escape(last), |odd, eight| odd | needing_escape(eight)) == 0
-}
-
-/// [`needs_escape`] for eight bytes: not 0 if one does. Source: "Bit Twiddling Hacks", whether a word has a byte less than n.
-fn needing_escape(eight: &[u8; 8]) -> u64 {
-    const EACH: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_ne_bytes(*eight);
-    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
-    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
-    (below(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7)
+    plain(last) && bytes.as_chunks().0.iter().all(plain)
 }
 
 fn needs_escape(byte: u8) -> bool {

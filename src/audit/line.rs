@@ -22,13 +22,13 @@ impl Record {
         let mut members = Object::begin(&mut line);
         members
             .text("time", &self.time)
-            .text("event", self.event.name())
+            .word("event", self.event.name())
             .text("instance", &self.instance)
             .text_or_null("caller", self.caller.as_deref())
             .text_or_null("actor", self.actor.as_deref())
             .text_or_null("job", self.job.as_deref())
-            .text_or_null("conversationId", self.conversation_id.map(|id| id.text(&mut conversation)))
-            .text_or_null("participantId", self.participant_id.map(|id| id.text(&mut participant)))
+            .word_or_null("conversationId", self.conversation_id.map(|id| id.text(&mut conversation)))
+            .word_or_null("participantId", self.participant_id.map(|id| id.text(&mut participant)))
             .text_or_null("reason", self.reason.as_deref())
             .text_or_null("operation", self.operation.as_deref())
             .text("outcome", &self.outcome)

@@ -23,7 +23,8 @@ impl Disconnector {
             }
             admission = Some(admitted);
         }
-        let settled = match self.inner.singleflight.join(&request.effect()) {
+        let role = self.inner.singleflight.join(&request.effect());
+        let settled = match role {
             Role::Leader(leader) => self.lead(request, Some(leader), &mut admission).await,
             Role::Follower(follower) => {
                 self.inner.metrics.join();

@@ -1,8 +1,8 @@
 //! How many requests of one caller may be under way: half of all, so that one caller cannot keep the others out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use parking_lot::Mutex;
 
 /// The places that each caller holds.

@@ -5,12 +5,12 @@
 
 mod recent;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::{HashMap, HashMapExt as _};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;

@@ -25,9 +25,9 @@ use super::error::{CallError, Cause};
 use crate::config;
 pub use body::BodyLimit;
 use body::BodyReader;
-use client::Client;
+use client::{Client, Proxied};
 pub use connector::Resolver;
-use pool::{Failure, Lease, Pool};
+use pool::{Failure, Lease, Origin, Outgoing};
 
 /// Any service that does one HTTP exchange: HTTP over sockets, or a router in the same process in tests.
 pub type Exchange = BoxCloneSyncService<Request<Bytes>, Response<Body>, CallError>;
@@ -88,38 +88,42 @@ impl Wire {
 }
 
 impl Shared {
-    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, CallError> {
-        let Wanted { body: limit, connection, context } = request.extensions_mut().remove().unwrap_or_default();
-        let fresh = connection == Connection::Fresh;
-        match &self.client {
-            Client::Direct(pool) => {
-                request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::AGENT));
-                let (response, lease) = send(pool, request.map(Full::new), fresh, context.as_deref()).await?;
-                let response = self.bodies.take(response, limit).await;
-                lease.give_back();
-                Ok(response)
-            }
-            Client::Proxied(proxied) => {
-                let classify = |e: reqwest::Error| {
-                    let e = e.without_url();
-                    classify(&e, e.is_connect(), e.is_timeout())
-                };
-                let request = reqwest::Request::try_from(request).map_err(classify)?;
-                let answer = proxied.send(request, fresh).await.map_err(classify)?;
-                Ok(self.bodies.take(answer.into(), limit).await)
-            }
-        }
+    async fn directly(
+        &self,
+        origin: &Arc<Origin>,
+        request: Box<Outgoing>,
+        wanted: Wanted,
+    ) -> Result<Response<Body>, CallError> {
+        let fresh = wanted.connection == Connection::Fresh;
+        let (response, lease) = send(origin, request, fresh, wanted.context.as_deref()).await?;
+        let response = self.bodies.take(response, wanted.body).await;
+        lease.give_back();
+        Ok(response)
+    }
+
+    async fn by_proxy(
+        &self,
+        proxied: &Proxied,
+        request: Request<Bytes>,
+        wanted: Wanted,
+    ) -> Result<Response<Body>, CallError> {
+        let classify = |e: reqwest::Error| {
+            let e = e.without_url();
+            classify(&e, e.is_connect(), e.is_timeout())
+        };
+        let request = reqwest::Request::try_from(request).map_err(classify)?;
+        let answer = proxied.send(request, wanted.connection == Connection::Fresh).await.map_err(classify)?;
+        Ok(self.bodies.take(answer.into(), wanted.body).await)
     }
 }
 
 /// Sends a request over the pool. The lease is to be given back when the answer's body has been read.
 async fn send(
-    pool: &Pool,
-    mut request: Request<Full<Bytes>>,
+    origin: &Arc<Origin>,
+    mut request: Box<Outgoing>,
     fresh: bool,
     context: Option<&Context>,
 ) -> Result<(Response<Incoming>, Lease), CallError> {
-    let origin = pool.origin(request.uri());
     loop {
         let unsent = Unsent(context);
         let leased = if fresh { origin.fresh().await } else { origin.lease().await };
@@ -128,7 +132,7 @@ async fn send(
         match lease.send(request).await {
             Ok(response) => return Ok((response, lease)),
             // Closed meanwhile, and nothing of the request has gone out: the next one.
-            Err(Failure::Unsent(back, _)) if lease.is_reused() => request = *back,
+            Err(Failure::Unsent(back, _)) if lease.is_reused() => request = back,
             Err(Failure::Unsent(_, error)) => return Err(no_connection(&error)),
             Err(Failure::Broken(error)) => return Err(classify(&error, false, false)),
         }
@@ -161,9 +165,21 @@ impl tower::Service<Request<Bytes>> for Wire {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Bytes>) -> Self::Future {
+        let wanted: Wanted = request.extensions_mut().remove().unwrap_or_default();
         let shared = Arc::clone(&self.0);
-        Box::pin(async move { shared.exchange(request).await })
+        match &self.0.client {
+            Client::Direct(pool) => {
+                request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::AGENT));
+                // Boxed, for it is handed on several times.
+                let (origin, request) = (pool.origin(request.uri()), Box::new(request.map(Full::new)));
+                Box::pin(async move { shared.directly(&origin, request, wanted).await })
+            }
+            Client::Proxied(proxied) => {
+                let proxied = Arc::clone(proxied);
+                Box::pin(async move { shared.by_proxy(&proxied, request, wanted).await })
+            }
+        }
     }
 }
 

@@ -40,8 +40,10 @@ impl Step for Renew {
     async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
         let mut first: Option<Refused> = None;
         loop {
-            // Only to know that there is one: the gate stamps the newest.
-            self.unless_stopping(&call, self.tokens.acquire(call.deadline())).await?;
+            // Only to know that there is one: the gate stamps the newest. Boxed, for mostly there is.
+            if self.tokens.current().is_none() {
+                Box::pin(self.unless_stopping(&call, self.tokens.acquire(call.deadline()))).await?;
+            }
             let (refused, answer) = match next.call(call.clone()).await {
                 Err(CallError::TokenExpired) => continue,
                 Err(CallError::Unauthorized { token, sent_at, answer }) => {
@@ -49,7 +51,8 @@ impl Step for Renew {
                 }
                 settled => return settled,
             };
-            let settling = self.tokens.settle_401(&refused, first.as_ref(), call.deadline());
+            // Boxed, for it is rare.
+            let settling = Box::pin(self.tokens.settle_401(&refused, first.as_ref(), call.deadline()));
             match self.unless_stopping(&call, settling).await? {
                 Settled::Replay => first = Some(refused),
                 // The token is good, so this is an answer like any other refusal.

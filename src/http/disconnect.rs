@@ -37,7 +37,9 @@ pub(super) async fn disconnect(
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
         let plan = Plan { dry_run: preferences.dry_run, as_seen, ..wishes.plan() };
-        return asynchronously(&app, &context, &caller, item, plan, idempotency_key.read(Code::InvalidBody)?).await;
+        let key = idempotency_key.read(Code::InvalidBody)?;
+        // Boxed: it needs several times as much room as the rest.
+        return Box::pin(asynchronously(&app, &context, &caller, item, plan, key)).await;
     }
     let Preferences { wait, dry_run, .. } = preferences;
     let request = Request { wait, dry_run, as_seen, ..wishes.request(origin, conversation, participant) };
@@ -63,12 +65,12 @@ fn answer(
     let mut answer = Object::begin(&mut body);
     answer
         .truth("ok", true)
-        .text("outcome", settled.outcome.name())
+        .word("outcome", settled.outcome.name())
         .truth("verified", settled.verified)
         .truth_or_null("gone", settled.gone)
-        .text("conversationId", conversation_id.text(&mut conversation))
-        .text("participantId", participant_id.text(&mut participant))
-        .text_or_null("operation", settled.operation.map(Operation::name))
+        .word("conversationId", conversation_id.text(&mut conversation))
+        .word("participantId", participant_id.text(&mut participant))
+        .word_or_null("operation", settled.operation.map(Operation::name))
         .integer("attempts", settled.attempts)
         .text("requestId", &context.request_id)
         .text_or_null("correlationId", settled.correlation_id.as_deref());

@@ -1,9 +1,10 @@
 //! What was accepted a moment ago: keys by their hash, each for a time.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, Hash};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashMapExt as _};
 use tokio::time::Instant;
 
 /// Entries that are kept without looking for old ones.
@@ -21,7 +22,7 @@ pub(super) struct Recent {
 
 impl Recent {
     pub(super) fn with_ttl(ttl: Duration) -> Self {
-        Self { hasher: RandomState::new(), ttl, since: HashMap::new(), crowded: UNSWEPT }
+        Self { hasher: RandomState::default(), ttl, since: HashMap::new(), crowded: UNSWEPT }
     }
 
     pub(super) fn contains(&self, key: &impl Hash, now: Instant) -> bool {

@@ -88,7 +88,8 @@ impl BodyReader {
             let body = self.read(body, bytes).await;
             return Response::from_parts(head, body);
         }
-        let (body, streamed) = self.read_conversation(body, bytes).await;
+        // Boxed: disconnects do not need it.
+        let (body, streamed) = Box::pin(self.read_conversation(body, bytes)).await;
         if let Some(streamed) = streamed {
             head.extensions.insert(streamed);
         }

@@ -23,7 +23,7 @@ pub(super) enum Client {
     /// Straight to the upstream.
     Direct(Pool),
     /// Through a proxy.
-    Proxied(Box<Proxied>),
+    Proxied(Arc<Proxied>),
 }
 
 impl Client {
@@ -38,7 +38,7 @@ impl Client {
         resolver: Resolver,
     ) -> Result<Self, String> {
         if settings.proxy.is_some() {
-            return Ok(Self::Proxied(Box::new(Proxied::new(settings.clone(), tls.clone(), connect_timeout)?)));
+            return Ok(Self::Proxied(Arc::new(Proxied::new(settings.clone(), tls.clone(), connect_timeout)?)));
         }
         let connector = Connector::new(tls, connect_timeout, resolver);
         Ok(Self::Direct(Pool::new(connector, settings.idle_timeout, IDLE_CONNECTIONS)))

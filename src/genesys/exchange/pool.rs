@@ -31,6 +31,9 @@ type Connection = SendRequest<Full<Bytes>>;
 /// A connection, and whether it has carried a request before.
 type Given = (Connection, bool);
 
+/// A request as it goes out.
+pub(super) type Outgoing = Request<Full<Bytes>>;
+
 /// Connections to the origins that we talk to.
 #[derive(Debug)]
 pub(super) struct Pool {
@@ -270,7 +273,7 @@ impl Drop for Suspicion {
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Nothing of it has gone out: the connection was closed before.
-    Unsent(Box<Request<Full<Bytes>>>, hyper::Error),
+    Unsent(Box<Outgoing>, hyper::Error),
     /// The connection broke, or what came over it is not HTTP.
     Broken(hyper::Error),
 }
@@ -282,11 +285,11 @@ impl Lease {
     }
 
     /// Sends a request.
-    pub(super) async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+    pub(super) async fn send(&mut self, mut request: Box<Outgoing>) -> Result<Response<Incoming>, Failure> {
         request.headers_mut().insert(header::HOST, self.suspicion.origin.host.clone());
         let path = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
         let url = std::mem::replace(request.uri_mut(), path);
-        self.connection.try_send_request(request).await.map_err(|mut refused| match refused.take_message() {
+        self.connection.try_send_request(*request).await.map_err(|mut refused| match refused.take_message() {
             Some(mut request) => {
                 *request.uri_mut() = url;
                 Failure::Unsent(Box::new(request), refused.into_error())

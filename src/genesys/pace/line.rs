@@ -1,8 +1,9 @@
 //! The line at the gate: first come, first served within a rank, and no caller crowds the others out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

@@ -1,9 +1,9 @@
 //! What the gate knows and how it moves: starting, open, closed until a moment. No waiting happens here.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::{HashMap, HashMapExt as _};
 use http::StatusCode;
 use rand::RngExt as _;
 use tokio::time::Instant;

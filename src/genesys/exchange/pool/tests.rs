@@ -32,7 +32,7 @@ async fn send(pool: &Pool, url: &str, fresh: bool) -> Result<(Response<Incoming>
     let lease = if fresh { origin.fresh().await } else { origin.lease().await };
     let mut lease = lease.map_err(|e| format!("no connection: {e}"))?;
     let request = Request::get(url).body(Full::default()).unwrap();
-    let response = lease.send(request).await.map_err(|e| format!("{e:?}"))?;
+    let response = lease.send(Box::new(request)).await.map_err(|e| format!("{e:?}"))?;
     Ok((response, lease))
 }
 
@@ -186,7 +186,7 @@ async fn a_silent_connection_takes_with_it_those_that_are_as_old_and_no_younger_
     let silent = tokio::spawn({
         let origin = only(&pool);
         let request = Request::get(&url).body(Full::default()).unwrap();
-        async move { origin.lease().await.unwrap().send(request).await.map(|_| ()).map_err(|e| format!("{e:?}")) }
+        async move { origin.lease().await.unwrap().send(Box::new(request)).await.map(|_| ()).map_err(|e| format!("{e:?}")) }
     });
     while idle() == 3 {
         tokio::task::yield_now().await;
