@@ -2,7 +2,7 @@
 
 use super::record::Record;
 use crate::ids;
-use crate::json::{Object, push_address};
+use crate::json::{Object, address_text};
 use crate::text::escape_unprintable;
 
 /// Room for most records, in bytes.
@@ -13,11 +13,7 @@ impl Record {
     #[must_use]
     pub fn to_json(&self) -> String {
         let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
-        let address = self.caller_address.map(|address| {
-            let mut text = String::with_capacity(40);
-            push_address(&mut text, address);
-            text
-        });
+        let address = self.caller_address.map(address_text);
         let mut line = String::with_capacity(USUAL);
         let mut members = Object::begin(&mut line);
         members
@@ -38,7 +34,7 @@ impl Record {
             .text_or_null("requestId", self.request_id.as_deref())
             .text_or_null("correlationId", self.correlation_id.as_deref())
             .integer("suppressed", self.suppressed)
-            .text_or_null("callerAddress", address.as_deref())
+            .word_or_null("callerAddress", address.as_deref())
             .text_or_null("endpoint", self.endpoint.as_deref())
             .truth("dryRun", self.dry_run)
             .integer_or_null("attempts", self.attempts)

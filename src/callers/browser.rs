@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Uri};
 
 use super::refusal::Refusal;
 
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Headers that reverse proxies and content networks add about the caller behind them, beside all that begin with `x-forwarded`.
 const FORWARDING: [&str; 10] = [
     "forwarded",
@@ -80,7 +81,7 @@ fn check_site(headers: &HeaderMap, uri: &Uri, is_ours: impl Fn(&str) -> bool) ->
 }
 
 fn check_fetch(headers: &HeaderMap) -> Result<(), Refusal> {
-    let sites = headers.get_all("sec-fetch-site");
+    let sites = headers.get_all(SEC_FETCH_SITE);
     if sites.iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none")) {
         Ok(())
     } else {

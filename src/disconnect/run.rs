@@ -17,8 +17,12 @@ use crate::genesys::Client;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Medium, Rank};
+use crate::json::Object;
 use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
+
+/// Room for the words of most disconnects, in bytes.
+const USUAL_WORDS: usize = 128;
 
 /// Everything one disconnect needs.
 #[derive(Debug)]
@@ -123,10 +127,15 @@ impl<'a> Run<'a> {
     async fn post(&mut self, insisting: bool) -> Result<Sent, Problem> {
         self.posted = true;
         let cause = self.request.cause.as_deref().or(insisting.then_some(self.reason));
-        let body = cause
-            .map_or_else(|| json!({"reason": self.reason}), |cause| json!({"cause": cause, "reason": self.reason}));
+        let mut body = String::with_capacity(USUAL_WORDS);
+        let mut members = Object::begin(&mut body);
+        if let Some(cause) = cause {
+            members.text("cause", cause);
+        }
+        members.text("reason", self.reason);
+        members.end();
         let (cid, pid, _) = self.request.target();
-        self.exchange(Way::Post, Call::post(&self.context, cid, pid, body.to_string().into())).await
+        self.exchange(Way::Post, Call::post(&self.context, cid, pid, body.into())).await
     }
 
     /// The published PATCH, media-agnostic or of one medium.

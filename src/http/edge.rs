@@ -19,7 +19,7 @@ use super::upstream_form;
 use crate::genesys::answer::{ALLOWED, CORRELATION_ID, COUNT, RESET};
 use crate::genesys::whole_seconds;
 use crate::ids;
-use crate::json::push_address;
+use crate::json::address_text;
 use crate::telemetry::traces::Span;
 
 /// For the drop-in: what our own answers say in their bodies.
@@ -129,8 +129,7 @@ impl Drop for Line {
             return;
         }
         let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
-        let mut caller_addr = String::new();
-        push_address(&mut caller_addr, context.addr);
+        let caller_addr = address_text(context.addr);
         let log = context.log();
         tracing::info!(
             event = "request",

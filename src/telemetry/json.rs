@@ -36,9 +36,9 @@ fn line(at: OffsetDateTime, event: &Event<'_>) -> Result<String, fmt::Error> {
     let metadata = event.metadata();
     let mut line = String::with_capacity(USUAL);
     let mut members = Members(Object::begin(&mut line));
-    members.0.text("timestamp", &at.format(&Rfc3339).map_err(|_| fmt::Error)?).text("level", metadata.level().as_str());
+    members.0.word("timestamp", &at.format(&Rfc3339).map_err(|_| fmt::Error)?).word("level", metadata.level().as_str());
     event.record(&mut members);
-    members.0.text("target", metadata.target());
+    members.0.word("target", metadata.target());
     members.0.end_line();
     Ok(line)
 }

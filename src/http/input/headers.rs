@@ -3,12 +3,14 @@
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
-use http::HeaderValue;
 use http::header::IF_MATCH;
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 
 use crate::disconnect::seen::AsSeen;
 use crate::problem::{Code, Problem};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `If-Match`, where there is one.
 #[derive(Debug)]
@@ -45,6 +47,6 @@ impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self(parts.headers.get("idempotency-key").cloned()))
+        Ok(Self(parts.headers.get(IDEMPOTENCY_KEY).cloned()))
     }
 }
