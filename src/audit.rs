@@ -125,7 +125,7 @@ impl Audit {
     /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` gives details.
     pub fn event(&self, event: Event, outcome: &'static str, reason: String) {
         if self.0.is_some() {
-            let mut record = Record::begin(event, &Source::default());
+            let mut record = Box::new(Record::begin(event, &Source::default()));
             record.outcome = outcome.into();
             record.reason = Some(reason);
             self.write(record);
@@ -135,7 +135,8 @@ impl Audit {
     /// Writes that a job changed by itself, and why.
     pub fn job_changed(&self, job: &str, outcome: &'static str, reason: String) {
         if self.0.is_some() {
-            let mut record = Record::begin(Event::JobChanged, &Source { job: Some(job.into()), ..Source::default() });
+            let source = Source { job: Some(job.into()), ..Source::default() };
+            let mut record = Box::new(Record::begin(Event::JobChanged, &source));
             record.outcome = outcome.into();
             record.reason = Some(reason);
             self.write(record);
@@ -145,7 +146,7 @@ impl Audit {
     /// Writes that a caller has taken many records along.
     pub fn exported(&self, caller: &Arc<str>, what: String) {
         if self.0.is_some() {
-            let mut record = Record::begin(Event::Exported, &Source::default());
+            let mut record = Box::new(Record::begin(Event::Exported, &Source::default()));
             record.set_caller(Some(Arc::clone(caller)));
             record.outcome = "exported".into();
             record.reason = Some(what);
@@ -162,7 +163,7 @@ impl Audit {
     }
 
     /// Hands a record to the writers. Never waits.
-    fn write(&self, mut record: Record) {
+    fn write(&self, mut record: Box<Record>) {
         let Some(inner) = &self.0 else { return };
         record.time = now();
         record.instance = Arc::clone(&inner.instance);
@@ -171,8 +172,8 @@ impl Audit {
             record.id = Uuid::now_v7();
         }
         if record.is_denial() {
-            let admitted = inner.denials.lock().admit(record);
-            admitted.into_iter().for_each(|record| inner.send(record));
+            let admitted = inner.denials.lock().admit(*record);
+            admitted.into_iter().for_each(|record| inner.send(Box::new(record)));
         } else {
             inner.send(record);
         }
@@ -232,9 +233,9 @@ impl Inner {
         })
     }
 
-    fn send(&self, mut record: Record) {
+    fn send(&self, mut record: Box<Record>) {
         self.redact.apply(&mut record);
-        let record = Arc::new(record);
+        let record = Arc::<Record>::from(record);
         for lane in &self.lanes {
             match lane.queue.try_send(Message::Record(Arc::clone(&record))) {
                 Ok(()) => {}
@@ -246,7 +247,7 @@ impl Inner {
 
     fn send_due(&self, all: bool) {
         let due = self.denials.lock().due(all);
-        due.into_iter().for_each(|record| self.send(record));
+        due.into_iter().for_each(|record| self.send(Box::new(record)));
     }
 }
 

@@ -103,7 +103,7 @@ impl AuditScope {
             record.reason = Some(asked.reason.to_owned());
             record.cause = asked.cause.map(str::to_owned);
             record.dry_run = asked.dry_run;
-            Box::new(record)
+            record
         });
         Pending { scope: self.clone(), record }
     }
@@ -134,13 +134,14 @@ impl AuditScope {
 }
 
 impl Inner {
-    fn record(&self) -> Record {
-        let mut record = Record::begin(self.entry.event(), &self.source);
+    /// Boxed, for it is handed on several times.
+    fn record(&self) -> Box<Record> {
+        let mut record = Box::new(Record::begin(self.entry.event(), &self.source));
         record.endpoint = Some(self.entry.name().into());
         record
     }
 
-    fn send(&self, mut record: Record) {
+    fn send(&self, mut record: Box<Record>) {
         record.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.audit.write(record);
     }
@@ -184,7 +185,7 @@ impl Pending {
     fn send(&mut self, fill: impl FnOnce(&mut Record)) {
         let (Some(inner), Some(mut record)) = (&self.scope.0, self.record.take()) else { return };
         fill(&mut record);
-        inner.send(*record);
+        inner.send(record);
     }
 }
 

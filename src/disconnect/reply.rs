@@ -18,7 +18,7 @@ const WRAPUP_CODES: [&str; 2] = ["conversation.error.wrapup.code.required", "con
 pub(super) enum Reply {
     /// A 2xx.
     Done,
-    /// A 2xx with a page for people: something else may have answered.
+    /// A 2xx with a page for people, or with an error as its body: something else may have answered.
     Unclear,
     /// Refused in a way that must be looked into: the participant may be gone, or the operation may not exist.
     Doubtful,
@@ -39,7 +39,7 @@ impl Reply {
         let own = || answer.is_own_refusal();
         match answer.status {
             s if s.is_success() => {
-                if answer.is_html() {
+                if answer.is_html() || answer.hides_an_error() {
                     Self::Unclear
                 } else {
                     Self::Done
@@ -115,6 +115,8 @@ mod tests {
         for status in [200, 202, 204, 299] {
             assert_eq!(reply(status, "whatever"), Reply::Done);
             assert_eq!(Reply::of(&answer(status, "<html>")), Reply::Unclear);
+            assert_eq!(Reply::of(&answer(status, r#"{"message": "no such route", "status": 404}"#)), Reply::Unclear);
+            assert_eq!(Reply::of(&answer(status, r#"{"id": "x", "status": 200}"#)), Reply::Done);
         }
         for (status, code) in [
             (404, "not.found"),

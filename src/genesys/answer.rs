@@ -181,6 +181,14 @@ impl Answer {
         body.starts_with(b"<") || self.html && (unread || refuses)
     }
 
+    /// Whether the body of a success is an error that names its own status, as some gateways answer.
+    #[must_use]
+    pub fn hides_an_error(&self) -> bool {
+        let body = &self.body.bytes;
+        let says_error = || UpstreamError::status(body).is_some_and(|status| status >= 400);
+        self.status.is_success() && !body.is_empty() && says_error()
+    }
+
     /// The upstream's error code and message; empty where the body is not such a document.
     #[must_use]
     pub fn error(&self) -> UpstreamError {

@@ -72,6 +72,8 @@ impl Problem {
             Self::transient(answer)
         } else if status.is_success() && answer.is_html() {
             Self::invalid_response(answer, &format!("the {what} was answered with an HTML page"))
+        } else if answer.hides_an_error() {
+            Self::invalid_response(answer, &format!("the {what} was answered with a success whose body is an error"))
         } else if status.is_redirection() {
             Self::invalid_response(answer, &format!("the {what} was answered with a redirect, which is not followed"))
         } else {

@@ -172,8 +172,11 @@ async fn what_genesys_cloud_did_not_write_is_never_a_claim_about_anybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_with_a_page_is_looked_into() {
+async fn a_success_with_a_page_or_an_error_as_its_body_is_looked_into() {
     for (org, expected, calls) in [
+        ("patch=error read=gone", "200 already_disconnected, seen", "patch read"),
+        ("patch=error read=live", "502 upstream_invalid_response", "patch read"),
+        ("patch=404json read=404json post=error", "502 upstream_invalid_response", "patch read post read"),
         ("patch=html read=gone", "200 already_disconnected, seen", "patch read"),
         ("patch=html read=ended", "200 conversation_ended, seen", "patch read"),
         ("patch=html read=absent", "404 participant_not_found", "patch read"),

@@ -70,6 +70,7 @@ pub(super) fn word(word: &str, asked: &Asked) -> Reply {
         "unknown" => error(404, "not.found"),
         "hidden" => error(403, "missing.permissions"),
         "html" => Reply::Http { status: 200, headers: vec![], body: "<html>".into() },
+        "error" => Reply::json(&json!({"code": "error", "message": "no such route", "status": 404})),
         "other" => Reply::json(&json!({"id": uuid::Uuid::new_v4(), "participants": []})),
         other => panic!("no word {other}"),
     }
