@@ -10,7 +10,6 @@
 pub mod browser;
 mod caller;
 mod credential;
-pub(crate) mod digest;
 mod jwt;
 mod key_status;
 mod keyring;

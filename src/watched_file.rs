@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tracing::{error, info};
 
-use crate::callers::digest::Digest;
 use crate::config::ConfigError;
+use crate::digest::Digest;
 
 /// How often the files are looked at.
 const POLL: Duration = Duration::from_secs(2);

@@ -14,11 +14,11 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, Validation, decode, decode_header
 use serde_json::{Map, Value};
 
 use super::caller::{Caller, CallerKind, Profile};
-use super::digest::Digest;
 use super::permission::{Permission, Permissions};
 use super::refusal::Refusal;
 use crate::config::value::SensitiveUrl;
 use crate::config::{self, ConfigError};
+use crate::digest::Digest;
 use crate::text::is_unprintable;
 use issuer::Issuer;
 use seen::Seen;

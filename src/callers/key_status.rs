@@ -6,11 +6,11 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::digest::Digest;
 use super::keys::Key;
 use super::permission::Permissions;
 use crate::config::Mode;
 use crate::config::value::Rate;
+use crate::digest::Digest;
 
 /// Digits of a digest that tell it from the others.
 const SHOWN: usize = 8;

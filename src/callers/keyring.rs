@@ -7,10 +7,10 @@ use std::sync::OnceLock;
 use tracing::info;
 
 use super::caller::Caller;
-use super::digest::Digest;
 use super::key_status::KeyStatus;
 use super::keys::KeySet;
 use crate::config::ConfigError;
+use crate::digest::Digest;
 use crate::files::read;
 use crate::watched_file::{Content, Source, WatchedFile};
 

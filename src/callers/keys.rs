@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::caller::{ANONYMOUS, Caller, CallerKind, Guards, Profile};
-use super::digest::Digest;
 use super::networks::Networks;
 use super::permission::Permissions;
 use super::rate::Limiter;
 use crate::config::Mode;
 use crate::config::value::{List, Rate};
+use crate::digest::Digest;
 
 /// Every caller that has a key, found by the key's digest.
 #[derive(Debug, Default)]

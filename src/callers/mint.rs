@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use super::digest::Digest;
 use super::keys::check_name;
+use crate::digest::Digest;
 
 const PREFIX: &str = "hk_";
 /// Length of 256 random bits as base64url.

@@ -15,7 +15,7 @@ fn auth(keys_file: Option<&Path>) -> config::Auth {
 }
 
 fn record(name: &str, key: &str, more: &str) -> String {
-    format!("[[key]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", digest::Digest::of(key.as_bytes()))
+    format!("[[key]]\nname = \"{name}\"\nsha256 = \"{}\"\n{more}\n", crate::digest::Digest::of(key.as_bytes()))
 }
 
 fn keys_file(text: &str) -> tempfile::NamedTempFile {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::answers::Problem;
-use crate::digest;
+use crate::digest::Digest;
 
 /// Digits of a digest that tell one state of a fragment from another.
 const DIGITS: usize = 16;
@@ -111,7 +111,7 @@ fn asking(id: &str, url: &str, trigger: &str, body: &Markup) -> Markup {
 /// done. It is sent only when it differs from what the page shows (`seen`), so that neither the focus nor a screen reader is
 /// disturbed by what has not changed.
 pub(super) fn fresh(id: &str, url: &str, seen: Option<&str>, body: &Markup) -> Response {
-    let mut tag = digest::hex(body.0.as_bytes());
+    let mut tag = Digest::of(body.0.as_bytes()).to_string();
     tag.truncate(DIGITS);
     if seen == Some(&tag) {
         return StatusCode::NO_CONTENT.into_response();

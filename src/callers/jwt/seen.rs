@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 
 use super::super::caller::Caller;
-use super::super::digest::Digest;
+use crate::digest::Digest;
 
 /// Tokens remembered at most; all are forgotten when there are more.
 const MOST: usize = 4096;

@@ -11,6 +11,7 @@ use super::super::callers::Recognised;
 use super::super::input::{self, IdempotencyKey, Query};
 use super::super::refused::Refused;
 use super::order::{MEMBERS, Order, given_key, submit};
+use crate::digest::Digest;
 use crate::jobs::{ItemInput, Submission, read_csv, read_item, read_ndjson};
 use crate::problem::{Code, Problem};
 use crate::strict_json::{self, Once};
@@ -53,7 +54,7 @@ pub(in crate::http) async fn create(
 fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(Items, Order, String), Problem> {
     let invalid = |why: String| Problem::new(Code::InvalidBody, format!("{why}; nothing was queued"));
     let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
-    let digest = crate::digest::hex(format!("{}\n{text}", query.text()).as_bytes());
+    let digest = Digest::of(format!("{}\n{text}", query.text()).as_bytes()).to_string();
     let file = match kind {
         "text/csv" => Some(read_csv(text)),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(read_ndjson(text)),

@@ -18,6 +18,7 @@ use super::super::input::Wishes;
 use super::super::refused::Refused;
 use super::ACCEPTED;
 use crate::callers::{Caller, CallerKind};
+use crate::digest::Digest;
 use crate::genesys::request::Medium;
 use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TokenRights};
 use crate::problem::{Code, Problem};
@@ -206,7 +207,7 @@ fn queued(context: &RequestContext, accepted: &Accepted, was_due: bool) -> Respo
 
 /// What makes a repeat with the same `Idempotency-Key` the same job.
 pub(super) fn given_key(caller: &str, key: &str) -> (String, KeyKind) {
-    (crate::digest::hex(format!("key\n{caller}\n{key}").as_bytes()), KeyKind::Given)
+    (Digest::of(format!("key\n{caller}\n{key}").as_bytes()).to_string(), KeyKind::Given)
 }
 
 /// What such a request asks for, as the same text however it was written. A repeat is recognised by this text, so it reaches the same
@@ -226,11 +227,11 @@ pub(in crate::http) async fn asynchronously(
     plan: Plan,
     idempotency_key: Option<&str>,
 ) -> Result<Response, Refused> {
-    let body = crate::digest::hex(asked(&item, &plan).as_bytes());
+    let body = Digest::of(asked(&item, &plan).as_bytes()).to_string();
     let identity = caller.identity();
     let request_key = match idempotency_key {
         Some(key) => given_key(identity, key),
-        None => (crate::digest::hex(format!("async\n{identity}\n{body}").as_bytes()), KeyKind::Request),
+        None => (Digest::of(format!("async\n{identity}\n{body}").as_bytes()).to_string(), KeyKind::Request),
     };
     let submission = Submission {
         caller: identity.to_string(),
