@@ -105,8 +105,7 @@ async fn errors_are_the_upstreams() {
 
 #[tokio::test]
 async fn an_upstream_that_is_down_is_503_in_its_own_format() {
-    let service =
-        TestApp::sockets().config(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).start().await;
+    let service = TestApp::sockets().config(|c| c.retry.max_attempts = 1).start().await;
     service.sandbox.set_faults(vec![Fault::status(On::Api, 503)]).unwrap();
     let path =
         format!("/api/v2/conversations/{}/participants/{}/disconnect", service.conference.id, service.who("agent"));
@@ -118,8 +117,7 @@ async fn an_upstream_that_is_down_is_503_in_its_own_format() {
 
 #[tokio::test]
 async fn a_rate_limit_is_answered_with_retry_after() {
-    let service =
-        TestApp::sockets().config(|c| c.disconnect.deadline = std::time::Duration::from_millis(800)).start().await;
+    let service = TestApp::sockets().start().await;
     let fault =
         serde_json::from_value(json!({"on": "api", "action": {"answer": {"status": 429, "retry_after": "30"}}}));
     service.sandbox.set_faults(vec![fault.unwrap()]).unwrap();
