@@ -176,14 +176,20 @@ fn escape(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
-/// Whether nothing needs an escape, as almost always. Without a branch between the bytes of a piece, so that the compiler
-/// looks at all of them at once.
+/// Whether nothing needs an escape, as almost always.
 fn is_plain(text: &str) -> bool {
-    let plain = |piece: &[u8; 8]| !piece.iter().fold(false, |odd, byte| odd | needs_escape(*byte));
     let bytes = text.as_bytes();
+    let by_pieces = are_plain::<16>(bytes).or_else(|| are_plain::<8>(bytes));
+    by_pieces.unwrap_or_else(|| !bytes.iter().copied().any(needs_escape))
+}
+
+/// [`is_plain`], `N` bytes at a time; `None` where there are fewer. There is no branch between the bytes of a piece, so that the
+/// compiler looks at all of them at once.
+fn are_plain<const N: usize>(bytes: &[u8]) -> Option<bool> {
+    let plain = |piece: &[u8; N]| !piece.iter().fold(false, |odd, byte| odd | needs_escape(*byte));
     // The last piece overlaps with those before it.
-    let Some(last) = bytes.last_chunk() else { return !bytes.iter().copied().any(needs_escape) };
-    plain(last) && bytes.as_chunks().0.iter().all(plain)
+    let last = bytes.last_chunk()?;
+    Some(plain(last) && bytes.as_chunks().0.iter().all(plain))
 }
 
 fn needs_escape(byte: u8) -> bool {
