@@ -46,19 +46,17 @@ impl Sink for StoreSink {
 
 /// A record as the table has it.
 pub(super) fn row(record: &Record) -> AuditRow {
-    // PostgreSQL takes no NUL in a text; in JSON it is escaped.
-    let plain = |text: &str| text.replace('\0', "");
     let time = OffsetDateTime::parse(&record.time, &Rfc3339).unwrap_or_else(|_| OffsetDateTime::now_utc());
     AuditRow {
         id: record.id.to_string(),
         time: i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0),
         event: record.event.name().to_owned(),
-        caller: record.caller.as_deref().map(plain),
-        job: record.job.as_deref().map(plain),
+        caller: record.caller.as_deref().map(str::to_owned),
+        job: record.job.as_deref().map(str::to_owned),
         conversation: record.conversation_id.map(|id| id.to_string()),
         participant: record.participant_id.map(|id| id.to_string()),
-        outcome: plain(&record.outcome),
-        code: record.code.as_deref().map(plain),
+        outcome: record.outcome.to_string(),
+        code: record.code.as_deref().map(str::to_owned),
         record: record.to_json(),
     }
 }
