@@ -39,7 +39,7 @@ pub(super) struct Run<'a> {
     pub(super) posted: bool,
     /// Attempts of unknown effect that there had been when the conversation was last read.
     pub(super) looked_after: Option<u32>,
-    /// A page for people came with a 2xx: the upstream may have done it, or something in between may answer anything so.
+    /// A 2xx had a page or an error as its body: the upstream may have done it, or something in between answered.
     page: bool,
 }
 
