@@ -28,7 +28,7 @@ number() { printf '%s' "$2" | sed -n "s/.*\"$1\":\([0-9][0-9]*\).*/\1/p"; }
 text() { printf '%s' "$2" | sed -nE "s/.*\"$1\":\"(([^\"\\\\]|\\\\.)*)\".*/\1/p"; }
 
 # A repeat with the same Idempotency-Key never makes a second job.
-once=$(date +%s)-$$
+once=$(od -An -N16 -tx1 /dev/urandom | tr -d " \n")
 queue() {
   if [ "$1" = --file ]; then
     ask --request POST --header "Idempotency-Key: $once" --header "Content-Type: $kind" --data-binary "@$2" "$url/jobs${3:+?$3}"

@@ -73,8 +73,8 @@ def cases(house, name, command):
 
     def stops_waiting_when_its_time_is_up_and_the_job_goes_on():
         c = house.conference()
-        done = ends(job("--file", items("csv", (c.id, c.customer)), "after=4s", HANGUP_WAIT="1"), 2, "not done, scheduled")
-        c.gone(c.customer, within=12)
+        done = ends(job("--file", items("csv", (c.id, c.customer)), "after=10s", HANGUP_WAIT="1"), 2, "not done, scheduled")
+        c.gone(c.customer, within=30)
         check("/jobs/" in done.stderr, done.stderr)
 
     def stops_at_a_job_that_is_cancelled_meanwhile():
@@ -90,7 +90,7 @@ def cases(house, name, command):
     def cancel(output):
         path = next(word for word in output.split() if word.startswith("/jobs/")).removesuffix("/start")
         status, answer = send(house, f"{path}/cancel", None, **{"X-API-Key": house.keys["tools"]})
-        check((status, answer["state"]) == (200, "cancelled"), f"{answer}")
+        check((status, answer.get("state")) == (200, "cancelled"), f"{status} {answer}")
 
     def says_why_there_is_no_job():
         c = house.conference()
