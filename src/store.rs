@@ -20,10 +20,9 @@ mod claims;
 mod engine;
 mod error;
 mod items;
-#[cfg(test)]
-mod job_tests;
 mod jobs;
 mod known;
+mod leases;
 mod meta;
 mod postgres;
 mod queue;
@@ -40,8 +39,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub use audit::{AuditEntry, AuditPage, AuditQuery, AuditRow};
 pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
-pub use items::{FirstItem, ItemCounts, ItemResult, LeasedItem, NewItem, Pick, StoredItem};
+pub use items::{FirstItem, ItemCounts, ItemResult, NewItem, StoredItem};
 pub use jobs::{JobQuery, JobState, KeyKind, NewJob, StoredJob};
+pub use leases::{LeasedItem, Pick};
 pub use queue::{Due, QueueDepth, Turn};
 pub use replicas::Replica;
 #[cfg(test)]

@@ -9,7 +9,10 @@ use crate::config::{Config, Mode};
 
 const LIFE: Duration = Duration::from_secs(60);
 
+mod audit;
 mod files;
+mod jobs;
+mod postgres;
 
 /// A database that is empty at first and can be opened several times.
 pub(super) struct Place {
@@ -139,17 +142,6 @@ async fn a_store_that_was_replaced_refuses_claims_of_all_callers_for_as_long_as_
 }
 
 #[tokio::test]
-async fn an_empty_database_in_place_of_the_old_one_gets_its_tables_and_is_noticed() {
-    let Some(place) = Place::postgres().await else { return };
-    let store = place.open().await;
-    store.claim(&new("k", "old")).await.unwrap();
-    run(&store, "DROP TABLE claims, audit, replicas, jobs, items, meta").await;
-    let seen = store.look_around().await.unwrap();
-    assert!(seen.replicas.is_empty());
-    assert!(matches!(store.claim(&new("k", "new")).await, Err(StoreError::Replaced { .. })));
-}
-
-#[tokio::test]
 async fn the_version_before_runs_on_a_newer_schema_unless_that_says_otherwise() {
     on_each(async |place| {
         let store = place.open().await;
@@ -213,86 +205,6 @@ async fn the_mode_is_nobodys_until_it_is_set_and_everybodys_from_then_on() {
     .await;
 }
 
-fn record(n: i64) -> AuditRow {
-    AuditRow {
-        id: format!("{n:04}"),
-        time: 1_700_000_000_000 + n / 2,
-        event: "disconnect".to_owned(),
-        caller: Some(if n % 3 == 0 { "key:ivr" } else { "key:app" }.to_owned()),
-        job: None,
-        conversation: Some(format!("c{}", n % 5)),
-        participant: (n % 4 != 0).then(|| "p".to_owned()),
-        outcome: "failed".to_owned(),
-        code: Some("upstream_timeout".to_owned()),
-        record: format!("{{\"n\":{n}}}"),
-    }
-}
-
-#[tokio::test]
-async fn audit_records_are_written_once_and_read_back_in_pages_newest_first() {
-    on_each(async |place| {
-        let store = place.open().await;
-        let rows: Vec<_> = (0..450).map(record).collect();
-        store.append_audit(&rows).await.unwrap();
-        store.append_audit(&rows[100..300]).await.unwrap();
-        let mut query = AuditQuery { limit: 100, ..AuditQuery::default() };
-        let mut all = Vec::new();
-        loop {
-            let page = store.read_audit(&query).await.unwrap();
-            query.after = page.records.last().map(|entry| entry.place.clone());
-            all.extend(page.records.into_iter().map(|entry| entry.record));
-            if !page.more {
-                break;
-            }
-        }
-        let expected: Vec<String> = (0..450).rev().map(|n| format!("{{\"n\":{n}}}")).collect();
-        assert_eq!(all, expected);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
-    on_each(async |place| {
-        let store = place.open().await;
-        store.append_audit(&(0..60).map(record).collect::<Vec<_>>()).await.unwrap();
-        let all = || AuditQuery { limit: 1000, ..AuditQuery::default() };
-        let text = |text: &str| Some(text.to_owned());
-        let counted = async |query: AuditQuery| store.read_audit(&query).await.unwrap().records.len();
-        assert_eq!(counted(all()).await, 60);
-        assert_eq!(counted(AuditQuery { conversation: text("c1"), ..all() }).await, 12);
-        assert_eq!(counted(AuditQuery { caller: text("key:ivr"), ..all() }).await, 20);
-        assert_eq!(
-            counted(AuditQuery { participant: text("p"), ..all() }).await,
-            60,
-            "whole conversations concern everybody"
-        );
-        assert_eq!(counted(AuditQuery { participant: text("q"), ..all() }).await, 0, "those of others do not");
-        let of_one = AuditQuery { participant: text("q"), conversation: text("c1"), ..all() };
-        assert_eq!(counted(of_one).await, 3, "but those of the conversation that is named");
-        assert_eq!(counted(AuditQuery { outcome: text("upstream_timeout"), ..all() }).await, 60);
-        assert_eq!(counted(AuditQuery { outcome: text("disconnected"), ..all() }).await, 0);
-        assert_eq!(counted(AuditQuery { since: Some(1_700_000_000_020), ..all() }).await, 20);
-        assert_eq!(counted(AuditQuery { until: Some(1_700_000_000_009), caller: text("key:ivr"), ..all() }).await, 7);
-        assert_eq!(counted(AuditQuery { job: text("j"), ..all() }).await, 0);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn records_older_than_they_are_kept_go_and_the_others_stay() {
-    on_each(async |place| {
-        let store = place.open().await;
-        let now = time::OffsetDateTime::now_utc().unix_timestamp() * 1000;
-        let rows: Vec<_> = (0..10).map(|n| AuditRow { time: now - n * 3_600_000, ..record(n) }).collect();
-        store.append_audit(&rows).await.unwrap();
-        assert!(!store.purge_audit(Duration::from_secs(3600 * 4 + 1800)).await.unwrap());
-        let left = store.read_audit(&AuditQuery { limit: 100, ..AuditQuery::default() }).await.unwrap();
-        assert_eq!(left.records.len(), 5);
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn of_batches_that_are_committed_together_one_that_fails_takes_no_other_along() {
     on_each(async |place| {
@@ -310,54 +222,6 @@ async fn of_batches_that_are_committed_together_one_that_fails_takes_no_other_al
         assert_eq!(store.run(Batch::read([sql(counted)])).await.unwrap()[0][0].int(0), 60);
     })
     .await;
-}
-
-#[tokio::test]
-async fn a_postgres_that_refuses_connections_does_not_stop_the_start_and_is_reported_within_the_time_limit() {
-    let mut settings = settings("postgres://hangup@127.0.0.1:1/none");
-    settings.timeout = Duration::from_millis(300);
-    let store = Store::open(&settings).await.unwrap();
-    let begun = tokio::time::Instant::now();
-    let error = store.claim(&new("k", "t")).await.unwrap_err();
-    assert!(matches!(&error, StoreError::OutOfReach(_)), "{error:?}");
-    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
-    assert!(!store.stats().up);
-}
-
-#[tokio::test]
-async fn a_postgres_that_is_silent_is_reported_within_the_time_limit() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut settings = settings(&format!("postgres://hangup@{}/none?sslmode=disable", listener.local_addr().unwrap()));
-    settings.timeout = Duration::from_millis(300);
-    let store = Store::open(&settings).await.unwrap();
-    let begun = tokio::time::Instant::now();
-    assert!(store.claim(&new("k", "t")).await.is_err());
-    assert!(begun.elapsed() < Duration::from_millis(400), "{:?}", begun.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_slow_call_costs_its_own_connection_and_those_that_have_been_silent_as_well() {
-    let Some(mut place) = Place::postgres().await else { return };
-    place.settings.timeout = Duration::from_secs(1);
-    let store = place.open().await;
-    let backend = async || {
-        let rows = store.run(Batch::read([sql("SELECT pg_backend_pid()")])).await.unwrap();
-        rows[0][0].int(0)
-    };
-    // Twice, so that no statement alone is slow enough for PostgreSQL to end it.
-    let nap = || sql("SELECT CAST(pg_sleep(0.6) AS TEXT)");
-    let slow = async || assert_eq!(store.run(Batch::read([nap(), nap()])).await, Err(StoreError::TimedOut));
-    let mut neighbours = std::collections::BTreeSet::new();
-    let busy = async {
-        for _ in 0..30 {
-            neighbours.insert(backend().await);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::join!(slow(), busy);
-    assert_eq!(neighbours.len(), 1, "one that answers all the while is kept: {neighbours:?}");
-    slow().await;
-    assert!(!neighbours.contains(&backend().await), "nothing was heard from it while the slow call went on");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use super::audit::record;
 use super::*;
 
 async fn refused(path: &std::path::Path) -> String {

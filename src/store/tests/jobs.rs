@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::tests::on_each;
 use super::*;
 
-const LEASE: Duration = Duration::from_millis(200);
+const LEASE: Duration = Duration::from_secs(60);
 
 fn new(id: &str, key: Option<&str>) -> NewJob {
     NewJob {
@@ -42,6 +41,13 @@ async fn due(store: &Store, served_last: &Turn, limit: i64) -> Vec<StoredJob> {
         store.end_job(&job.id).await.unwrap();
     }
     due.to_work_on
+}
+
+/// Lets time pass on the database's clock, which no test can stop: what it keeps of a job is that much older.
+async fn later(store: &Store, by: Duration) {
+    let (by, never) = (by.as_millis(), crate::store::jobs::NEVER);
+    run(store, &format!("UPDATE jobs SET created = created - {by}, due = due - {by}, ended = ended - {by}")).await;
+    run(store, &format!("UPDATE items SET due = due - {by} WHERE due > 0 AND due < {never}")).await;
 }
 
 fn result(outcome: &str) -> ItemResult {
@@ -85,8 +91,8 @@ async fn an_item_is_leased_once_and_taken_over_when_the_lease_has_passed() {
         assert_eq!(first.len() + second.len(), numbers.len(), "each item once");
         let rest = one.lease_items("a", Pick::All, 100, LEASE, "t3").await.unwrap();
         assert_eq!(numbers.len() + rest.len(), 10);
-        tokio::time::sleep(LEASE * 2).await;
-        let again = two.lease_items("a", Pick::All, 100, Duration::from_secs(60), "t4").await.unwrap();
+        later(&one, LEASE).await;
+        let again = two.lease_items("a", Pick::All, 100, LEASE, "t4").await.unwrap();
         assert_eq!(again.len(), 10);
         assert!(again.iter().all(|item| item.tried));
         let stale = first.first().or(second.first()).unwrap();
@@ -103,11 +109,11 @@ async fn what_was_accepted_is_confirmed_before_more_is_started() {
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 10).await;
-        let leased = store.lease_items("a", Pick::All, 2, Duration::from_secs(60), "t1").await.unwrap();
+        let leased = store.lease_items("a", Pick::All, 2, LEASE, "t1").await.unwrap();
         for item in &leased {
             store.put_back("a", item, true, Duration::ZERO, &result("accepted")).await.unwrap();
         }
-        let next = store.lease_items("a", Pick::All, 3, Duration::from_secs(60), "t2").await.unwrap();
+        let next = store.lease_items("a", Pick::All, 3, LEASE, "t2").await.unwrap();
         let seen: Vec<_> = next.iter().map(|item| (item.number, item.confirming)).collect();
         assert_eq!(seen, [(0, true), (1, true), (2, false)]);
     })
@@ -119,13 +125,13 @@ async fn an_accepted_item_waits_to_be_confirmed_and_the_job_ends_with_its_last_i
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 2).await;
-        let leased = store.lease_items("a", Pick::All, 10, Duration::from_secs(60), "t1").await.unwrap();
+        let leased = store.lease_items("a", Pick::All, 10, LEASE, "t1").await.unwrap();
         store.put_back("a", &leased[0], true, Duration::ZERO, &result("accepted")).await.unwrap();
         store
             .finish_item("a", &leased[1], &ItemResult { code: Some("upstream_conflict".into()), ..result("failed") })
             .await
             .unwrap();
-        let confirming = store.lease_items("a", Pick::All, 10, Duration::from_secs(60), "t2").await.unwrap();
+        let confirming = store.lease_items("a", Pick::All, 10, LEASE, "t2").await.unwrap();
         assert_eq!(confirming.len(), 1);
         assert!(confirming[0].confirming && confirming[0].since_accepted.is_some() && confirming[0].attempts == 1);
         assert_eq!(due(&store, &Turn::default(), 10).await, []);
@@ -147,7 +153,7 @@ async fn the_first_items_can_be_leased_alone_and_are_waited_for_during_their_fir
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 10).await;
-        let leased = store.lease_items("a", Pick::First(4), 2, Duration::from_secs(60), "t1").await.unwrap();
+        let leased = store.lease_items("a", Pick::First(4), 2, LEASE, "t1").await.unwrap();
         let rest = store.lease_items("a", Pick::First(4), 100, LEASE, "t2").await.unwrap();
         assert_eq!((leased.len(), rest.len()), (2, 2));
         assert_eq!(store.lease_items("a", Pick::First(4), 100, LEASE, "t3").await.unwrap(), []);
@@ -156,10 +162,10 @@ async fn the_first_items_can_be_leased_alone_and_are_waited_for_during_their_fir
         };
         assert_eq!(waited_for().await, [true, true, true, true, true]);
         store.put_back("a", &leased[0], false, Duration::ZERO, &ItemResult::default()).await.unwrap();
-        store.put_back("a", &leased[1], true, Duration::from_secs(60), &result("accepted")).await.unwrap();
-        tokio::time::sleep(LEASE * 2).await;
+        store.put_back("a", &leased[1], true, LEASE * 2, &result("accepted")).await.unwrap();
+        later(&store, LEASE).await;
         assert_eq!(waited_for().await, [false, false, false, false, true], "those of a lease that passed are retried");
-        let again = store.lease_items("a", Pick::First(4), 100, Duration::from_secs(60), "t4").await.unwrap();
+        let again = store.lease_items("a", Pick::First(4), 100, LEASE, "t4").await.unwrap();
         assert_eq!(again.len(), 3, "retries and leases that passed");
         assert_eq!(waited_for().await, [false, false, false, false, true], "a second attempt is not waited for");
     })
@@ -175,7 +181,7 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
         assert_eq!(leased.len(), 1);
         assert!(store.move_job("a", &[JobState::Running], JobState::Paused, Some("why")).await.unwrap());
         assert!(!store.move_job("a", &[JobState::Running], JobState::Paused, None).await.unwrap());
-        tokio::time::sleep(LEASE * 2).await;
+        later(&store, LEASE).await;
         assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
         assert_eq!(store.lease_items("a", Pick::All, 10, LEASE, "t2").await.unwrap(), [], "it was paused meanwhile");
         let seen_through = store.lease_items("a", Pick::UnderWay, 10, LEASE, "t2").await.unwrap();
@@ -205,8 +211,8 @@ async fn what_ended_long_ago_is_forgotten() {
         store.move_job("a", &[JobState::Running], JobState::Cancelled, None).await.unwrap();
         assert!(!store.purge_jobs(Duration::from_secs(60)).await.unwrap());
         assert!(store.job("a").await.unwrap().is_some());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        store.purge_jobs(Duration::ZERO).await.unwrap();
+        later(&store, Duration::from_secs(60)).await;
+        store.purge_jobs(Duration::from_secs(60)).await.unwrap();
         assert_eq!((store.job("a").await.unwrap(), store.items("a", None, 9).await.unwrap()), (None, vec![]));
     })
     .await;
@@ -219,18 +225,18 @@ async fn looking_for_work_writes_only_where_a_job_starts_or_ends() {
         queue(&store, "a", 1).await;
         store.begin_job(&new("later", None)).await.unwrap();
         store.add_items("later", &items(1)).await.unwrap();
-        store.accept_job("later", JobState::Scheduled, 1, Duration::from_millis(300)).await.unwrap();
+        store.accept_job("later", JobState::Scheduled, 1, Duration::from_secs(60)).await.unwrap();
         let writes = store.stats().writes;
         assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
         assert_eq!(store.stats().writes, writes, "nothing starts and nothing ends");
-        let leased = store.lease_items("a", Pick::All, 1, Duration::from_secs(60), "t").await.unwrap();
+        let leased = store.lease_items("a", Pick::All, 1, LEASE, "t").await.unwrap();
         store.finish_item("a", &leased[0], &result("disconnected")).await.unwrap();
         assert_eq!(due(&store, &Turn::default(), 10).await, []);
         assert_eq!(store.job("a").await.unwrap().unwrap().state, JobState::Done);
         let writes = store.stats().writes;
         assert_eq!(due(&store, &Turn::default(), 10).await, []);
         assert_eq!(store.stats().writes, writes, "the queue is idle");
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        later(&store, Duration::from_secs(60)).await;
         assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
         assert_eq!(store.job("later").await.unwrap().unwrap().state, JobState::Running);
     })
@@ -243,11 +249,9 @@ async fn an_item_that_was_ever_taken_over_is_not_given_up_without_a_look() {
         let store = place.open().await;
         queue(&store, "a", 1).await;
         store.lease_items("a", Pick::All, 1, Duration::ZERO, "dies").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
         let next = store.lease_items("a", Pick::All, 1, LEASE, "t2").await.unwrap();
         assert!(next[0].taken_over);
         store.put_back("a", &next[0], false, Duration::ZERO, &ItemResult::default()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
         let again = store.lease_items("a", Pick::All, 1, LEASE, "t3").await.unwrap();
         assert!(!again[0].taken_over, "the lease before this one was given back");
         store.put_back("a", &again[0], false, Duration::from_secs(60), &ItemResult::default()).await.unwrap();
@@ -263,8 +267,8 @@ async fn jobs_that_are_due_come_in_turn_after_the_one_that_was_served_last() {
     on_each(async |place| {
         let store = place.open().await;
         for id in ["a", "b", "c", "d", "e"] {
+            later(&store, Duration::from_secs(1)).await;
             queue(&store, id, 1).await;
-            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (mut served_last, mut order) = (Turn::default(), String::new());
         for _ in 0..4 {
