@@ -160,7 +160,7 @@ async fn the_number_of_claims_of_a_caller_is_bounded() {
     assert_eq!(claims.stats().held, MOST_CLAIMS);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn without_the_store_a_claim_is_refused_before_anybody_is_looked_for() {
     let mut settings = crate::config::Config::defaults().store;
     settings.url = serde_json::from_value("postgres://hangup@127.0.0.1:1/none".into()).unwrap();
