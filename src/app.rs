@@ -1,6 +1,7 @@
 //! One instance of the service: build it, ask for its address, run it until it is asked to stop.
 
 mod reload;
+mod witness;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use crate::audit::{Audit, Event, StoreWitness};
+use crate::audit::{Audit, Event};
 use crate::callers::Callers;
 use crate::callers::proxies::TrustedProxies;
 use crate::claims::Claims;
@@ -79,7 +80,7 @@ impl App {
     /// A setting that cannot be used, or an address that is taken.
     pub async fn build(config: Config, upstream: Upstream) -> Result<Self, StartError> {
         config.check_serve()?;
-        server::tls::install_crypto_provider();
+        crate::crypto_provider::install();
         let exchange = match upstream {
             Upstream::Sockets => {
                 let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout).map_err(ConfigError)?;
@@ -226,7 +227,7 @@ fn assemble(
         max_body: usize::try_from(config.server.max_body.as_u64()).unwrap_or(usize::MAX),
         body_timeout: config.server.body_timeout,
     };
-    shared.disconnector.set_witness(Arc::new(StoreWitness(shared.store.clone())));
+    shared.disconnector.set_witness(Arc::new(witness::StoreWitness(shared.store.clone())));
     Ok(http::App::new(shared))
 }
 

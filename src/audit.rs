@@ -15,7 +15,6 @@ mod sink;
 mod source;
 mod store;
 mod target;
-mod witness;
 mod writer;
 
 use std::sync::Arc;
@@ -37,7 +36,6 @@ use redact::Redaction;
 pub use scope::{Asked, AuditScope, EntryPoint, Pending};
 pub use sink::Sink;
 pub use source::Source;
-pub use witness::StoreWitness;
 use writer::{Message, Writer};
 
 /// Records that may wait for a sink; more are dropped and counted.

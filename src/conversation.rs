@@ -6,9 +6,9 @@ mod short_texts;
 use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 
-use crate::genesys::medium::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::lenient::{Cleaned, cleaned};
+use crate::medium::Medium;
 use short_texts::ShortTexts;
 
 /// A conversation of the upstream, as far as we need it.

@@ -11,7 +11,6 @@ mod echo;
 pub mod error;
 pub mod exchange;
 pub mod layer;
-pub mod medium;
 pub mod metrics;
 pub mod pace;
 mod rank;

@@ -15,10 +15,10 @@ use super::live::{Upstream, participants};
 use super::text::printable_lines;
 use super::{Failure, ask};
 use crate::config::Config;
+use crate::crypto_provider;
 use crate::disconnect::look::Read;
 use crate::genesys::error::CallError;
 use crate::ids::ConversationId;
-use crate::server::tls::install_crypto_provider;
 use prove::Proof;
 use report::{Item, Report};
 
@@ -50,7 +50,7 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
     }
     let shown = redacted(&config);
     let mut report = Report::default();
-    install_crypto_provider();
+    crypto_provider::install();
     let usable = config.check_serve();
     match &usable {
         Ok(()) => report.add(Item::ok("configuration", "valid")),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Failure;
 use crate::config::Config;
+use crate::crypto_provider;
 use crate::genesys::error::Cause;
-use crate::server::tls::install_crypto_provider;
 
 /// Longest wait for the answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -48,7 +48,7 @@ pub(super) fn main_url(config: &Config) -> String {
 pub(super) async fn run(config: Config, question: Question) -> Result<(), Failure> {
     let (base, path) = url(&config, question)?;
     let (tls, url) = (base.starts_with("https"), format!("{base}{path}"));
-    install_crypto_provider();
+    crypto_provider::install();
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(PATIENCE)

@@ -10,18 +10,19 @@ use tower::util::BoxCloneSyncService;
 use super::table;
 use crate::config::{Config, UnknownConversation};
 use crate::conversation::{Conversation, Participant};
+use crate::crypto_provider;
 use crate::disconnect::judge::{Observation, Verdict, judge};
 use crate::disconnect::look::{Read, read};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
 use crate::genesys::error::CallError;
 use crate::genesys::exchange::Wire;
-use crate::genesys::request::{Medium, Rank};
+use crate::genesys::request::Rank;
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::medium::Medium;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::server::tls::install_crypto_provider;
 
 /// A client of the upstream for one command.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Upstream {
     /// # Errors
     /// A setting that cannot be used.
     pub(super) fn start(config: &Config) -> Result<Self, String> {
-        install_crypto_provider();
+        crypto_provider::install();
         let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout)?;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Arc::new(Metrics::new());

@@ -18,9 +18,9 @@ use super::Failure;
 use crate::app::{App, Upstream};
 use crate::config::Config;
 use crate::config::value::List;
+use crate::crypto_provider;
 use crate::genesys::error::Cause;
 use crate::http::{Listener, Routes};
-use crate::server::tls::install_crypto_provider;
 
 /// Added to the longest time that the service itself may take.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -104,7 +104,7 @@ impl Service {
             )));
         }
         let key = key_file.map(read_key).transpose()?;
-        install_crypto_provider();
+        crypto_provider::install();
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(PATIENCE)

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{Communication, Conversation, Participant};
-use crate::genesys::medium::Medium;
+use crate::medium::Medium;
 
 /// Longest text that is kept, in bytes. Names are far shorter.
 const LONGEST_TEXT: usize = 4096;

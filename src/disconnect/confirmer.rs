@@ -15,9 +15,10 @@ use super::judge::Observation;
 use super::look::{Read, look, read};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Medium, Rank};
+use crate::genesys::request::Rank;
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::medium::Medium;
 use crate::outcome::{Outcome, Settled};
 
 /// The first look comes this long after acceptance; each further one at twice the time.

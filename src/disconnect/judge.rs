@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::config::UnknownConversation;
 use crate::conversation::{Conversation, Participant};
-use crate::genesys::request::Medium;
 use crate::ids::ParticipantId;
+use crate::medium::Medium;
 use crate::outcome::Outcome;
 
 /// What a read of the conversation shows of one participant.

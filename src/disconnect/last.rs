@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::judge::Verdict;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Medium, Operation};
+use crate::genesys::request::Operation;
+use crate::medium::Medium;
 use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem, Upstream};
 

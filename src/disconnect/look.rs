@@ -9,8 +9,9 @@ use crate::conversation::{Conversation, NoConversation};
 use crate::genesys::Client;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Call, Medium, Rank};
+use crate::genesys::request::{Call, Rank};
 use crate::ids::{ConversationId, ParticipantId};
+use crate::medium::Medium;
 use crate::problem::Problem;
 
 /// The permission that reading needs.

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use super::seen::AsSeen;
 use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::callers::Guards;
-use crate::genesys::request::{Medium, Rank};
+use crate::genesys::request::Rank;
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::medium::Medium;
 use crate::outcome::Settled;
 use crate::problem::{Code, Problem};
 

@@ -16,8 +16,9 @@ use super::unknown::UnknownConversations;
 use crate::genesys::Client;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Call, Medium, Rank};
+use crate::genesys::request::{Call, Rank};
 use crate::json::Object;
+use crate::medium::Medium;
 use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 

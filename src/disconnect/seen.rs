@@ -60,7 +60,7 @@ pub fn tag<'a>(participants: impl Iterator<Item = &'a Participant>) -> String {
 /// Changes with every member that lists show.
 fn fingerprint(participant: &Participant) -> String {
     let mut shown = participant.id.clone();
-    let media: Vec<&str> = participant.media().into_iter().map(crate::genesys::request::Medium::singular).collect();
+    let media: Vec<&str> = participant.media().into_iter().map(crate::medium::Medium::singular).collect();
     let texts = [
         participant.name.as_deref(),
         participant.purpose.as_deref(),

@@ -7,10 +7,10 @@ use http::Method;
 use tokio::time::Instant;
 
 use super::context::Context;
-pub use super::medium::Medium;
 pub use super::rank::Rank;
 use super::token::Token;
 use crate::ids::{self, ConversationId, ParticipantId};
+use crate::medium::Medium;
 
 /// The kinds of upstream calls; also the `operation` label of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

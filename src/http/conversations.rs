@@ -19,8 +19,9 @@ use crate::conversation::{Conversation, Participant};
 use crate::disconnect::conversation_not_found;
 use crate::disconnect::look::{Read, read};
 use crate::disconnect::seen;
-use crate::genesys::request::{Medium, Rank};
+use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
+use crate::medium::Medium;
 use crate::problem::{Code, Problem, Upstream};
 
 /// One participant in our lists. Every member is always there.

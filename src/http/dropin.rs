@@ -18,7 +18,7 @@ use super::path::ParticipantPath;
 use super::refused::Refused;
 use super::upstream_form::as_the_upstream;
 use crate::disconnect::Request;
-use crate::genesys::request::Medium;
+use crate::medium::Medium;
 use crate::problem::Problem;
 
 pub(super) use read::read;

@@ -20,7 +20,7 @@ use super::{
     search, selector, status, teardown,
 };
 use crate::disconnect::internal;
-use crate::genesys::request::Medium;
+use crate::medium::Medium;
 
 /// Which routes a listener serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

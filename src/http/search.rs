@@ -13,8 +13,8 @@ use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
 use super::input::Query;
 use super::refused::Refused;
-use crate::genesys::request::Medium;
 use crate::ids::ConversationId;
+use crate::medium::Medium;
 use crate::problem::{Code, Problem};
 use crate::search::{Cursor, Excluded, Filter, Found, Hit, State as Wanted};
 

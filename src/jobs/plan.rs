@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::callers::{Caller, Permission};
 use crate::disconnect::Wrapup;
 use crate::disconnect::seen::AsSeen;
-use crate::genesys::request::Medium;
+use crate::medium::Medium;
 
 /// What is to be done with each item.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ impl TokenRights {
 mod medium {
     use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
 
-    use crate::genesys::request::Medium;
+    use crate::medium::Medium;
 
     #[expect(clippy::ref_option, reason = "serde passes a reference to the member")]
     pub(super) fn serialize<S: Serializer>(value: &Option<Medium>, out: S) -> Result<S::Ok, S::Error> {

@@ -6,8 +6,8 @@ use time::format_description::well_known::Rfc3339;
 use super::analytics::{Conversation, Participant, Session};
 use super::filter::{Filter, State};
 use crate::callers::Guards;
-use crate::genesys::request::Medium;
 use crate::ids::ConversationId;
+use crate::medium::Medium;
 
 /// A live conversation, as analytics reports it.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -17,14 +17,6 @@ use crate::watched_file::{Content, Source, WatchedFile};
 const CERT: &str = "server.tls.cert";
 const KEY: &str = "server.tls.key";
 const CLIENT_CA: &str = "server.tls.client_ca";
-
-/// Makes aws-lc-rs the cryptography of this process, for the listener and for every client. May be called again.
-pub fn install_crypto_provider() {
-    if CryptoProvider::get_default().is_none() {
-        // An error means that another thread was faster; there is only one provider in this program.
-        drop(aws_lc_rs::default_provider().install_default());
-    }
-}
 
 /// What TLS connections are accepted with. Follows its files: a half-written or mismatching pair keeps the last one.
 #[derive(Debug, Clone)]

@@ -26,7 +26,7 @@ pub(super) fn over_http(issuer: &str, jwks_url: Option<&str>) -> Result<Fetch, C
         Some(url) => url.clone(),
         None => trustworthy(&discovery).map_err(|why| wrong("issuer", why))?,
     };
-    crate::server::tls::install_crypto_provider();
+    crate::crypto_provider::install();
     let client = Client::builder()
         .timeout(TIMEOUT)
         .redirect(redirect::Policy::none())

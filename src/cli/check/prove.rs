@@ -16,8 +16,9 @@ use crate::conversation::{Conversation, Participant};
 use crate::disconnect::look::Read;
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
-use crate::genesys::request::{Call, Medium, Rank};
+use crate::genesys::request::{Call, Rank};
 use crate::ids::{ConversationId, ParticipantId};
+use crate::medium::Medium;
 use crate::problem::Problem;
 
 /// A conversation made for this has no more live participants than this.

@@ -16,8 +16,9 @@ use crate::callers::Guards;
 use crate::disconnect::conversation_not_found;
 use crate::disconnect::look::{self, Read};
 use crate::genesys::answer::{Answer, BodyEnd};
-use crate::genesys::request::{Call, Medium, Rank};
+use crate::genesys::request::{Call, Rank};
 use crate::ids::ConversationId;
+use crate::medium::Medium;
 use crate::problem::{Problem, Upstream};
 
 /// `GET /api/v2/conversations/{cid}`, and with a medium the path of that medium.

@@ -17,8 +17,9 @@ use crate::callers::Guards;
 use crate::conversation::Conversation;
 use crate::disconnect::look::{Read, read};
 use crate::disconnect::{Origin, Request, Teardown, conversation_not_found, forbidden_participant};
-use crate::genesys::request::{Medium, Rank};
+use crate::genesys::request::Rank;
 use crate::ids::{ConversationId, ParticipantId};
+use crate::medium::Medium;
 use crate::problem::{Code, Problem};
 
 /// `POST /api/v2/conversations/{cid}/disconnect`. Its body says nothing.

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use super::body::invalid_body;
 use crate::disconnect::{Origin, Request, Wrapup};
-use crate::genesys::request::Medium;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::Plan;
+use crate::medium::Medium;
 use crate::problem::Problem;
 
 /// Longest reason or cause that is passed on, in bytes.

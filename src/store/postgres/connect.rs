@@ -62,7 +62,7 @@ pub(super) fn connector(settings: &config::Store) -> Result<(Config, Connector),
 
 /// Trusts the certificates of `store.ca_file`, else the system's.
 fn tls(settings: &config::Store) -> Result<ClientConfig, String> {
-    crate::server::tls::install_crypto_provider();
+    crate::crypto_provider::install();
     let Some(path) = &settings.ca_file else {
         return ClientConfig::with_platform_verifier().map_err(|e| format!("no TLS roots: {e}"));
     };

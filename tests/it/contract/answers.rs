@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use hangup::genesys::request::Medium;
 use hangup::http::routes;
+use hangup::medium::Medium;
 use hangup::outcome::Outcome;
 use hangup::sandbox::StuckSpec;
 use http::Method;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hangup::genesys::request::Medium;
 use hangup::http::routes;
+use hangup::medium::Medium;
 use hangup::outcome::Outcome;
 use hangup::problem::Code;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use hangup::config::Surface;
 use hangup::disconnect::{Request, Wrapup};
-use hangup::genesys::medium::Medium;
+use hangup::medium::Medium;
 use hangup::sandbox::ParticipantSpec;
 use tokio::time::sleep;
 

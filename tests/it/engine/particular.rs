@@ -2,7 +2,7 @@
 
 use hangup::config::{OperationChoice, Surface};
 use hangup::disconnect::{Request, Wrapup};
-use hangup::genesys::medium::Medium;
+use hangup::medium::Medium;
 use hangup::outcome::Settled;
 use hangup::problem::{Code, Problem};
 use serde_json::{Value, json};

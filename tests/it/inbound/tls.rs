@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hangup::config::{Config, Tls};
+use hangup::crypto_provider;
 use hangup::server::TlsSource;
-use hangup::server::tls::install_crypto_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -53,7 +53,7 @@ impl Files {
 }
 
 async fn connect(server: &Server, ca: &Authority, own: Option<&Pair>) -> std::io::Result<Wire<TlsStream<TcpStream>>> {
-    install_crypto_provider();
+    crypto_provider::install();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap()).unwrap();
     let builder = ClientConfig::builder().with_root_certificates(roots);

@@ -10,7 +10,7 @@ use super::*;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 fn pool(idle_timeout: Duration) -> Pool {
-    crate::server::tls::install_crypto_provider();
+    crate::crypto_provider::install();
     let tls = ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
     Pool::new(Connector::new(&tls, Duration::from_secs(1), super::super::connector::system_resolver()), idle_timeout, 8)
 }

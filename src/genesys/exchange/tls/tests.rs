@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::genesys::exchange::Wire;
 
 fn file(text: &str) -> NamedTempFile {
-    crate::server::tls::install_crypto_provider();
+    crate::crypto_provider::install();
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     file
@@ -69,7 +69,7 @@ fn a_client_certificate_needs_its_own_key() {
 /// What a request to a server with this certificate ends with, when it is trusted by itself. It never gets an answer, only a
 /// closed connection; with `identified`, that is after it has shown the same certificate as its own.
 async fn connect(is_ca: IsCa, asks: bool, identified: bool) -> String {
-    crate::server::tls::install_crypto_provider();
+    crate::crypto_provider::install();
     let (certificate, key) = self_signed(is_ca);
     let trusted = file(&certificate.pem());
     let server = if asks {

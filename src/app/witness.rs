@@ -8,7 +8,7 @@ use crate::store::Store;
 
 /// Looks into the records of the store.
 #[derive(Debug)]
-pub struct StoreWitness(pub Store);
+pub(super) struct StoreWitness(pub(super) Store);
 
 impl Witness for StoreWitness {
     fn saw_alive(&self, conversation: ConversationId) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
