@@ -54,10 +54,11 @@ impl Submission {
         if self.items.iter().any(|(_, item)| item.target.tears_down()) {
             needed.push(Permission::Teardown);
         }
+        if self.items.iter().any(|(_, item)| !item.target.tears_down()) {
+            needed.push(Permission::Disconnect);
+        }
         if self.items.len() > 1 {
             needed.push(Permission::Bulk);
-        } else if needed.is_empty() {
-            needed.push(Permission::Disconnect);
         }
         needed
     }

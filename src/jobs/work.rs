@@ -167,9 +167,13 @@ impl Jobs {
         cid: ConversationId,
     ) -> Result<Looked, Problem> {
         let settled = |next| Ok(Looked::Settled(next));
+        let stopped = stopped(lease);
         let seen = match self.0.disconnector.glance(origin, cid).await? {
             Glance::Found(conversation) => conversation,
             Glance::Ended => return settled(done(ended(item.attempts > 0), None)),
+            Glance::Unknown | Glance::Unreadable(_) if stopped.is_some() => {
+                return Ok(stopped.map_or(Looked::Nothing, Looked::Settled));
+            }
             // The disconnect says what is to be said of these. But a reason to skip that cannot be checked is not overridden.
             Glance::Unknown => return Ok(Looked::Nothing),
             Glance::Unreadable(problem) if lease.plan.skip_if.is_empty() => {
@@ -183,14 +187,8 @@ impl Jobs {
         {
             return settled(done(outcome, what_is_left(item, &seen)));
         }
-        match lease.job.state {
-            // Something may have been sent, and may take effect yet: it is read as if it had been accepted.
-            JobState::Cancelled => {
-                let sent = ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() };
-                return settled(Next::Confirm(sent));
-            }
-            JobState::Paused => return settled(Next::Again(ItemResult::default(), None)),
-            _ => {}
+        if let Some(next) = stopped {
+            return settled(next);
         }
         if let Some(reason) = lease.plan.skip_if.reason(&seen, OffsetDateTime::now_utc()) {
             return settled(done("skipped", Some(reason)));
@@ -296,19 +294,30 @@ impl Jobs {
         if item.since_accepted.unwrap_or_default() < CONFIRM_WITHIN {
             return Ok(Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() }));
         }
-        let detail = match glance {
-            Ok(Glance::Found(_) | Glance::Ended) if lease.job.state == JobState::Cancelled => {
-                "the job was cancelled when a disconnect may have been sent, and the participant is still there after a minute"
-            }
-            Ok(Glance::Found(_) | Glance::Ended) => {
-                "Genesys Cloud accepted the disconnect, and the participant is still there after a minute"
-            }
-            Ok(Glance::Unknown) => "Genesys Cloud accepted the disconnect and no longer knows the conversation",
-            Ok(Glance::Unreadable(_)) | Err(_) => {
-                "Genesys Cloud accepted the disconnect, and the conversation cannot be read"
-            }
+        let sent = if lease.job.state == JobState::Cancelled {
+            "the job was cancelled when a disconnect may have been sent"
+        } else {
+            "Genesys Cloud accepted the disconnect"
         };
-        Ok(done("unconfirmed", Some(detail.to_owned())))
+        let seen = match glance {
+            Ok(Glance::Found(_) | Glance::Ended) => "the participant is still there after a minute",
+            Ok(Glance::Unknown) => "Genesys Cloud no longer knows the conversation",
+            Ok(Glance::Unreadable(_)) | Err(_) => "the conversation cannot be read",
+        };
+        Ok(done("unconfirmed", Some(format!("{sent}, and {seen}"))))
+    }
+}
+
+/// What comes for an item of a job that was cancelled or paused, if nothing shows that it is over: no disconnect is sent for it.
+fn stopped(lease: &Lease) -> Option<Next> {
+    match lease.job.state {
+        JobState::Cancelled if lease.plan.dry_run => Some(done("cancelled", None)),
+        // Something may have been sent, and may take effect yet: it is read as if it had been accepted.
+        JobState::Cancelled => {
+            Some(Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() }))
+        }
+        JobState::Paused => Some(Next::Again(ItemResult::default(), None)),
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::super::App;
 use super::super::callers::Recognised;
 use super::super::input::{self, IdempotencyKey, Query};
 use super::super::refused::Refused;
-use super::order::{MEMBERS, Order, given_key, submit};
+use super::order::{MEMBERS, Order, cannot, given_key, submit};
 use crate::digest::Digest;
 use crate::jobs::{ItemInput, Submission, read_csv, read_item, read_ndjson};
 use crate::problem::{Code, Problem};
@@ -52,7 +52,8 @@ pub(in crate::http) async fn create(
 
 /// What is asked, and the digest of it.
 fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(Items, Order, String), Problem> {
-    let invalid = |why: String| Problem::new(Code::InvalidBody, format!("{why}; nothing was queued"));
+    let refused = |code, why: String| Problem::new(code, format!("{why}; nothing was queued"));
+    let invalid = |why| refused(Code::InvalidBody, why);
     let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
     let digest = Digest::of(format!("{}\n{text}", query.text()).as_bytes()).to_string();
     let file = match kind {
@@ -60,18 +61,28 @@ fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(Items, Order, String)
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(read_ndjson(text)),
         _ => None,
     };
-    let Some(items) = file else {
-        query.read(&[], |_, _| Ok(()))?;
-        let (items, order) = read_json(text.trim_start_matches('\u{feff}'))
-            .map_err(|p| Problem { detail: format!("{}; nothing was queued", p.detail), ..p })?;
-        return Ok((items, order, digest));
+    let is_file = file.is_some();
+    let (items, order) = match file {
+        Some(items) => {
+            let mut members = Map::new();
+            query.read(&MEMBERS, |name, value| {
+                members.insert(name.to_owned(), value.into());
+                Ok(())
+            })?;
+            let order = Order::read(&members)
+                .map_err(|wrong| refused(Code::InvalidQuery, format!("the query parameters: {}", wrong.detail)))?;
+            (items.map_err(invalid)?, order)
+        }
+        None => {
+            query.read(&[], |_, _| Ok(()))?;
+            read_json(text.trim_start_matches('\u{feff}')).map_err(|wrong| refused(wrong.code, wrong.detail))?
+        }
     };
-    let mut members = Map::new();
-    query.read(&MEMBERS, |name, value| {
-        members.insert(name.to_owned(), value.into());
-        Ok(())
-    })?;
-    Ok((items.map_err(invalid)?, Order::read(&members)?, digest))
+    let place = if is_file { "line" } else { "item" };
+    if let Some((number, why)) = items.iter().find_map(|(number, item)| Some((number, cannot(&order.plan, item)?))) {
+        return Err(invalid(format!("{place} {number}: {why}")));
+    }
+    Ok((items, order, digest))
 }
 
 fn kind(headers: &HeaderMap) -> String {

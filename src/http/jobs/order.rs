@@ -19,7 +19,7 @@ use super::super::refused::Refused;
 use super::ACCEPTED;
 use crate::callers::{Caller, CallerKind};
 use crate::digest::Digest;
-use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TokenRights};
+use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TargetInput, TokenRights};
 use crate::medium::Medium;
 use crate::problem::{Code, Problem};
 use crate::store::KeyKind;
@@ -30,6 +30,8 @@ pub(super) const MEMBERS: [&str; 10] =
     ["name", "reason", "wrapup", "wrapupSkipped", "skipIf", "dryRun", "hold", "notBefore", "after", "giveUpAfter"];
 /// The longest name of a job, in characters.
 const LONGEST_NAME: usize = 200;
+/// The longest age and patience: twenty years, as far back as a search looks.
+const LONGEST_AGE: Duration = Duration::from_secs(20 * 366 * 24 * 3600);
 
 /// A job without its items.
 #[derive(Debug, Default)]
@@ -75,7 +77,9 @@ impl Order {
                 wrapup_skipped,
                 skip_if: given("skipIf").map(skip_if).transpose()?.unwrap_or_default(),
                 dry_run: flag("dryRun", given("dryRun"))?,
-                give_up_after: given("giveUpAfter").map(|value| length("giveUpAfter", value)).transpose()?,
+                give_up_after: given("giveUpAfter")
+                    .map(|value| length("giveUpAfter", value, LONGEST_AGE))
+                    .transpose()?,
                 ..Plan::default()
             },
             hold: flag("hold", given("hold"))?,
@@ -83,6 +87,14 @@ impl Order {
             was_due,
         })
     }
+}
+
+/// What a job cannot do with one of its items, in words: a conversation is ended without a wrap-up.
+pub(super) fn cannot(plan: &Plan, item: &ItemInput) -> Option<&'static str> {
+    let with_wrapup = plan.wrapup.is_some() || plan.wrapup_skipped == Some(true);
+    (with_wrapup && item.target == TargetInput::All).then_some(
+        "a whole conversation is ended without a wrap-up; leave out wrapup and wrapupSkipped, or give such items a job of their own",
+    )
 }
 
 fn flag(name: &str, value: Option<&Value>) -> Result<bool, Problem> {
@@ -95,17 +107,18 @@ fn flag(name: &str, value: Option<&Value>) -> Result<bool, Problem> {
     }
 }
 
-fn length(name: &str, value: &Value) -> Result<Duration, Problem> {
+fn length(name: &str, value: &Value, longest: Duration) -> Result<Duration, Problem> {
     let read = value.as_str().and_then(|text| humantime::parse_duration(text.trim()).ok());
-    let wrong = || invalid(format!("{name} must be a time with its unit, such as \"10m\", of at most 30 days"));
-    read.filter(|time| *time <= LONGEST_DELAY).ok_or_else(wrong)
+    let most = longest.as_secs() / 86_400;
+    let wrong = || invalid(format!("{name} must be a time with its unit, such as \"10m\", of at most {most} days"));
+    read.filter(|time| *time <= longest).ok_or_else(wrong)
 }
 
 fn start(not_before: Option<&Value>, after: Option<&Value>) -> Result<(Duration, bool), Problem> {
     match (not_before, after) {
         (None, None) => Ok((Duration::ZERO, false)),
         (Some(_), Some(_)) => Err(invalid("give notBefore or after, not both")),
-        (None, Some(after)) => Ok((length("after", after)?, false)),
+        (None, Some(after)) => Ok((length("after", after, LONGEST_DELAY)?, false)),
         (Some(at), None) => {
             let at = at.as_str().and_then(|text| OffsetDateTime::parse(text.trim(), &Rfc3339).ok());
             let at = at.ok_or_else(|| invalid("notBefore must be a time such as 2026-12-01T06:00:00Z"))?;
@@ -132,7 +145,7 @@ fn skip_if(value: &Value) -> Result<SkipIf, Problem> {
     for (name, value) in members.iter().filter(|(_, value)| !value.is_null() && value.as_str() != Some("")) {
         match name.as_str() {
             "agent" => skip.agent = flag("skipIf.agent", Some(value))?,
-            "youngerThan" => skip.younger_than = Some(length("skipIf.youngerThan", value)?),
+            "youngerThan" => skip.younger_than = Some(length("skipIf.youngerThan", value, LONGEST_AGE)?),
             "leftQueue" => {
                 let id = value.as_str().ok_or_else(|| invalid("skipIf.leftQueue must be the id of a queue"))?;
                 skip.left_queue = Some(id.trim().to_owned());

@@ -1,10 +1,11 @@
 //! Whose turn it is when more is due than can be under way, and how a job ends.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::util::BoxCloneSyncService;
@@ -12,6 +13,7 @@ use tower::util::BoxCloneSyncService;
 use super::JOBS_AT_ONCE;
 use crate::genesys::answer::Body;
 use crate::genesys::error::CallError;
+use crate::genesys::exchange::Exchange;
 use crate::jobs::simulation::replica::jobs_over;
 use crate::store::{ItemResult, JobState, NewItem, NewJob, Pick, SharedDatabase, Store, Trouble};
 
@@ -20,11 +22,15 @@ const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 const ITEMS: i64 = 400;
 
 async fn queue(store: &Store, id: &str, items: i64) {
+    queue_with(store, id, items, "{}").await;
+}
+
+async fn queue_with(store: &Store, id: &str, items: i64, plan: &str) {
     let job = NewJob {
         id: id.to_owned(),
         caller: "anonymous".to_owned(),
         name: None,
-        plan: "{}".to_owned(),
+        plan: plan.to_owned(),
         body: String::new(),
         request_key: None,
     };
@@ -142,6 +148,58 @@ async fn no_item_beyond_the_first_twenty_is_tried_until_they_have_told_whether_t
     jobs.change(&job, &[JobState::Paused], JobState::Running, None).await.unwrap();
     sleep(Duration::from_secs(10)).await;
     assert_eq!(store.job("job").await.unwrap().unwrap().state, JobState::Done, "who resumes it has seen why");
+    stop.cancel();
+    running.await.unwrap();
+}
+
+/// A page of something in between for everything but the login. It counts the disconnects in its memory.
+fn in_between(sent: &Arc<AtomicUsize>) -> Exchange {
+    let sent = Arc::clone(sent);
+    BoxCloneSyncService::new(tower::service_fn(move |request: Request<Bytes>| {
+        let is_login = request.uri().path() == "/oauth/token";
+        sent.fetch_add(usize::from(!is_login && request.method() != Method::GET), Ordering::Relaxed);
+        let (status, body) = if is_login {
+            (200, r#"{"access_token":"token","token_type":"bearer","expires_in":86400}"#)
+        } else {
+            (403, "<html>not here</html>")
+        };
+        let answer = Response::builder().status(status).header("content-type", "text/html");
+        std::future::ready(Ok(answer.body(Body::complete(body.into())).unwrap()))
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_for_an_abandoned_item_of_a_cancelled_or_paused_job_that_cannot_be_looked_at() {
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    let sent = Arc::default();
+    let (jobs, stop) = (jobs_over(store.clone(), in_between(&sent)), CancellationToken::new());
+    for (id, plan, to) in [
+        ("cancelled", "{}", JobState::Cancelled),
+        ("preview", r#"{"dryRun":true}"#, JobState::Cancelled),
+        ("paused", "{}", JobState::Paused),
+    ] {
+        queue_with(&store, id, 1, plan).await;
+        // By a replica that dies with the item in its hands.
+        store.lease_items(id, Pick::All, 1, Duration::from_secs(1), "other").await.unwrap();
+        let job = store.job(id).await.unwrap().unwrap();
+        jobs.change(&job, &[JobState::Running], to, None).await.unwrap();
+    }
+    let running = tokio::spawn({
+        let (jobs, stop) = (jobs.clone(), stop.clone());
+        async move { jobs.run(stop).await }
+    });
+    let item = async |id: &str| store.items(id, None, 1).await.unwrap().remove(0);
+    sleep(Duration::from_secs(10)).await;
+    assert_eq!((item("paused").await.state, item("cancelled").await.state), ("pending".into(), "confirming".into()));
+    assert_eq!(item("preview").await.result.outcome, "cancelled", "a preview sends nothing, so nothing is in doubt");
+    sleep(Duration::from_secs(90)).await;
+    let result = item("cancelled").await.result;
+    assert_eq!(result.outcome, "unconfirmed");
+    assert!(
+        result.detail.is_some_and(|detail| detail.contains("may have been sent")),
+        "no one knows that it was accepted"
+    );
+    assert_eq!(sent.load(Ordering::Relaxed), 0);
     stop.cancel();
     running.await.unwrap();
 }

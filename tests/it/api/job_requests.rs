@@ -122,3 +122,82 @@ async fn a_bad_idempotency_key_is_refused_with_the_code_of_the_request_that_it_c
     }
     assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
 }
+
+#[tokio::test]
+async fn a_wrap_up_is_not_dropped_for_whole_conversations_but_refused_with_their_line() {
+    let queue = Queue::new().await;
+    let conference = queue.conferences(1).remove(0);
+    let all = json!({"conversationId": conference.id, "all": true});
+    for wrapup in [json!({"wrapup": {"code": "c1"}}), json!({"wrapupSkipped": true})] {
+        let mut job = json!({"items": [item(&conference, "customer"), all]});
+        job.as_object_mut().unwrap().extend(wrapup.as_object().unwrap().clone());
+        let refused = queue.submit(&job).await;
+        assert_eq!(refused.verdict(), "400 invalid_body", "{wrapup}");
+        assert!(refused.get("detail").as_str().unwrap().starts_with("item 1: a whole conversation"), "{refused:?}");
+    }
+    let line = format!("conversationId,all\n{},true\n", conference.id);
+    let file = queue.service.post("/jobs?wrapupSkipped=true").header("content-type", "text/csv").body(line);
+    assert!(file.send().await.get("detail").as_str().unwrap().starts_with("line 2: a whole conversation"));
+    let kept = json!({"items": [all], "wrapupSkipped": false, "hold": true});
+    assert_eq!(queue.submit(&kept).await.status, 202);
+    assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
+async fn a_wrong_value_beside_a_file_is_one_of_the_query() {
+    let queue = Queue::new().await;
+    let conference = queue.conferences(1).remove(0);
+    let line = format!("conversationId,all\n{},true\n", conference.id);
+    for wrong in [
+        "after=soon",
+        "hold=perhaps",
+        "skipIf=agent",
+        "wrapup=x",
+        "notBefore=monday",
+        "unknown=1",
+        "hold=true&hold=true",
+    ] {
+        let path = format!("/jobs?{wrong}");
+        let answer = queue.service.post(&path).header("content-type", "text/csv").body(line.clone()).send().await;
+        assert_eq!(answer.verdict(), "400 invalid_query", "{wrong}");
+    }
+    assert_eq!(queue.service.get("/jobs").await.get("jobs"), json!([]));
+}
+
+#[tokio::test]
+async fn an_age_or_a_patience_may_be_longer_than_the_thirty_days_of_a_delay() {
+    let queue = Queue::new().await;
+    let conference = queue.conferences(1).remove(0);
+    let items = [item(&conference, "customer")];
+    let job = json!({"items": items, "skipIf": {"youngerThan": "180d"}, "giveUpAfter": "60d"});
+    let job = id(&queue.submit(&job).await);
+    assert_eq!(queue.until(&job, "done").await["counts"], json!({"skipped": 1}));
+    let endless = json!({"items": items, "skipIf": {"youngerThan": "1000y"}});
+    assert_eq!(queue.submit(&endless).await.verdict(), "400 invalid_body");
+}
+
+#[tokio::test]
+async fn a_job_needs_at_once_what_its_items_will_need() {
+    let only = |words: &'static [&'static str]| {
+        Queue::with(move |config: &mut hangup::config::Config| {
+            config.auth.anonymous_permissions.0 = words.iter().map(|word| (*word).to_owned()).collect();
+        })
+    };
+    for (words, missing) in [
+        (&["bulk"][..], Some("disconnect")),
+        (&["disconnect"], Some("bulk")),
+        (&["bulk", "teardown"], Some("disconnect")),
+        (&["disconnect", "bulk"], None),
+    ] {
+        let queue = only(words).await;
+        let items: Vec<_> = queue.conferences(2).iter().map(|conference| item(conference, "customer")).collect();
+        let answer = queue.submit(&json!({"items": items, "hold": true})).await;
+        match missing {
+            Some(word) => {
+                assert_eq!(answer.verdict(), "403 forbidden_caller", "{words:?}");
+                assert!(answer.get("detail").as_str().unwrap().contains(&format!("\"{word}\"")), "{answer:?}");
+            }
+            None => assert_eq!(answer.status, 202, "{words:?}"),
+        }
+    }
+}

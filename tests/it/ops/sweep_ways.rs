@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hangup::sandbox::StuckSpec;
 
-use super::sweep_org::{Org, rows, said};
+use super::sweep_org::{DAY, Org, rows, said};
 use crate::support::process::text;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,6 +23,14 @@ async fn without_a_server_the_one_of_the_configuration_is_asked_at_its_main_addr
     let nowhere = org.binary.run(&arguments, &[("HANGUP__SERVER__BIND", "127.0.0.1:1")]).await;
     assert_eq!(nowhere.status.code(), Some(1), "{}", said(&nowhere));
     assert!(said(&nowhere).contains("start it with `hangup serve`"), "{}", said(&nowhere));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_been_stuck_for_longer_than_a_month_is_cleared_by_its_age() {
+    let org = Org::new().await;
+    let all = org.stuck(StuckSpec { count: 3, age: Some(DAY * 90), youngest: Some(DAY * 70), ..StuckSpec::default() });
+    let done = org.sweep(&["--older-than", "60d", "--yes"], &org.report("report.csv")).await;
+    assert_eq!((done.status.code(), org.empty(&all)), (Some(0), 3), "{}", said(&done));
 }
 
 #[tokio::test(flavor = "multi_thread")]
