@@ -36,7 +36,7 @@ use redact::Redaction;
 pub use scope::{Asked, AuditScope, EntryPoint, Pending};
 pub use sink::Sink;
 pub use source::Source;
-use writer::{Message, Writer};
+use writer::{AuditWriter, Message};
 
 /// Records that may wait for a sink; more are dropped and counted.
 const QUEUE: usize = 8 * 1024;
@@ -49,10 +49,10 @@ const DENIALS_DUE: Duration = Duration::from_secs(1);
 
 /// Where records go. Cheap to clone; [`Audit::default`] is off.
 #[derive(Debug, Clone, Default)]
-pub struct Audit(Option<Arc<Inner>>);
+pub struct Audit(Option<Arc<AuditInner>>);
 
 #[derive(Debug)]
-struct Inner {
+struct AuditInner {
     instance: Arc<str>,
     lanes: Vec<Lane>,
     redact: Redaction,
@@ -107,7 +107,7 @@ impl Audit {
             let reopens = sink.reopens();
             let (sender, receiver) = sync_channel(queue);
             let health = Arc::new(Health::new(quiet));
-            let writer = Writer::new(sink, settings.fsync, Arc::clone(&health));
+            let writer = AuditWriter::new(sink, settings.fsync, Arc::clone(&health));
             std::thread::Builder::new()
                 .name("audit".to_owned())
                 .spawn(move || writer.run(receiver))
@@ -117,7 +117,7 @@ impl Audit {
         let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
         let redact = Redaction::of(settings);
         let (instance, denials) = (Arc::clone(instance), Mutex::default());
-        Ok(Self(Some(Arc::new(Inner { instance, lanes, redact, required, denials }))))
+        Ok(Self(Some(Arc::new(AuditInner { instance, lanes, redact, required, denials }))))
     }
 
     /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` gives details.
@@ -219,7 +219,7 @@ impl Audit {
     }
 }
 
-impl Inner {
+impl AuditInner {
     async fn commit_intent(&self, store: &Store, record: &mut Record) -> Result<(), Problem> {
         record.id = Uuid::now_v7();
         let mut intent = record.clone();

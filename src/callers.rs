@@ -48,10 +48,10 @@ const MAX_KEY: usize = 512;
 
 /// Everybody who may call. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Callers(Arc<Inner>);
+pub struct Callers(Arc<CallersInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct CallersInner {
     keys: Option<KeyRing>,
     tokens: Option<Verifier>,
     anonymous: Option<Caller>,
@@ -96,7 +96,7 @@ impl Callers {
         let permissions = Permissions::from_words(&auth.anonymous_permissions.0)
             .map_err(|error| ConfigError(format!("auth.anonymous_permissions: {error}")))?;
         let admits_anybody = (keys.is_none() && tokens.is_none()) || auth.anonymous;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(CallersInner {
             keys,
             tokens,
             anonymous: admits_anybody.then(|| Caller::anonymous(permissions)),

@@ -56,18 +56,18 @@ impl Claim {
 
 /// All claims. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Claims(Arc<Inner>);
+pub struct Claims(Arc<ClaimsInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct ClaimsInner {
     store: Store,
     held: HeldClaims,
-    counts: Counts,
+    counts: ClaimCounts,
 }
 
 /// What was decided so far.
 #[derive(Debug, Default)]
-struct Counts {
+struct ClaimCounts {
     made: AtomicU64,
     repeated: AtomicU64,
     refused: AtomicU64,
@@ -87,7 +87,7 @@ pub struct ClaimStats {
 }
 
 /// Why there is no claim.
-enum Failed {
+enum NoClaim {
     /// No participant matched, so that nothing was decided.
     Nobody,
     Problem(Problem),
@@ -97,7 +97,7 @@ impl Claims {
     /// Claims kept in this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Inner { store, held: HeldClaims::default(), counts: Counts::default() }))
+        Self(Arc::new(ClaimsInner { store, held: HeldClaims::default(), counts: ClaimCounts::default() }))
     }
 
     /// The targets of this request: those of the claim under its key, or what `resolve` gives, once that is stored. Without any
@@ -117,8 +117,8 @@ impl Claims {
         let decided = place.cell().get_or_try_init(|| self.decide(key, resolve, &first)).await.cloned();
         let decided = match decided {
             Ok(decided) => decided,
-            Err(Failed::Nobody) => return Ok(Claim { targets: Arc::default(), first: true }),
-            Err(Failed::Problem(problem)) => return Err(problem),
+            Err(NoClaim::Nobody) => return Ok(Claim { targets: Arc::default(), first: true }),
+            Err(NoClaim::Problem(problem)) => return Err(problem),
         };
         place.keep(&decided);
         if decided.body != key.body() {
@@ -139,16 +139,16 @@ impl Claims {
         key: &ClaimKey,
         resolve: impl Future<Output = Result<Vec<Target>, Problem>>,
         first: &AtomicBool,
-    ) -> Result<Held, Failed> {
+    ) -> Result<Held, NoClaim> {
         let id = key.id();
         let (store, begun) = (&self.0.store, Instant::now());
-        let problem = |error| Failed::Problem(self.refuse(&error));
+        let problem = |error| NoClaim::Problem(self.refuse(&error));
         if let Some(found) = store.find_claim(&id, key.refused_after_replacement()).await.map_err(problem)? {
             return held_of(&found, begun);
         }
-        let targets = resolve.await.map_err(Failed::Problem)?;
+        let targets = resolve.await.map_err(NoClaim::Problem)?;
         if targets.is_empty() {
-            return Err(Failed::Nobody);
+            return Err(NoClaim::Nobody);
         }
         let text = serde_json::to_string(&targets).unwrap_or_default();
         let token = uuid::Uuid::new_v4().to_string();
@@ -194,10 +194,10 @@ impl Claims {
     }
 }
 
-fn held_of(stored: &StoredClaim, since: Instant) -> Result<Held, Failed> {
+fn held_of(stored: &StoredClaim, since: Instant) -> Result<Held, NoClaim> {
     let targets = serde_json::from_str(&stored.targets).map_err(|_| {
         // Better to disconnect no participant than another one.
-        Failed::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was disconnected"))
+        NoClaim::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was disconnected"))
     })?;
     Ok(Held { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })
 }

@@ -59,17 +59,17 @@ enum Command {
     /// The stand-in for Genesys Cloud alone
     Sandbox,
     /// Try the configuration, hosts, login and permissions, changing nothing; or prove what this org does
-    Check(check::Arguments),
+    Check(check::CheckArguments),
     /// Disconnect one participant: show who is there, ask whom, wait, and say what became of it
     #[command(after_help = disconnect::EXIT_CODES)]
-    Disconnect(disconnect::Arguments),
+    Disconnect(disconnect::DisconnectArguments),
     /// The running service at a glance: token, rate limit, operation, mode, last errors
-    Status(status::Arguments),
+    Status(status::StatusArguments),
     /// Jobs of a running service: list and show them, start, pause, resume and cancel them
-    Jobs(jobs::Arguments),
+    Jobs(jobs::JobsArguments),
     /// Clear many conversations: find them or take a list, show what would be done, ask, disconnect, report
     #[command(after_help = sweep::EXIT_CODES, override_usage = sweep::USAGE)]
-    Sweep(Box<sweep::Arguments>),
+    Sweep(Box<sweep::SweepArguments>),
     /// Print every key with its default and its explanation, as a file to start from
     Config {
         /// Print every value that is in force, and where it was set; secrets are not shown
@@ -82,7 +82,7 @@ enum Command {
         shell: clap_complete::Shell,
     },
     /// Filter and print the audit: of the store, or of a file and its rotated predecessors
-    Audit(audit::Arguments),
+    Audit(audit::AuditArguments),
     /// Everything about one conversation: its audit records, a live read, and what a disconnect would do now
     Explain {
         /// The conversation

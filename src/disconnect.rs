@@ -85,11 +85,11 @@ type Teardowns = Singleflight<(Arc<str>, ConversationId, Option<Arc<str>>), Resu
 /// The use case. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Disconnector {
-    inner: Arc<Inner>,
+    inner: Arc<DisconnectorInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct DisconnectorInner {
     client: Client,
     settings: config::Disconnect,
     metrics: Arc<Metrics>,
@@ -124,7 +124,7 @@ impl Disconnector {
         let observing = config.disconnect.mode == Mode::Observe;
         metrics.set_observing(observing);
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(DisconnectorInner {
                 client,
                 settings: config.disconnect.clone(),
                 metrics,

@@ -25,10 +25,10 @@ const PURGES_AT_ONCE: usize = 20;
 
 /// This replica's view of the fleet. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Fleet(Arc<Inner>);
+pub struct Fleet(Arc<FleetInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct FleetInner {
     store: Store,
     instance: Arc<str>,
     keep_audit: Duration,
@@ -54,7 +54,7 @@ impl Fleet {
     /// Alone, until the first look.
     #[must_use]
     pub fn new(store: Store, settings: &config::Store) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(FleetInner {
             store,
             instance: settings.instance.as_deref().map_or_else(instance::name, Arc::from),
             keep_audit: settings.keep_audit,

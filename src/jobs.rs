@@ -50,10 +50,10 @@ pub const ENDED: &str = "the conversation has ended";
 
 /// All jobs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Jobs(Arc<Inner>);
+pub struct Jobs(Arc<JobsInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct JobsInner {
     store: Store,
     settings: config::Jobs,
     disconnector: Disconnector,
@@ -76,7 +76,7 @@ impl Jobs {
         metrics: Arc<JobMetrics>,
     ) -> Self {
         let settings = settings.clone();
-        Self(Arc::new(Inner { store, settings, disconnector, callers, audit, metrics, work: Notify::new() }))
+        Self(Arc::new(JobsInner { store, settings, disconnector, callers, audit, metrics, work: Notify::new() }))
     }
 
     /// The limits of what callers send.

@@ -35,7 +35,7 @@ mod stuck;
 mod tokens;
 
 pub use faults::act::Broken;
-pub use faults::{Action, Answer, BodyFault, BodyKind, Cut, Fault, Forbidden, On, Redirect, TokenFault};
+pub use faults::{Action, BodyFault, BodyKind, Cut, Fault, FaultAnswer, Forbidden, On, Redirect, TokenFault};
 pub use foreign::{Foreign, Gateway};
 pub use handle::{Conference, Member};
 pub use journal::{Counts, Entry, Kind};

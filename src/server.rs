@@ -89,7 +89,7 @@ pub async fn serve(
     let places = Places::new(&settings);
     let tracker = TaskTracker::new();
     let leaving = CancellationToken::new();
-    let shared = Arc::new(connection::Shared { app, settings, leaving: leaving.clone(), kill: kill.clone() });
+    let shared = Arc::new(connection::ListenerContext { app, settings, leaving: leaving.clone(), kill: kill.clone() });
     let start = |(stream, addr): (TcpStream, SocketAddr), place: Place| {
         tracker.spawn(connection::run(Arc::clone(&shared), stream, addr, place));
     };

@@ -53,10 +53,10 @@ use known::Known;
 
 /// The store. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<StoreInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct StoreInner {
     engine: Box<dyn Engine>,
     kind: StoreKind,
     /// Whether the last call reached it.
@@ -108,7 +108,7 @@ impl Store {
     }
 
     fn over(engine: Box<dyn Engine>, kind: StoreKind) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(StoreInner {
             engine,
             kind,
             up: AtomicBool::new(true),

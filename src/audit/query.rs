@@ -16,7 +16,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 
 /// Which records to pick. What is `None` picks all.
 #[derive(Debug, Clone, Default)]
-pub struct Filter {
+pub struct AuditFilter {
     /// Name of the caller's key.
     pub caller: Option<String>,
     /// The conversation.
@@ -31,7 +31,7 @@ pub struct Filter {
     pub until: Option<OffsetDateTime>,
 }
 
-impl Filter {
+impl AuditFilter {
     fn picks(&self, record: &Record) -> bool {
         // `key:ivr` by its whole name, or as `ivr`.
         let caller = |wanted: &String| {
@@ -60,7 +60,7 @@ impl Filter {
 
 /// What was found in some files.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct FoundRecords {
     /// The records picked, in the order of the files.
     pub records: Vec<Record>,
     /// Lines that are not records: of other programs, or cut off.
@@ -80,7 +80,7 @@ pub fn with_rotated(path: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn read(path: &Path, filter: &Filter, found: &mut Found) -> io::Result<()> {
+pub fn read(path: &Path, filter: &AuditFilter, found: &mut FoundRecords) -> io::Result<()> {
     read_lines(BufReader::new(File::open(path)?), filter, found)
 }
 
@@ -88,7 +88,7 @@ pub fn read(path: &Path, filter: &Filter, found: &mut Found) -> io::Result<()> {
 ///
 /// # Errors
 /// They cannot be read.
-pub fn read_lines(mut lines: impl BufRead, filter: &Filter, found: &mut Found) -> io::Result<()> {
+pub fn read_lines(mut lines: impl BufRead, filter: &AuditFilter, found: &mut FoundRecords) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();

@@ -52,10 +52,10 @@ impl EntryPoint {
 
 /// One request that is recorded. Cheap to clone; [`AuditScope::default`] leaves nothing.
 #[derive(Debug, Clone, Default)]
-pub struct AuditScope(Option<Arc<Inner>>);
+pub struct AuditScope(Option<Arc<ScopeInner>>);
 
 #[derive(Debug)]
-struct Inner {
+struct ScopeInner {
     audit: Audit,
     entry: EntryPoint,
     source: Source,
@@ -88,7 +88,7 @@ impl AuditScope {
             return Self(None);
         }
         let (started, recorded) = (Instant::now(), AtomicBool::new(false));
-        Self(Some(Arc::new(Inner { audit: audit.clone(), entry, source, started, recorded })))
+        Self(Some(Arc::new(ScopeInner { audit: audit.clone(), entry, source, started, recorded })))
     }
 
     /// A disconnect begins: from here on there is a record, also when the caller has left.
@@ -133,7 +133,7 @@ impl AuditScope {
     }
 }
 
-impl Inner {
+impl ScopeInner {
     /// Boxed, for it is handed on several times.
     fn record(&self) -> Box<Record> {
         let mut record = Box::new(Record::begin(self.entry.event(), &self.source));

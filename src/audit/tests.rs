@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use super::query::{Filter, Found, moment, read, with_rotated};
+use super::query::{AuditFilter, FoundRecords, moment, read, with_rotated};
 use super::*;
 use crate::config::{Config, Fsync};
 use crate::ids::{ConversationId, ParticipantId};
@@ -70,8 +70,8 @@ fn settled() -> Settled {
     }
 }
 
-fn records(path: &Path, filter: &Filter) -> Vec<Record> {
-    let mut found = Found::default();
+fn records(path: &Path, filter: &AuditFilter) -> Vec<Record> {
+    let mut found = FoundRecords::default();
     for file in with_rotated(path) {
         read(&file, filter, &mut found).unwrap();
     }
@@ -108,7 +108,7 @@ async fn each_end_of_a_disconnect_leaves_exactly_one_record() {
     pending.close(&Ok(settled()));
     audit.close().await;
 
-    let records = records(&path, &Filter::default());
+    let records = records(&path, &AuditFilter::default());
     let seen: Vec<_> = records.iter().map(|r| (&*r.outcome, r.code.as_deref(), r.effect.as_deref())).collect();
     assert_eq!(
         seen,
@@ -141,7 +141,7 @@ async fn what_is_queued_is_written_before_the_end() {
         scope(&audit).begin(&asked()).close(&Ok(settled()));
     }
     audit.close().await;
-    assert_eq!(records(&path, &Filter::default()).len(), 2000);
+    assert_eq!(records(&path, &AuditFilter::default()).len(), 2000);
     scope(&audit).begin(&asked()).close(&Ok(settled()));
     assert_eq!(audit.stats().failures, 1, "a record after the end is counted as lost");
 }
@@ -169,7 +169,7 @@ async fn an_unwritable_path_is_tried_again_and_the_episode_ends() {
     scope(&audit).begin(&asked()).close(&Ok(settled()));
     until(|| !audit.stats().failing).await;
     audit.close().await;
-    assert_eq!(records(&path, &Filter::default()).len(), 1);
+    assert_eq!(records(&path, &AuditFilter::default()).len(), 1);
 }
 
 #[tokio::test]
@@ -201,8 +201,8 @@ async fn a_file_that_was_moved_away_is_opened_anew_on_request() {
     assert!(audit.reopen());
     scope(&audit).begin(&asked()).close(&Ok(settled()));
     audit.close().await;
-    assert_eq!(records(&path, &Filter::default()).len(), 1);
-    assert_eq!(records(&moved, &Filter::default()).len(), 1);
+    assert_eq!(records(&path, &AuditFilter::default()).len(), 1);
+    assert_eq!(records(&moved, &AuditFilter::default()).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,7 +226,7 @@ async fn a_caller_that_is_refused_in_a_loop_has_one_record_a_second_with_the_cou
     // The writer's thread takes real time.
     tokio::time::resume();
     audit.close().await;
-    let records = records(&path, &Filter::default());
+    let records = records(&path, &AuditFilter::default());
     let of = |caller: Option<&'static str>| records.iter().filter(move |r| r.caller.as_deref() == caller);
     assert_eq!(of(Some("key:ivr")).count(), 100, "no record of a real disconnect is left out");
     for (caller, denials) in [(Some("key:reader"), 1000), (None, 100)] {
@@ -247,7 +247,7 @@ async fn strangers_at_many_addresses_cannot_flood_the_audit() {
     }
     tokio::time::resume();
     audit.close().await;
-    let records = records(&path, &Filter::default());
+    let records = records(&path, &AuditFilter::default());
     assert!(records.len() <= 22, "{}", records.len());
     assert_eq!(records.iter().map(|record| record.suppressed + 1).sum::<u64>(), 5000);
     assert_eq!(audit.stats().suppressed + records.len() as u64, 5000);
@@ -264,7 +264,7 @@ async fn every_target_has_every_record_and_one_that_fails_harms_no_other() {
         scope(&audit).begin(&asked()).close(&Ok(settled()));
     }
     audit.close().await;
-    assert!(paths.iter().all(|path| records(path, &Filter::default()).len() == 20));
+    assert!(paths.iter().all(|path| records(path, &AuditFilter::default()).len() == 20));
     let stats = audit.stats();
     assert_eq!((stats.written, stats.failures, stats.failing), (20, 20, true));
 }
@@ -281,7 +281,7 @@ async fn what_operators_change_is_a_record_that_says_who_and_what() {
     });
     audit.event(Event::KeysChanged, "changed", "added: crm".to_owned());
     audit.close().await;
-    let records = records(&path, &Filter::default());
+    let records = records(&path, &AuditFilter::default());
     let mode = (records[0].event, records[0].caller.as_deref(), records[0].actor.as_deref(), &*records[0].outcome);
     assert_eq!(mode, (Event::ModeChanged, Some("key:chief"), Some("unverified:alice"), "observe"));
     let keys = (records[1].event, records[1].caller.as_deref(), records[1].reason.as_deref());
@@ -305,28 +305,31 @@ fn filters_pick_by_every_member_and_foreign_lines_are_counted() {
         line("ivr", "accepted", "null", "null", "2026")[..40].to_owned(),
     ];
     std::fs::write(&path, lines.join("\n")).unwrap();
-    let count = |filter: Filter| {
-        let mut found = Found::default();
+    let count = |filter: AuditFilter| {
+        let mut found = FoundRecords::default();
         read(&path, &filter, &mut found).unwrap();
         assert_eq!(found.foreign, 2);
         found.records.len()
     };
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(count(Filter::default()), 2);
-    assert_eq!(count(Filter { caller: some("ivr"), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { caller: some("key:crm"), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { caller: some("crm"), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { conversation: ConversationId::parse(&CID.to_uppercase()), ..Filter::default() }), 2);
-    assert_eq!(count(Filter { conversation: ConversationId::parse(PID), ..Filter::default() }), 0);
+    assert_eq!(count(AuditFilter::default()), 2);
+    assert_eq!(count(AuditFilter { caller: some("ivr"), ..AuditFilter::default() }), 1);
+    assert_eq!(count(AuditFilter { caller: some("key:crm"), ..AuditFilter::default() }), 1);
+    assert_eq!(count(AuditFilter { caller: some("crm"), ..AuditFilter::default() }), 1);
     assert_eq!(
-        count(Filter { participant: ParticipantId::parse(CID), ..Filter::default() }),
+        count(AuditFilter { conversation: ConversationId::parse(&CID.to_uppercase()), ..AuditFilter::default() }),
+        2
+    );
+    assert_eq!(count(AuditFilter { conversation: ConversationId::parse(PID), ..AuditFilter::default() }), 0);
+    assert_eq!(
+        count(AuditFilter { participant: ParticipantId::parse(CID), ..AuditFilter::default() }),
         1,
         "the teardown concerns everybody"
     );
-    assert_eq!(count(Filter { outcome: some("upstream_timeout"), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { outcome: some("disconnected"), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { since: moment("2026-01-01T12:00:00+01:00").ok(), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { until: moment("2026-01-01").ok(), ..Filter::default() }), 1);
-    assert_eq!(count(Filter { since: moment("1m").ok(), ..Filter::default() }), 0);
+    assert_eq!(count(AuditFilter { outcome: some("upstream_timeout"), ..AuditFilter::default() }), 1);
+    assert_eq!(count(AuditFilter { outcome: some("disconnected"), ..AuditFilter::default() }), 1);
+    assert_eq!(count(AuditFilter { since: moment("2026-01-01T12:00:00+01:00").ok(), ..AuditFilter::default() }), 1);
+    assert_eq!(count(AuditFilter { until: moment("2026-01-01").ok(), ..AuditFilter::default() }), 1);
+    assert_eq!(count(AuditFilter { since: moment("1m").ok(), ..AuditFilter::default() }), 0);
     assert!(moment("yesterday").is_err());
 }

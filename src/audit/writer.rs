@@ -26,7 +26,7 @@ pub(super) enum Message {
 }
 
 /// What was taken from the queue.
-enum Batch {
+enum Taken {
     /// All that was there.
     All,
     /// As much as is written at once; there may be more.
@@ -36,7 +36,7 @@ enum Batch {
 }
 
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct AuditWriter {
     sink: Box<dyn Sink>,
     fsync: Fsync,
     health: Arc<Health>,
@@ -47,7 +47,7 @@ pub(super) struct Writer {
     unsynced: Option<Instant>,
 }
 
-impl Writer {
+impl AuditWriter {
     pub(super) fn new(sink: Box<dyn Sink>, fsync: Fsync, health: Arc<Health>) -> Self {
         Self { sink, fsync, health, records: Vec::new(), pause: FlushPacer::default(), unsynced: None }
     }
@@ -63,14 +63,14 @@ impl Writer {
             match message {
                 Ok(message) => {
                     let batch = self.take_batch(message, &queue);
-                    if let Batch::Last(done) = batch {
+                    if let Taken::Last(done) = batch {
                         // From here on, later records are counted as lost.
                         drop(queue);
                         let _ = done.send(());
                         return;
                     }
                     // With "always" each is to be on the disk as soon as can be.
-                    if matches!(batch, Batch::All) && self.fsync != Fsync::Always {
+                    if matches!(batch, Taken::All) && self.fsync != Fsync::Always {
                         self.pause.rest();
                     }
                 }
@@ -96,7 +96,7 @@ impl Writer {
     }
 
     /// Takes this message and what else has come.
-    fn take_batch(&mut self, first: Message, queue: &Receiver<Message>) -> Batch {
+    fn take_batch(&mut self, first: Message, queue: &Receiver<Message>) -> Taken {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(message) = next {
@@ -109,7 +109,7 @@ impl Writer {
                 Message::Close(done) => {
                     self.write();
                     self.sync();
-                    return Batch::Last(done);
+                    return Taken::Last(done);
                 }
             }
             taken += 1;
@@ -118,7 +118,7 @@ impl Writer {
         }
         self.write();
         self.pause.count(taken);
-        if taken < BATCH { Batch::All } else { Batch::More }
+        if taken < BATCH { Taken::All } else { Taken::More }
     }
 
     /// Writes the records at once; where that fails, one by one, so that as many as can be are kept.

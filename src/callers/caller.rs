@@ -52,7 +52,7 @@ const TOKEN_PREFIX: &str = "jwt:";
 
 /// Who calls. Cheap to clone; stays valid for its request when the keys are reloaded meanwhile.
 #[derive(Debug, Clone)]
-pub struct Caller(Arc<Recognised>);
+pub struct Caller(Arc<RecognisedCaller>);
 
 #[derive(Debug)]
 pub(super) struct Profile {
@@ -75,7 +75,7 @@ impl Profile {
 }
 
 #[derive(Debug)]
-struct Recognised {
+struct RecognisedCaller {
     identity: Arc<str>,
     profile: Profile,
 }
@@ -87,7 +87,7 @@ impl Caller {
             CallerKind::Key => format!("{KEY_PREFIX}{}", profile.name).into(),
             CallerKind::Token => format!("{TOKEN_PREFIX}{}", profile.name).into(),
         };
-        Self(Arc::new(Recognised { identity, profile }))
+        Self(Arc::new(RecognisedCaller { identity, profile }))
     }
 
     /// The bearer of a token of an issuer, by what was stored of the token; `identity` as in records.

@@ -21,7 +21,7 @@ use crate::config::{self, ConfigError};
 use crate::digest::Digest;
 use crate::text::is_unprintable;
 use issuer::Issuer;
-use seen::Seen;
+use seen::SeenTokens;
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub(super) struct Verifier {
     issuer: Issuer,
     validation: Validation,
     permissions_claim: String,
-    seen: Seen,
+    seen: SeenTokens,
 }
 
 impl Verifier {
@@ -53,7 +53,7 @@ impl Verifier {
     }
 
     fn new(issuer: Issuer, validation: Validation, permissions_claim: &str) -> Self {
-        Self { issuer, validation, permissions_claim: permissions_claim.to_owned(), seen: Seen::default() }
+        Self { issuer, validation, permissions_claim: permissions_claim.to_owned(), seen: SeenTokens::default() }
     }
 
     /// Keeps the issuer's keys fresh for ever.

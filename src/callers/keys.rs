@@ -29,21 +29,21 @@ pub(super) struct KeySet {
 pub(super) struct Key {
     pub(super) caller: Caller,
     /// The record as it is written, to tell a changed one.
-    written: Arc<Record>,
+    written: Arc<KeyRecord>,
     /// In ms since the epoch; 0 is never. Survives reloads.
     last_used: Arc<AtomicU64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Records {
+struct KeysFile {
     #[serde(default)]
-    key: Vec<Record>,
+    key: Vec<KeyRecord>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct KeyRecord {
     name: String,
     sha256: List,
     permissions: Option<Vec<String>>,
@@ -77,7 +77,7 @@ impl KeySet {
     /// # Errors
     /// What is wrong, where, and what to do.
     pub(super) fn parse(text: &str, previous: &Self) -> Result<Self, String> {
-        let file: Records = toml::from_str(text).map_err(|error| explain(&error, text))?;
+        let file: KeysFile = toml::from_str(text).map_err(|error| explain(&error, text))?;
         let running: HashMap<&str, &Arc<Limiter>> =
             previous.by_digest.values().filter_map(|key| Some((key.caller.name(), key.caller.limiter()?))).collect();
         let mut names = BTreeSet::new();
@@ -149,7 +149,7 @@ impl KeySet {
     }
 }
 
-impl Record {
+impl KeyRecord {
     fn into_caller(self, running: &HashMap<&str, &Arc<Limiter>>) -> Result<(BTreeSet<Digest>, Caller), String> {
         check_name(&self.name)?;
         let digests = digests(&self.sha256.0)?;

@@ -38,11 +38,11 @@ type Cell = Arc<OnceCell<Held>>;
 
 #[derive(Debug, Default)]
 pub(super) struct HeldClaims {
-    state: Mutex<State>,
+    state: Mutex<Decisions>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Decisions {
     entries: HashMap<Digest, Entry>,
     /// When each decision ends, the next one first.
     ends: BinaryHeap<Reverse<(Instant, Digest)>>,
@@ -69,13 +69,13 @@ const OVERHEAD: usize = 320;
 
 impl HeldClaims {
     /// The place of this key. Requests with the same key share it, and wait there for one decision.
-    pub(super) fn place(&self, key: &ClaimKey) -> Result<Place<'_>, Full> {
+    pub(super) fn place(&self, key: &ClaimKey) -> Result<DecisionPlace<'_>, Full> {
         let now = Instant::now();
         let digest = key.digest();
         let mut state = self.state.lock();
         state.forget_ended(now);
         if let Some(entry) = state.entries.get(&digest) {
-            return Ok(Place { claims: self, digest, cell: Arc::clone(&entry.cell) });
+            return Ok(DecisionPlace { claims: self, digest, cell: Arc::clone(&entry.cell) });
         }
         let usage = state.callers.get(key.caller());
         let full = usage.is_some_and(|usage| usage.claims >= MOST_CLAIMS || usage.bytes >= MOST_BYTES);
@@ -87,7 +87,7 @@ impl HeldClaims {
         state.callers.entry(Arc::clone(key.caller())).or_default().claims += 1;
         let entry = Entry { cell: Arc::clone(&cell), caller: Arc::clone(key.caller()), bytes: 0 };
         state.entries.insert(digest, entry);
-        Ok(Place { claims: self, digest, cell })
+        Ok(DecisionPlace { claims: self, digest, cell })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -95,7 +95,7 @@ impl HeldClaims {
     }
 }
 
-impl State {
+impl Decisions {
     fn forget_ended(&mut self, now: Instant) {
         while let Some(Reverse((until, digest))) = self.ends.peek().copied()
             && until <= now
@@ -120,13 +120,13 @@ impl State {
 
 /// Where a decision is made, by one of those who wait for it.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct DecisionPlace<'a> {
     claims: &'a HeldClaims,
     digest: Digest,
     cell: Cell,
 }
 
-impl Place<'_> {
+impl DecisionPlace<'_> {
     pub(super) fn cell(&self) -> &OnceCell<Held> {
         &self.cell
     }
@@ -153,7 +153,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for DecisionPlace<'_> {
     /// Where nothing was decided, nothing is kept: the map's and ours are the last references to the cell.
     fn drop(&mut self) {
         if self.cell.initialized() {

@@ -10,13 +10,13 @@ use time::OffsetDateTime;
 use super::Failure;
 use super::text::{COLUMNS, Tone, clipped, printable, toned};
 use crate::audit::Record;
-use crate::audit::query::{self, Filter, Found};
+use crate::audit::query::{self, AuditFilter, FoundRecords};
 use crate::config::{Config, StoreKind};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::store::{AuditQuery, Store};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct AuditArguments {
     /// An audit file, or "-" for stdin; without it, the store
     file: Option<PathBuf>,
     /// Records of this caller's key
@@ -43,8 +43,11 @@ pub(super) struct Arguments {
 }
 
 /// Prints the records that fit.
-pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
-    let filter = Filter {
+pub(super) async fn run(
+    arguments: AuditArguments,
+    config: impl FnOnce() -> Result<Config, Failure>,
+) -> Result<(), Failure> {
+    let filter = AuditFilter {
         caller: arguments.caller.clone(),
         conversation: arguments.conversation,
         participant: arguments.participant,
@@ -54,7 +57,7 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
     };
     let found = match &arguments.file {
         Some(file) => read(file, &filter)?,
-        None => Found { records: stored(&config()?, &filter).await?, foreign: 0 },
+        None => FoundRecords { records: stored(&config()?, &filter).await?, foreign: 0 },
     };
     if arguments.json {
         for record in &found.records {
@@ -71,8 +74,8 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
 }
 
 /// Reads a file with its rotated predecessors, or stdin.
-pub(super) fn read(path: &Path, filter: &Filter) -> Result<Found, Failure> {
-    let mut found = Found::default();
+pub(super) fn read(path: &Path, filter: &AuditFilter) -> Result<FoundRecords, Failure> {
+    let mut found = FoundRecords::default();
     let unreadable = |path: &Path, e: &io::Error| {
         Failure::failed(format!("{}: cannot be read ({e}); name the file of audit.target", path.display()))
     };
@@ -96,7 +99,7 @@ const PAGE: i64 = 1_000;
 const MOST: usize = 100_000;
 
 /// Reads the store, oldest records first.
-pub(super) async fn stored(config: &Config, filter: &Filter) -> Result<Vec<Record>, Failure> {
+pub(super) async fn stored(config: &Config, filter: &AuditFilter) -> Result<Vec<Record>, Failure> {
     if config.store.kind() == StoreKind::Memory {
         return Err(Failure::failed(
             "store.url = \"memory\": the audit is in the memory of the service, which GET /audit reads; name a file to read that",

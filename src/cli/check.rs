@@ -11,7 +11,7 @@ mod report;
 use serde_json::json;
 
 use super::config::redacted;
-use super::live::{Upstream, participants};
+use super::live::{LiveUpstream, participants};
 use super::text::printable_lines;
 use super::{Failure, ask};
 use crate::config::Config;
@@ -20,11 +20,11 @@ use crate::disconnect::look::Read;
 use crate::genesys::error::CallError;
 use crate::ids::ConversationId;
 use prove::Proof;
-use report::{Item, Report};
+use report::{CheckLine, Report};
 
 /// What is asked of a check.
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct CheckArguments {
     /// Read this live conversation and show who could be disconnected
     #[arg(long, value_name = "ID")]
     conversation: Option<ConversationId>,
@@ -40,7 +40,7 @@ pub(super) struct Arguments {
 }
 
 /// Checks configuration, files, hosts, login and permissions, and reads a conversation or proves in it if one is named.
-pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn run(config: Config, arguments: CheckArguments) -> Result<(), Failure> {
     if let Some(cid) = arguments.prove
         && !arguments.yes
         && !arguments.json
@@ -53,15 +53,15 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
     crypto_provider::install();
     let usable = config.check_serve();
     match &usable {
-        Ok(()) => report.add(Item::ok("configuration", "valid")),
-        Err(error) => report.add(Item::fail(
+        Ok(()) => report.add(CheckLine::ok("configuration", "valid")),
+        Err(error) => report.add(CheckLine::fail(
             "configuration",
             error.to_string(),
             "set what is named; `hangup config` explains every key",
         )),
     }
     files::check(&config, &mut report);
-    let mut named = Named::default();
+    let mut named = CheckedConversation::default();
     if usable.is_ok() {
         named = upstream(&config, &arguments, &mut report).await;
     }
@@ -94,57 +94,61 @@ pub(super) async fn run(config: Config, arguments: Arguments) -> Result<(), Fail
 
 /// What was found out about the conversation that was named.
 #[derive(Default)]
-struct Named {
-    conversation: Option<Shown>,
+struct CheckedConversation {
+    conversation: Option<ShownConversation>,
     proof: Option<Proof>,
 }
 
 /// All about the upstream, in the order in which one thing needs the other.
-async fn upstream(config: &Config, arguments: &Arguments, report: &mut Report) -> Named {
+async fn upstream(config: &Config, arguments: &CheckArguments, report: &mut Report) -> CheckedConversation {
     if !network::check(config, report).await {
         for name in ["login", "permission to view", "permission to disconnect"] {
-            report.add(Item::skipped(name, "its host does not answer"));
+            report.add(CheckLine::skipped(name, "its host does not answer"));
         }
-        return Named::default();
+        return CheckedConversation::default();
     }
-    let upstream = match Upstream::start(config) {
+    let upstream = match LiveUpstream::start(config) {
         Ok(upstream) => upstream,
         Err(error) => {
-            report.add(Item::fail("login", error, "correct the setting that is named"));
-            return Named::default();
+            report.add(CheckLine::fail("login", error, "correct the setting that is named"));
+            return CheckedConversation::default();
         }
     };
     if let Err(error) = upstream.log_in().await {
-        report.add(Item::fail("login", error.to_string(), login_remedy(&error)));
+        report.add(CheckLine::fail("login", error.to_string(), login_remedy(&error)));
         for name in ["permission to view", "permission to disconnect"] {
-            report.add(Item::skipped(name, "there is no token"));
+            report.add(CheckLine::skipped(name, "there is no token"));
         }
-        return Named::default();
+        return CheckedConversation::default();
     }
-    report.add(Item::ok("login", "a token was granted"));
+    report.add(CheckLine::ok("login", "a token was granted"));
     permissions::check(config, &upstream, report).await;
     match (arguments.conversation, arguments.prove) {
-        (Some(cid), _) => Named { conversation: show(&upstream, cid, report).await, proof: None },
-        (None, Some(cid)) => Named { conversation: None, proof: proven(&upstream, cid, report).await },
-        (None, None) => Named::default(),
+        (Some(cid), _) => CheckedConversation { conversation: show(&upstream, cid, report).await, proof: None },
+        (None, Some(cid)) => CheckedConversation { conversation: None, proof: proven(&upstream, cid, report).await },
+        (None, None) => CheckedConversation::default(),
     }
 }
 
 /// What a proof came to.
-async fn proven(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> Option<Proof> {
+async fn proven(upstream: &LiveUpstream, cid: ConversationId, report: &mut Report) -> Option<Proof> {
     const NAME: &str = "proof";
     match prove::run(upstream, cid).await {
         Ok(proof) => {
             let remedy = "look at what was answered, and at the permissions and divisions of the OAuth client's role";
             report.add(if proof.worked() {
-                Item::ok(NAME, proof.verdict())
+                CheckLine::ok(NAME, proof.verdict())
             } else {
-                Item::fail(NAME, proof.verdict(), remedy)
+                CheckLine::fail(NAME, proof.verdict(), remedy)
             });
             Some(proof)
         }
         Err(why) => {
-            report.add(Item::fail(NAME, why, "name a live conversation that was made for this, with few participants"));
+            report.add(CheckLine::fail(
+                NAME,
+                why,
+                "name a live conversation that was made for this, with few participants",
+            ));
             None
         }
     }
@@ -170,18 +174,18 @@ fn login_remedy(error: &CallError) -> &'static str {
 }
 
 /// A conversation, for people and for programs.
-struct Shown {
+struct ShownConversation {
     text: String,
     json: serde_json::Value,
 }
 
 /// Who could be dropped from a live conversation.
-async fn show(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> Option<Shown> {
+async fn show(upstream: &LiveUpstream, cid: ConversationId, report: &mut Report) -> Option<ShownConversation> {
     const NAME: &str = "conversation";
     let seen = match upstream.read(cid).await {
         Ok(seen) => seen,
         Err(problem) => {
-            report.add(Item::fail(NAME, problem.code.title(), &problem.detail));
+            report.add(CheckLine::fail(NAME, problem.code.title(), &problem.detail));
             return None;
         }
     };
@@ -189,16 +193,16 @@ async fn show(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> 
         Read::Found(conversation) => conversation,
         Read::NotFound => {
             let text = format!("{cid} is not known");
-            report.add(Item::fail(NAME, text, "it ended some time ago, or belongs to another region or org"));
+            report.add(CheckLine::fail(NAME, text, "it ended some time ago, or belongs to another region or org"));
             return None;
         }
         Read::Hidden(problem) | Read::Foreign(problem) => {
-            report.add(Item::fail(NAME, problem.code.title(), &problem.detail));
+            report.add(CheckLine::fail(NAME, problem.code.title(), &problem.detail));
             return None;
         }
     };
     let state = if conversation.ended() { "ended" } else { "active" };
-    report.add(Item::ok(NAME, format!("{cid} is {state}")));
+    report.add(CheckLine::ok(NAME, format!("{cid} is {state}")));
     let people: Vec<_> = conversation
         .participants
         .iter()
@@ -208,7 +212,7 @@ async fn show(upstream: &Upstream, cid: ConversationId, report: &mut Report) -> 
         })
         .collect();
     let text = format!("conversation {cid}: {state}\n\n{}", participants(&conversation, None));
-    Some(Shown { text, json: json!({"id": cid.to_string(), "state": state, "participants": people}) })
+    Some(ShownConversation { text, json: json!({"id": cid.to_string(), "state": state, "participants": people}) })
 }
 
 /// As the configuration file is written; what is not set is left out.

@@ -5,7 +5,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::service::{Reply, Service, Which};
+use super::service::{Service, ServiceReply, Which};
 use super::text::{Tone, printable, toned};
 use super::words::meaning;
 use super::{Failure, ask, table};
@@ -21,7 +21,7 @@ pub(super) const EXIT_CODES: &str = "Exit codes: 0 the participant is gone (or a
      2 unusable arguments or configuration · 3 not known: it was accepted, but the participant was still there at the end";
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct DisconnectArguments {
     /// The conversation
     #[arg(value_name = "CONVERSATION")]
     conversation: ConversationId,
@@ -49,7 +49,7 @@ pub(super) struct Arguments {
 
 /// A participant, as the service lists it.
 #[derive(Debug, Deserialize)]
-struct Person {
+struct ListedParticipant {
     id: String,
     name: Option<String>,
     purpose: Option<String>,
@@ -60,7 +60,7 @@ struct Person {
     end_time: Option<String>,
 }
 
-impl Person {
+impl ListedParticipant {
     fn is_live(&self) -> bool {
         self.end_time.is_none() && !matches!(self.state.as_deref(), Some("disconnected" | "terminated"))
     }
@@ -75,14 +75,17 @@ impl Person {
 }
 
 /// Carries the command out.
-pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
+pub(super) async fn run(
+    arguments: DisconnectArguments,
+    config: impl FnOnce() -> Result<Config, Failure>,
+) -> Result<(), Failure> {
     let service = Service::open(&arguments.which, config).await?;
     let result = carry_out(&service, &arguments).await;
     service.close().await;
     result
 }
 
-async fn carry_out(service: &Service, arguments: &Arguments) -> Result<(), Failure> {
+async fn carry_out(service: &Service, arguments: &DisconnectArguments) -> Result<(), Failure> {
     let cid = arguments.conversation;
     let people = match list(service, cid).await? {
         Ok(people) => {
@@ -106,7 +109,7 @@ async fn carry_out(service: &Service, arguments: &Arguments) -> Result<(), Failu
     };
     if !arguments.yes && !arguments.dry_run {
         let who = people.iter().find(|person| ParticipantId::parse(&person.id) == Some(target));
-        confirmed(&who.map_or_else(|| target.to_string(), Person::described), arguments.json)?;
+        confirmed(&who.map_or_else(|| target.to_string(), ListedParticipant::described), arguments.json)?;
     }
     let query = if arguments.dry_run { "?dryRun=true" } else { "" };
     let path = format!("/conversations/{cid}/participants/{target}/disconnect{query}");
@@ -127,7 +130,7 @@ async fn carry_out(service: &Service, arguments: &Arguments) -> Result<(), Failu
 }
 
 /// Those who are in the conversation, or what the service said instead.
-async fn list(service: &Service, cid: ConversationId) -> Result<Result<Vec<Person>, Reply>, Failure> {
+async fn list(service: &Service, cid: ConversationId) -> Result<Result<Vec<ListedParticipant>, ServiceReply>, Failure> {
     let reply = service.ask(Method::GET, &format!("/conversations/{cid}/participants"), None, None).await?;
     let people = reply.body.get("participants").cloned().and_then(|people| serde_json::from_value(people).ok());
     Ok(match people {
@@ -136,7 +139,7 @@ async fn list(service: &Service, cid: ConversationId) -> Result<Result<Vec<Perso
     })
 }
 
-fn shown(people: &[Person]) -> String {
+fn shown(people: &[ListedParticipant]) -> String {
     let rows: Vec<_> = people
         .iter()
         .enumerate()
@@ -151,8 +154,8 @@ fn shown(people: &[Person]) -> String {
 }
 
 /// Asks whom to disconnect, at a terminal.
-fn asked(people: &[Person], json: bool) -> Result<ParticipantId, Failure> {
-    if !people.iter().any(Person::is_live) {
+fn asked(people: &[ListedParticipant], json: bool) -> Result<ParticipantId, Failure> {
+    if !people.iter().any(ListedParticipant::is_live) {
         return Err(Failure::failed("there is nobody left to disconnect"));
     }
     if json || !ask::is_possible() {
@@ -162,7 +165,7 @@ fn asked(people: &[Person], json: bool) -> Result<ParticipantId, Failure> {
 }
 
 /// The participant of the number that was typed.
-fn chosen(people: &[Person], typed: &str) -> Result<ParticipantId, Failure> {
+fn chosen(people: &[ListedParticipant], typed: &str) -> Result<ParticipantId, Failure> {
     let number = typed.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     let person = number.and_then(|number| people.get(number)).filter(|person| person.is_live());
     let chosen = person.and_then(|person| ParticipantId::parse(&person.id));
@@ -178,7 +181,7 @@ fn confirmed(who: &str, json: bool) -> Result<(), Failure> {
 }
 
 /// The outcome in words, the verdict first.
-fn explain(reply: &Reply) {
+fn explain(reply: &ServiceReply) {
     let outcome = reply.text("outcome");
     let verified = reply.body.get("verified").and_then(Value::as_bool).unwrap_or_default();
     let (tone, verdict) = match gone(reply) {
@@ -198,7 +201,7 @@ fn explain(reply: &Reply) {
 }
 
 /// Whether the participant is gone. An older service has no `gone`; then the outcome decides.
-fn gone(reply: &Reply) -> Option<bool> {
+fn gone(reply: &ServiceReply) -> Option<bool> {
     match reply.body.get("gone") {
         Some(gone) => gone.as_bool(),
         None => Outcome::ALL.into_iter().find(|outcome| outcome.name() == reply.text("outcome"))?.gone(),
@@ -206,7 +209,7 @@ fn gone(reply: &Reply) -> Option<bool> {
 }
 
 /// The exit code.
-fn verdict(reply: &Reply, arguments: &Arguments) -> Result<(), Failure> {
+fn verdict(reply: &ServiceReply, arguments: &DisconnectArguments) -> Result<(), Failure> {
     if !reply.is_good() {
         return Err(refused(reply));
     }
@@ -220,7 +223,7 @@ fn verdict(reply: &Reply, arguments: &Arguments) -> Result<(), Failure> {
     Err(Failure { code: NOT_KNOWN, text: text.to_owned() })
 }
 
-fn refused(reply: &Reply) -> Failure {
+fn refused(reply: &ServiceReply) -> Failure {
     let mut text = reply.problem();
     if let Some(message) = reply.body.pointer("/upstream/message").and_then(Value::as_str) {
         text = format!("{text}\n  Genesys Cloud says: {}", printable(message));
@@ -236,7 +239,7 @@ fn refused(reply: &Reply) -> Failure {
 mod tests {
     use super::*;
 
-    fn people() -> Vec<Person> {
+    fn people() -> Vec<ListedParticipant> {
         let ids = ["11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"];
         serde_json::from_value(json!([
             {"id": ids[0], "name": "Cy\u{1b}[31m", "purpose": "customer", "state": "connected", "media": ["call"]},

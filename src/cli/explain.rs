@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::audit::{Reasons, read as read_audit, shown, stored, word};
-use super::live::{Seen, Upstream, participants, verdict};
+use super::live::{LiveRead, LiveUpstream, participants, verdict};
 use super::text::printable;
 use super::words::meaning;
 use super::{Failure, table};
 use crate::audit::Record;
-use crate::audit::query::Filter;
+use crate::audit::query::AuditFilter;
 use crate::config::{Config, StoreKind};
 use crate::disconnect::judge::Observation;
 use crate::disconnect::look::Read;
@@ -52,7 +52,7 @@ async fn recorded(
     pid: Option<ParticipantId>,
     file: Option<PathBuf>,
 ) -> Result<Option<Vec<Record>>, Failure> {
-    let filter = Filter { conversation: Some(cid), participant: pid, ..Filter::default() };
+    let filter = AuditFilter { conversation: Some(cid), participant: pid, ..AuditFilter::default() };
     let in_store = config.audit.target.0.iter().any(|target| target == "store");
     if file.is_none() && in_store && config.store.kind() != StoreKind::Memory {
         return stored(config, &filter).await.map(Some);
@@ -68,9 +68,9 @@ async fn recorded(
     Ok(Some(records))
 }
 
-async fn live(config: &Config, cid: ConversationId) -> Result<Seen, String> {
+async fn live(config: &Config, cid: ConversationId) -> Result<LiveRead, String> {
     config.check_serve().map_err(|e| e.to_string())?;
-    let upstream = Upstream::start(config)?;
+    let upstream = LiveUpstream::start(config)?;
     upstream.read(cid).await.map_err(|problem| problem.detail)
 }
 
@@ -94,7 +94,7 @@ fn words(records: &[Record]) -> Vec<String> {
     said
 }
 
-fn show(config: &Config, seen: &Seen, cid: ConversationId, pid: Option<ParticipantId>) -> String {
+fn show(config: &Config, seen: &LiveRead, cid: ConversationId, pid: Option<ParticipantId>) -> String {
     let unknown = config.disconnect.unknown_conversation;
     match &seen.read {
         Read::Found(conversation) => {
@@ -120,7 +120,7 @@ fn show(config: &Config, seen: &Seen, cid: ConversationId, pid: Option<Participa
     }
 }
 
-fn ticket(records: &[Record], seen: Option<&Seen>) -> String {
+fn ticket(records: &[Record], seen: Option<&LiveRead>) -> String {
     let mut rows: Vec<Vec<String>> = records
         .iter()
         .filter_map(|record| {

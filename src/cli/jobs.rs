@@ -13,9 +13,9 @@ use super::{Failure, table};
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct JobsArguments {
     #[command(subcommand)]
-    action: Option<Action>,
+    action: Option<JobAction>,
     /// The service that is asked; without it, the one that runs here with this configuration
     #[arg(long, value_name = "URL", global = true)]
     server: Option<String>,
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 }
 
 #[derive(Debug, Clone, clap::Subcommand)]
-enum Action {
+enum JobAction {
     /// The newest jobs that you may see; what you get without a command
     List,
     /// How far a job is
@@ -59,19 +59,22 @@ enum Action {
 }
 
 /// Asks and prints.
-pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
+pub(super) async fn run(
+    arguments: JobsArguments,
+    config: impl FnOnce() -> Result<Config, Failure>,
+) -> Result<(), Failure> {
     let base = match &arguments.server {
         Some(server) => server.clone(),
         None => main_url(&config()?),
     };
     let service = Service::remote(&base, arguments.key_file.as_deref())?;
-    let (method, path) = match arguments.action.unwrap_or(Action::List) {
-        Action::List => (Method::GET, "/jobs".to_owned()),
-        Action::Show { id } => (Method::GET, format!("/jobs/{id}")),
-        Action::Start { id } => (Method::POST, format!("/jobs/{id}/start")),
-        Action::Pause { id } => (Method::POST, format!("/jobs/{id}/pause")),
-        Action::Resume { id } => (Method::POST, format!("/jobs/{id}/resume")),
-        Action::Cancel { id } => (Method::POST, format!("/jobs/{id}/cancel")),
+    let (method, path) = match arguments.action.unwrap_or(JobAction::List) {
+        JobAction::List => (Method::GET, "/jobs".to_owned()),
+        JobAction::Show { id } => (Method::GET, format!("/jobs/{id}")),
+        JobAction::Start { id } => (Method::POST, format!("/jobs/{id}/start")),
+        JobAction::Pause { id } => (Method::POST, format!("/jobs/{id}/pause")),
+        JobAction::Resume { id } => (Method::POST, format!("/jobs/{id}/resume")),
+        JobAction::Cancel { id } => (Method::POST, format!("/jobs/{id}/cancel")),
     };
     let reply = service.ask(method, &path, None, None).await?;
     if !reply.is_good() {

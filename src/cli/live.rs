@@ -26,7 +26,7 @@ use crate::problem::Problem;
 
 /// A client of the upstream for one command.
 #[derive(Debug)]
-pub(super) struct Upstream {
+pub(super) struct LiveUpstream {
     pub(super) client: Client,
     deadline: Duration,
     _stop: DropGuard,
@@ -34,12 +34,12 @@ pub(super) struct Upstream {
 
 /// What a read showed.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct LiveRead {
     pub(super) read: Read,
     pub(super) correlation_id: Option<Arc<str>>,
 }
 
-impl Upstream {
+impl LiveUpstream {
     /// Starts a client, and with it the login.
     ///
     /// # Errors
@@ -66,9 +66,9 @@ impl Upstream {
     }
 
     /// Reads a conversation.
-    pub(super) async fn read(&self, cid: ConversationId) -> Result<Seen, Problem> {
+    pub(super) async fn read(&self, cid: ConversationId) -> Result<LiveRead, Problem> {
         let (read, answer) = read(&self.client, &self.context(), Rank::Lookup, cid).await?;
-        Ok(Seen { read, correlation_id: answer.correlation_id })
+        Ok(LiveRead { read, correlation_id: answer.correlation_id })
     }
 }
 

@@ -49,12 +49,12 @@ pub(super) enum Service {
 
 /// What it answered.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct ServiceReply {
     pub(super) status: u16,
     pub(super) body: Value,
 }
 
-impl Reply {
+impl ServiceReply {
     /// A member that is a text, or nothing.
     pub(super) fn text(&self, member: &str) -> &str {
         self.body.get(member).and_then(Value::as_str).unwrap_or_default()
@@ -140,7 +140,7 @@ impl Service {
         path: &str,
         prefer: Option<&str>,
         body: Option<&Value>,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<ServiceReply, Failure> {
         let mut headers = HeaderMap::new();
         if let Some(prefer) = prefer.and_then(|prefer| HeaderValue::from_str(prefer).ok()) {
             headers.insert("prefer", prefer);
@@ -150,21 +150,26 @@ impl Service {
         }
         let body = body.map(Value::to_string).unwrap_or_default();
         let (status, bytes) = self.send(method, path, headers, body, LONGEST_ANSWER).await?;
-        Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        Ok(ServiceReply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
     }
 
     /// Sends lines of JSON under a key that makes a repeat harmless.
     ///
     /// # Errors
     /// No answer.
-    pub(super) async fn send_lines(&self, path: &str, idempotency_key: &str, lines: String) -> Result<Reply, Failure> {
+    pub(super) async fn send_lines(
+        &self,
+        path: &str,
+        idempotency_key: &str,
+        lines: String,
+    ) -> Result<ServiceReply, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         if let Ok(key) = HeaderValue::from_str(idempotency_key) {
             headers.insert("idempotency-key", key);
         }
         let (status, bytes) = self.send(Method::POST, path, headers, lines, LONGEST_ANSWER).await?;
-        Ok(Reply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        Ok(ServiceReply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
     }
 
     /// Fetches a list as lines of JSON; a refusal comes as the one line that it is.

@@ -6,13 +6,13 @@ use http::Method;
 use serde_json::Value;
 
 use super::healthcheck::{Question, url};
-use super::service::{Reply, Service};
+use super::service::{Service, ServiceReply};
 use super::text::{Tone, printable, toned};
 use super::{Failure, table};
 use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
+pub(super) struct StatusArguments {
     /// The service that is asked; without it, the one that runs here with this configuration
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -25,7 +25,10 @@ pub(super) struct Arguments {
 }
 
 /// Asks and prints. Fails when the service is not ready.
-pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
+pub(super) async fn run(
+    arguments: StatusArguments,
+    config: impl FnOnce() -> Result<Config, Failure>,
+) -> Result<(), Failure> {
     let base = match &arguments.server {
         Some(server) => server.clone(),
         None => url(&config()?, Question::Ready)?.0,
@@ -46,7 +49,7 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
     Err(Failure::failed("the service is not ready"))
 }
 
-fn shown(reply: &Reply) -> String {
+fn shown(reply: &ServiceReply) -> String {
     let body = &reply.body;
     let at = |path: &str| body.pointer(path).unwrap_or(&Value::Null);
     let value = |path: &str| word(at(path));

@@ -22,14 +22,17 @@ use super::service::Service;
 use super::{Failure, ask};
 use crate::config::Config;
 use arguments::Teardown;
-pub(super) use arguments::{Arguments, EXIT_CODES, USAGE};
-use batch::{Batch, Order, Skip};
+pub(super) use arguments::{EXIT_CODES, SweepArguments, USAGE};
+use batch::{Order, Skip, SweepBatch};
 use preview::Preview;
-use row::{Action, Row};
+use row::{Row, RowAction};
 use zone::Zone;
 
 /// Carries the command out.
-pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Config, Failure>) -> Result<(), Failure> {
+pub(super) async fn run(
+    arguments: SweepArguments,
+    config: impl FnOnce() -> Result<Config, Failure>,
+) -> Result<(), Failure> {
     let zone = Zone::named(arguments.time_zone.as_deref())?;
     // A wrong list is reported before the user is asked anything.
     let list = arguments.file.as_deref().map(input::read).transpose()?;
@@ -60,14 +63,14 @@ pub(super) async fn run(arguments: Arguments, config: impl FnOnce() -> Result<Co
 }
 
 struct Sweep {
-    arguments: Arguments,
+    arguments: SweepArguments,
     zone: Zone,
     service: Service,
 }
 
 impl Sweep {
     /// From the search or the list to the end.
-    async fn begin(&self, list: Option<input::List>) -> Result<(), Failure> {
+    async fn begin(&self, list: Option<input::InputRows>) -> Result<(), Failure> {
         let mut preview = Preview {
             skips_agents: !self.arguments.include_agents,
             dry_run: self.arguments.dry_run,
@@ -121,7 +124,7 @@ impl Sweep {
     }
 
     /// The rows of a list, and what is to be done with each.
-    fn listed(&self, list: input::List, preview: &mut Preview) -> Vec<Row> {
+    fn listed(&self, list: input::InputRows, preview: &mut Preview) -> Vec<Row> {
         preview.found = list.rows.len() + list.repeated;
         if list.repeated > 0 {
             preview.excluded.push((list.repeated, "named more than once".to_owned()));
@@ -130,10 +133,10 @@ impl Sweep {
         for row in &mut rows {
             let stayed = !matches!(row.get("outcome"), "" | "skipped" | "cancelled" | "would_disconnect");
             row.action = match (row.participant, self.arguments.teardown) {
-                (Some(_), _) => Action::Participant,
-                (None, Teardown::Always) => Action::Teardown,
-                (None, Teardown::Unconfirmed) if stayed => Action::Teardown,
-                (None, _) => Action::Customers,
+                (Some(_), _) => RowAction::Participant,
+                (None, Teardown::Always) => RowAction::Teardown,
+                (None, Teardown::Unconfirmed) if stayed => RowAction::Teardown,
+                (None, _) => RowAction::Customers,
             };
             // Of an earlier run.
             for column in ["outcome", "code", "correlationId", "time", "actor", "job", "detail"] {
@@ -171,7 +174,7 @@ impl Sweep {
             order.skip.left_queue = Some(queue.clone());
         }
         if self.arguments.teardown == Teardown::Always {
-            found.rows.iter_mut().for_each(|row| row.action = Action::Teardown);
+            found.rows.iter_mut().for_each(|row| row.action = RowAction::Teardown);
         }
         Ok(found.rows)
     }
@@ -207,7 +210,7 @@ impl Sweep {
             );
             return Err(Failure::unusable(text));
         }
-        let batch = Batch::queue(&self.service, &mut rows, order).await?;
+        let batch = SweepBatch::queue(&self.service, &mut rows, order).await?;
         let path = path.map_or_else(|| report::default_path(batch.id()), Path::to_owned);
         // Before anybody is disconnected: without it a resumed sweep would know less.
         if let Err(failure) = report::write(&path, rows.iter(), &self.zone) {
@@ -231,12 +234,12 @@ impl Sweep {
                 path.display()
             )));
         }
-        let batch = Batch::of_rows(&rows, id);
+        let batch = SweepBatch::of_rows(&rows, id);
         self.see_through(&batch, rows, &path).await
     }
 
     /// Starts the jobs, follows them, and reports what became of the rows.
-    async fn see_through(&self, batch: &Batch, mut rows: Vec<Row>, path: &Path) -> Result<(), Failure> {
+    async fn see_through(&self, batch: &SweepBatch, mut rows: Vec<Row>, path: &Path) -> Result<(), Failure> {
         let ids = batch.ids();
         println!("Job {} · report {}", ids.join(", "), path.display());
         let mut interrupt = follow::Interrupt::listen();

@@ -48,7 +48,7 @@ pub(super) struct Ask {
 }
 
 /// What the API answered.
-pub(super) struct Answer {
+pub(super) struct ApiAnswer {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -97,7 +97,7 @@ impl Api {
     }
 
     /// Asks on behalf of the caller of `from`.
-    async fn ask(&self, from: &Parts, ask: Ask) -> Answer {
+    async fn ask(&self, from: &Parts, ask: Ask) -> ApiAnswer {
         let in_process = InProcess::new(ask.within);
         let mut request = Request::new(ask.body);
         *request.method_mut() = ask.method;
@@ -117,7 +117,7 @@ impl Api {
         };
         let (head, body) = response.into_parts();
         let body = to_bytes(body, MOST).await.unwrap_or_default();
-        Answer { status: head.status, headers: head.headers, body, aside: in_process.learnt() }
+        ApiAnswer { status: head.status, headers: head.headers, body, aside: in_process.learnt() }
     }
 }
 
@@ -137,7 +137,7 @@ impl FromRequestParts<Api> for Asker {
 
 impl Asker {
     /// What the API answers.
-    pub(super) async fn ask(&self, ask: Ask) -> Answer {
+    pub(super) async fn ask(&self, ask: Ask) -> ApiAnswer {
         self.api.ask(&self.head, ask).await
     }
 
@@ -169,7 +169,7 @@ fn uri(outer: &Uri, path: &str) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| Uri::from_static("/"))
 }
 
-impl Answer {
+impl ApiAnswer {
     /// The answer's body, if it is not a problem.
     ///
     /// # Errors

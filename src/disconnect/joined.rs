@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::request::{Effect, Shared};
 use super::run::Run;
 use super::singleflight::{Leader, Role};
-use super::{Admission, Disconnector, Inner, Request};
+use super::{Admission, Disconnector, DisconnectorInner, Request};
 use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
 
@@ -71,7 +71,7 @@ impl Disconnector {
             (Ok(_), Some(result)) => (result, false, false),
             (Ok(context), None) => {
                 self.inner.client.deposit();
-                let Inner { client, operations, unknown, settings, .. } = &*self.inner;
+                let DisconnectorInner { client, operations, unknown, settings, .. } = &*self.inner;
                 let reason = request.reason.as_deref().unwrap_or(&settings.default_reason);
                 let mut run = Run::new((client, operations, unknown), context, request, reason);
                 let result = run.run().await.map_err(|problem| problem.attempts(run.context.attempts()));

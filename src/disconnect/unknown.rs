@@ -125,8 +125,8 @@ impl UnknownConversations {
             }
             _ => {
                 match refusal(&answer) {
-                    Some(Refusal::OfAnalytics) => memory.refused_until = Some(now + REFUSAL_MEMORY),
-                    Some(Refusal::OfThisConversation) => memory.remember(cid, now, false),
+                    Some(AnalyticsRefusal::OfAnalytics) => memory.refused_until = Some(now + REFUSAL_MEMORY),
+                    Some(AnalyticsRefusal::OfThisConversation) => memory.remember(cid, now, false),
                     None => {}
                 }
                 false
@@ -144,7 +144,7 @@ impl Memory {
 }
 
 /// What a refusal by analytics is about.
-enum Refusal {
+enum AnalyticsRefusal {
     /// Whichever conversation is asked for: the role may not ask, or something in between keeps analytics shut.
     OfAnalytics,
     /// The one conversation, such as one that analytics does not know, or one of another division.
@@ -152,16 +152,18 @@ enum Refusal {
 }
 
 /// None for what passes, such as a 429 or a 5xx, and for answers that prove nothing.
-fn refusal(answer: &Answer) -> Option<Refusal> {
+fn refusal(answer: &Answer) -> Option<AnalyticsRefusal> {
     if !answer.is_final_refusal() {
         return None;
     }
     let own = answer.is_own_refusal();
     match answer.status.as_u16() {
-        501 => Some(Refusal::OfAnalytics),
-        403..=405 if !own => Some(Refusal::OfAnalytics),
-        403 if !answer.error().code.is_some_and(|code| code.contains("division")) => Some(Refusal::OfAnalytics),
-        _ => own.then_some(Refusal::OfThisConversation),
+        501 => Some(AnalyticsRefusal::OfAnalytics),
+        403..=405 if !own => Some(AnalyticsRefusal::OfAnalytics),
+        403 if !answer.error().code.is_some_and(|code| code.contains("division")) => {
+            Some(AnalyticsRefusal::OfAnalytics)
+        }
+        _ => own.then_some(AnalyticsRefusal::OfThisConversation),
     }
 }
 
@@ -189,7 +191,7 @@ mod tests {
         for (status, code) in [(408, "x"), (429, "x"), (403, "authentication.request.timeout"), (503, "x")] {
             assert!(own(status, code).is_none(), "{status} {code}");
         }
-        assert!(matches!(own(404, "not.found"), Some(Refusal::OfThisConversation)));
-        assert!(matches!(own(403, "missing.permissions"), Some(Refusal::OfAnalytics)));
+        assert!(matches!(own(404, "not.found"), Some(AnalyticsRefusal::OfThisConversation)));
+        assert!(matches!(own(403, "missing.permissions"), Some(AnalyticsRefusal::OfAnalytics)));
     }
 }

@@ -25,9 +25,9 @@ use super::error::{CallError, Cause};
 use crate::config;
 pub use body::BodyLimit;
 use body::BodyReader;
-use client::{Client, Proxied};
+use client::{HttpClient, Proxied};
 pub use connector::Resolver;
-use pool::{Failure, Lease, Origin, Outgoing};
+use pool::{ConnectionLease, Outgoing, PoolFailure, PoolOrigin};
 
 /// Any service that does one HTTP exchange: HTTP over sockets, or a router in the same process in tests.
 pub type Exchange = BoxCloneSyncService<Request<Bytes>, Response<Body>, CallError>;
@@ -55,11 +55,11 @@ pub enum Connection {
 
 /// HTTP over sockets as an [`Exchange`].
 #[derive(Debug, Clone)]
-pub struct Wire(Arc<Shared>);
+pub struct Wire(Arc<WireInner>);
 
 #[derive(Debug)]
-struct Shared {
-    client: Client,
+struct WireInner {
+    client: HttpClient,
     bodies: BodyReader,
 }
 
@@ -82,15 +82,15 @@ impl Wire {
         connect_timeout: Duration,
         resolver: Resolver,
     ) -> Result<Self, String> {
-        let client = Client::new(settings, &tls::config(settings)?, connect_timeout, resolver)?;
-        Ok(Self(Arc::new(Shared { client, bodies: BodyReader::new() })))
+        let client = HttpClient::new(settings, &tls::config(settings)?, connect_timeout, resolver)?;
+        Ok(Self(Arc::new(WireInner { client, bodies: BodyReader::new() })))
     }
 }
 
-impl Shared {
+impl WireInner {
     async fn directly(
         &self,
-        origin: &Arc<Origin>,
+        origin: &Arc<PoolOrigin>,
         request: Box<Outgoing>,
         wanted: Wanted,
     ) -> Result<Response<Body>, CallError> {
@@ -119,11 +119,11 @@ impl Shared {
 
 /// Sends a request over the pool. The lease is to be given back when the answer's body has been read.
 async fn send(
-    origin: &Arc<Origin>,
+    origin: &Arc<PoolOrigin>,
     mut request: Box<Outgoing>,
     fresh: bool,
     context: Option<&Context>,
-) -> Result<(Response<Incoming>, Lease), CallError> {
+) -> Result<(Response<Incoming>, ConnectionLease), CallError> {
     loop {
         let unsent = Unsent(context);
         let leased = if fresh { origin.fresh().await } else { origin.lease().await };
@@ -132,9 +132,9 @@ async fn send(
         match lease.send(request).await {
             Ok(response) => return Ok((response, lease)),
             // Closed meanwhile, and nothing of the request has gone out: the next one.
-            Err(Failure::Unsent(back, _)) if lease.is_reused() => request = back,
-            Err(Failure::Unsent(_, error)) => return Err(no_connection(&error)),
-            Err(Failure::Broken(error)) => return Err(classify(&error, false, false)),
+            Err(PoolFailure::Unsent(back, _)) if lease.is_reused() => request = back,
+            Err(PoolFailure::Unsent(_, error)) => return Err(no_connection(&error)),
+            Err(PoolFailure::Broken(error)) => return Err(classify(&error, false, false)),
         }
     }
 }
@@ -169,13 +169,13 @@ impl tower::Service<Request<Bytes>> for Wire {
         let wanted: Wanted = request.extensions_mut().remove().unwrap_or_default();
         let shared = Arc::clone(&self.0);
         match &self.0.client {
-            Client::Direct(pool) => {
+            HttpClient::Direct(pool) => {
                 request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::AGENT));
                 // Boxed, for it is handed on several times.
                 let (origin, request) = (pool.origin(request.uri()), Box::new(request.map(Full::new)));
                 Box::pin(async move { shared.directly(&origin, request, wanted).await })
             }
-            Client::Proxied(proxied) => {
+            HttpClient::Proxied(proxied) => {
                 let proxied = Arc::clone(proxied);
                 Box::pin(async move { shared.by_proxy(&proxied, request, wanted).await })
             }

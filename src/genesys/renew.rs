@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::error::CallError;
 use super::layer::{Next, Outcome, Step};
 use super::request::Call;
-use super::token::{Refused, Settled, TokenCache};
+use super::token::{AfterRefusal, RefusedCall, TokenCache};
 
 /// Waits for a token before the call goes to the gate, and replays it once with a newer token when its own met a 401.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Renew {
 
 impl Step for Renew {
     async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
-        let mut first: Option<Refused> = None;
+        let mut first: Option<RefusedCall> = None;
         loop {
             // Only to know that there is one: the gate stamps the newest. Boxed, for mostly there is.
             if self.tokens.current().is_none() {
@@ -47,17 +47,17 @@ impl Step for Renew {
             let (refused, answer) = match next.call(call.clone()).await {
                 Err(CallError::TokenExpired) => continue,
                 Err(CallError::Unauthorized { token, sent_at, answer }) => {
-                    (Refused { token, sent_at, refused_at: Instant::now() }, answer)
+                    (RefusedCall { token, sent_at, refused_at: Instant::now() }, answer)
                 }
                 settled => return settled,
             };
             // Boxed, for it is rare.
             let settling = Box::pin(self.tokens.settle_401(&refused, first.as_ref(), call.deadline()));
             match self.unless_stopping(&call, settling).await? {
-                Settled::Replay => first = Some(refused),
+                AfterRefusal::Replay => first = Some(refused),
                 // The token is good, so this is an answer like any other refusal.
-                Settled::AboutTheResource => return Ok(*answer),
-                Settled::Rejected { retry_after } => return Err(CallError::TokenRejected { answer, retry_after }),
+                AfterRefusal::AboutTheResource => return Ok(*answer),
+                AfterRefusal::Rejected { retry_after } => return Err(CallError::TokenRejected { answer, retry_after }),
             }
         }
     }

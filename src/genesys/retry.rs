@@ -77,13 +77,13 @@ pub(crate) fn classify(call: &Call, outcome: &Result<Answer, CallError>) -> Opti
 /// The policy of one call. `tower` clones it per call, so the counts are the call's own; the budget is shared by all.
 #[derive(Debug, Clone)]
 pub struct RetryPolicy {
-    shared: Arc<Shared>,
+    shared: Arc<RetryInner>,
     attempts: u32,
     reconnects: u32,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct RetryInner {
     settings: config::Retry,
     budget: Arc<TpsBudget>,
     stopping: CancellationToken,
@@ -99,7 +99,7 @@ impl RetryPolicy {
         stopping: CancellationToken,
         metrics: Arc<UpstreamMetrics>,
     ) -> Self {
-        Self { shared: Arc::new(Shared { settings, budget, stopping, metrics }), attempts: 1, reconnects: 0 }
+        Self { shared: Arc::new(RetryInner { settings, budget, stopping, metrics }), attempts: 1, reconnects: 0 }
     }
 
     /// The budget that all calls share: `budget_ratio` retries per disconnect, and `budget_floor` a second.

@@ -22,7 +22,7 @@ use super::error::CallError;
 pub use bearer::Token;
 pub use failure::LoginFailure;
 use refusals::Refusals;
-pub(crate) use refusals::{Refused, Settled};
+pub(crate) use refusals::{AfterRefusal, RefusedCall};
 
 /// What the writer is doing about the login.
 #[derive(Debug, Clone)]
@@ -44,11 +44,11 @@ pub(crate) struct Published {
 /// The lock-free side of the token cache. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct TokenCache {
-    shared: Arc<Shared>,
+    shared: Arc<TokenInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct TokenInner {
     published: ArcSwap<Published>,
     /// Wakes those who wait for a change of what is published.
     changed: watch::Sender<u64>,
@@ -63,7 +63,7 @@ impl TokenCache {
     pub(crate) fn new(renewal_interval: Duration) -> Self {
         let first = Published { token: None, login: LoginState::UnderWay };
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(TokenInner {
                 published: ArcSwap::from_pointee(first),
                 changed: watch::Sender::new(0),
                 renew: Notify::new(),

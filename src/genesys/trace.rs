@@ -34,7 +34,7 @@ impl Step for Trace {
         let span = span(&call);
         call.traceparent = span.traceparent().or_else(|| context.requester.trace.traceparent.clone());
         let metrics = Arc::clone(&self.metrics);
-        let mut record = Record { metrics, operation, started: Instant::now(), result: "cut_off", span };
+        let mut record = AttemptRecord { metrics, operation, started: Instant::now(), result: "cut_off", span };
         let outcome = next.call(call).await;
         record.result = match &outcome {
             Ok(answer) => status_class(answer.status.as_u16()),
@@ -83,7 +83,7 @@ fn span(call: &Call) -> Span {
 }
 
 /// Counts the attempt when it ends, also when it is cut off by its time-out.
-struct Record {
+struct AttemptRecord {
     metrics: Arc<UpstreamMetrics>,
     operation: super::request::Operation,
     started: Instant,
@@ -91,7 +91,7 @@ struct Record {
     span: Span,
 }
 
-impl Drop for Record {
+impl Drop for AttemptRecord {
     fn drop(&mut self) {
         self.metrics.attempt(self.operation, self.result, self.started.elapsed());
         // For a client, each refusal is an error of the call.

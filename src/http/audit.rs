@@ -29,7 +29,7 @@ const CHUNK: i64 = 500;
 const NAMES: [&str; 8] = ["conversation", "participant", "caller", "job", "outcome", "since", "until", "cursor"];
 
 #[derive(Serialize)]
-struct Page<'a> {
+struct AuditAnswer<'a> {
     ok: bool,
     records: Vec<&'a RawValue>,
     cursor: Option<String>,
@@ -107,7 +107,7 @@ async fn page(store: &Store, wanted: AuditQuery) -> Result<Response, Refused> {
     let more = found.more || records.len() < found.records.len();
     let last = found.records.get(records.len().saturating_sub(1)).filter(|_| more);
     let cursor = last.map(|entry| cursor(&entry.place));
-    Ok(json(StatusCode::OK, &Page { ok: true, records, cursor }))
+    Ok(json(StatusCode::OK, &AuditAnswer { ok: true, records, cursor }))
 }
 
 async fn every_record(store: Store, wanted: AuditQuery, form: Form) -> Result<Response, Problem> {

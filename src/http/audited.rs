@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method};
 
-use super::context::{Facts, RequestContext};
+use super::context::{RequestContext, RequestFacts};
 use super::routes;
 use crate::audit::{Audit, AuditScope, EntryPoint, Source};
 use crate::problem::Problem;
@@ -32,7 +32,7 @@ fn entry_point(route: &str, method: &Method) -> Option<EntryPoint> {
 }
 
 /// The scope of a request, if such requests are recorded.
-pub(super) fn scope(audit: &Audit, method: &Method, headers: &HeaderMap, request: &Facts) -> AuditScope {
+pub(super) fn scope(audit: &Audit, method: &Method, headers: &HeaderMap, request: &RequestFacts) -> AuditScope {
     let Some(entry) = entry_point(request.route, method) else { return AuditScope::default() };
     let source = Source {
         addr: Some(request.addr),

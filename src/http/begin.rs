@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::App;
 use super::audited;
-use super::context::{Facts, RequestContext, RequestLog};
+use super::context::{RequestContext, RequestFacts, RequestLog};
 use super::routes::label;
 use super::span;
 use crate::audit::AuditScope;
@@ -34,7 +34,7 @@ pub(super) fn begin(
     let headers = request.headers();
     let param = |name: &str| params?.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
     let job = param("jobId").map(|id| id.chars().take(LONGEST_ID).collect::<String>().into());
-    let mut facts = Facts {
+    let mut facts = RequestFacts {
         request_id: request_id(headers),
         correlation_id: taken_over(headers, &CORRELATION_ID),
         trace: Parent { traces: app.traces.clone(), traceparent: traceparent(headers) },

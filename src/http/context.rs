@@ -19,11 +19,11 @@ use crate::telemetry::traces::Parent;
 
 /// One request, from its first byte to its log line. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct RequestContext(Arc<Facts>);
+pub(super) struct RequestContext(Arc<RequestFacts>);
 
 /// See [`RequestContext`].
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(super) struct RequestFacts {
     /// Taken over from the caller, or made.
     pub(super) request_id: Arc<str>,
     /// `ININ-Correlation-Id` that the caller sent.
@@ -65,14 +65,14 @@ pub(super) struct RequestLog {
 }
 
 impl Deref for RequestContext {
-    type Target = Facts;
-    fn deref(&self) -> &Facts {
+    type Target = RequestFacts;
+    fn deref(&self) -> &RequestFacts {
         &self.0
     }
 }
 
 impl RequestContext {
-    pub(super) fn new(facts: Facts) -> Self {
+    pub(super) fn new(facts: RequestFacts) -> Self {
         Self(Arc::new(facts))
     }
 
@@ -82,7 +82,7 @@ impl RequestContext {
     }
 }
 
-impl Facts {
+impl RequestFacts {
     /// The trace this request belongs to.
     pub(super) fn trace_id(&self) -> Option<&str> {
         self.trace.traceparent.as_deref().and_then(|t| t.get(3..35))

@@ -27,7 +27,7 @@ use crate::problem::{Code, Problem, Upstream};
 /// One participant in our lists. Every member is always there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Item<'a> {
+pub(super) struct ParticipantItem<'a> {
     id: &'a str,
     name: Option<&'a str>,
     purpose: Option<&'a str>,
@@ -43,11 +43,11 @@ pub(super) struct Item<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct List<'a> {
+struct ParticipantsAnswer<'a> {
     ok: bool,
     conversation_id: ConversationId,
     state: &'static str,
-    participants: Vec<Item<'a>>,
+    participants: Vec<ParticipantItem<'a>>,
     total: usize,
     hidden: usize,
     truncated: bool,
@@ -61,13 +61,13 @@ struct Short<'a> {
     state: &'static str,
     start_time: Option<&'a str>,
     end_time: Option<&'a str>,
-    participants: Vec<Item<'a>>,
+    participants: Vec<ParticipantItem<'a>>,
     total: usize,
     hidden: usize,
     truncated: bool,
 }
 
-impl<'a> From<&'a Participant> for Item<'a> {
+impl<'a> From<&'a Participant> for ParticipantItem<'a> {
     fn from(participant: &'a Participant) -> Self {
         Self {
             id: &participant.id,
@@ -87,7 +87,7 @@ impl<'a> From<&'a Participant> for Item<'a> {
 
 /// Those whom a caller may see of a conversation, live ones first, as many as there is room for.
 struct Shown<'a> {
-    participants: Vec<Item<'a>>,
+    participants: Vec<ParticipantItem<'a>>,
     /// How many fit, with those for whom there is no room.
     total: usize,
     /// How many the caller's key may not touch.
@@ -97,13 +97,13 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(found: &'a Found, keep: impl Fn(&Participant) -> bool) -> Self {
+    fn of(found: &'a LookedUp, keep: impl Fn(&Participant) -> bool) -> Self {
         let (mut permitted, hidden): (Vec<_>, Vec<_>) =
             found.conversation.participants.iter().partition(|participant| found.permits(participant));
         permitted.retain(|participant| keep(participant));
         permitted.sort_by_key(|participant| !participant.is_live());
         let total = permitted.len();
-        let participants = fitting(permitted.iter().copied().map(Item::from));
+        let participants = fitting(permitted.iter().copied().map(ParticipantItem::from));
         let tag = seen::tag(permitted.into_iter().take(participants.len()));
         Self { truncated: participants.len() < total, participants, total, hidden: hidden.len(), tag }
     }
@@ -114,13 +114,13 @@ fn state(conversation: &Conversation) -> &'static str {
 }
 
 /// A conversation that was looked up, and for whom.
-struct Found {
+struct LookedUp {
     id: ConversationId,
     conversation: Conversation,
     guards: Option<Arc<Guards>>,
 }
 
-impl Found {
+impl LookedUp {
     fn permits(&self, participant: &Participant) -> bool {
         let (purpose, queue) = (participant.purpose.as_deref(), participant.queue_id.as_deref());
         self.guards.as_ref().is_none_or(|guards| guards.permits(purpose, queue))
@@ -133,7 +133,7 @@ async fn look_up(
     who: Permitted<to::Read>,
     id: ConversationId,
     in_process: Option<InProcess>,
-) -> Result<Found, Problem> {
+) -> Result<LookedUp, Problem> {
     let admission = app.disconnector.admit(&who.origin)?;
     let client = app.disconnector.client();
     let (read, answer) = match in_process.as_ref().and_then(|ask| ask.within) {
@@ -148,7 +148,7 @@ async fn look_up(
                 let queues = app.search.queue_names(&admission.context, queues).await;
                 ask.learn(|aside| aside.queues = queues);
             }
-            Ok(Found { id, conversation, guards: who.origin.guards })
+            Ok(LookedUp { id, conversation, guards: who.origin.guards })
         }
         Read::NotFound => Err(conversation_not_found(Some(Box::new(Upstream::of(&answer))))),
         Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
@@ -157,12 +157,12 @@ async fn look_up(
 
 /// `?purpose=` and `?state=`; several values of one are alternatives.
 #[derive(Default)]
-struct Filter {
+struct ListFilter {
     purposes: Vec<String>,
     states: Vec<String>,
 }
 
-impl Filter {
+impl ListFilter {
     fn read(query: &Query) -> Result<Self, Problem> {
         let mut filter = Self::default();
         query.read(&["purpose", "state"], |name, value| filter.take(name, value))?;
@@ -218,10 +218,10 @@ pub(super) async fn participants(
     query: Query,
     in_process: Option<InProcess>,
 ) -> Result<Response, Refused> {
-    let filter = Filter::read(&query)?;
+    let filter = ListFilter::read(&query)?;
     let found = look_up(&app, who, id, in_process).await?;
     let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |p| filter.keeps(p));
-    let list = List {
+    let list = ParticipantsAnswer {
         ok: true,
         conversation_id: found.id,
         state: state(&found.conversation),

@@ -37,7 +37,8 @@ pub(super) async fn layer(
 ) -> Response {
     let (context, span) = begin(&app, on_loopback, params.as_ref().ok(), &mut request);
     let method = request.method().clone();
-    let mut line = Line { app, context: context.clone(), method, started: Instant::now(), status: None, span };
+    let mut line =
+        RequestLogLine { app, context: context.clone(), method, started: Instant::now(), status: None, span };
     let accept = accept_of(request.headers());
     let drop_in = is_drop_in(request.uri().path());
     request.extensions_mut().insert(context.clone());
@@ -109,7 +110,7 @@ fn stamp_ids(context: &RequestContext, headers: &mut HeaderMap) {
 }
 
 /// Counts and logs a request when it is dropped: also when the caller left.
-struct Line {
+struct RequestLogLine {
     app: App,
     context: RequestContext,
     method: Method,
@@ -118,7 +119,7 @@ struct Line {
     span: Span,
 }
 
-impl Drop for Line {
+impl Drop for RequestLogLine {
     fn drop(&mut self) {
         let Self { app, context, method, started, status, span } = self;
         let duration = started.elapsed();

@@ -23,7 +23,7 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
     let accept = Accept::of(headers);
     let id = request_id(headers);
     let correlation_id = taken_over(headers, &CORRELATION_ID).unwrap_or_else(|| Arc::clone(&id));
-    let mut line = Line {
+    let mut line = PageLogLine {
         request_id: Arc::clone(&id),
         method: request.method().clone(),
         path: request.extensions().get::<MatchedPath>().cloned(),
@@ -48,7 +48,7 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
 }
 
 /// Logs a page when it is dropped: also when the browser left. What the page asked of the routes has lines of its own, of the same id.
-struct Line {
+struct PageLogLine {
     request_id: Arc<str>,
     method: Method,
     path: Option<MatchedPath>,
@@ -57,7 +57,7 @@ struct Line {
     status: u16,
 }
 
-impl Drop for Line {
+impl Drop for PageLogLine {
     fn drop(&mut self) {
         let Self { request_id, method, path, addr, started, status } = self;
         tracing::info!(

@@ -46,9 +46,9 @@ const LONGEST: usize = 256;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct SearchAnswer<'a> {
     ok: bool,
-    conversations: Vec<Item<'a>>,
+    conversations: Vec<SearchItem<'a>>,
     excluded: Exclusions,
     cursor: Option<String>,
     searched_from: String,
@@ -83,7 +83,7 @@ impl Exclusions {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Item<'a> {
+struct SearchItem<'a> {
     id: ConversationId,
     media: Option<&'a str>,
     direction: Option<&'a str>,
@@ -101,7 +101,7 @@ struct Item<'a> {
     wrapup: Option<&'a str>,
 }
 
-impl<'a> Item<'a> {
+impl<'a> SearchItem<'a> {
     fn of(hit: &'a Hit, now: OffsetDateTime) -> Self {
         Self {
             id: hit.id,
@@ -151,13 +151,13 @@ pub(super) async fn find(
 }
 
 /// As much of what was found as fits into a small answer.
-fn answer(found: &Found) -> Answer<'_> {
+fn answer(found: &Found) -> SearchAnswer<'_> {
     let now = OffsetDateTime::now_utc();
-    let conversations = fitting(found.hits.iter().map(|hit| Item::of(hit, now)));
+    let conversations = fitting(found.hits.iter().map(|hit| SearchItem::of(hit, now)));
     let last = found.hits.get(..conversations.len()).and_then(<[Hit]>::last);
     let cut = last.filter(|_| conversations.len() < found.hits.len());
     let cursor = cut.map(|hit| Cursor::after(hit.start, hit.id)).or(found.cursor);
-    Answer {
+    SearchAnswer {
         ok: true,
         conversations,
         excluded: Exclusions::of(found, cursor),

@@ -24,14 +24,14 @@ use crate::selector::Selector;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct SelectorAnswer<'a> {
     ok: bool,
     outcome: &'static str,
     conversation_id: ConversationId,
     matched: usize,
     disconnected: usize,
     failed: usize,
-    results: Vec<Item<'a>>,
+    results: Vec<TargetItem<'a>>,
     truncated: bool,
     request_id: &'a str,
 }
@@ -39,7 +39,7 @@ struct Answer<'a> {
 /// What became of one target. Every member is always there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Item<'a> {
+struct TargetItem<'a> {
     participant_id: ParticipantId,
     name: Option<&'a str>,
     purpose: Option<&'a str>,
@@ -99,7 +99,7 @@ pub(super) async fn disconnect(
         return Ok(preferences.no_content());
     }
     let items = fitting(results.iter().map(|(target, result)| item(target, result)));
-    let answer = Answer {
+    let answer = SelectorAnswer {
         ok: failed == 0,
         outcome,
         conversation_id: conversation,
@@ -126,9 +126,9 @@ fn outcome(selected: &Selected, failed: usize) -> &'static str {
     }
 }
 
-fn item<'a>(target: &'a Target, result: &'a Result<Settled, Problem>) -> Item<'a> {
+fn item<'a>(target: &'a Target, result: &'a Result<Settled, Problem>) -> TargetItem<'a> {
     let (settled, problem) = (result.as_ref().ok(), result.as_ref().err());
-    Item {
+    TargetItem {
         participant_id: target.id,
         name: target.name.as_deref(),
         purpose: target.purpose.as_deref(),

@@ -3,12 +3,12 @@
 use http::{Method, Uri};
 use opentelemetry::trace::SpanKind;
 
-use super::context::{Facts, RequestContext};
+use super::context::{RequestContext, RequestFacts};
 use super::routes::is_probe;
 use crate::telemetry::traces::Span;
 
 /// Begins the span. Probes have none.
-pub(super) fn begin(request: &Facts, method: &Method, uri: &Uri) -> Span {
+pub(super) fn begin(request: &RequestFacts, method: &Method, uri: &Uri) -> Span {
     if is_probe(request.route) {
         return Span::none();
     }

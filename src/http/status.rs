@@ -33,16 +33,16 @@ struct Status {
     mode_from: &'static str,
     ready: bool,
     reasons: Vec<String>,
-    token: Option<Token>,
-    window: Window,
+    token: Option<TokenStatus>,
+    window: WindowStatus,
     operation: Option<&'static str>,
-    in_flight: InFlight,
+    in_flight: InFlightStatus,
     connections: usize,
-    audit: Audit,
-    store: Store,
-    claims: Claims,
-    jobs: Jobs,
-    replicas: Vec<Replica>,
+    audit: AuditStatus,
+    store: StoreStatus,
+    claims: ClaimsStatus,
+    jobs: JobsStatus,
+    replicas: Vec<ReplicaStatus>,
     replicas_total: usize,
     last_errors: Vec<RecentError>,
     keys: Vec<KeyStatus>,
@@ -51,7 +51,7 @@ struct Status {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Token {
+struct TokenStatus {
     usable: bool,
     age_seconds: u64,
     expires_in_seconds: u64,
@@ -59,7 +59,7 @@ struct Token {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Window {
+struct WindowStatus {
     allowed: Option<u32>,
     remaining: Option<u32>,
     reset_seconds: Option<u64>,
@@ -69,14 +69,14 @@ struct Window {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct InFlight {
+struct InFlightStatus {
     now: usize,
     limit: usize,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Audit {
+struct AuditStatus {
     written: u64,
     failures: u64,
     suppressed: u64,
@@ -85,7 +85,7 @@ struct Audit {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Store {
+struct StoreStatus {
     kind: &'static str,
     up: bool,
     failures: u64,
@@ -93,7 +93,7 @@ struct Store {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Claims {
+struct ClaimsStatus {
     made: u64,
     repeated: u64,
     refused: u64,
@@ -102,7 +102,7 @@ struct Claims {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Jobs {
+struct JobsStatus {
     running: u64,
     waiting: u64,
     paused: u64,
@@ -114,7 +114,7 @@ struct Jobs {
     self_paused: u64,
 }
 
-impl From<JobStats> for Jobs {
+impl From<JobStats> for JobsStatus {
     fn from(stats: JobStats) -> Self {
         let JobStats { depth, items, taken_over, self_paused } = stats;
         Self {
@@ -133,7 +133,7 @@ impl From<JobStats> for Jobs {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Replica {
+struct ReplicaStatus {
     instance: String,
     version: String,
     age_seconds: u64,
@@ -162,12 +162,12 @@ fn status(app: &App) -> Status {
         mode_from: if app.fleet.mode_is_stored() { "store" } else { "configuration" },
         ready: reasons.is_empty(),
         reasons,
-        token: client.tokens().ages().map(|(age, expires_in)| Token {
+        token: client.tokens().ages().map(|(age, expires_in)| TokenStatus {
             usable: client.tokens().current().is_some(),
             age_seconds: age.as_secs(),
             expires_in_seconds: expires_in.as_secs(),
         }),
-        window: Window {
+        window: WindowStatus {
             allowed: gate.allowed,
             remaining: gate.remaining,
             reset_seconds: gate.reset.map(|reset| reset.as_secs()),
@@ -175,18 +175,23 @@ fn status(app: &App) -> Status {
             waiting: gate.waiting,
         },
         operation: app.disconnector.operation_found().map(Operation::name),
-        in_flight: InFlight { now, limit },
+        in_flight: InFlightStatus { now, limit },
         connections: app.connections.open(),
-        audit: Audit {
+        audit: AuditStatus {
             written: audit.written,
             failures: audit.failures,
             suppressed: audit.suppressed,
             failing: audit.failing,
         },
-        store: Store { kind: app.store.kind().name(), up: store.up, failures: store.failures },
-        claims: Claims { made: claims.made, repeated: claims.repeated, refused: claims.refused, held: claims.held },
+        store: StoreStatus { kind: app.store.kind().name(), up: store.up, failures: store.failures },
+        claims: ClaimsStatus {
+            made: claims.made,
+            repeated: claims.repeated,
+            refused: claims.refused,
+            held: claims.held,
+        },
         jobs: app.metrics.jobs().stats().into(),
-        replicas: fitting(replicas.into_iter().take(MOST_REPLICAS).map(|replica| Replica {
+        replicas: fitting(replicas.into_iter().take(MOST_REPLICAS).map(|replica| ReplicaStatus {
             instance: replica.instance,
             version: replica.version,
             age_seconds: replica.age.as_secs(),

@@ -21,7 +21,7 @@ use crate::selector::says_yes;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct TeardownAnswer<'a> {
     ok: bool,
     outcome: &'static str,
     verified: bool,
@@ -63,7 +63,7 @@ pub(super) async fn disconnect(
     }
     let mut response = json(
         if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK },
-        &Answer {
+        &TeardownAnswer {
             ok: true,
             outcome: settled.outcome.name(),
             verified: settled.verified,

@@ -51,7 +51,7 @@ struct Rounds {
 
 /// What one look at the queue gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum QueueLook {
     /// No lease.
     Nothing,
     /// All that was due, or as much as the rate limit has room for.
@@ -79,11 +79,11 @@ impl Jobs {
         while !stop.is_cancelled() {
             while under_way.try_join_next().is_some() {}
             // The store says once that it is out of reach.
-            let found = self.lease(&mut under_way, &mut rounds).await.unwrap_or(Found::Nothing);
-            let pause = if found == Found::Nothing && under_way.is_empty() { IDLE } else { BUSY };
+            let found = self.lease(&mut under_way, &mut rounds).await.unwrap_or(QueueLook::Nothing);
+            let pause = if found == QueueLook::Nothing && under_way.is_empty() { IDLE } else { BUSY };
             tokio::select! {
                 () = sleep(pause) => {}
-                () = half_have_ended(&mut under_way), if found == Found::More => {}
+                () = half_have_ended(&mut under_way), if found == QueueLook::More => {}
                 () = self.0.work.notified() => {}
                 () = stop.cancelled() => {}
             }
@@ -102,12 +102,12 @@ impl Jobs {
     }
 
     /// Leases what there is room for, each job in its turn, and starts the work.
-    async fn lease(&self, under_way: &mut JoinSet<()>, rounds: &mut Rounds) -> Result<Found, StoreError> {
+    async fn lease(&self, under_way: &mut JoinSet<()>, rounds: &mut Rounds) -> Result<QueueLook, StoreError> {
         let free = AT_ONCE.saturating_sub(under_way.len());
         let gate_room = self.gate_room();
         let mut room = free.min(gate_room);
         if room == 0 {
-            return Ok(Found::Nothing);
+            return Ok(QueueLook::Nothing);
         }
         let due = self.store().due_jobs(&rounds.served_last, JOBS_AT_ONCE).await?;
         for job in &due.over {
@@ -115,7 +115,7 @@ impl Jobs {
             self.pause_if_hopeless(job).await?;
             self.store().end_job(&job.id).await?;
         }
-        let mut found = Found::Nothing;
+        let mut found = QueueLook::Nothing;
         let mut left = due.to_work_on.len();
         for job in due.to_work_on {
             let share = room.div_ceil(left.max(1));
@@ -130,9 +130,9 @@ impl Jobs {
             room = room.saturating_sub(leased);
             // What was just leased may not have reached the gate yet, so it is only hurried where the gate has room to spare.
             if leased == share && may_hurry && gate_room >= 2 * AT_ONCE {
-                found = Found::More;
-            } else if leased > 0 && found == Found::Nothing {
-                found = Found::Some;
+                found = QueueLook::More;
+            } else if leased > 0 && found == QueueLook::Nothing {
+                found = QueueLook::Some;
             }
         }
         Ok(found)

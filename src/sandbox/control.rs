@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::gate;
 use super::state::Sandbox;
-use answer::Refused;
+use answer::ControlRefused;
 
 impl Sandbox {
     /// The whole surface, upstream and control, as a service.
@@ -34,9 +34,9 @@ fn router() -> Router<Sandbox> {
         .route("/settings", get(switches::settings).patch(switches::change_settings))
         .route("/journal", get(switches::journal).delete(switches::clear_journal))
         .route("/reset", post(switches::reset))
-        .fallback(async || Refused::missing("such control endpoint; docs/SANDBOX.md lists them"))
+        .fallback(async || ControlRefused::missing("such control endpoint; docs/SANDBOX.md lists them"))
         .method_not_allowed_fallback(async || {
-            Refused(
+            ControlRefused(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this control endpoint has other methods; see docs/SANDBOX.md".to_owned(),
             )

@@ -84,7 +84,7 @@ pub enum On {
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Answered with a status, not served.
-    Answer(Answer),
+    Answer(FaultAnswer),
     /// The connection is reset (RST) without an answer.
     Reset,
     /// The connection is closed (FIN) without an answer.
@@ -134,7 +134,7 @@ pub enum Cut {
 /// A status to answer with, or a sequence of them. A status below 300 lets the request through.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Answer {
+pub struct FaultAnswer {
     /// The status.
     pub status: Option<u16>,
     /// Statuses for one request after the other; used up after the last unless `times` says otherwise, then it begins again.
@@ -234,7 +234,7 @@ impl Fault {
     /// A rule that answers with a status and the upstream's usual code for it.
     #[must_use]
     pub fn status(on: On, status: u16) -> Self {
-        Self::new(on, Action::Answer(Answer { status: Some(status), ..Answer::default() }))
+        Self::new(on, Action::Answer(FaultAnswer { status: Some(status), ..FaultAnswer::default() }))
     }
 
     /// The same rule, used up after this many requests.

@@ -138,11 +138,11 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct Journal {
     clock: Clock,
-    inner: Mutex<Inner>,
+    inner: Mutex<JournalInner>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct JournalInner {
     entries: VecDeque<Entry>,
     counts: Counts,
 }

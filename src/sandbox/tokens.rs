@@ -42,10 +42,10 @@ pub(crate) struct Tokens {
 pub(crate) struct Token {
     pub(crate) id: String,
     number: u64,
-    state: Mutex<State>,
+    state: Mutex<TokenState>,
 }
 
-struct State {
+struct TokenState {
     expires: Instant,
     last_use: Instant,
     killed: Option<Refusal>,
@@ -103,7 +103,7 @@ impl Tokens {
         let now = Instant::now();
         let number = self.granted.fetch_add(1, Ordering::Relaxed) + 1;
         let text = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 48]>());
-        let state = State {
+        let state = TokenState {
             expires: now.checked_add(lifetime).unwrap_or(now),
             last_use: now,
             killed: None,

@@ -25,7 +25,7 @@ const PERMISSION: &str = "analytics:conversationDetail:view";
 /// One page of hits.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Page {
+pub(super) struct HitPage {
     pub(super) conversations: Vec<Conversation>,
     pub(super) total_hits: usize,
 }
@@ -87,7 +87,7 @@ impl Session {
 
 /// Why a page cannot be fetched.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(super) enum NoPage {
     /// The query has more hits than the upstream serves: narrow the interval.
     TooMuch(Problem),
     Problem(Problem),
@@ -101,18 +101,18 @@ pub(super) async fn page(
     queue_id: Option<&str>,
     (start, end): (OffsetDateTime, OffsetDateTime),
     number: usize,
-) -> Result<Page, Refused> {
+) -> Result<HitPage, NoPage> {
     let query = query(filter, queue_id, (start, end), number);
     let answer = client.call(Call::analytics_query(context, Bytes::from(query.to_string()))).await;
-    let answer = answer.map_err(|error| Refused::Problem(error.into()))?;
+    let answer = answer.map_err(|error| NoPage::Problem(error.into()))?;
     match answer.status {
-        StatusCode::OK => read(&answer).map_err(Refused::Problem),
-        StatusCode::BAD_GATEWAY => Err(Refused::TooMuch(Problem::transient(&answer))),
-        _ => Err(Refused::Problem(Problem::refused(&answer, "search", PERMISSION))),
+        StatusCode::OK => read(&answer).map_err(NoPage::Problem),
+        StatusCode::BAD_GATEWAY => Err(NoPage::TooMuch(Problem::transient(&answer))),
+        _ => Err(NoPage::Problem(Problem::refused(&answer, "search", PERMISSION))),
     }
 }
 
-fn read(answer: &Answer) -> Result<Page, Problem> {
+fn read(answer: &Answer) -> Result<HitPage, Problem> {
     let whole = answer.body.end == BodyEnd::Complete;
     let page = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();
     page.ok_or_else(|| {

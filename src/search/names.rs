@@ -24,12 +24,13 @@ const MOST: usize = 10_000;
 /// Ids asked for at once: they stand in a URL.
 const AT_ONCE: usize = 50;
 
-const QUEUES: Place = Place { path: "/api/v2/routing/queues/divisionviews", permission: "routing:queue:search" };
-const USERS: Place = Place { path: "/api/v2/users", permission: "directory:user:view" };
+const QUEUES: NamesPath =
+    NamesPath { path: "/api/v2/routing/queues/divisionviews", permission: "routing:queue:search" };
+const USERS: NamesPath = NamesPath { path: "/api/v2/users", permission: "directory:user:view" };
 
 /// Where names are listed, and the permission that it needs.
 #[derive(Clone, Copy)]
-struct Place {
+struct NamesPath {
     path: &'static str,
     permission: &'static str,
 }
@@ -138,7 +139,7 @@ impl Names {
         kept: &Kept,
         client: &Client,
         context: &Arc<Context>,
-        place: Place,
+        place: NamesPath,
         ids: BTreeSet<String>,
     ) -> Result<BTreeMap<String, String>, Problem> {
         let now = Instant::now();
@@ -200,7 +201,12 @@ fn keeps_names_back(answer: &Answer) -> bool {
     answer.is_final_refusal() && !(answer.status == StatusCode::UNAUTHORIZED && answer.is_own_refusal())
 }
 
-async fn ask(client: &Client, context: &Arc<Context>, place: Place, query: &[(&str, &str)]) -> Result<Answer, Problem> {
+async fn ask(
+    client: &Client,
+    context: &Arc<Context>,
+    place: NamesPath,
+    query: &[(&str, &str)],
+) -> Result<Answer, Problem> {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
     Ok(client.call(Call::names(context, format!("{}?{query}", place.path))).await?)
 }

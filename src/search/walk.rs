@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use time::{Duration, OffsetDateTime};
 
-use super::analytics::{self, PAGE, Refused};
+use super::analytics::{self, NoPage, PAGE};
 use super::cursor::Cursor;
 use super::filter::Filter;
 use super::found::Found;
@@ -50,9 +50,9 @@ impl Walk<'_> {
                 Ok(Reached::Start) => (end, length) = (start, LONGEST),
                 // Conversations of that same moment may be among those that are left.
                 Ok(Reached::Until(last)) => end = last + Duration::milliseconds(1),
-                Err(Refused::TooMuch(problem)) if end - start <= SHORTEST => return Err(problem),
-                Err(Refused::TooMuch(_)) => length = (end - start) / SHORTER_BY,
-                Err(Refused::Problem(problem)) => return Err(problem),
+                Err(NoPage::TooMuch(problem)) if end - start <= SHORTEST => return Err(problem),
+                Err(NoPage::TooMuch(_)) => length = (end - start) / SHORTER_BY,
+                Err(NoPage::Problem(problem)) => return Err(problem),
             }
         }
         found.hits.sort_by_key(|hit| std::cmp::Reverse((hit.start, hit.id.to_string())));
@@ -75,7 +75,7 @@ impl Walk<'_> {
         now: OffsetDateTime,
         seen: &mut HashSet<ConversationId>,
         found: &mut Found,
-    ) -> Result<Reached, Refused> {
+    ) -> Result<Reached, NoPage> {
         let mut last = None;
         for number in 1..=PAGES {
             let asked =
@@ -83,7 +83,7 @@ impl Walk<'_> {
             let page = match (asked, last) {
                 (Ok(page), _) => page,
                 // Keep what was listed so far; ask again for the rest, from there on.
-                (Err(Refused::TooMuch(_)), Some(last)) if last < end - Duration::milliseconds(1) => {
+                (Err(NoPage::TooMuch(_)), Some(last)) if last < end - Duration::milliseconds(1) => {
                     return Ok(Reached::Until(last));
                 }
                 (Err(refused), _) => return Err(refused),

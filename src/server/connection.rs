@@ -17,11 +17,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::phase::{Phase, State};
+use super::phase::{ConnectionPhase, ConnectionState};
 use super::places::Place;
 use super::timed_stream::TimedStream;
 use super::tls::TlsSource;
-use super::transport::{Socket, Transport};
+use super::transport::{AcceptedStream, Socket};
 use super::{App, LAST_LOOK, Peer, ServeSettings, service};
 
 /// Bytes of a request head at most; also what hyper buffers for a connection at most.
@@ -29,7 +29,7 @@ const MAX_HEAD: usize = 32 << 10;
 
 /// What all connections of a listener have in common.
 #[derive(Debug)]
-pub(super) struct Shared<A> {
+pub(super) struct ListenerContext<A> {
     pub(super) app: A,
     pub(super) settings: ServeSettings,
     /// Cancelled first, also before a kill: a connection need not watch for both all the time.
@@ -45,7 +45,7 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\nconten
     content-length: 60\r\n\r\nThis port speaks TLS: use https instead of http in the URL.\n";
 
 /// Serves one accepted connection to its end. `place` counts it against the limits.
-pub(super) async fn run(shared: Arc<Shared<impl App>>, stream: TcpStream, addr: SocketAddr, place: Place) {
+pub(super) async fn run(shared: Arc<ListenerContext<impl App>>, stream: TcpStream, addr: SocketAddr, place: Place) {
     let _open = shared.settings.stats.opened();
     // An answer is one write: waiting for more to send along would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
@@ -56,10 +56,10 @@ pub(super) async fn run(shared: Arc<Shared<impl App>>, stream: TcpStream, addr: 
     let (socket, transport) = match tls {
         None => {
             let socket = Socket::new(stream);
-            (socket.clone(), Transport::Plain(socket))
+            (socket.clone(), AcceptedStream::Plain(socket))
         }
         Some(tls) => match handshake(&shared, tls, stream, &place.state).await {
-            Some(stream) => (stream.get_ref().0.clone(), Transport::Tls(stream)),
+            Some(stream) => (stream.get_ref().0.clone(), AcceptedStream::Tls(stream)),
             None => return,
         },
     };
@@ -72,10 +72,10 @@ pub(super) async fn run(shared: Arc<Shared<impl App>>, stream: TcpStream, addr: 
 
 /// Encrypts the connection, in bounded time.
 async fn handshake(
-    shared: &Shared<impl App>,
+    shared: &ListenerContext<impl App>,
     tls: &TlsSource,
     mut stream: TcpStream,
-    state: &State,
+    state: &ConnectionState,
 ) -> Option<Box<TlsStream<Socket>>> {
     let settings = &shared.settings;
     let accepted = async {
@@ -105,7 +105,12 @@ async fn handshake(
     }
 }
 
-async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer, state: &Arc<State>) {
+async fn serve_http(
+    shared: &ListenerContext<impl App>,
+    transport: AcceptedStream,
+    peer: Peer,
+    state: &Arc<ConnectionState>,
+) {
     let io = TokioIo::new(TimedStream::new(transport, Arc::clone(state), &shared.settings));
     let requests = Arc::clone(state);
     let service = service_fn(move |request| service::call(shared.app.clone(), peer, Arc::clone(&requests), request));
@@ -124,7 +129,7 @@ async fn serve_http(shared: &Shared<impl App>, transport: Transport, peer: Peer,
     };
     let leave = async {
         let look = if state.is_evicted() { EVICTED_LOOK } else { LAST_LOOK };
-        if state.phase() != Phase::Busy
+        if state.phase() != ConnectionPhase::Busy
             && let Ok(ended) = timeout(look, connection.as_mut()).await
         {
             return ended;

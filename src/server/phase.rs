@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// The phases of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ConnectionPhase {
     /// New, or in the middle of a request head.
     Head,
     /// A request is being served.
@@ -19,7 +19,7 @@ pub(super) enum Phase {
 
 /// The state of one connection.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ConnectionState {
     /// When the listener began; times are counted from here.
     epoch: Instant,
     phase: AtomicU8,
@@ -31,7 +31,7 @@ pub(super) struct State {
     eviction: Notify,
 }
 
-impl State {
+impl ConnectionState {
     /// A connection that has just been accepted by a listener that began at `epoch`.
     pub(super) fn new(epoch: Instant) -> Self {
         let state = Self {
@@ -43,25 +43,25 @@ impl State {
             evicted: AtomicBool::new(false),
             eviction: Notify::new(),
         };
-        state.enter(Phase::Head);
+        state.enter(ConnectionPhase::Head);
         state
     }
 
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> ConnectionPhase {
         match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Head,
-            1 => Phase::Busy,
-            _ => Phase::Idle,
+            0 => ConnectionPhase::Head,
+            1 => ConnectionPhase::Busy,
+            _ => ConnectionPhase::Idle,
         }
     }
 
-    pub(super) fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&self, phase: ConnectionPhase) {
         let value = match phase {
-            Phase::Head => 0,
-            Phase::Busy => 1,
-            Phase::Idle => 2,
+            ConnectionPhase::Head => 0,
+            ConnectionPhase::Busy => 1,
+            ConnectionPhase::Idle => 2,
         };
-        if phase != Phase::Busy {
+        if phase != ConnectionPhase::Busy {
             let since = self.epoch.elapsed().as_micros();
             self.since.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
@@ -70,7 +70,7 @@ impl State {
 
     /// For a connection without a request under way: since when, in microseconds after the listener's beginning.
     pub(super) fn idle_since(&self) -> Option<u64> {
-        let idle = self.phase() != Phase::Busy && !self.is_evicted();
+        let idle = self.phase() != ConnectionPhase::Busy && !self.is_evicted();
         idle.then(|| self.since.load(Ordering::Relaxed))
     }
 

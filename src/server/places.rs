@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 
 use super::ServeSettings;
-use super::phase::{Phase, State};
+use super::phase::{ConnectionPhase, ConnectionState};
 
 /// How often a full house is searched again for an idle connection.
 const SEARCH_AGAIN: Duration = Duration::from_millis(50);
@@ -24,7 +24,7 @@ pub(super) struct Places {
     epoch: Instant,
     settings: ServeSettings,
     slots: Arc<Semaphore>,
-    by_network: Mutex<HashMap<IpAddr, Vec<Arc<State>>>>,
+    by_network: Mutex<HashMap<IpAddr, Vec<Arc<ConnectionState>>>>,
 }
 
 /// The place of one connection, free again when dropped.
@@ -32,7 +32,7 @@ pub(super) struct Places {
 pub(super) struct Place {
     places: Arc<Places>,
     network: IpAddr,
-    pub(super) state: Arc<State>,
+    pub(super) state: Arc<ConnectionState>,
     _slot: Option<OwnedSemaphorePermit>,
 }
 
@@ -73,7 +73,7 @@ impl Places {
 
     /// Registers a connection.
     pub(super) fn seat(self: &Arc<Self>, addr: IpAddr, slot: Option<OwnedSemaphorePermit>) -> Place {
-        let (network, state) = (network(addr), Arc::new(State::new(self.epoch)));
+        let (network, state) = (network(addr), Arc::new(ConnectionState::new(self.epoch)));
         self.by_network.lock().entry(network).or_default().push(Arc::clone(&state));
         Place { places: Arc::clone(self), network, state, _slot: slot }
     }
@@ -90,14 +90,14 @@ impl Places {
     fn make_room(&self) {
         let by_network = self.by_network.lock();
         // Those asked before leave within moments, unless a request of theirs came first.
-        if by_network.values().flatten().any(|state| state.is_evicted() && state.phase() != Phase::Busy) {
+        if by_network.values().flatten().any(|state| state.is_evicted() && state.phase() != ConnectionPhase::Busy) {
             return;
         }
         let some = self.settings.max_connections.div_ceil(SHARE);
         self.evict(&longest_idle(by_network.values().flatten(), some));
     }
 
-    fn evict(&self, states: &[&Arc<State>]) -> usize {
+    fn evict(&self, states: &[&Arc<ConnectionState>]) -> usize {
         for state in states {
             state.evict();
             self.settings.stats.connection_evicted();
@@ -118,7 +118,10 @@ impl Drop for Place {
 }
 
 /// At most `count` of these, the longest idle first.
-fn longest_idle<'a>(states: impl IntoIterator<Item = &'a Arc<State>>, count: usize) -> Vec<&'a Arc<State>> {
+fn longest_idle<'a>(
+    states: impl IntoIterator<Item = &'a Arc<ConnectionState>>,
+    count: usize,
+) -> Vec<&'a Arc<ConnectionState>> {
     let mut idle: Vec<_> = states.into_iter().filter_map(|state| Some((state.idle_since()?, state))).collect();
     idle.sort_unstable_by_key(|(since, _)| *since);
     idle.into_iter().take(count).map(|(_, state)| state).collect()
@@ -154,11 +157,11 @@ mod tests {
         let (first, second) =
             (places.take(addr("192.0.2.1")).await.unwrap(), places.take(addr("192.0.2.1")).await.unwrap());
         tokio::time::advance(Duration::from_secs(1)).await;
-        first.state.enter(Phase::Idle);
+        first.state.enter(ConnectionPhase::Idle);
         let third = places.take(addr("192.0.2.1")).await.unwrap();
         assert!(second.state.is_evicted() && !first.state.is_evicted() && !other.state.is_evicted());
-        first.state.enter(Phase::Busy);
-        third.state.enter(Phase::Busy);
+        first.state.enter(ConnectionPhase::Busy);
+        third.state.enter(ConnectionPhase::Busy);
         assert!(places.take(addr("192.0.2.1")).await.is_none(), "all of them are busy");
         drop(first);
         assert!(places.take(addr("192.0.2.1")).await.is_some());
@@ -175,11 +178,11 @@ mod tests {
         let mut held = Vec::new();
         for _ in 0..3 {
             held.push(places.take(addr("10.1.1.1")).await.unwrap());
-            held.last().unwrap().state.enter(Phase::Busy);
+            held.last().unwrap().state.enter(ConnectionPhase::Busy);
         }
         assert!(held.iter().all(|place| !place.state.is_evicted()));
         let one = places.take(addr("2001:db8::1")).await.unwrap();
-        one.state.enter(Phase::Busy);
+        one.state.enter(ConnectionPhase::Busy);
         assert!(places.take(addr("2001:db8::2")).await.is_none());
         assert!(places.take(addr("2001:db8:0:1::1")).await.is_some());
     }
@@ -188,14 +191,14 @@ mod tests {
     async fn a_full_house_waits_while_all_are_busy() {
         let places = places(|settings| settings.max_connections = 1);
         let first = places.take(addr("192.0.2.1")).await.unwrap();
-        first.state.enter(Phase::Busy);
+        first.state.enter(ConnectionPhase::Busy);
         let waiting = tokio::spawn({
             let places = Arc::clone(&places);
             async move { places.take(addr("192.0.2.2")).await }
         });
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert!(!waiting.is_finished() && !first.state.is_evicted());
-        first.state.enter(Phase::Idle);
+        first.state.enter(ConnectionPhase::Idle);
         first.state.evicted().await;
         drop(first);
         assert!(waiting.await.unwrap().is_some());

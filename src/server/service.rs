@@ -13,32 +13,32 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::App;
 use super::peer::Peer;
-use super::phase::{Phase, State};
+use super::phase::{ConnectionPhase, ConnectionState};
 
 /// Answers one request.
 pub(super) async fn call(
     mut app: impl App,
     peer: Peer,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
     request: axum::http::Request<Incoming>,
-) -> Result<Response<Answer>, Infallible> {
-    state.enter(Phase::Busy);
+) -> Result<Response<AnswerBody>, Infallible> {
+    state.enter(ConnectionPhase::Busy);
     let unread = !request.is_end_stream();
     state.set_unread_body(unread);
     let (mut head, body) = request.into_parts();
     head.extensions.insert(peer);
-    let body = if unread { Body::new(Asked { inner: body, state: Arc::clone(&state) }) } else { Body::empty() };
+    let body = if unread { Body::new(RequestBody { inner: body, state: Arc::clone(&state) }) } else { Body::empty() };
     let answer = app.call(Request::from_parts(head, body)).await?;
-    Ok(answer.map(|inner| Answer { inner, state }))
+    Ok(answer.map(|inner| AnswerBody { inner, state }))
 }
 
 /// The body of a request; knows when it has been read to its end.
-struct Asked {
+struct RequestBody {
     inner: Incoming,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
 }
 
-impl HttpBody for Asked {
+impl HttpBody for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -61,12 +61,12 @@ impl HttpBody for Asked {
 }
 
 /// The body of an answer; once it is gone the connection waits for the next request.
-pub(super) struct Answer {
+pub(super) struct AnswerBody {
     inner: Body,
-    state: Arc<State>,
+    state: Arc<ConnectionState>,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -83,8 +83,8 @@ impl HttpBody for Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.state.enter(Phase::Idle);
+        self.state.enter(ConnectionPhase::Idle);
     }
 }

@@ -15,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::ServeSettings;
-use super::phase::{Phase, State};
+use super::phase::{ConnectionPhase, ConnectionState};
 use super::stats::ServeStats;
-use super::transport::Transport;
+use super::transport::AcceptedStream;
 
 /// After an answer to a request whose body was not read: this much of it is discarded, for this long, before the close.
 /// Closing at once would reset the connection and could destroy the answer on its way.
@@ -25,14 +25,14 @@ const LINGER: (usize, Duration) = (8 << 20, Duration::from_secs(2));
 
 #[derive(Debug)]
 pub(super) struct TimedStream {
-    inner: Transport,
-    state: Arc<State>,
+    inner: AcceptedStream,
+    state: Arc<ConnectionState>,
     limits: Limits,
     stats: Arc<ServeStats>,
     reading: Timer,
     writing: Timer,
     /// The phase of the last read that had to wait, and since when.
-    phase: (Phase, Instant),
+    phase: (ConnectionPhase, Instant),
     /// Since when the caller has been behind with its answer, and the bytes that it has taken since.
     behind: Option<(Instant, usize)>,
     lingered: Option<(usize, Instant)>,
@@ -47,7 +47,7 @@ struct Limits {
 }
 
 impl TimedStream {
-    pub(super) fn new(inner: Transport, state: Arc<State>, settings: &ServeSettings) -> Self {
+    pub(super) fn new(inner: AcceptedStream, state: Arc<ConnectionState>, settings: &ServeSettings) -> Self {
         Self {
             inner,
             state,
@@ -60,7 +60,7 @@ impl TimedStream {
             stats: Arc::clone(&settings.stats),
             reading: Timer::default(),
             writing: Timer::default(),
-            phase: (Phase::Head, Instant::now()),
+            phase: (ConnectionPhase::Head, Instant::now()),
             behind: None,
             lingered: None,
         }
@@ -69,7 +69,7 @@ impl TimedStream {
     /// A read has to wait: ready when it has waited for too long in this phase, or has nothing to wait for.
     fn poll_read_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.state.phase();
-        if phase == Phase::Busy {
+        if phase == ConnectionPhase::Busy {
             // The handler limits the time for a body.
             return Poll::Pending;
         }
@@ -79,9 +79,9 @@ impl TimedStream {
         if self.phase.0 != phase {
             self.phase = (phase, Instant::now());
         }
-        let limit = if phase == Phase::Idle { self.limits.idle } else { self.limits.header };
+        let limit = if phase == ConnectionPhase::Idle { self.limits.idle } else { self.limits.header };
         ready!(self.reading.poll(cx, self.phase.1 + limit));
-        if phase == Phase::Idle {
+        if phase == ConnectionPhase::Idle {
             return Poll::Ready(Ok(()));
         }
         self.stats.connection_cut();
@@ -135,9 +135,9 @@ impl AsyncRead for TimedStream {
         match Pin::new(&mut this.inner).poll_read(cx, buf) {
             Poll::Pending => this.poll_read_limit(cx),
             Poll::Ready(result) => {
-                if buf.filled().len() > before && this.state.phase() == Phase::Idle {
-                    this.state.enter(Phase::Head);
-                    this.phase = (Phase::Head, Instant::now());
+                if buf.filled().len() > before && this.state.phase() == ConnectionPhase::Idle {
+                    this.state.enter(ConnectionPhase::Head);
+                    this.phase = (ConnectionPhase::Head, Instant::now());
                 }
                 Poll::Ready(result)
             }
@@ -148,7 +148,7 @@ impl AsyncRead for TimedStream {
 impl AsyncWrite for TimedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.state.phase() == Phase::Head {
+        if this.state.phase() == ConnectionPhase::Head {
             // hyper refuses a head by itself. What the caller still sends is not wanted, but must not reset the answer.
             this.state.set_unread_body(true);
         }

@@ -60,7 +60,7 @@ impl AsyncWrite for Socket {
 
 /// One type for both, so that hyper's connection is compiled once.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(super) enum AcceptedStream {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
 }
@@ -68,19 +68,19 @@ pub(super) enum Transport {
 macro_rules! inner {
     ($self:expr, $stream:ident => $call:expr) => {
         match $self.get_mut() {
-            Transport::Plain($stream) => $call,
-            Transport::Tls($stream) => $call,
+            AcceptedStream::Plain($stream) => $call,
+            AcceptedStream::Tls($stream) => $call,
         }
     };
 }
 
-impl AsyncRead for Transport {
+impl AsyncRead for AcceptedStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         inner!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
-impl AsyncWrite for Transport {
+impl AsyncWrite for AcceptedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         inner!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }

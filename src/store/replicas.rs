@@ -28,7 +28,7 @@ pub struct Replica {
 
 /// What a look at the fleet gives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Seen {
+pub(crate) struct FleetSeen {
     /// The living replicas.
     pub(crate) replicas: Vec<Replica>,
     /// The mode, where it was set for all.
@@ -51,13 +51,13 @@ impl Store {
     }
 
     /// Looks who is alive, and which mode was set.
-    pub(crate) async fn look_around(&self) -> Result<Seen, StoreError> {
+    pub(crate) async fn look_around(&self) -> Result<FleetSeen, StoreError> {
         let living = sql(
             "SELECT instance, version, {now} - started, {now} - seen FROM replicas WHERE seen > {now} - $1 ORDER BY instance LIMIT 1000",
         )
         .bind(ms(DEAD_AFTER));
         let rows = self.run(Batch::read([living, meta::mode(), meta::identity()])).await?;
-        let [living, mode, identity] = &rows[..] else { return Ok(Seen::default()) };
+        let [living, mode, identity] = &rows[..] else { return Ok(FleetSeen::default()) };
         // A look notices first that the store was replaced.
         match self.same_store(identity, 0).await {
             Ok(()) | Err(StoreError::Replaced { .. }) => {}
@@ -70,7 +70,7 @@ impl Store {
             age: age(row.int(2)),
             silent: age(row.int(3)),
         };
-        Ok(Seen { replicas: living.iter().map(replica).collect(), mode: meta::mode_of(mode) })
+        Ok(FleetSeen { replicas: living.iter().map(replica).collect(), mode: meta::mode_of(mode) })
     }
 
     /// Forgets replicas that died long ago.

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use super::engine::{Batch, Engine, Rows};
 use super::error::StoreError;
 pub(super) use file::default_path;
-use work::{Clock, Command};
+use work::{SqliteClock, Work};
 
 /// Batches that may wait for a thread; more are refused.
 const QUEUE: usize = 4096;
@@ -31,8 +31,8 @@ const GROUP: usize = 256;
 /// A database in a file.
 #[derive(Debug)]
 pub(super) struct Sqlite {
-    writer: SyncSender<Command>,
-    reader: SyncSender<Command>,
+    writer: SyncSender<Work>,
+    reader: SyncSender<Work>,
     timeout: Duration,
 }
 
@@ -62,7 +62,7 @@ impl Sqlite {
     async fn ask(&self, batch: Batch) -> Result<Vec<Rows>, StoreError> {
         let (reply, answer) = oneshot::channel();
         let thread = if batch.reads_only { &self.reader } else { &self.writer };
-        thread.try_send(Command { batch, reply }).map_err(|e| match e {
+        thread.try_send(Work { batch, reply }).map_err(|e| match e {
             TrySendError::Full(_) => {
                 StoreError::OutOfReach("too much waits to be written; the disk may be slow".to_owned())
             }
@@ -91,16 +91,16 @@ impl Engine for Sqlite {
 fn thread(
     name: &str,
     connection: Connection,
-    carry_out: fn(&Connection, Clock, Vec<Command>),
-) -> Result<SyncSender<Command>, String> {
-    let (sender, queue): (_, Receiver<Command>) = sync_channel(QUEUE);
+    carry_out: fn(&Connection, SqliteClock, Vec<Work>),
+) -> Result<SyncSender<Work>, String> {
+    let (sender, queue): (_, Receiver<Work>) = sync_channel(QUEUE);
     let run = move || {
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
             group.extend(queue.try_iter().take(GROUP - 1));
             // Those who gave up waiting got "result unknown" as their answer: better that nothing happens.
             group.retain(|command| !command.reply.is_closed());
-            carry_out(&connection, Clock::Wall, group);
+            carry_out(&connection, SqliteClock::Wall, group);
         }
     };
     std::thread::Builder::new()
@@ -114,7 +114,7 @@ fn thread(
 #[derive(Debug)]
 pub(super) struct Memory {
     connection: Mutex<Connection>,
-    clock: Clock,
+    clock: SqliteClock,
 }
 
 impl Memory {
@@ -122,7 +122,7 @@ impl Memory {
         let connection = Connection::open_in_memory().map_err(|e| e.to_string())?;
         work::keep_plans(&connection).map_err(|e| e.to_string())?;
         work::migrate(&connection).map_err(|e| e.to_string())?;
-        Ok(Self { connection: Mutex::new(connection), clock: Clock::of_the_runtime() })
+        Ok(Self { connection: Mutex::new(connection), clock: SqliteClock::of_the_runtime() })
     }
 }
 

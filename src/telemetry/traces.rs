@@ -28,18 +28,18 @@ pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 
 /// Where spans go. Cheap to clone; [`Traces::default`] is off.
 #[derive(Debug, Clone, Default)]
-pub struct Traces(Option<Arc<Inner>>);
+pub struct Traces(Option<Arc<TracesInner>>);
 
 #[derive(Debug)]
-struct Inner {
+struct TracesInner {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
-    health: Arc<Health>,
+    health: Arc<ExportHealth>,
 }
 
 /// Counts, and says once per episode that the collector does not take spans.
 #[derive(Debug, Default)]
-struct Health {
+struct ExportHealth {
     lost: AtomicU64,
     failing: AtomicBool,
 }
@@ -71,17 +71,17 @@ impl Traces {
             .with_timeout(EXPORT_TIMEOUT)
             .build()
             .map_err(|e| wrong(&e))?;
-        let health = Arc::new(Health::default());
+        let health = Arc::new(ExportHealth::default());
         let resource = Resource::builder()
             .with_service_name("hangup")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource)
-            .with_batch_exporter(Watched { exporter, health: Arc::clone(&health) })
+            .with_batch_exporter(WatchedExporter { exporter, health: Arc::clone(&health) })
             .build();
         let tracer = provider.tracer("hangup");
-        Ok(Self(Some(Arc::new(Inner { provider, tracer, health }))))
+        Ok(Self(Some(Arc::new(TracesInner { provider, tracer, health }))))
     }
 
     /// Begins a span below `parent`, a `traceparent`, or one that begins a trace. Asks for its name and attributes only
@@ -164,12 +164,12 @@ pub struct Parent {
 
 /// Says when spans are lost, and counts them.
 #[derive(Debug)]
-struct Watched {
+struct WatchedExporter {
     exporter: opentelemetry_otlp::SpanExporter,
-    health: Arc<Health>,
+    health: Arc<ExportHealth>,
 }
 
-impl SpanExporter for Watched {
+impl SpanExporter for WatchedExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hangup::sandbox::{Action, Answer, Fault, On};
+use hangup::sandbox::{Action, Fault, FaultAnswer, On};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -14,7 +14,7 @@ use super::table::Row;
 const THEME: &str = "The login and its tokens";
 
 fn login_down() -> Fault {
-    Fault::new(On::Login, Action::Answer(Answer { status: Some(503), ..Answer::default() }))
+    Fault::new(On::Login, Action::Answer(FaultAnswer { status: Some(503), ..FaultAnswer::default() }))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ const MOST_TRIED: usize = 4;
 pub(super) struct Issuer {
     fetch: Fetch,
     keys: ArcSwapOption<Keys>,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<FetchProgress>,
     wanted: Notify,
     failing: AtomicBool,
     failures: AtomicU64,
@@ -41,10 +41,10 @@ pub(super) struct Issuer {
 struct Keys {
     generation: u64,
     published: Value,
-    keys: Vec<Key>,
+    keys: Vec<IssuerKey>,
 }
 
-struct Key {
+struct IssuerKey {
     id: Option<String>,
     algorithm: Option<Algorithm>,
     key: Arc<DecodingKey>,
@@ -52,7 +52,7 @@ struct Key {
 
 /// How far fetching has come.
 #[derive(Debug, Clone, Copy, Default)]
-struct Progress {
+struct FetchProgress {
     running: bool,
     finished: u64,
     started: Option<Instant>,
@@ -189,13 +189,13 @@ impl Issuer {
 }
 
 /// The signing keys of a published set that we can use. What cannot be read is left out, not a reason to refuse all.
-fn usable(published: &Value) -> Result<Vec<Key>, String> {
+fn usable(published: &Value) -> Result<Vec<IssuerKey>, String> {
     let list = published.get("keys").and_then(Value::as_array).ok_or("the key set has no list \"keys\"")?;
-    let keys: Vec<Key> = list.iter().take(MOST).filter_map(key).collect();
+    let keys: Vec<IssuerKey> = list.iter().take(MOST).filter_map(key).collect();
     if keys.is_empty() { Err("the key set has no public key for signatures".to_owned()) } else { Ok(keys) }
 }
 
-fn key(published: &Value) -> Option<Key> {
+fn key(published: &Value) -> Option<IssuerKey> {
     let jwk: Jwk = serde_json::from_value(published.clone()).ok()?;
     if jwk.common.public_key_use.as_ref().is_some_and(|to| *to != PublicKeyUse::Signature) {
         return None;
@@ -205,10 +205,10 @@ fn key(published: &Value) -> Option<Key> {
         None => None,
     };
     let key = DecodingKey::from_jwk(&jwk).ok().filter(|key| key.family() != AlgorithmFamily::Hmac)?;
-    Some(Key { id: jwk.common.key_id, algorithm, key: Arc::new(key) })
+    Some(IssuerKey { id: jwk.common.key_id, algorithm, key: Arc::new(key) })
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for IssuerKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Key").field("id", &self.id).field("algorithm", &self.algorithm).finish_non_exhaustive()
     }

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 const MOST: usize = 4096;
 
 #[derive(Debug, Default)]
-pub(super) struct Seen(Mutex<Verified>);
+pub(super) struct SeenTokens(Mutex<Verified>);
 
 /// Callers by the digest of their token, verified with one generation of the issuer's keys.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ struct Verified {
     callers: HashMap<Digest, Caller>,
 }
 
-impl Seen {
+impl SeenTokens {
     /// The caller of this token, unless it has expired or was verified with other keys.
     pub(super) fn get(&self, token: &str, generation: u64) -> Option<Caller> {
         let digest = Digest::of(token.as_bytes());

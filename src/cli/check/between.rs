@@ -7,8 +7,8 @@ use http::{HeaderMap, Request, header};
 use tokio::time::timeout;
 use tower::Service as _;
 
-use super::super::live::Upstream;
-use super::report::Item;
+use super::super::live::LiveUpstream;
+use super::report::CheckLine;
 use crate::config::{Config, OperationChoice};
 use crate::genesys::answer::Answer;
 use crate::genesys::exchange::Wire;
@@ -29,7 +29,7 @@ const SIGNS: [(&str, &str); 8] = [
 ];
 
 /// Says who answered instead of Genesys Cloud, and what to do.
-pub(super) async fn check(config: &Config, upstream: &Upstream, answer: &Answer) -> Item {
+pub(super) async fn check(config: &Config, upstream: &LiveUpstream, answer: &Answer) -> CheckLine {
     let who = headers(config, upstream).await.and_then(|headers| named(&headers));
     let form = if answer.is_html() { "a page for people" } else { "not in Genesys Cloud's form" };
     let detail = format!(
@@ -46,13 +46,13 @@ pub(super) async fn check(config: &Config, upstream: &Upstream, answer: &Answer)
     };
     match config.genesys.operation {
         // A gateway that has nothing but the POST is what this setting is for.
-        OperationChoice::Post => Item::warn(NAME, detail, remedy),
-        OperationChoice::Auto | OperationChoice::Patch => Item::fail(NAME, detail, remedy),
+        OperationChoice::Post => CheckLine::warn(NAME, detail, remedy),
+        OperationChoice::Auto | OperationChoice::Patch => CheckLine::fail(NAME, detail, remedy),
     }
 }
 
 /// The headers of an answer from the place where conversations should be. It is asked with the token, which it has had already.
-async fn headers(config: &Config, upstream: &Upstream) -> Option<HeaderMap> {
+async fn headers(config: &Config, upstream: &LiveUpstream) -> Option<HeaderMap> {
     let (api, _) = config.genesys.urls().ok()?;
     let url = format!("{}/api/v2/conversations/{}", api.trim_end_matches('/'), uuid::Uuid::new_v4());
     let mut wire = Wire::new(&config.genesys, PATIENCE).ok()?;

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use super::report::{Item, Report};
+use super::report::{CheckLine, Report};
 use crate::callers::{Callers, unlimited_keys};
 use crate::config::Config;
 use crate::files;
@@ -12,8 +12,8 @@ use crate::server::TlsSource;
 pub(super) fn check(config: &Config, report: &mut Report) {
     let correct = "correct the file that is named";
     report.add(match (Callers::open(&config.auth), &config.auth.keys_file) {
-        (Err(error), _) => Item::fail("keys file", error.to_string(), correct),
-        (Ok(callers), Some(_)) if callers.stats().keys == 0 => Item::warn(
+        (Err(error), _) => CheckLine::fail("keys file", error.to_string(), correct),
+        (Ok(callers), Some(_)) if callers.stats().keys == 0 => CheckLine::warn(
             "keys file",
             "valid, and without a key: no caller is admitted",
             "make one with `hangup key new NAME`",
@@ -21,35 +21,36 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         (Ok(callers), Some(path)) => {
             let found = format!("{}: {} keys", path.display(), callers.stats().keys);
             match unlimited_keys(&callers.keys()) {
-                None => Item::ok("keys file", found),
+                None => CheckLine::ok("keys file", found),
                 Some(finding) => {
-                    Item::warn("keys file", format!("{found}; {finding}"), "give each key a rate and an end")
+                    CheckLine::warn("keys file", format!("{found}; {finding}"), "give each key a rate and an end")
                 }
             }
         }
-        (Ok(_), None) => Item::skipped("keys file", "auth.keys_file is not set"),
+        (Ok(_), None) => CheckLine::skipped("keys file", "auth.keys_file is not set"),
     });
     let (what, remedy) = ("file permissions", "take the right to write from group and others");
     let findings = files::writable_by_others(config);
     match findings.is_empty() {
-        true => report.add(Item::ok(what, "only their owners can change keys and secrets")),
-        false => findings.into_iter().for_each(|finding| report.add(Item::warn(what, finding, remedy))),
+        true => report.add(CheckLine::ok(what, "only their owners can change keys and secrets")),
+        false => findings.into_iter().for_each(|finding| report.add(CheckLine::warn(what, finding, remedy))),
     }
     report.add(match TlsSource::open(&config.server.tls) {
-        Err(error) => Item::fail("TLS files", error.to_string(), correct),
-        Ok(Some(_)) => Item::ok("TLS files", "certificate and key belong together"),
-        Ok(None) => Item::skipped("TLS files", "server.tls is not set: callers are served without TLS"),
+        Err(error) => CheckLine::fail("TLS files", error.to_string(), correct),
+        Ok(Some(_)) => CheckLine::ok("TLS files", "certificate and key belong together"),
+        Ok(None) => CheckLine::skipped("TLS files", "server.tls is not set: callers are served without TLS"),
     });
     let mut files = config.audit.files().peekable();
     if files.peek().is_none() {
-        report.add(Item::skipped("audit file", format!("audit.target is \"{}\"", config.audit.target.0.join(", "))));
+        report
+            .add(CheckLine::skipped("audit file", format!("audit.target is \"{}\"", config.audit.target.0.join(", "))));
     }
     for path in files {
         report.add(match writable(path) {
-            Ok(()) => Item::ok("audit file", format!("{} can be written", path.display())),
+            Ok(()) => CheckLine::ok("audit file", format!("{} can be written", path.display())),
             Err(cause) => {
                 let text = format!("{} cannot be written ({cause})", path.display());
-                Item::fail("audit file", text, "give its directory to the user that runs the service")
+                CheckLine::fail("audit file", text, "give its directory to the user that runs the service")
             }
         });
     }

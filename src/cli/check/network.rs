@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, Uri, header};
 use tokio::time::{Instant, timeout};
 use tower::Service as _;
 
-use super::report::{Item, Report};
+use super::report::{CheckLine, Report};
 use crate::config::Config;
 use crate::genesys::error::CallError;
 use crate::genesys::exchange::Wire;
@@ -24,14 +24,14 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> bool {
     let (api, login) = match config.genesys.urls() {
         Ok(urls) => urls,
         Err(error) => {
-            report.add(Item::fail("hosts", error, "name the region, or both URLs"));
+            report.add(CheckLine::fail("hosts", error, "name the region, or both URLs"));
             return false;
         }
     };
     let wire = match Wire::new(&config.genesys, PATIENCE) {
         Ok(wire) => wire,
         Err(error) => {
-            report.add(Item::fail("hosts", error, "correct the setting that is named"));
+            report.add(CheckLine::fail("hosts", error, "correct the setting that is named"));
             return false;
         }
     };
@@ -40,7 +40,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> bool {
     let dates = [&api, &login].into_iter().flatten().filter_map(date);
     match dates.min() {
         Some(skew) => report.add(clock(skew)),
-        None => report.add(Item::skipped("clock", "no answer had a date")),
+        None => report.add(CheckLine::skipped("clock", "no answer had a date")),
     }
     api.is_some() && login.is_some()
 }
@@ -57,7 +57,7 @@ async fn host(config: &Config, wire: &Wire, name: &'static str, url: &str, repor
         let found = timeout(PATIENCE, tokio::net::lookup_host((bare, port))).await;
         if !found.is_ok_and(|found| found.is_ok_and(|mut addrs| addrs.next().is_some())) {
             let text = format!("{url}: the name {authority} is not known here");
-            report.add(Item::fail(name, text, "check genesys.region, and the name service (DNS) of this machine"));
+            report.add(CheckLine::fail(name, text, "check genesys.region, and the name service (DNS) of this machine"));
             return None;
         }
     }
@@ -69,16 +69,16 @@ async fn host(config: &Config, wire: &Wire, name: &'static str, url: &str, repor
         } else {
             "check firewall, genesys.proxy and genesys.region"
         };
-        Item::fail(name, format!("{url}: {cause}"), remedy)
+        CheckLine::fail(name, format!("{url}: {cause}"), remedy)
     };
     match timeout(PATIENCE, wire.clone().call(request)).await {
         Ok(Ok(answer)) => {
             let secured = if tls { "TLS" } else { "no TLS: the client secret goes in the clear" };
             let detail = format!("{url} answers ({secured}, {} ms)", started.elapsed().as_millis());
             report.add(if tls {
-                Item::ok(name, detail)
+                CheckLine::ok(name, detail)
             } else {
-                Item::warn(name, detail, "use https except for tests")
+                CheckLine::warn(name, detail, "use https except for tests")
             });
             Some(answer.headers().clone())
         }
@@ -104,13 +104,13 @@ fn date(headers: &HeaderMap) -> Option<Duration> {
     Some(ours.duration_since(theirs).or_else(|_| theirs.duration_since(ours)).unwrap_or_default())
 }
 
-fn clock(skew: Duration) -> Item {
+fn clock(skew: Duration) -> CheckLine {
     let text = format!("{} s from Genesys Cloud's", skew.as_secs());
     let remedy = "let this machine keep its clock by NTP";
     match skew {
-        skew if skew >= SKEW_WRONG => Item::fail("clock", text, remedy),
-        skew if skew >= SKEW_NOTED => Item::warn("clock", text, remedy),
-        _ => Item::ok("clock", "agrees with Genesys Cloud's"),
+        skew if skew >= SKEW_WRONG => CheckLine::fail("clock", text, remedy),
+        skew if skew >= SKEW_NOTED => CheckLine::warn("clock", text, remedy),
+        _ => CheckLine::ok("clock", "agrees with Genesys Cloud's"),
     }
 }
 

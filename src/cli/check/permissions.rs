@@ -5,9 +5,9 @@ use bytes::Bytes;
 use http::StatusCode;
 use uuid::Uuid;
 
-use super::super::live::Upstream;
+use super::super::live::LiveUpstream;
 use super::between;
-use super::report::{Item, Report};
+use super::report::{CheckLine, Report};
 use crate::config::{Config, OperationChoice};
 use crate::disconnect::look::VIEW;
 use crate::genesys::answer::Answer;
@@ -18,7 +18,7 @@ use crate::problem::{Problem, Upstream as Said};
 /// The permission that disconnecting needs.
 const DISCONNECT: &str = "conversation:communication:disconnect";
 
-pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Report) {
+pub(super) async fn check(config: &Config, upstream: &LiveUpstream, report: &mut Report) {
     // Random, so that it belongs to no conversation.
     let (cid, pid) = (ConversationId::from(Uuid::new_v4()), ParticipantId::from(Uuid::new_v4()));
     let view = Call::read(&upstream.context(), Rank::Lookup, None, cid);
@@ -37,13 +37,15 @@ pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Rep
                 report.add(judged(name, permission, &answer));
             }
             Ok(answer) => {
-                report
-                    .add(Item::skipped(name, format!("status {} is not Genesys Cloud's own", answer.status.as_u16())));
+                report.add(CheckLine::skipped(
+                    name,
+                    format!("status {} is not Genesys Cloud's own", answer.status.as_u16()),
+                ));
                 foreign = Some(answer);
             }
             Err(error) => {
                 let problem = Problem::from(error);
-                report.add(Item::fail(name, problem.code.title(), problem.detail));
+                report.add(CheckLine::fail(name, problem.code.title(), problem.detail));
             }
         }
     }
@@ -53,7 +55,7 @@ pub(super) async fn check(config: &Config, upstream: &Upstream, report: &mut Rep
 }
 
 /// What Genesys Cloud's own answer says about a permission.
-fn judged(name: &'static str, permission: &str, answer: &Answer) -> Item {
+fn judged(name: &'static str, permission: &str, answer: &Answer) -> CheckLine {
     let said = Said::of(answer);
     let words = match (&said.code, &said.message) {
         (_, Some(message)) => message.clone(),
@@ -62,22 +64,24 @@ fn judged(name: &'static str, permission: &str, answer: &Answer) -> Item {
     };
     match answer.status {
         // What the role lacks is looked at before what does not exist.
-        StatusCode::NOT_FOUND => Item::ok(name, format!("not refused ({permission})")),
+        StatusCode::NOT_FOUND => CheckLine::ok(name, format!("not refused ({permission})")),
         StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN if answer.error().needs_user_context() => {
-            Item::fail(name, words, Problem::forbidden(answer, permission).detail)
+            CheckLine::fail(name, words, Problem::forbidden(answer, permission).detail)
         }
-        StatusCode::FORBIDDEN => {
-            Item::fail(name, format!("{permission} is missing: {words}"), Problem::forbidden(answer, permission).detail)
-        }
+        StatusCode::FORBIDDEN => CheckLine::fail(
+            name,
+            format!("{permission} is missing: {words}"),
+            Problem::forbidden(answer, permission).detail,
+        ),
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
-            Item::fail(name, words, "this org does not have this operation; set genesys.operation = \"auto\"")
+            CheckLine::fail(name, words, "this org does not have this operation; set genesys.operation = \"auto\"")
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            Item::fail(name, words, Problem::transient(answer).detail)
+            CheckLine::fail(name, words, Problem::transient(answer).detail)
         }
         status => {
             let text = format!("status {} to an id that cannot exist: {words}", status.as_u16());
-            Item::warn(name, text, "this proves nothing; try `hangup check --prove` on a conversation made for it")
+            CheckLine::warn(name, text, "this proves nothing; try `hangup check --prove` on a conversation made for it")
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::super::live::Upstream;
+use super::super::live::LiveUpstream;
 use super::super::table;
 use super::redact::redacted;
 use crate::conversation::{Conversation, Participant};
@@ -66,7 +66,7 @@ impl Proof {
 
 /// The conversation, and what has been tried in it.
 struct Trial<'a> {
-    upstream: &'a Upstream,
+    upstream: &'a LiveUpstream,
     cid: ConversationId,
     steps: Vec<Step>,
 }
@@ -75,7 +75,7 @@ struct Trial<'a> {
 ///
 /// # Errors
 /// In words: the conversation cannot be read, is over, or does not look as if it were made for this.
-pub(super) async fn run(upstream: &Upstream, cid: ConversationId) -> Result<Proof, String> {
+pub(super) async fn run(upstream: &LiveUpstream, cid: ConversationId) -> Result<Proof, String> {
     let mut trial = Trial { upstream, cid, steps: Vec::new() };
     let before = trial.seen().await?;
     let live: Vec<&Participant> = before.participants.iter().filter(|p| p.is_live()).collect();

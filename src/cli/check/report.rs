@@ -7,7 +7,7 @@ use super::super::text::{Tone, toned};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(super) enum CheckVerdict {
     Ok,
     Warn,
     Fail,
@@ -16,53 +16,53 @@ pub(super) enum Verdict {
 
 /// One line of the table.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Item {
+pub(super) struct CheckLine {
     check: &'static str,
-    result: Verdict,
+    result: CheckVerdict,
     detail: String,
     remedy: Option<String>,
 }
 
-impl Item {
+impl CheckLine {
     pub(super) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
-        Self { check, result: Verdict::Ok, detail: detail.into(), remedy: None }
+        Self { check, result: CheckVerdict::Ok, detail: detail.into(), remedy: None }
     }
 
     pub(super) fn warn(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, result: Verdict::Warn, detail: detail.into(), remedy: Some(remedy.into()) }
+        Self { check, result: CheckVerdict::Warn, detail: detail.into(), remedy: Some(remedy.into()) }
     }
 
     pub(super) fn fail(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { check, result: Verdict::Fail, detail: detail.into(), remedy: Some(remedy.into()) }
+        Self { check, result: CheckVerdict::Fail, detail: detail.into(), remedy: Some(remedy.into()) }
     }
 
     pub(super) fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
-        Self { check, result: Verdict::Skipped, detail: detail.into(), remedy: None }
+        Self { check, result: CheckVerdict::Skipped, detail: detail.into(), remedy: None }
     }
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Report(Vec<Item>);
+pub(super) struct Report(Vec<CheckLine>);
 
 impl Report {
-    pub(super) fn add(&mut self, item: Item) {
+    pub(super) fn add(&mut self, item: CheckLine) {
         self.0.push(item);
     }
 
-    pub(super) fn items(&self) -> &[Item] {
+    pub(super) fn items(&self) -> &[CheckLine] {
         &self.0
     }
 
     pub(super) fn failed(&self) -> bool {
-        self.0.iter().any(|item| item.result == Verdict::Fail)
+        self.0.iter().any(|item| item.result == CheckVerdict::Fail)
     }
 
     /// What it comes to, in one line.
     pub(super) fn verdict(&self) -> String {
         if self.failed() {
-            return format!("{}: {}", toned(Tone::Bad, "Not ready"), self.names(Verdict::Fail));
+            return format!("{}: {}", toned(Tone::Bad, "Not ready"), self.names(CheckVerdict::Fail));
         }
-        let warnings = self.names(Verdict::Warn);
+        let warnings = self.names(CheckVerdict::Warn);
         match warnings.as_str() {
             "" => format!("{}: hangup can work with this configuration", toned(Tone::Good, "Ready")),
             _ => format!("{}, with warnings: {warnings}", toned(Tone::Doubtful, "Ready")),
@@ -71,10 +71,10 @@ impl Report {
 
     /// Names what failed, for the last line.
     pub(super) fn summary(&self) -> String {
-        format!("not right: {}", self.names(Verdict::Fail))
+        format!("not right: {}", self.names(CheckVerdict::Fail))
     }
 
-    fn names(&self, result: Verdict) -> String {
+    fn names(&self, result: CheckVerdict) -> String {
         let named: Vec<_> = self.0.iter().filter(|item| item.result == result).map(|item| item.check).collect();
         named.join(", ")
     }
@@ -85,10 +85,10 @@ impl Report {
             .iter()
             .map(|item| {
                 let result = match item.result {
-                    Verdict::Ok => "ok",
-                    Verdict::Warn => "warn",
-                    Verdict::Fail => "FAIL",
-                    Verdict::Skipped => "skipped",
+                    CheckVerdict::Ok => "ok",
+                    CheckVerdict::Warn => "warn",
+                    CheckVerdict::Fail => "FAIL",
+                    CheckVerdict::Skipped => "skipped",
                 };
                 let remedy = item.remedy.as_ref().map(|remedy| format!(" → {remedy}")).unwrap_or_default();
                 vec![item.check.to_owned(), result.to_owned(), format!("{}{remedy}", item.detail)]

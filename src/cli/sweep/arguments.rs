@@ -18,7 +18,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes: 0 everything that was to be cle
      6 not finished as far as is known: the service does not answer. After 5 and 6: --resume ID";
 
 #[derive(Debug, Args)]
-pub(crate) struct Arguments {
+pub(crate) struct SweepArguments {
     /// A list to clear: CSV with a column conversationId (and participantId), or one id a line; "-" for stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["filters", "resume"])]
     pub(super) file: Option<PathBuf>,

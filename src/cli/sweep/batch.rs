@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::row::{Action, Row};
+use super::row::{Row, RowAction};
 use crate::cli::Failure;
-use crate::cli::service::{Reply, Service};
+use crate::cli::service::{Service, ServiceReply};
 
 /// Times that a job is sent until it counts as not queued. The same key makes it the same job.
 const SENDS: usize = 3;
@@ -43,11 +43,11 @@ impl Skip {
 
 /// The jobs of a sweep, with the rows that each has, in the order of its items.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct SweepBatch {
     pub(super) jobs: Vec<(String, Vec<usize>)>,
 }
 
-impl Batch {
+impl SweepBatch {
     /// Queues the rows. Nothing is done with them until [`Batch::start`].
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Batch {
     pub(super) async fn queue(service: &Service, rows: &mut [Row], order: &Order) -> Result<Self, Failure> {
         let mut batch = Self::default();
         let (named, others): (Vec<usize>, Vec<usize>) =
-            (0..rows.len()).partition(|n| rows.get(*n).is_some_and(|row| row.action == Action::Participant));
+            (0..rows.len()).partition(|n| rows.get(*n).is_some_and(|row| row.action == RowAction::Participant));
         let parts: Vec<(bool, &[usize])> = [(false, &others), (true, &named)]
             .into_iter()
             .flat_map(|(named, all)| all.chunks(order.per_job.max(1)).map(move |some| (named, some)))
@@ -115,7 +115,7 @@ impl Batch {
 ///
 /// # Errors
 /// The service's refusal.
-pub(super) async fn go(service: &Service, id: &str) -> Result<Reply, Failure> {
+pub(super) async fn go(service: &Service, id: &str) -> Result<ServiceReply, Failure> {
     let job = service.ask(Method::GET, &format!("/jobs/{id}"), None, None).await?;
     match job.text("state") {
         "held" => control(service, id, "start").await,
@@ -125,7 +125,7 @@ pub(super) async fn go(service: &Service, id: &str) -> Result<Reply, Failure> {
 }
 
 /// Asks for a change of a job's state.
-pub(super) async fn control(service: &Service, id: &str, verb: &str) -> Result<Reply, Failure> {
+pub(super) async fn control(service: &Service, id: &str, verb: &str) -> Result<ServiceReply, Failure> {
     service.ask(Method::POST, &format!("/jobs/{id}/{verb}"), None, None).await
 }
 
@@ -133,7 +133,7 @@ fn item(row: &Row) -> Value {
     let conversation = row.conversation.to_string();
     match (row.action, row.participant) {
         (_, Some(participant)) => json!({ "conversationId": conversation, "participantId": participant.to_string() }),
-        (Action::Teardown, None) => json!({ "conversationId": conversation, "all": true }),
+        (RowAction::Teardown, None) => json!({ "conversationId": conversation, "all": true }),
         // Eight is what goes without the permission `teardown`.
         (_, None) => {
             json!({ "conversationId": conversation, "selector": { "purpose": ["customer", "external"], "max": 8 } })

@@ -7,8 +7,8 @@ use futures_util::{StreamExt as _, stream};
 use http::Method;
 use serde::Deserialize;
 
-use super::batch::Batch;
-use super::row::{Action, Row};
+use super::batch::SweepBatch;
+use super::row::{Row, RowAction};
 use crate::cli::Failure;
 use crate::cli::service::Service;
 use crate::ids::{ConversationId, ParticipantId};
@@ -39,7 +39,7 @@ pub(super) enum Fate {
 /// An item of a job.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Item {
+struct SweptItem {
     index: i64,
     conversation_id: String,
     participant_id: Option<String>,
@@ -55,7 +55,7 @@ struct Item {
 ///
 /// # Errors
 /// The service does not answer, or not with the results.
-pub(super) async fn collect(service: &Service, batch: &Batch, rows: &mut Vec<Row>) -> Result<(), Failure> {
+pub(super) async fn collect(service: &Service, batch: &SweepBatch, rows: &mut Vec<Row>) -> Result<(), Failure> {
     for (id, places) in &batch.jobs {
         let job = service.ask(Method::GET, &format!("/jobs/{id}"), None, None).await?;
         let (status, lines) = service.lines(&format!("/jobs/{id}/items")).await?;
@@ -65,7 +65,7 @@ pub(super) async fn collect(service: &Service, batch: &Batch, rows: &mut Vec<Row
             return Err(unreadable());
         }
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            let item: Item = serde_json::from_slice(line).map_err(|_| unreadable())?;
+            let item: SweptItem = serde_json::from_slice(line).map_err(|_| unreadable())?;
             let place = usize::try_from(item.index - 1).ok().and_then(|n| places.get(n).copied());
             let conversation = ConversationId::parse(&item.conversation_id).ok_or_else(unreadable)?;
             let known = place.and_then(|n| rows.get_mut(n)).filter(|row| row.conversation == conversation);
@@ -139,7 +139,7 @@ fn judged(row: &Row) -> Fate {
     match row.get("outcome") {
         "conversation_ended" => Fate::Gone,
         // What was asked for is done.
-        "disconnected" | "already_disconnected" if row.action != Action::Customers || row.get("detail") == ENDED => {
+        "disconnected" | "already_disconnected" if row.action != RowAction::Customers || row.get("detail") == ENDED => {
             Fate::Gone
         }
         "skipped" => Fate::LeftAlone,
@@ -180,12 +180,12 @@ mod tests {
             row.set("detail", detail);
             judged(&row)
         };
-        assert_eq!(row("disconnected", ENDED, Action::Customers), Fate::Gone);
-        assert_eq!(row("disconnected", "still in the conversation: acd", Action::Customers), Fate::Stays);
-        assert_eq!(row("disconnected", "", Action::Customers), Fate::Stays);
-        assert_eq!(row("disconnected", "", Action::Participant), Fate::Gone);
-        assert_eq!(row("unconfirmed", "", Action::Participant), Fate::Stays);
-        assert_eq!(row("skipped", "a live agent is in the conversation", Action::Customers), Fate::LeftAlone);
-        assert_eq!(row("", "", Action::Teardown), Fate::Pending);
+        assert_eq!(row("disconnected", ENDED, RowAction::Customers), Fate::Gone);
+        assert_eq!(row("disconnected", "still in the conversation: acd", RowAction::Customers), Fate::Stays);
+        assert_eq!(row("disconnected", "", RowAction::Customers), Fate::Stays);
+        assert_eq!(row("disconnected", "", RowAction::Participant), Fate::Gone);
+        assert_eq!(row("unconfirmed", "", RowAction::Participant), Fate::Stays);
+        assert_eq!(row("skipped", "a live agent is in the conversation", RowAction::Customers), Fate::LeftAlone);
+        assert_eq!(row("", "", RowAction::Teardown), Fate::Pending);
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::row::Row;
 use crate::cli::Failure;
-use crate::cli::service::{Reply, Service};
+use crate::cli::service::{Service, ServiceReply};
 use crate::ids::ConversationId;
 
 /// How long one page is tried again.
@@ -101,7 +101,7 @@ impl Filters {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct Candidates {
     pub(super) rows: Vec<Row>,
     /// Rows in which analytics sees an agent or user.
     pub(super) with_agent: usize,
@@ -112,7 +112,7 @@ pub(super) struct Found {
 }
 
 #[derive(Debug, Deserialize)]
-struct Page {
+struct SearchPage {
     conversations: Vec<BTreeMap<String, Value>>,
     #[serde(default)]
     excluded: BTreeMap<String, usize>,
@@ -127,8 +127,8 @@ pub(super) async fn all(
     service: &Service,
     filters: &Filters,
     mut progress: impl FnMut(usize),
-) -> Result<Found, Failure> {
-    let (mut found, mut cursor) = (Found::default(), None::<String>);
+) -> Result<Candidates, Failure> {
+    let (mut found, mut cursor) = (Candidates::default(), None::<String>);
     loop {
         let mut query = Serializer::new(String::new());
         query.extend_pairs(filters.pairs());
@@ -137,7 +137,7 @@ pub(super) async fn all(
         if !reply.is_good() {
             return Err(refused(&reply));
         }
-        let page: Page = serde_json::from_value(reply.body).map_err(|_| {
+        let page: SearchPage = serde_json::from_value(reply.body).map_err(|_| {
             Failure::failed("the service's answer is not a page of conversations; nobody was disconnected")
         })?;
         for conversation in page.conversations {
@@ -154,7 +154,7 @@ pub(super) async fn all(
     }
 }
 
-impl Found {
+impl Candidates {
     fn take(&mut self, found: &BTreeMap<String, Value>) {
         let text = |name: &str| found.get(name).and_then(Value::as_str);
         let Some(id) = text("id").and_then(ConversationId::parse) else { return };
@@ -182,7 +182,7 @@ impl Found {
 }
 
 /// Asks until the answer is final, waiting where the service says that waiting helps.
-async fn patiently(service: &Service, path: &str) -> Result<Reply, Failure> {
+async fn patiently(service: &Service, path: &str) -> Result<ServiceReply, Failure> {
     let give_up = tokio::time::Instant::now() + PATIENCE;
     let mut in_vain = 0;
     loop {
@@ -200,11 +200,11 @@ async fn patiently(service: &Service, path: &str) -> Result<Reply, Failure> {
 
 /// Whether the search met 502, with which Genesys Cloud answers queries that have too many hits. The service has split the search as
 /// far as it can be split.
-fn met_502(reply: &Reply) -> bool {
+fn met_502(reply: &ServiceReply) -> bool {
     reply.body.pointer("/upstream/status").and_then(Value::as_u64) == Some(502)
 }
 
-fn refused(reply: &Reply) -> Failure {
+fn refused(reply: &ServiceReply) -> Failure {
     let mut text = reply.problem();
     for candidate in reply.body.get("candidates").and_then(Value::as_array).into_iter().flatten() {
         let word = |name: &str| candidate.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();

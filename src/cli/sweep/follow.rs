@@ -64,7 +64,7 @@ struct Snapshot {
 
 /// Follows the jobs until all are done.
 pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration, interrupt: &mut Interrupt) -> End {
-    let mut progress = Progress::new();
+    let mut progress = ProgressDisplay::new();
     let mut answered = Instant::now();
     let end = loop {
         match look(service, ids).await {
@@ -126,13 +126,13 @@ async fn pause(service: &Service, ids: &[String]) -> End {
 }
 
 /// What people see meanwhile, on stderr.
-struct Progress {
+struct ProgressDisplay {
     bar: Option<ProgressBar>,
     said: Option<Instant>,
     last: BTreeMap<u64, u64>,
 }
 
-impl Progress {
+impl ProgressDisplay {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template("  {wide_bar} {pos} of {len}  {msg}");

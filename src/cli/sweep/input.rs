@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::row::{Action, HEAD, Row};
+use super::row::{HEAD, Row, RowAction};
 use crate::cli::Failure;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::spreadsheet::{plain, records};
 
 /// What a file named.
 #[derive(Debug, Default)]
-pub(super) struct List {
+pub(super) struct InputRows {
     pub(super) rows: Vec<Row>,
     /// Rows that were there before.
     pub(super) repeated: usize,
@@ -20,7 +20,7 @@ pub(super) struct List {
 ///
 /// # Errors
 /// It cannot be read, or a line of it is wrong.
-pub(super) fn read(path: &Path) -> Result<List, Failure> {
+pub(super) fn read(path: &Path) -> Result<InputRows, Failure> {
     let unusable =
         |what: String| Failure::unusable(format!("--file {}: {what}; nobody was disconnected", path.display()));
     let bytes = if path == Path::new("-") {
@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path) -> Result<List, Failure> {
 ///
 /// # Errors
 /// The line that is wrong, and why.
-pub(super) fn parse(text: &str) -> Result<List, String> {
+pub(super) fn parse(text: &str) -> Result<InputRows, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let first = text.lines().find(|line| !line.trim().is_empty()).ok_or("it is empty")?;
     let mut reader = csv::ReaderBuilder::new()
@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str) -> Result<List, String> {
         .trim(csv::Trim::All)
         .delimiter(delimiter(first))
         .from_reader(text.as_bytes());
-    let (mut list, mut seen, mut columns) = (List::default(), HashSet::new(), None);
+    let (mut list, mut seen, mut columns) = (InputRows::default(), HashSet::new(), None);
     for record in records(text, &mut reader) {
         let (line, record) = record?;
         let at = |what: String| format!("line {line}: {what}");
@@ -65,7 +65,7 @@ pub(super) fn parse(text: &str) -> Result<List, String> {
     Ok(list)
 }
 
-fn push(list: &mut List, seen: &mut HashSet<(ConversationId, Option<ParticipantId>)>, row: Row) {
+fn push(list: &mut InputRows, seen: &mut HashSet<(ConversationId, Option<ParticipantId>)>, row: Row) {
     if seen.insert((row.conversation, row.participant)) {
         list.rows.push(row);
     } else {
@@ -129,8 +129,8 @@ impl Columns {
             ),
         };
         let mut row = Row::new(conversation, participant);
-        if cell("action") == Action::Teardown.word() && participant.is_none() {
-            row.action = Action::Teardown;
+        if cell("action") == RowAction::Teardown.word() && participant.is_none() {
+            row.action = RowAction::Teardown;
         }
         cells.by_ref().for_each(|(name, cell)| row.set(name, cell));
         Ok(row)
@@ -175,7 +175,7 @@ mod tests {
         let named = parse(&format!("conversationId,participantId\n{A},{B}\n{A},\n")).unwrap();
         assert_eq!(
             named.rows.iter().map(|row| row.action).collect::<Vec<_>>(),
-            [Action::Participant, Action::Customers]
+            [RowAction::Participant, RowAction::Customers]
         );
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::row::{Action, Row};
+use super::row::{Row, RowAction};
 use super::zone::Zone;
 use crate::cli::table;
 
@@ -36,9 +36,9 @@ impl Preview {
         lines.push(vec![rows.len().to_string(), self.verb().to_owned()]);
         for (action, count) in counted(rows.iter().map(|row| row.action)) {
             let what = match action {
-                Action::Participant => "by disconnecting the one participant that the row names",
-                Action::Customers => "by disconnecting customers and external participants",
-                Action::Teardown => "by ending the whole conversation",
+                RowAction::Participant => "by disconnecting the one participant that the row names",
+                RowAction::Customers => "by disconnecting customers and external participants",
+                RowAction::Teardown => "by ending the whole conversation",
             };
             lines.push(vec![String::new(), format!("{count} {what}")]);
         }
@@ -81,8 +81,8 @@ impl Preview {
     }
 
     /// Calls to the upstream that one row costs.
-    fn calls(&self, action: Action) -> u64 {
-        let looks = u64::from(action != Action::Participant || self.skips_agents);
+    fn calls(&self, action: RowAction) -> u64 {
+        let looks = u64::from(action != RowAction::Participant || self.skips_agents);
         // The disconnect itself, and the read that confirms it; a dry run reads once instead.
         looks + if self.dry_run { 1 } else { 2 }
     }

@@ -33,7 +33,7 @@ pub(super) const HEAD: [&str; 20] = [
 
 /// What is done with a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Action {
+pub(super) enum RowAction {
     /// Disconnect the participant that it names.
     Participant,
     /// Disconnect customers and external participants.
@@ -42,7 +42,7 @@ pub(super) enum Action {
     Teardown,
 }
 
-impl Action {
+impl RowAction {
     /// The word in a report.
     pub(super) fn word(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl Action {
 pub(super) struct Row {
     pub(super) conversation: ConversationId,
     pub(super) participant: Option<ParticipantId>,
-    pub(super) action: Action,
+    pub(super) action: RowAction,
     pub(super) start: Option<Timestamp>,
     pub(super) time: Option<Timestamp>,
     /// The other columns that have something in them, by name.
@@ -67,7 +67,7 @@ pub(super) struct Row {
 impl Row {
     /// A row with nothing but ids.
     pub(super) fn new(conversation: ConversationId, participant: Option<ParticipantId>) -> Self {
-        let action = if participant.is_some() { Action::Participant } else { Action::Customers };
+        let action = if participant.is_some() { RowAction::Participant } else { RowAction::Customers };
         Self { conversation, participant, action, start: None, time: None, cells: BTreeMap::new() }
     }
 

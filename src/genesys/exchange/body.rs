@@ -108,7 +108,7 @@ impl BodyReader {
         let length = body.size_hint().exact().and_then(|rest| usize::try_from(rest).ok()).unwrap_or_default();
         let mut bytes = BytesMut::with_capacity(begun.len() + length.min(limit));
         bytes.extend_from_slice(&begun);
-        let held = |bytes: BytesMut| Bytes::from_owner(Held { bytes, _permit: permit });
+        let held = |bytes: BytesMut| Bytes::from_owner(LongBody { bytes, _permit: permit });
         loop {
             match next(&mut body).await {
                 Ok(Some(piece)) if bytes.len() + piece.len() > limit => {
@@ -116,7 +116,7 @@ impl BodyReader {
                 }
                 Ok(Some(piece)) => bytes.extend_from_slice(&piece),
                 Ok(None) => return Body::complete(held(bytes)),
-                Err(Broken) => return Body { bytes: Bytes::new(), end: BodyEnd::Broken },
+                Err(BrokenBody) => return Body { bytes: Bytes::new(), end: BodyEnd::Broken },
             }
         }
     }
@@ -146,7 +146,7 @@ impl BodyReader {
                     }
                 }
                 Ok(None) => break,
-                Err(Broken) => return nothing(BodyEnd::Broken),
+                Err(BrokenBody) => return nothing(BodyEnd::Broken),
             }
         }
         drop(pieces);
@@ -166,7 +166,7 @@ enum Begun {
 }
 
 /// The connection broke, or its framing was wrong.
-struct Broken;
+struct BrokenBody;
 
 async fn begin<B>(body: &mut B, limit: usize) -> Begun
 where
@@ -181,7 +181,7 @@ where
         let piece = match next(body).await {
             Ok(Some(piece)) => piece,
             Ok(None) => return Begun::All(Body::complete(bytes.freeze())),
-            Err(Broken) => return Begun::All(Body { bytes: bytes.freeze(), end: BodyEnd::Broken }),
+            Err(BrokenBody) => return Begun::All(Body { bytes: bytes.freeze(), end: BodyEnd::Broken }),
         };
         // The usual case, the whole body in one piece, is not copied.
         if length == Some(piece.len() as u64) {
@@ -198,7 +198,7 @@ where
 }
 
 /// The next piece of a body; `None` at its end.
-async fn next<B>(body: &mut B) -> Result<Option<Bytes>, Broken>
+async fn next<B>(body: &mut B) -> Result<Option<Bytes>, BrokenBody>
 where
     B: http_body::Body<Data = Bytes> + Unpin,
 {
@@ -208,18 +208,18 @@ where
             // Trailers: nothing that we need.
             Some(Ok(Err(_))) => {}
             None => return Ok(None),
-            Some(Err(_)) => return Err(Broken),
+            Some(Err(_)) => return Err(BrokenBody),
         }
     }
 }
 
 /// A long body. Its permit is free again when the last of those who hold it lets go.
-struct Held {
+struct LongBody {
     bytes: BytesMut,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for LongBody {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }

@@ -19,14 +19,14 @@ const IDLE_CONNECTIONS: usize = 256;
 
 /// What sends requests.
 #[derive(Debug)]
-pub(super) enum Client {
+pub(super) enum HttpClient {
     /// Straight to the upstream.
     Direct(Pool),
     /// Through a proxy.
     Proxied(Arc<Proxied>),
 }
 
-impl Client {
+impl HttpClient {
     /// Makes the client that the settings ask for.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Proxied {
         if fresh {
             return self.fresh.execute(request).await;
         }
-        let mut suspicion = Suspicion { proxied: self, used: self.pooled.load_full(), cleared: false };
+        let mut suspicion = ProxiedSuspicion { proxied: self, used: self.pooled.load_full(), cleared: false };
         let answer = suspicion.used.execute(request).await?;
         suspicion.cleared = true;
         Ok(answer)
@@ -78,13 +78,13 @@ impl Proxied {
 }
 
 /// Unless it is cleared, replaces the client that was used when this is dropped, and with it all idle connections.
-struct Suspicion<'a> {
+struct ProxiedSuspicion<'a> {
     proxied: &'a Proxied,
     used: Arc<reqwest::Client>,
     cleared: bool,
 }
 
-impl Drop for Suspicion<'_> {
+impl Drop for ProxiedSuspicion<'_> {
     fn drop(&mut self) {
         if self.cleared {
             return;

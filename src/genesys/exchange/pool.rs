@@ -42,22 +42,22 @@ pub(super) struct Pool {
     /// Idle connections kept for one origin.
     max_idle: usize,
     /// One or two: a linear scan is enough.
-    origins: Mutex<Vec<Arc<Origin>>>,
+    origins: Mutex<Vec<Arc<PoolOrigin>>>,
 }
 
 /// Scheme, host and port, and the connections there.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct PoolOrigin {
     url: Uri,
     host: HeaderValue,
     connector: Connector,
     idle_timeout: Duration,
     max_idle: usize,
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct KeptConnections {
     /// The one that was used last is at the end.
     idle: Vec<Idle>,
     /// Those who wait for a connection, the longest first. Whatever comes first, a new connection or one that is given back,
@@ -82,7 +82,7 @@ impl Pool {
     }
 
     /// The origin of a URL.
-    pub(super) fn origin(&self, url: &Uri) -> Arc<Origin> {
+    pub(super) fn origin(&self, url: &Uri) -> Arc<PoolOrigin> {
         let (scheme, authority) = (url.scheme(), url.authority());
         let mut origins = self.origins.lock();
         let known = origins.iter().find(|o| o.url.scheme() == scheme && o.url.authority() == authority);
@@ -93,7 +93,7 @@ impl Pool {
         if let (Some(scheme), Some(authority)) = (scheme, authority) {
             base = base.scheme(scheme.clone()).authority(authority.clone());
         }
-        let origin = Arc::new(Origin {
+        let origin = Arc::new(PoolOrigin {
             url: base.build().unwrap_or_default(),
             host: host_of(url),
             connector: self.connector.clone(),
@@ -119,12 +119,12 @@ fn host_of(url: &Uri) -> HeaderValue {
     HeaderValue::from_str(&host).unwrap_or(HeaderValue::from_static(""))
 }
 
-impl Origin {
+impl PoolOrigin {
     /// A connection: an idle one, or whichever comes first of a new one and one that another request gives back.
     ///
     /// # Errors
     /// No connection can be made.
-    pub(super) async fn lease(self: &Arc<Self>) -> Result<Lease, BoxError> {
+    pub(super) async fn lease(self: &Arc<Self>) -> Result<ConnectionLease, BoxError> {
         let given = {
             let mut kept = self.kept.lock();
             if let Some(connection) = self.take_idle(&mut kept) {
@@ -149,15 +149,15 @@ impl Origin {
     ///
     /// # Errors
     /// No connection can be made.
-    pub(super) async fn fresh(self: &Arc<Self>) -> Result<Lease, BoxError> {
+    pub(super) async fn fresh(self: &Arc<Self>) -> Result<ConnectionLease, BoxError> {
         // Boxed, because it is large and rare.
         let connection = Box::pin(self.connect()).await?;
         Ok(self.lend(connection, false, false))
     }
 
-    fn lend(self: &Arc<Self>, connection: Connection, reused: bool, pooled: bool) -> Lease {
+    fn lend(self: &Arc<Self>, connection: Connection, reused: bool, pooled: bool) -> ConnectionLease {
         let suspicion = Suspicion { origin: Arc::clone(self), since: Instant::now(), cleared: !reused };
-        Lease { connection, reused, pooled, suspicion }
+        ConnectionLease { connection, reused, pooled, suspicion }
     }
 
     async fn connect(&self) -> Result<Connection, BoxError> {
@@ -169,7 +169,7 @@ impl Origin {
     }
 
     /// The idle connection that was used last: one that rests for long is more likely to be closed by the other side.
-    fn take_idle(&self, kept: &mut Kept) -> Option<Connection> {
+    fn take_idle(&self, kept: &mut KeptConnections) -> Option<Connection> {
         while let Some(last) = kept.idle.pop() {
             if last.since.elapsed() >= self.idle_timeout {
                 // And so are all others.
@@ -234,7 +234,7 @@ impl Origin {
 }
 
 /// Runs while an origin has idle connections.
-async fn close_in_time(origin: Weak<Origin>, idle_timeout: Duration) {
+async fn close_in_time(origin: Weak<PoolOrigin>, idle_timeout: Duration) {
     let mut next = Some(Instant::now() + idle_timeout);
     while let Some(at) = next {
         sleep_until(at).await;
@@ -244,7 +244,7 @@ async fn close_in_time(origin: Weak<Origin>, idle_timeout: Duration) {
 
 /// A connection in use. Dropped before it is given back, it is closed.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct ConnectionLease {
     connection: Connection,
     reused: bool,
     /// It goes back to the pool.
@@ -256,7 +256,7 @@ pub(super) struct Lease {
 /// they are closed when this is dropped.
 #[derive(Debug)]
 struct Suspicion {
-    origin: Arc<Origin>,
+    origin: Arc<PoolOrigin>,
     since: Instant,
     cleared: bool,
 }
@@ -271,30 +271,30 @@ impl Drop for Suspicion {
 
 /// Why a request has no answer.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum PoolFailure {
     /// Nothing of it has gone out: the connection was closed before.
     Unsent(Box<Outgoing>, hyper::Error),
     /// The connection broke, or what came over it is not HTTP.
     Broken(hyper::Error),
 }
 
-impl Lease {
+impl ConnectionLease {
     /// Whether it has carried a request before, so that it may have been closed meanwhile.
     pub(super) fn is_reused(&self) -> bool {
         self.reused
     }
 
     /// Sends a request.
-    pub(super) async fn send(&mut self, mut request: Box<Outgoing>) -> Result<Response<Incoming>, Failure> {
+    pub(super) async fn send(&mut self, mut request: Box<Outgoing>) -> Result<Response<Incoming>, PoolFailure> {
         request.headers_mut().insert(header::HOST, self.suspicion.origin.host.clone());
         let path = request.uri().path_and_query().cloned().map(Uri::from).unwrap_or_default();
         let url = std::mem::replace(request.uri_mut(), path);
         self.connection.try_send_request(*request).await.map_err(|mut refused| match refused.take_message() {
             Some(mut request) => {
                 *request.uri_mut() = url;
-                Failure::Unsent(Box::new(request), refused.into_error())
+                PoolFailure::Unsent(Box::new(request), refused.into_error())
             }
-            None => Failure::Broken(refused.into_error()),
+            None => PoolFailure::Broken(refused.into_error()),
         })
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::line::{Place, Turn, Waiter};
-use super::state::{Phase, State};
+use super::state::{GateState, Phase};
 use crate::config;
 use crate::genesys::answer::Answer;
 use crate::genesys::error::CallError;
@@ -43,7 +43,7 @@ pub struct Gate {
     tokens: TokenCache,
     /// Waiting calls of which one caller may hold half while others wait.
     capacity: usize,
-    state: Mutex<State>,
+    state: Mutex<GateState>,
     /// Wakes the driver when the next moment of interest has changed.
     rescheduled: Notify,
 }
@@ -52,7 +52,7 @@ impl Gate {
     /// A gate in its starting phase. `capacity` bounds the share of a single caller.
     #[must_use]
     pub fn new(settings: config::Pace, capacity: usize, tokens: TokenCache) -> Self {
-        Self { settings, tokens, capacity, state: Mutex::new(State::new()), rescheduled: Notify::new() }
+        Self { settings, tokens, capacity, state: Mutex::new(GateState::new()), rescheduled: Notify::new() }
     }
 
     /// Says how many replicas are alive, this one included.
@@ -187,7 +187,7 @@ impl Gate {
     }
 
     /// After a closing: a call whose turn cannot come before its deadline is refused at once.
-    fn dismiss(&self, state: &mut State) {
+    fn dismiss(&self, state: &mut GateState) {
         let now = Instant::now();
         let late: Vec<(Place, Instant)> = state
             .line
@@ -206,7 +206,7 @@ impl Gate {
         }
     }
 
-    fn settle(&self, pass: &Pass, how: &Settled<'_>) {
+    fn settle(&self, pass: &Pass, how: &AttemptEnd<'_>) {
         let now = Instant::now();
         let mut state = self.state.lock();
         if !state.counts(&pass.turn.token) {
@@ -214,9 +214,9 @@ impl Gate {
         }
         state.under_way = state.under_way.saturating_sub(1);
         match how {
-            Settled::Unused => {}
-            Settled::Lost => state.take_loss(&pass.turn, now),
-            Settled::Answered(answer) => {
+            AttemptEnd::Unused => {}
+            AttemptEnd::Lost => state.take_loss(&pass.turn, now),
+            AttemptEnd::Answered(answer) => {
                 if state.take_answer(answer, &pass.turn, now, &self.settings) {
                     self.dismiss(&mut state);
                 }
@@ -232,7 +232,7 @@ impl Gate {
 }
 
 /// How an attempt that went through the gate ended.
-enum Settled<'a> {
+enum AttemptEnd<'a> {
     Answered(&'a Answer),
     Unused,
     Lost,
@@ -258,20 +258,20 @@ impl Pass {
 
     pub(super) fn answered(mut self, answer: &Answer) {
         self.returned = true;
-        self.gate.settle(&self, &Settled::Answered(answer));
+        self.gate.settle(&self, &AttemptEnd::Answered(answer));
     }
 
     /// Nothing was sent.
     pub(super) fn unused(mut self) {
         self.returned = true;
-        self.gate.settle(&self, &Settled::Unused);
+        self.gate.settle(&self, &AttemptEnd::Unused);
     }
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
         if !self.returned {
-            self.gate.settle(self, &Settled::Lost);
+            self.gate.settle(self, &AttemptEnd::Lost);
         }
     }
 }

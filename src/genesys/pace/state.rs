@@ -33,7 +33,7 @@ pub(super) enum Phase {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct GateState {
     /// The newest token: the window is its own, and each turn carries it.
     pub(super) token: Option<Arc<Token>>,
     /// Counts the closings: answers to calls sent before one cannot open what came after it.
@@ -56,7 +56,7 @@ pub(super) struct State {
     window_length: Option<Duration>,
 }
 
-impl State {
+impl GateState {
     /// A gate that knows nothing yet.
     pub(super) fn new() -> Self {
         Self {

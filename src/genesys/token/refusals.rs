@@ -23,7 +23,7 @@ use super::bearer::Token;
 
 /// A call that the API answered with 401.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct RefusedCall {
     pub(crate) token: Arc<Token>,
     /// When it was sent.
     pub(crate) sent_at: Instant,
@@ -31,7 +31,7 @@ pub(crate) struct Refused {
     pub(crate) refused_at: Instant,
 }
 
-impl Refused {
+impl RefusedCall {
     /// Whether the API has accepted the token for a call that was sent when the 401 had come: so it was good all the time.
     pub(super) fn is_contradicted(&self) -> bool {
         self.token.is_accepted_since(self.refused_at)
@@ -45,7 +45,7 @@ impl Refused {
 
 /// What is to be done about a 401.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Settled {
+pub(crate) enum AfterRefusal {
     /// A newer token is there.
     Replay,
     /// The token is good.
@@ -62,11 +62,11 @@ pub(crate) enum Settled {
 pub(super) struct Refusals {
     /// Least time between two of them.
     pub(super) interval: Duration,
-    asked: Mutex<Asked>,
+    asked: Mutex<RenewalAsked>,
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct RenewalAsked {
     last: Option<Instant>,
     /// A token newer than this one is wanted.
     generation: u64,
@@ -93,7 +93,7 @@ impl Refusals {
         {
             return Err(allowed - now);
         }
-        *asked = Asked { last: Some(now), generation: refused.generation };
+        *asked = RenewalAsked { last: Some(now), generation: refused.generation };
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::refusals::{Refused, Settled};
+use super::refusals::{AfterRefusal, RefusedCall};
 use super::{LoginState, TokenCache};
 use crate::genesys::error::CallError;
 
@@ -15,10 +15,10 @@ impl TokenCache {
     /// There is no newer token by then: the login failed, or had not answered when `deadline` passed.
     pub(crate) async fn settle_401(
         &self,
-        refused: &Refused,
-        before: Option<&Refused>,
+        refused: &RefusedCall,
+        before: Option<&RefusedCall>,
         deadline: Instant,
-    ) -> Result<Settled, CallError> {
+    ) -> Result<AfterRefusal, CallError> {
         let token = &refused.token;
         // Where there is other traffic, an API that has accepted us says soon whether it still does.
         let trusted = token.is_trusted() || before.is_some_and(|b| b.token.is_trusted());
@@ -26,22 +26,22 @@ impl TokenCache {
         let left = deadline.saturating_duration_since(asked);
         let patience = if trusted { asked + self.shared.refusals.interval.min(left / 2) } else { asked };
         let rejected = |retry_after| {
-            let doubtful = refused.is_doubtful() || before.is_some_and(Refused::is_doubtful);
-            if doubtful { Settled::AboutTheResource } else { Settled::Rejected { retry_after } }
+            let doubtful = refused.is_doubtful() || before.is_some_and(RefusedCall::is_doubtful);
+            if doubtful { AfterRefusal::AboutTheResource } else { AfterRefusal::Rejected { retry_after } }
         };
         let mut published = self.shared.changed.subscribe();
         loop {
             let mut acceptance = std::pin::pin!(token.acceptance.notified());
             acceptance.as_mut().enable();
             token.doubted.store(true, Ordering::SeqCst);
-            if refused.is_contradicted() || before.is_some_and(Refused::is_contradicted) {
-                return Ok(Settled::AboutTheResource);
+            if refused.is_contradicted() || before.is_some_and(RefusedCall::is_contradicted) {
+                return Ok(AfterRefusal::AboutTheResource);
             }
             let now = Instant::now();
             let wake = match before {
                 Some(_) if now >= patience => return Ok(rejected(self.shared.refusals.interval)),
                 Some(_) => patience,
-                None if self.generation() > token.generation => return Ok(Settled::Replay),
+                None if self.generation() > token.generation => return Ok(AfterRefusal::Replay),
                 None => match self.shared.refusals.ask(token, now) {
                     Ok(()) => {
                         self.shared.renew.notify_one();

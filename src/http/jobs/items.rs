@@ -58,7 +58,7 @@ impl<'a> From<&'a StoredItem> for Item<'a> {
 }
 
 #[derive(Serialize)]
-struct Page<'a> {
+struct ItemsAnswer<'a> {
     ok: bool,
     items: Vec<Item<'a>>,
     cursor: Option<String>,
@@ -90,7 +90,7 @@ pub(in crate::http) async fn items(
     let items = fitting(found.iter().take(usize::try_from(count).unwrap_or(0)).map(Item::from));
     let last = items.len().checked_sub(1).and_then(|last| found.get(last)).filter(|_| items.len() < found.len());
     let cursor = last.map(|item| item.number.to_string());
-    Ok(json(StatusCode::OK, &Page { ok: true, cursor, items }))
+    Ok(json(StatusCode::OK, &ItemsAnswer { ok: true, cursor, items }))
 }
 
 /// A download of the items whose number is above `after`, at most `most` of them.

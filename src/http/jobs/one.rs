@@ -18,7 +18,7 @@ use crate::store::{JobQuery, JobState, StoredJob};
 /// A job in a list: without its counts, which cost a look at its items.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Short<'a> {
+struct ShortJob<'a> {
     id: &'a str,
     name: Option<&'a str>,
     state: &'static str,
@@ -30,9 +30,9 @@ struct Short<'a> {
 }
 
 #[derive(Serialize)]
-struct List<'a> {
+struct JobsAnswer<'a> {
     ok: bool,
-    jobs: Vec<Short<'a>>,
+    jobs: Vec<ShortJob<'a>>,
     cursor: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub(in crate::http) async fn list(
     })?;
     let found = app.jobs.list(&query).await?;
     let page = found.iter().take(usize::try_from(query.limit).unwrap_or(0));
-    let jobs = fitting(page.map(|job| Short {
+    let jobs = fitting(page.map(|job| ShortJob {
         id: &job.id,
         name: job.name.as_deref(),
         state: job.state.name(),
@@ -83,7 +83,7 @@ pub(in crate::http) async fn list(
     }));
     let last = jobs.len().checked_sub(1).and_then(|last| found.get(last)).filter(|_| jobs.len() < found.len());
     let cursor = last.map(|job| format!("{}_{}", job.created, job.id));
-    Ok(json(StatusCode::OK, &List { ok: true, cursor, jobs }))
+    Ok(json(StatusCode::OK, &JobsAnswer { ok: true, cursor, jobs }))
 }
 
 fn read_cursor(text: &str) -> Option<(i64, String)> {

@@ -11,17 +11,17 @@ use crate::sandbox::spec::SpecError;
 
 /// Why a control call is refused; the text names the member or the id.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) StatusCode, pub(super) String);
+pub(super) struct ControlRefused(pub(super) StatusCode, pub(super) String);
 
-pub(super) type Answer = Result<Response, Refused>;
+pub(super) type Answer = Result<Response, ControlRefused>;
 
-impl IntoResponse for Refused {
+impl IntoResponse for ControlRefused {
     fn into_response(self) -> Response {
         with_json(self.0, &json!({ "ok": false, "message": self.1 }))
     }
 }
 
-impl Refused {
+impl ControlRefused {
     pub(super) fn bad(message: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, message.into())
     }
@@ -31,7 +31,7 @@ impl Refused {
     }
 }
 
-impl From<SpecError> for Refused {
+impl From<SpecError> for ControlRefused {
     fn from(error: SpecError) -> Self {
         let status = match error {
             SpecError::IdTaken(_) => StatusCode::CONFLICT,
@@ -46,26 +46,26 @@ pub(super) fn ok(body: &Value) -> Answer {
 }
 
 /// The body as JSON, an empty one as `{}`.
-pub(super) fn value(body: &Bytes) -> Result<Value, Refused> {
+pub(super) fn value(body: &Bytes) -> Result<Value, ControlRefused> {
     if body.is_empty() {
         return Ok(json!({}));
     }
-    serde_json::from_slice(body).map_err(|e| Refused::bad(format!("the body is not valid JSON: {e}")))
+    serde_json::from_slice(body).map_err(|e| ControlRefused::bad(format!("the body is not valid JSON: {e}")))
 }
 
-pub(super) fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, Refused> {
-    serde_json::from_value(value).map_err(|e| Refused::bad(e.to_string()))
+pub(super) fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, ControlRefused> {
+    serde_json::from_value(value).map_err(|e| ControlRefused::bad(e.to_string()))
 }
 
 /// The query as pairs, all of which must have one of these names.
-pub(super) fn query(query: Option<&str>, names: &[&str]) -> Result<Vec<(String, String)>, Refused> {
+pub(super) fn query(query: Option<&str>, names: &[&str]) -> Result<Vec<(String, String)>, ControlRefused> {
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     pairs
         .map(|(name, value)| {
             if names.contains(&&*name) {
                 Ok((name.into_owned(), value.into_owned()))
             } else {
-                Err(Refused::bad(format!("unknown query parameter `{name}`, expected one of {names:?}")))
+                Err(ControlRefused::bad(format!("unknown query parameter `{name}`, expected one of {names:?}")))
             }
         })
         .collect()

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answer::{Answer, Refused, ok, parsed, query, value};
+use super::answer::{Answer, ControlRefused, ok, parsed, query, value};
 use crate::sandbox::answer::{empty, with_json};
 use crate::sandbox::conversation::{Gone, Scope};
 use crate::sandbox::directory::HOME;
@@ -33,7 +33,7 @@ pub(super) async fn create(State(sandbox): State<Sandbox>, body: Bytes) -> Answe
     let mut asked = value(&body)?;
     if let Some(stuck) = asked.get_mut("stuck").map(Value::take) {
         if asked.as_object().is_some_and(|members| members.len() > 1) {
-            return Err(Refused::bad("stuck: stands alone"));
+            return Err(ControlRefused::bad("stuck: stands alone"));
         }
         let ids = sandbox.create_stuck(parsed::<StuckSpec>(stuck)?)?;
         return Ok(with_json(StatusCode::CREATED, &json!({ "total": ids.len(), "ids": ids })));
@@ -47,7 +47,7 @@ pub(super) async fn add_participant(State(sandbox): State<Sandbox>, Path(id): Pa
     let id = uuid(&id)?;
     view(&sandbox, id)?;
     let added = sandbox.add_participant(id, parsed::<ParticipantSpec>(value(&body)?)?)?;
-    let added = added.ok_or_else(|| Refused(StatusCode::CONFLICT, "the conversation has ended".to_owned()))?;
+    let added = added.ok_or_else(|| ControlRefused(StatusCode::CONFLICT, "the conversation has ended".to_owned()))?;
     let seen = view(&sandbox, id)?;
     let mut all = seen["participants"].as_array().into_iter().flatten();
     let added = all.rfind(|p| p["id"] == added.to_string()).cloned().unwrap_or_default();
@@ -104,10 +104,10 @@ pub(super) async fn end(State(sandbox): State<Sandbox>, Path(id): Path<String>, 
     let forget = match query(text.as_deref(), &["forget"])?.first().map(|(_, value)| value.as_str()) {
         None | Some("false") => false,
         Some("true") => true,
-        Some(other) => return Err(Refused::bad(format!("forget: {other:?} is neither true nor false"))),
+        Some(other) => return Err(ControlRefused::bad(format!("forget: {other:?} is neither true nor false"))),
     };
     let found = if forget { sandbox.forget(id) } else { sandbox.end_conversation(id) };
-    if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(Refused::missing("such conversation")) }
+    if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(ControlRefused::missing("such conversation")) }
 }
 
 /// What happens to a conversation, or to one participant of it, some time from now.
@@ -124,9 +124,9 @@ struct Schedule {
 
 pub(super) async fn schedule(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
     let plan: Schedule = parsed(value(&body)?)?;
-    let id = plan.conversation.ok_or_else(|| Refused::bad("conversation: is missing"))?;
+    let id = plan.conversation.ok_or_else(|| ControlRefused::bad("conversation: is missing"))?;
     if plan.end_in.is_none() && plan.readable_for.is_none() {
-        return Err(Refused::bad("give `end_in`, `readable_for` or both"));
+        return Err(ControlRefused::bad("give `end_in`, `readable_for` or both"));
     }
     let wall = sandbox.conversations().clock;
     let readable = sandbox.settings().ended_readable_for;
@@ -148,8 +148,8 @@ pub(super) async fn schedule(State(sandbox): State<Sandbox>, body: Bytes) -> Ans
     });
     match done {
         Some(true) => ok(&view(&sandbox, id)?),
-        Some(false) => Err(Refused::missing("such participant in the conversation")),
-        None => Err(Refused::missing("such conversation")),
+        Some(false) => Err(ControlRefused::missing("such participant in the conversation")),
+        None => Err(ControlRefused::missing("such conversation")),
     }
 }
 
@@ -159,12 +159,12 @@ pub(super) async fn time(State(sandbox): State<Sandbox>) -> Answer {
     ok(&json!({ "now": now, "elapsed_ms": u64::try_from(wall.elapsed().as_millis()).unwrap_or(u64::MAX) }))
 }
 
-fn view(sandbox: &Sandbox, id: Uuid) -> Result<Value, Refused> {
+fn view(sandbox: &Sandbox, id: Uuid) -> Result<Value, ControlRefused> {
     let readable = sandbox.settings().ended_readable_for;
     let seen = sandbox.conversations().with(id, readable, |conversation, now| render::short(conversation, now));
-    seen.ok_or_else(|| Refused::missing("such conversation"))
+    seen.ok_or_else(|| ControlRefused::missing("such conversation"))
 }
 
-fn uuid(text: &str) -> Result<Uuid, Refused> {
-    text.parse().map_err(|_| Refused::bad(format!("id: {text:?} is not a valid UUID")))
+fn uuid(text: &str) -> Result<Uuid, ControlRefused> {
+    text.parse().map_err(|_| ControlRefused::bad(format!("id: {text:?} is not a valid UUID")))
 }

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, Refused, ok, parsed, value};
+use super::answer::{Answer, ControlRefused, ok, parsed, value};
 use crate::sandbox::answer::{empty, with_json};
 use crate::sandbox::faults::Fault;
 use crate::sandbox::state::Sandbox;
@@ -17,7 +17,7 @@ pub(super) async fn list(State(sandbox): State<Sandbox>) -> Answer {
 pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Answer {
     let id = number(&id)?;
     let found = sandbox.faults_book().list(|rule| rule == id);
-    found.first().map_or_else(|| Err(Refused::missing("such fault")), ok)
+    found.first().map_or_else(|| Err(ControlRefused::missing("such fault")), ok)
 }
 
 pub(super) async fn add(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
@@ -35,7 +35,7 @@ pub(super) async fn clear(State(sandbox): State<Sandbox>) -> Answer {
 
 pub(super) async fn remove(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Answer {
     let found = sandbox.faults_book().remove(Some(number(&id)?));
-    if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(Refused::missing("such fault")) }
+    if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(ControlRefused::missing("such fault")) }
 }
 
 /// One rule, or a list of them.
@@ -43,16 +43,16 @@ fn install(sandbox: &Sandbox, body: &Bytes, replace: bool) -> Answer {
     let rules = match value(body)? {
         Value::Array(rules) => rules,
         Value::Object(members) if members.is_empty() => {
-            return Err(Refused::bad("the body must be a rule, or a list of rules"));
+            return Err(ControlRefused::bad("the body must be a rule, or a list of rules"));
         }
         rule => vec![rule],
     };
     let rules: Vec<Fault> = rules.into_iter().map(parsed).collect::<Result<_, _>>()?;
-    let ids = sandbox.install(rules, replace).map_err(Refused::bad)?;
+    let ids = sandbox.install(rules, replace).map_err(ControlRefused::bad)?;
     let installed = sandbox.faults_book().list(|rule| ids.contains(&rule));
     Ok(with_json(StatusCode::CREATED, &json!({ "faults": installed })))
 }
 
-fn number(text: &str) -> Result<u64, Refused> {
-    text.parse().map_err(|_| Refused::bad(format!("id: {text:?} is not a number")))
+fn number(text: &str) -> Result<u64, ControlRefused> {
+    text.parse().map_err(|_| ControlRefused::bad(format!("id: {text:?} is not a number")))
 }

@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use serde_json::json;
 
-use super::answer::{Answer, Refused, ok, parsed, query, value};
+use super::answer::{Answer, ControlRefused, ok, parsed, query, value};
 use crate::sandbox::answer::empty;
 use crate::sandbox::journal::Kind;
 use crate::sandbox::state::Sandbox;
@@ -18,7 +18,7 @@ pub(super) async fn settings(State(sandbox): State<Sandbox>) -> Answer {
 }
 
 pub(super) async fn change_settings(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
-    sandbox.change_settings(&value(&body)?).map_err(Refused::bad)?;
+    sandbox.change_settings(&value(&body)?).map_err(ControlRefused::bad)?;
     ok(&json!(*sandbox.settings()))
 }
 
@@ -28,7 +28,7 @@ pub(super) async fn tokens(State(sandbox): State<Sandbox>) -> Answer {
 }
 
 pub(super) async fn change_tokens(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
-    sandbox.change_tokens(&value(&body)?).map_err(Refused::bad)?;
+    sandbox.change_tokens(&value(&body)?).map_err(ControlRefused::bad)?;
     tokens(State(sandbox)).await
 }
 
@@ -40,7 +40,9 @@ pub(super) async fn journal(State(sandbox): State<Sandbox>, RawQuery(text): RawQ
     let (mut limit, mut kind, mut path) = (SHOWN, None::<Kind>, None::<String>);
     for (name, value) in query(text.as_deref(), &["limit", "kind", "path"])? {
         match name.as_str() {
-            "limit" => limit = value.parse().map_err(|_| Refused::bad(format!("limit: {value:?} is not a number")))?,
+            "limit" => {
+                limit = value.parse().map_err(|_| ControlRefused::bad(format!("limit: {value:?} is not a number")))?
+            }
             "kind" => kind = Some(parsed(json!(value))?),
             _ => path = Some(value),
         }

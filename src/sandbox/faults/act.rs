@@ -7,7 +7,7 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::Value;
 
-use super::{Action, Answer, Cut, wire};
+use super::{Action, Cut, FaultAnswer, wire};
 use crate::sandbox::answer::{Problem, empty, with_json};
 use crate::sandbox::api;
 use crate::sandbox::connection::{End, Link};
@@ -108,7 +108,7 @@ fn status(value: u16) -> StatusCode {
     StatusCode::from_u16(value).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn answered(answer: &Answer, kind: Kind) -> Problem {
+fn answered(answer: &FaultAnswer, kind: Kind) -> Problem {
     let code = status(answer.status.unwrap_or(500));
     let (usual, message) = usual(code, kind);
     let mut problem = Problem::new(

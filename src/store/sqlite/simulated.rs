@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::super::Store;
 use super::super::engine::{Batch, Engine, Rows};
 use super::super::error::StoreError;
-use super::work::{self, Clock};
+use super::work::{self, SqliteClock};
 use crate::config::StoreKind;
 
 /// What happens to one call.
@@ -44,14 +44,14 @@ impl SharedDatabase {
 
     /// A store over it whose clock shows this now, and goes on as the runtime's does.
     pub(crate) fn open(&self, now_ms: i64, weather: Weather) -> Store {
-        let clock = Clock::Runtime { then_ms: now_ms, origin: tokio::time::Instant::now() };
+        let clock = SqliteClock::Runtime { then_ms: now_ms, origin: tokio::time::Instant::now() };
         Store::over(Box::new(Handle { database: self.clone(), clock, weather }), StoreKind::Sqlite(None))
     }
 }
 
 struct Handle {
     database: SharedDatabase,
-    clock: Clock,
+    clock: SqliteClock,
     weather: Weather,
 }
 

@@ -13,21 +13,21 @@ use super::super::error::StoreError;
 use super::super::schema;
 
 /// A batch on its way, and who waits for the result.
-pub(super) struct Command {
+pub(super) struct Work {
     pub(super) batch: Batch,
     pub(super) reply: oneshot::Sender<Result<Vec<Rows>, StoreError>>,
 }
 
 /// The clock behind `{now}`.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Clock {
+pub(super) enum SqliteClock {
     /// The system's, which outlives the process as the file does.
     Wall,
     /// The runtime's, counted from a moment of the system's.
     Runtime { then_ms: i64, origin: Instant },
 }
 
-impl Clock {
+impl SqliteClock {
     pub(super) fn of_the_runtime() -> Self {
         Self::Runtime { then_ms: wall_ms(), origin: Instant::now() }
     }
@@ -55,7 +55,7 @@ pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Carries each command out under a savepoint of its own, commits all at once, and only then answers.
-pub(super) fn commit_group(connection: &Connection, clock: Clock, mut group: Vec<Command>) {
+pub(super) fn commit_group(connection: &Connection, clock: SqliteClock, mut group: Vec<Work>) {
     if let [only] = &group[..] {
         let result = commit(connection, clock, &only.batch);
         if let Some(only) = group.pop() {
@@ -75,7 +75,7 @@ pub(super) fn commit_group(connection: &Connection, clock: Clock, mut group: Vec
 
 type Outcome = Result<Vec<Rows>, StoreError>;
 
-fn together(connection: &Connection, clock: Clock, group: &[Command]) -> Result<Vec<Outcome>, StoreError> {
+fn together(connection: &Connection, clock: SqliteClock, group: &[Work]) -> Result<Vec<Outcome>, StoreError> {
     begin(connection, group.iter().all(|command| command.batch.reads_only))?;
     let mut results = Vec::with_capacity(group.len());
     for command in group {
@@ -89,7 +89,7 @@ fn together(connection: &Connection, clock: Clock, group: &[Command]) -> Result<
     end(connection).map(|()| results)
 }
 
-fn savepoint(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
+fn savepoint(connection: &Connection, clock: SqliteClock, batch: &Batch) -> Outcome {
     execute(connection, "SAVEPOINT command")?;
     let result = statements(connection, clock, batch);
     if result.is_err() && !connection.is_autocommit() {
@@ -102,7 +102,7 @@ fn savepoint(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
 }
 
 /// Carries one batch out in a transaction of its own.
-pub(super) fn commit(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
+pub(super) fn commit(connection: &Connection, clock: SqliteClock, batch: &Batch) -> Outcome {
     begin(connection, batch.reads_only)?;
     let result = statements(connection, clock, batch);
     if result.is_err() {
@@ -131,7 +131,7 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
     connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(|e| error(&e))
 }
 
-fn statements(connection: &Connection, clock: Clock, batch: &Batch) -> Outcome {
+fn statements(connection: &Connection, clock: SqliteClock, batch: &Batch) -> Outcome {
     let now = clock.now_ms();
     batch.statements.iter().map(|one| statement(connection, now, one)).collect::<Result<_, _>>().map_err(|e| error(&e))
 }
@@ -225,7 +225,7 @@ mod tests {
         let text = "SELECT number FROM items WHERE job = $1 AND due < $2 AND due > {now} AND state LIKE $3";
         for n in 0..5 {
             let asked = sql(text).bind(format!("job {n}")).bind(n).bind(format!("{n}%"));
-            commit(&connection, Clock::Wall, &Batch::read([asked])).unwrap();
+            commit(&connection, SqliteClock::Wall, &Batch::read([asked])).unwrap();
         }
         let prepared = connection
             .prepare_cached("SELECT number FROM items WHERE job = ?1 AND due < ?2 AND due > ?4 AND state LIKE ?3");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hangup::config::Surface;
-use hangup::sandbox::{Action, Answer, BodyFault, BodyKind, Broken, Cut, Fault, Forbidden, Kind, On, TokenFault};
+use hangup::sandbox::{Action, BodyFault, BodyKind, Broken, Cut, Fault, FaultAnswer, Forbidden, Kind, On, TokenFault};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -21,7 +21,7 @@ fn org_with(faults: Vec<Fault>) -> Org {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_is_answered_so_many_times_in_the_upstreams_form_and_nothing_happens() {
-    let answer = Answer { status: Some(503), retry_after: Some("2".to_owned()), ..Answer::default() };
+    let answer = FaultAnswer { status: Some(503), retry_after: Some("2".to_owned()), ..FaultAnswer::default() };
     let org = org_with(vec![Fault::new(On::Disconnect, Action::Answer(answer)).times(2)]);
     for _ in 0..2 {
         let answer = org.patch(org.agent()).await;
@@ -36,7 +36,7 @@ async fn a_status_is_answered_so_many_times_in_the_upstreams_form_and_nothing_ha
 
 #[tokio::test(start_paused = true)]
 async fn a_sequence_of_statuses_is_used_up_once_and_a_good_one_lets_the_request_through() {
-    let answer = Answer { statuses: vec![500, 204, 429], ..Answer::default() };
+    let answer = FaultAnswer { statuses: vec![500, 204, 429], ..FaultAnswer::default() };
     let org = org_with(vec![Fault::new(On::Read, Action::Answer(answer))]);
     let mut seen = Vec::new();
     for _ in 0..5 {
@@ -47,11 +47,11 @@ async fn a_sequence_of_statuses_is_used_up_once_and_a_good_one_lets_the_request_
 
 #[tokio::test(start_paused = true)]
 async fn headers_and_body_of_an_answer_can_be_anything() {
-    let answer = Answer {
+    let answer = FaultAnswer {
         status: Some(429),
         headers: [("Retry-After".to_owned(), "soon".to_owned()), ("x-a".to_owned(), "b".to_owned())].into(),
         body: Some("<nothing>".to_owned()),
-        ..Answer::default()
+        ..FaultAnswer::default()
     };
     let org = org_with(vec![Fault::new(On::Any, Action::Answer(answer))]);
     let seen = org.read().await;

@@ -16,7 +16,7 @@ fn pool(idle_timeout: Duration) -> Pool {
 }
 
 /// What is kept for the only origin.
-fn only(pool: &Pool) -> Arc<Origin> {
+fn only(pool: &Pool) -> Arc<PoolOrigin> {
     Arc::clone(&pool.origins.lock()[0])
 }
 
@@ -27,7 +27,7 @@ async fn upstream() -> (TcpListener, String) {
 }
 
 /// Sends a request, without looking at the answer's body.
-async fn send(pool: &Pool, url: &str, fresh: bool) -> Result<(Response<Incoming>, Lease), String> {
+async fn send(pool: &Pool, url: &str, fresh: bool) -> Result<(Response<Incoming>, ConnectionLease), String> {
     let origin = pool.origin(&url.parse().unwrap());
     let lease = if fresh { origin.fresh().await } else { origin.lease().await };
     let mut lease = lease.map_err(|e| format!("no connection: {e}"))?;

@@ -10,8 +10,11 @@ use crate::genesys::answer::RateLimit;
 const LIFE: Duration = Duration::from_secs(3600);
 
 /// A gate with a token, and one call of this rank that waits.
-fn waited_at(rank: Rank, start: Instant) -> (State, oneshot::Receiver<Result<Turn, crate::genesys::error::CallError>>) {
-    let mut state = State::new();
+fn waited_at(
+    rank: Rank,
+    start: Instant,
+) -> (GateState, oneshot::Receiver<Result<Turn, crate::genesys::error::CallError>>) {
+    let mut state = GateState::new();
     let token = Token::new(None, HeaderValue::from_static("Bearer t"), start, start + LIFE, start + LIFE);
     state.take_token(&Arc::new(token));
     let (turn, given) = oneshot::channel();
