@@ -1,54 +1,18 @@
-//! What jobs need beside the disconnect itself: a look at a conversation, and whom a selector means.
+//! What jobs need beside the disconnect itself: whom a selector means.
 
 use std::sync::Arc;
 
-use super::judge::{Observation, Verdict};
-use super::look::{Read, read};
 use super::{Disconnector, Origin, forbidden_participant};
 use crate::callers::Guards;
 use crate::conversation::Conversation;
-use crate::genesys::request::Rank;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::problem::Problem;
 use crate::selector::Selector;
-
-/// What a look at a conversation gave.
-#[derive(Debug)]
-pub(crate) enum Glance {
-    /// The conversation, live or ended.
-    Found(Conversation),
-    /// It can no longer be read, and analytics knows that it has ended.
-    Ended,
-    /// Genesys Cloud does not know it.
-    Unknown,
-    /// It cannot be read.
-    Unreadable(Problem),
-}
 
 impl Disconnector {
     /// The longest time that one disconnect takes.
     pub(crate) fn deadline_length(&self) -> std::time::Duration {
         self.inner.settings.deadline
-    }
-
-    /// Looks at a conversation once.
-    ///
-    /// # Errors
-    /// No answer, or a transient one.
-    pub(crate) async fn glance(&self, origin: &Origin, cid: ConversationId) -> Result<Glance, Problem> {
-        let admission = self.admit(origin)?;
-        let (read, _) = read(&self.inner.client, &admission.context, Rank::Lookup, cid).await?;
-        Ok(match read {
-            Read::Found(conversation) => Glance::Found(conversation),
-            Read::NotFound => {
-                let (client, context) = (&self.inner.client, &admission.context);
-                match self.inner.unknown.judge(Observation::UnknownConversation, client, context, cid).await {
-                    Verdict::Settled { verified: true, .. } => Glance::Ended,
-                    _ => Glance::Unknown,
-                }
-            }
-            Read::Hidden(problem) | Read::Foreign(problem) => Glance::Unreadable(problem),
-        })
     }
 
     /// Whom a selector means now, within the guards of the caller.

@@ -6,6 +6,7 @@ use super::judge::{Observation, Verdict};
 use super::last::{Last, Open};
 use super::look::{Read, look, read};
 use super::operation::Way;
+use super::possible;
 use super::{Disconnector, Request, forbidden_participant};
 use crate::conversation::{Conversation, Participant};
 use crate::genesys::context::Context;
@@ -33,13 +34,20 @@ impl Disconnector {
         })
     }
 
-    /// Observe mode and dry runs: real reads, no writes.
+    /// Observe mode and dry runs: real reads, no writes. What would be refused before anything is sent is refused here, too.
     pub(super) async fn observe(&self, request: &Request) -> Result<Settled, Problem> {
         let admission = self.admit(&request.origin)?;
         let context = &admission.context;
         let (conversation, last) = self.read_for(request, context).await?;
         check(request, conversation.as_ref())?;
-        let verdict = self.judge(observation(request, conversation.as_ref()), context, request).await;
+        possible::by(self.inner.operations.first(), request)?;
+        let observed = observation(request, conversation.as_ref());
+        if let (Some(conversation), Some(medium), Observation::Live(_)) = (&conversation, request.media, &observed)
+            && let Observation::Live(all) = Observation::of(conversation, request.participant, None)
+        {
+            possible::alone(medium, &all)?;
+        }
+        let verdict = self.judge(observed, context, request).await;
         last.result(verdict, context, None)
             .unwrap_or_else(|_| Ok(last.settled(context, Outcome::WouldDisconnect, true)))
     }

@@ -18,7 +18,8 @@ const WRAPUP_CODES: [&str; 2] = ["conversation.error.wrapup.code.required", "con
 pub(super) enum Reply {
     /// A 2xx.
     Done,
-    /// A 2xx with a page for people, or with an error as its body: something else may have answered.
+    /// A 2xx with a page for people, or with an error as its body: something else may have answered. A status that names no
+    /// refusal, such as "see the result elsewhere", is no better.
     Unclear,
     /// Refused in a way that must be looked into: the participant may be gone, or the operation may not exist.
     Doubtful,
@@ -30,8 +31,8 @@ pub(super) enum Reply {
     Foreign,
     /// 429 or 5xx, after all retries.
     Transient,
-    /// A redirect, or a status that HTTP does not have.
-    Invalid,
+    /// The request was sent elsewhere, and nothing was done with it.
+    Redirected,
 }
 
 impl Reply {
@@ -66,7 +67,11 @@ impl Reply {
             }
             s if s.is_server_error() => Self::Transient,
             s if s.is_client_error() => Self::rejected(own()),
-            _ => Self::Invalid,
+            StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT => Self::Redirected,
+            _ => Self::Unclear,
         }
     }
 
@@ -146,8 +151,11 @@ mod tests {
         for code in ["service.unavailable", "request.timeout", "authentication.request.timeout"] {
             assert_eq!(reply(400, code), Reply::Transient, "{code}");
         }
-        for status in [301, 302, 307] {
-            assert_eq!(reply(status, ""), Reply::Invalid, "{status}");
+        for status in [301, 302, 307, 308] {
+            assert_eq!(reply(status, ""), Reply::Redirected, "{status}");
+        }
+        for status in [300, 303, 304, 600, 999] {
+            assert_eq!(reply(status, ""), Reply::Unclear, "{status}: it may have been done");
         }
     }
 

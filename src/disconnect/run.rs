@@ -9,6 +9,7 @@ use super::judge::Observation;
 use super::last::Last;
 use super::look::look;
 use super::operation::{Operations, Way};
+use super::possible;
 use super::refusals::{DISCONNECT, Refusals};
 use super::reply::{self, Reply};
 use super::request::Request;
@@ -40,8 +41,8 @@ pub(super) struct Run<'a> {
     pub(super) posted: bool,
     /// Attempts of unknown effect that there had been when the conversation was last read.
     pub(super) looked_after: Option<u32>,
-    /// A 2xx had a page or an error as its body: the upstream may have done it, or something in between answered.
-    page: bool,
+    /// An answer left open who gave it and what was done, such as a 2xx with a page or an error as its body.
+    unclear: bool,
 }
 
 /// How one disconnect request ended, short of a problem.
@@ -70,7 +71,7 @@ impl<'a> Run<'a> {
             refusals: Refusals::of_participant(),
             posted: false,
             looked_after: None,
-            page: false,
+            unclear: false,
         }
     }
 
@@ -82,7 +83,7 @@ impl<'a> Run<'a> {
             Err(problem) => Err(problem),
         };
         match result {
-            Err(problem) if self.page => Box::pin(self.look_behind(problem)).await,
+            Err(problem) if self.unclear => Box::pin(self.look_behind(problem)).await,
             // It may have succeeded unseen: read once within the reserve.
             Err(problem) if self.context.effect_unknown() => Box::pin(self.look_after(problem)).await,
             other => other,
@@ -93,9 +94,7 @@ impl<'a> Run<'a> {
     async fn send(&mut self) -> Result<(Way, Sent), Problem> {
         let request = self.request;
         let first = self.operations.first();
-        if request.is_particular() && first == Way::Post {
-            return Err(only_the_post(request));
-        }
+        possible::by(first, request)?;
         let sent = match (first, request.media) {
             (Way::Post, _) => self.post(false).await?,
             (Way::Patch, Some(medium)) if !medium.is_published() => Box::pin(self.end_alone(medium)).await?,
@@ -110,15 +109,10 @@ impl<'a> Run<'a> {
         let (observation, answer) = look(self.client, &self.context, Rank::Disconnect, (cid, pid, None)).await?;
         self.last.note(&answer);
         match observation {
-            Observation::Live(media) if media.contains(&medium) && media.len() > 1 => {
-                let detail = format!(
-                    "Genesys Cloud publishes no way to end only the {} of a participant who has other live media; leave media \
-                     away to disconnect the participant",
-                    medium.singular()
-                );
-                Err(Problem::new(Code::UpstreamRejected, detail).still_there())
+            Observation::Live(media) if media.contains(&medium) => {
+                possible::alone(medium, &media)?;
+                self.patch(None).await
             }
-            Observation::Live(media) if media.contains(&medium) => self.patch(None).await,
             // Nothing to end: the read that follows shows why.
             _ => Ok(Sent::Refused),
         }
@@ -159,7 +153,7 @@ impl<'a> Run<'a> {
                 Ok(Sent::Done)
             }
             Reply::Unclear => {
-                self.page = true;
+                self.unclear = true;
                 Err(Problem::refused(&answer, "disconnect", DISCONNECT).effect(true))
             }
             // While the PATCH is open, the refusal of an unpublished operation proves nothing.
@@ -167,7 +161,7 @@ impl<'a> Run<'a> {
             Reply::Doubtful => Ok(self.refused(way, answer)),
             // One more refusal, whatever its words: the first one is the reason.
             Reply::Rejected | Reply::Foreign if !self.refusals.is_empty() => Ok(self.refused(way, answer)),
-            Reply::Forbidden | Reply::Rejected | Reply::Foreign | Reply::Transient | Reply::Invalid => {
+            Reply::Forbidden | Reply::Rejected | Reply::Foreign | Reply::Transient | Reply::Redirected => {
                 Err(Problem::refused(&answer, "disconnect", DISCONNECT))
             }
         }
@@ -216,7 +210,7 @@ impl<'a> Run<'a> {
             return Ok(self.done(Way::Post));
         }
         if self.wrapup_needs_the_patch() {
-            return Err(only_the_post(self.request).still_there());
+            return Err(possible::only_the_post(self.request).still_there());
         }
         // Part of a participant disconnected is not the participant disconnected.
         Err(self.refusals.still_there().effect(taken > 0))
@@ -275,14 +269,4 @@ fn patch_body(request: &Request) -> Bytes {
         body["wrapupSkipped"] = skipped.into();
     }
     body.to_string().into()
-}
-
-/// Nothing is dropped silently.
-fn only_the_post(request: &Request) -> Problem {
-    let what = if request.has_wrapup() { "wrap-up" } else { "media" };
-    let detail = format!(
-        "only the unpublished POST works here, and it takes no {what}; leave {what} away, or set genesys.operation to \"auto\" or \
-         \"patch\" where the published PATCH exists"
-    );
-    Problem::new(Code::UpstreamRejected, detail)
 }

@@ -13,7 +13,7 @@ use super::{Admission, Disconnector, Origin, Request};
 use crate::claims::{Claim, ClaimKey, Target};
 use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
-use crate::genesys::request::Call;
+use crate::genesys::request::{Call, Operation};
 use crate::ids::ConversationId;
 use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Problem};
@@ -146,7 +146,7 @@ impl Disconnector {
             Ok(answer) => self.judge_teardown(request, context, answer).await,
             Err(error) => Err(Problem::from(error)),
         };
-        match result.map_err(|problem| problem.attempts(context.attempts())) {
+        let result = match result.map_err(|problem| problem.attempts(context.attempts())) {
             Err(problem) if context.effect_unknown() => {
                 match self.look_for_end(request.conversation, None, context).await {
                     Ok(EndRead::Settled(Ok(settled))) => Ok(settled),
@@ -155,7 +155,8 @@ impl Disconnector {
                 }
             }
             other => other,
-        }
+        };
+        result.map(|settled| Settled { operation: Some(Operation::ConversationDisconnect), ..settled })
     }
 
     /// Others have come since the teardown was first asked for: those who were there then are disconnected one by one.

@@ -19,6 +19,7 @@ use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::context::Context;
 use crate::genesys::request::Call;
 use crate::ids::ConversationId;
+use crate::lenient::cleaned;
 
 /// How long analytics is left alone after it refused.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(300);
@@ -168,7 +169,7 @@ fn refusal(answer: &Answer) -> Option<AnalyticsRefusal> {
 }
 
 fn knows_its_end(answer: &Answer, cid: ConversationId) -> bool {
-    let details: Option<Details> = serde_json::from_slice(&answer.body.bytes).ok();
+    let details: Option<Details> = serde_json::from_slice(&cleaned(&answer.body.bytes)).ok();
     let details = details.filter(|_| answer.body.end == BodyEnd::Complete);
     details.is_some_and(|details| {
         let same = details.conversation_id.as_deref().and_then(ConversationId::parse) == Some(cid);

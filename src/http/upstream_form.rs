@@ -8,7 +8,7 @@ use serde_json::json;
 use super::answer::{JSON, retry_after};
 use crate::disconnect::conversation_not_found;
 use crate::outcome::{Outcome, Settled};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Problem, Upstream};
 
 /// Status and code that a client of the upstream knows for this problem.
 fn known(problem: &Problem) -> (u16, &'static str) {
@@ -64,8 +64,11 @@ pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Respons
     if let (Code::UpstreamRejected | Code::WrapupRequired, Some(upstream)) = (problem.code, upstream) {
         status = upstream.status;
     }
-    let code = upstream.and_then(|u| u.code.as_deref()).filter(|_| status < 500).unwrap_or(code);
-    let message = upstream.and_then(|u| u.message.as_deref()).filter(|_| status < 500).unwrap_or(&problem.detail);
+    // Its words go with its status alone: beside another one, "not found" would be said of a participant who is still there.
+    let own = |u: &&Upstream| status < 500 && (u.status == status || problem.code == Code::UpstreamUserContext);
+    let words = upstream.filter(own);
+    let code = words.and_then(|u| u.code.as_deref()).unwrap_or(code);
+    let message = words.and_then(|u| u.message.as_deref()).unwrap_or(&problem.detail);
     let context = upstream.and_then(|u| u.correlation_id.as_deref()).unwrap_or(request_id);
     let body = json!({
         "message": message, "code": code, "status": status, "messageParams": {}, "contextId": context,

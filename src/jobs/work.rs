@@ -13,6 +13,7 @@ use crate::claims::Claim;
 use crate::config::Mode;
 use crate::conversation::Conversation;
 use crate::disconnect::{Glance, Origin, Request, Teardown};
+use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
 use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Effect, Problem};
@@ -168,7 +169,7 @@ impl Jobs {
     ) -> Result<Looked, Problem> {
         let settled = |next| Ok(Looked::Settled(next));
         let stopped = stopped(lease);
-        let seen = match self.0.disconnector.glance(origin, cid).await? {
+        let seen = match self.0.disconnector.glance(origin, Rank::Lookup, cid).await? {
             Glance::Found(conversation) => conversation,
             Glance::Ended => return settled(done(ended(item.attempts > 0), None)),
             Glance::Unknown | Glance::Unreadable(_) if stopped.is_some() => {
@@ -278,7 +279,7 @@ impl Jobs {
         cid: ConversationId,
         target: &Target,
     ) -> Result<Next, Problem> {
-        let glance = self.0.disconnector.glance(origin, cid).await;
+        let glance = self.0.disconnector.glance(origin, Rank::Lookup, cid).await;
         let outcome = match &glance {
             Ok(Glance::Found(conversation)) => gone(conversation, target, lease.plan.media, true),
             Ok(Glance::Ended) => Some(ended(true)),

@@ -1,5 +1,7 @@
 //! Reads of the drop-in: the upstream's own body, as long as it is a conversation, and the one that was asked for.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
@@ -18,6 +20,7 @@ use crate::disconnect::look::{self, Read};
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::request::{Call, Rank};
 use crate::ids::ConversationId;
+use crate::lenient::cleaned;
 use crate::medium::Medium;
 use crate::problem::{Problem, Upstream};
 
@@ -53,8 +56,11 @@ fn handed_on(answer: &Answer, cid: ConversationId, guards: Option<&Guards>) -> R
     if answer.status != StatusCode::OK {
         return Err(refused(answer));
     }
-    let bytes = &answer.body.bytes;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map_or_else(|| bytes.clone(), |rest| bytes.slice_ref(rest));
+    let bytes = match cleaned(&answer.body.bytes) {
+        Cow::Borrowed(text) => answer.body.bytes.slice_ref(text),
+        // A caller's JSON reader would refuse all of it for half of an emoji in a name.
+        Cow::Owned(text) => text.into(),
+    };
     let named = serde_json::from_slice::<Named>(&bytes).ok().and_then(|named| ConversationId::parse(&named.id));
     if answer.body.end != BodyEnd::Complete || named != Some(cid) {
         return Err(Problem::invalid_response(answer, "the read gave something other than this conversation"));

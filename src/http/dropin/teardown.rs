@@ -15,8 +15,7 @@ use super::super::refused::Refused;
 use super::super::upstream_form::as_the_upstream;
 use crate::callers::Guards;
 use crate::conversation::Conversation;
-use crate::disconnect::look::{Read, read};
-use crate::disconnect::{Origin, Request, Teardown, conversation_not_found, forbidden_participant};
+use crate::disconnect::{Glance, Origin, Request, Teardown, conversation_not_found, forbidden_participant};
 use crate::genesys::request::Rank;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::medium::Medium;
@@ -73,12 +72,11 @@ enum Reached {
 }
 
 async fn reached(app: &App, origin: &Origin, cid: ConversationId, medium: Medium) -> Result<Reached, Problem> {
-    let admission = app.disconnector.admit(origin)?;
-    let (read, _) = read(app.disconnector.client(), &admission.context, Rank::Disconnect, cid).await?;
-    match read {
-        Read::Found(conversation) => of(&conversation, medium, origin.guards.as_deref()),
-        Read::NotFound => Err(conversation_not_found(None)),
-        Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
+    match app.disconnector.glance(origin, Rank::Disconnect, cid).await? {
+        Glance::Found(conversation) => of(&conversation, medium, origin.guards.as_deref()),
+        Glance::Ended => Ok(Reached::AllOfIt),
+        Glance::Unknown => Err(conversation_not_found(None)),
+        Glance::Unreadable(problem) => Err(problem),
     }
 }
 
@@ -100,5 +98,13 @@ fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> R
     if !guards.is_none_or(permits) {
         return Err(forbidden_participant());
     }
-    Ok(Reached::These(having().filter_map(|participant| ParticipantId::parse(&participant.id)).collect()))
+    let ids: Option<Vec<_>> = having().map(|participant| ParticipantId::parse(&participant.id)).collect();
+    // Whom nobody can name would stay, and the end of the medium would be told as done.
+    ids.map(Reached::These).ok_or_else(|| {
+        let detail = format!(
+            "the id of a participant with a live {} cannot be read, and nobody was disconnected",
+            medium.singular()
+        );
+        Problem::new(Code::UpstreamInvalidResponse, detail).still_there()
+    })
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Answer, NOBODY, TestApp};
 
 /// A keys file with one key for each block of further members; the keys in the same order.
-fn keys(blocks: &[(&str, &str)]) -> (tempfile::NamedTempFile, Vec<String>) {
+pub(crate) fn keys(blocks: &[(&str, &str)]) -> (tempfile::NamedTempFile, Vec<String>) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let mut texts = Vec::new();
     for (name, members) in blocks {

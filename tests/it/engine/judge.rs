@@ -177,6 +177,9 @@ async fn a_success_with_a_page_or_an_error_as_its_body_is_looked_into() {
         ("patch=error read=gone", "200 already_disconnected, seen", "patch read"),
         ("patch=error read=live", "502 upstream_invalid_response", "patch read"),
         ("patch=404json read=404json post=error", "502 upstream_invalid_response", "patch read post read"),
+        // "See the result elsewhere" does not say that nothing was done.
+        ("patch=303 read=gone", "200 already_disconnected, seen", "patch read"),
+        ("patch=303 read=live", "502 upstream_invalid_response", "patch read"),
         ("patch=html read=gone", "200 already_disconnected, seen", "patch read"),
         ("patch=html read=ended", "200 conversation_ended, seen", "patch read"),
         ("patch=html read=absent", "404 participant_not_found", "patch read"),

@@ -61,6 +61,7 @@ pub(super) fn word(word: &str, asked: &Asked) -> Reply {
         "perm" => error(403, "missing.any.permissions"),
         "odd" => error(403, "something.odd"),
         "302" => error(302, "").with("location", &"http://evil.test/"),
+        "303" => error(303, "").with("location", &"http://evil.test/"),
         "live" => person(asked, &[("calls", "connected")]),
         "chat" => person(asked, &[("chats", "connected"), ("calls", "terminated")]),
         "twice" => people(asked, None, &[Some(("calls", "terminated")), Some(("calls", "connected"))]),

@@ -98,6 +98,37 @@ async fn a_medium_without_a_path_is_ended_only_where_it_is_all_that_is_live() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dry_run_refuses_what_would_be_refused_before_anything_is_sent() {
+    let two = &[("videos", "connected"), ("calls", "connected")];
+    for (operation, change) in [
+        (OperationChoice::Auto, (|r| r.media = Some(Medium::Videos)) as fn(&mut Request)),
+        (OperationChoice::Post, |r| r.media = Some(Medium::Calls)),
+        (OperationChoice::Post, |r| r.wrapup_skipped = Some(true)),
+    ] {
+        let mut said = Vec::new();
+        for dry_run in [true, false] {
+            let service = TestApp::auto().operation(operation);
+            let service =
+                service.script(move |asked| (asked.kind == Kind::Read).then(|| person(asked, two))).ready().await;
+            let problem = ask(&service, |r| {
+                change(r);
+                r.dry_run = dry_run;
+            });
+            let problem = problem.await.unwrap_err();
+            assert_eq!((problem.code, service.disconnects()), (Code::UpstreamRejected, 0));
+            said.push(problem.detail);
+        }
+        assert_eq!(said[0], said[1]);
+    }
+    let dry = |r: &mut Request| {
+        r.media = Some(Medium::Videos);
+        r.dry_run = true;
+    };
+    let service = before(&[("videos", "connected"), ("calls", "disconnected")], Reply::status(202, "")).await;
+    assert_eq!(ask(&service, dry).await.unwrap().outcome.name(), "would_disconnect");
+}
+
+#[tokio::test(start_paused = true)]
 async fn gone_speaks_of_the_medium_that_was_asked_for() {
     let service = before(&[("calls", "disconnected"), ("emails", "connected")], Reply::status(202, "")).await;
     let settled = ask(&service, |r| {

@@ -39,3 +39,26 @@ async fn a_teardown_waits_for_all_of_its_members_together() {
     assert_eq!((answer.json["outcome"].as_str(), answer.attempts()), (Some("accepted"), 3));
     assert!(answer.took < s(6), "{:?}", answer.took);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_that_was_sent_is_named_though_the_conversation_had_ended_already() {
+    for (status, code) in [(409, "conflict"), (503, "service.unavailable")] {
+        let service = TestApp::patch()
+            .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
+            .script(move |asked| {
+                let id = asked.path.rsplit('/').next().unwrap();
+                let body = serde_json::json!({"id": id, "endTime": "2026-01-01T00:00:00Z", "participants": []});
+                match (asked.kind, asked.nth) {
+                    (Kind::Post, _) => Some(Reply::status(status, code)),
+                    (Kind::Read, 2..) => Some(Reply::json(&body)),
+                    _ => None,
+                }
+            })
+            .ready()
+            .await;
+        let answer = service.teardown().send().await;
+        assert_eq!(answer.line(), "200 conversation_ended, seen", "{}", answer.json);
+        assert_eq!(answer.json["operation"], "conversation_disconnect", "{status}: {}", answer.json);
+        assert!(answer.attempts() > 0);
+    }
+}
