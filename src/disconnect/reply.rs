@@ -122,6 +122,12 @@ mod tests {
             assert_eq!(Reply::of(&answer(status, "<html>")), Reply::Unclear);
             assert_eq!(Reply::of(&answer(status, r#"{"message": "no such route", "status": 404}"#)), Reply::Unclear);
             assert_eq!(Reply::of(&answer(status, r#"{"id": "x", "status": 200}"#)), Reply::Done);
+            for error in [r#""no such route""#, r#"{"reason": "x"}"#, "true"] {
+                assert_eq!(Reply::of(&answer(status, &format!(r#"{{"error": {error}}}"#))), Reply::Unclear, "{error}");
+            }
+            for none in ["null", r#""""#, "{}", "false", "0"] {
+                assert_eq!(Reply::of(&answer(status, &format!(r#"{{"error": {none}}}"#))), Reply::Done, "{none}");
+            }
         }
         for (status, code) in [
             (404, "not.found"),

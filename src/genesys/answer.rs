@@ -181,11 +181,12 @@ impl Answer {
         body.starts_with(b"<") || self.html && (unread || refuses)
     }
 
-    /// Whether the body of a success is an error that names its own status, as some gateways answer.
+    /// Whether the body of a success is an error, as some gateways answer: it names a status of its own, or says what the `error` is.
     #[must_use]
     pub fn hides_an_error(&self) -> bool {
         let body = &self.body.bytes;
-        let says_error = || UpstreamError::status(body).is_some_and(|status| status >= 400);
+        let says_error =
+            || UpstreamError::status(body).is_some_and(|status| status >= 400) || UpstreamError::is_named(body);
         self.status.is_success() && !body.is_empty() && says_error()
     }
 
@@ -214,6 +215,17 @@ impl UpstreamError {
     fn status(body: &[u8]) -> Option<u64> {
         let body = serde_json::from_slice::<serde_json::Value>(&cleaned(body)).ok()?;
         [body.get("status"), body.pointer("/errors/0/status")].into_iter().flatten().find_map(serde_json::Value::as_u64)
+    }
+
+    /// Whether a body has a member `error` that says something.
+    fn is_named(body: &[u8]) -> bool {
+        let body = serde_json::from_slice::<serde_json::Value>(&cleaned(body)).unwrap_or_default();
+        match body.get("error") {
+            Some(serde_json::Value::String(text)) => !text.trim().is_empty(),
+            Some(serde_json::Value::Object(members)) => !members.is_empty(),
+            Some(serde_json::Value::Bool(error)) => *error,
+            _ => false,
+        }
     }
 
     /// Whether the code is this one.

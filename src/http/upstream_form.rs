@@ -60,8 +60,10 @@ pub(super) fn as_the_upstream(settled: &Settled) -> Result<(), Problem> {
 pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Response) {
     let (mut status, code) = known(problem);
     let upstream = problem.upstream.as_deref();
-    // A refusal by the upstream keeps its own status.
-    if let (Code::UpstreamRejected | Code::WrapupRequired, Some(upstream)) = (problem.code, upstream) {
+    // A refusal by the upstream keeps its own status, unless that would speak of the caller's credentials.
+    if let (Code::UpstreamRejected | Code::WrapupRequired, Some(upstream)) = (problem.code, upstream)
+        && !matches!(upstream.status, 401 | 407)
+    {
         status = upstream.status;
     }
     // Its words go with its status alone: beside another one, "not found" would be said of a participant who is still there.

@@ -120,7 +120,7 @@ fn unavailable(error: &CallError) -> LoginFailure {
 }
 
 /// Says what a login that did not answer 200 means. Only the login itself can accuse the secret: by an OAuth error word, or
-/// by a plain 401. A page of HTML, or any other refusal, was written by something in between.
+/// by a bare 401. A page of HTML, or any other refusal, was written by something in between.
 fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginFailure {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -144,11 +144,13 @@ fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginF
         && body.error.bytes().all(|b| matches!(b, b'a'..=b'z' | b'_' | b'.'))
         && body.error != secret.expose_secret();
     let is_page = text.trim_ascii_start().starts_with(b"<");
+    // Gateways write what they like into a 401, such as {"message":"Unauthorized"}: it speaks of their own keys.
+    let accuses = text.trim_ascii().is_empty() || !body.error.is_empty() || answer.is_own_refusal();
     match status {
         StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED if word => {
             LoginFailure::Rejected(format!("status {}: {}", status.as_u16(), body.error))
         }
-        StatusCode::UNAUTHORIZED if !is_page => LoginFailure::Rejected("status 401".to_owned()),
+        StatusCode::UNAUTHORIZED if accuses && !is_page => LoginFailure::Rejected("status 401".to_owned()),
         status if status.is_redirection() => {
             LoginFailure::Invalid(format!("status {}: a redirect, which is not followed", status.as_u16()))
         }
@@ -234,6 +236,8 @@ mod tests {
             (400, ""),
             (400, "<html>400 Bad Request</html>"),
             (401, "\u{feff}<!DOCTYPE html><title>401</title>"),
+            (401, r#"{"message":"Unauthorized"}"#),
+            (401, "Unauthorized"),
             (403, "<html>403 Forbidden</html>"),
             (403, r#"{"error":"access_denied"}"#),
             (404, "<html>404 Not Found</html>"),
@@ -242,7 +246,9 @@ mod tests {
         ] {
             assert_eq!(judge(status, body).kind(), "invalid_answer", "{status} {body}");
         }
-        assert_eq!(judge(401, "").kind(), "rejected");
+        for own in ["", " \r\n", r#"{"code":"bad.credentials","message":"m","status":401}"#] {
+            assert_eq!(judge(401, own).kind(), "rejected", "{own}");
+        }
         assert!(judge(401, "").to_string().contains("IP allow-list"));
         assert!(judge(400, r#"{"error":"invalid_client"}"#).to_string().contains("status 400: invalid_client"));
         for echo in ["invalid_client hush", "hush", "Basic aWQ6aHVzaA=="] {

@@ -49,6 +49,27 @@ async fn the_upstreams_words_are_never_told_beside_another_status_than_theirs() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_401_about_one_conversation_is_no_word_about_the_callers_own_key() {
+    let of_others = |asked: &Asked| match asked.kind {
+        Kind::Login => None,
+        _ if asked.path.contains(PERSON) => Some(Reply::status(401, "bad.credentials")),
+        _ => Some(Reply::status(202, "")),
+    };
+    let service = TestApp::auto().crowd(3).script(of_others).ready().await;
+    let refused = tokio::spawn({
+        let ask = ask(&service, &format!("/api/v2/conversations/CID/participants/{PERSON}"));
+        ask.send()
+    });
+    for n in 0..3 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        assert_eq!(service.disconnect(n).send().await.line(), "200 accepted");
+    }
+    let answer = refused.await.unwrap();
+    assert_eq!((answer.status, answer.header("x-hangup-outcome")), (400, "upstream_rejected"), "{}", answer.json);
+    assert_eq!(answer.get("code"), "bad.request");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_a_medium_in_a_conversation_that_only_analytics_remembers_is_a_success() {
     let service = org("404", &["unknown"]).await;
     let answer = ask(&service, "/api/v2/conversations/calls/CID").send().await;
