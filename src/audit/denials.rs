@@ -17,7 +17,7 @@ const CALLERS: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Denials {
-    recent: HashMap<Denied, Recent>,
+    recent: HashMap<Denied, RecentDenials>,
     suppressed: u64,
 }
 
@@ -32,7 +32,7 @@ enum Kind {
 }
 
 #[derive(Debug)]
-struct Recent {
+struct RecentDenials {
     recorded: Instant,
     /// The latest one without a record, and how many came before it.
     held: Option<(Record, u64)>,
@@ -48,7 +48,7 @@ impl Denials {
     pub(super) fn admit(&mut self, mut record: Record) -> Option<Record> {
         let (now, denied) = (Instant::now(), self.place_of(&record));
         let Some(recent) = self.recent.get_mut(&denied) else {
-            self.recent.insert(denied, Recent { recorded: now, held: None });
+            self.recent.insert(denied, RecentDenials { recorded: now, held: None });
             return Some(record);
         };
         let before = recent.held.take().map_or(0, |(_, before)| before + 1);

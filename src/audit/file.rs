@@ -19,12 +19,12 @@ pub(super) struct File {
     path: PathBuf,
     max_size: u64,
     keep: usize,
-    open: Option<Open>,
+    open: Option<OpenFile>,
     rotation_trouble: Option<String>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     file: fs::File,
     len: u64,
     /// Devices and pipes are not rotated.
@@ -61,13 +61,13 @@ impl File {
         Ok(())
     }
 
-    fn open(&mut self) -> io::Result<&mut Open> {
+    fn open(&mut self) -> io::Result<&mut OpenFile> {
         let open = match self.open.take() {
             Some(open) => open,
             None => {
                 let file = open(&self.path)?;
                 let metadata = file.metadata()?;
-                Open { file, len: metadata.len(), regular: metadata.is_file(), torn: false }
+                OpenFile { file, len: metadata.len(), regular: metadata.is_file(), torn: false }
             }
         };
         Ok(self.open.insert(open))

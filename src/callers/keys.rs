@@ -36,7 +36,7 @@ pub(super) struct Key {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeysFile {
+struct KeyRecords {
     #[serde(default)]
     key: Vec<KeyRecord>,
 }
@@ -77,7 +77,7 @@ impl KeySet {
     /// # Errors
     /// What is wrong, where, and what to do.
     pub(super) fn parse(text: &str, previous: &Self) -> Result<Self, String> {
-        let file: KeysFile = toml::from_str(text).map_err(|error| explain(&error, text))?;
+        let file: KeyRecords = toml::from_str(text).map_err(|error| explain(&error, text))?;
         let running: HashMap<&str, &Arc<Limiter>> =
             previous.by_digest.values().filter_map(|key| Some((key.caller.name(), key.caller.limiter()?))).collect();
         let mut names = BTreeSet::new();

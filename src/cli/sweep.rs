@@ -21,11 +21,11 @@ use super::healthcheck::main_url;
 use super::service::Service;
 use super::{Failure, ask};
 use crate::config::Config;
-use arguments::Teardown;
+use arguments::SweepTeardown;
 pub(super) use arguments::{EXIT_CODES, SweepArguments, USAGE};
-use batch::{Order, Skip, SweepBatch};
+use batch::{BatchOrder, Skip, SweepBatch};
 use preview::Preview;
-use row::{Row, RowAction};
+use row::{RowAction, SweepRow};
 use zone::Zone;
 
 /// Carries the command out.
@@ -41,7 +41,7 @@ pub(super) async fn run(
             "name a list with --file, or at least one filter, such as --queue Support; see --help",
         ));
     }
-    if arguments.teardown == Teardown::Unconfirmed && list.is_none() && arguments.resume.is_none() {
+    if arguments.teardown == SweepTeardown::Unconfirmed && list.is_none() && arguments.resume.is_none() {
         let text = "--teardown unconfirmed ends what stayed after an earlier run: give its list with --file";
         return Err(Failure::unusable(text));
     }
@@ -103,13 +103,13 @@ impl Sweep {
         self.carry_out(rows, &order).await
     }
 
-    fn order(&self, listed: bool) -> Order {
+    fn order(&self, listed: bool) -> BatchOrder {
         let arguments = &self.arguments;
         let what = match &arguments.file {
             Some(file) if listed => file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             _ => arguments.filters.described(),
         };
-        Order {
+        BatchOrder {
             name: format!("sweep {what}"),
             reason: arguments.reason.clone(),
             dry_run: arguments.dry_run,
@@ -124,7 +124,7 @@ impl Sweep {
     }
 
     /// The rows of a list, and what is to be done with each.
-    fn listed(&self, list: input::InputRows, preview: &mut Preview) -> Vec<Row> {
+    fn listed(&self, list: input::InputRows, preview: &mut Preview) -> Vec<SweepRow> {
         preview.found = list.rows.len() + list.repeated;
         if list.repeated > 0 {
             preview.excluded.push((list.repeated, "named more than once".to_owned()));
@@ -134,8 +134,8 @@ impl Sweep {
             let stayed = !matches!(row.get("outcome"), "" | "skipped" | "cancelled" | "would_disconnect");
             row.action = match (row.participant, self.arguments.teardown) {
                 (Some(_), _) => RowAction::Participant,
-                (None, Teardown::Always) => RowAction::Teardown,
-                (None, Teardown::Unconfirmed) if stayed => RowAction::Teardown,
+                (None, SweepTeardown::Always) => RowAction::Teardown,
+                (None, SweepTeardown::Unconfirmed) if stayed => RowAction::Teardown,
                 (None, _) => RowAction::Customers,
             };
             // Of an earlier run.
@@ -147,7 +147,7 @@ impl Sweep {
     }
 
     /// The conversations that the filters mean.
-    async fn found(&self, preview: &mut Preview, order: &mut Order) -> Result<Vec<Row>, Failure> {
+    async fn found(&self, preview: &mut Preview, order: &mut BatchOrder) -> Result<Vec<SweepRow>, Failure> {
         let found = find::all(&self.service, &self.arguments.filters, |number| {
             if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
                 eprint!("\r  {number} found so far …\r");
@@ -173,7 +173,7 @@ impl Sweep {
             // A job that is no longer held was started or cancelled by another caller.
             order.skip.left_queue = Some(queue.clone());
         }
-        if self.arguments.teardown == Teardown::Always {
+        if self.arguments.teardown == SweepTeardown::Always {
             found.rows.iter_mut().for_each(|row| row.action = RowAction::Teardown);
         }
         Ok(found.rows)
@@ -201,7 +201,7 @@ impl Sweep {
         Err(Failure::unusable("not confirmed; nobody was disconnected"))
     }
 
-    async fn carry_out(&self, mut rows: Vec<Row>, order: &Order) -> Result<(), Failure> {
+    async fn carry_out(&self, mut rows: Vec<SweepRow>, order: &BatchOrder) -> Result<(), Failure> {
         let path = self.arguments.report.as_deref();
         if let Some(path) = path.filter(|path| path.exists()) {
             let text = format!(
@@ -239,7 +239,7 @@ impl Sweep {
     }
 
     /// Starts the jobs, follows them, and reports what became of the rows.
-    async fn see_through(&self, batch: &SweepBatch, mut rows: Vec<Row>, path: &Path) -> Result<(), Failure> {
+    async fn see_through(&self, batch: &SweepBatch, mut rows: Vec<SweepRow>, path: &Path) -> Result<(), Failure> {
         let ids = batch.ids();
         println!("Job {} · report {}", ids.join(", "), path.display());
         let mut interrupt = follow::Interrupt::listen();

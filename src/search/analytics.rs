@@ -26,24 +26,24 @@ const PERMISSION: &str = "analytics:conversationDetail:view";
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct HitPage {
-    pub(super) conversations: Vec<Conversation>,
+    pub(super) conversations: Vec<AnalyticsConversation>,
     pub(super) total_hits: usize,
 }
 
 /// A conversation as analytics reports it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Conversation {
+pub(super) struct AnalyticsConversation {
     pub(super) conversation_id: String,
     pub(super) conversation_start: Option<String>,
     pub(super) originating_direction: Option<String>,
     pub(super) division_ids: Vec<String>,
-    pub(super) participants: Vec<Participant>,
+    pub(super) participants: Vec<AnalyticsParticipant>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Participant {
+pub(super) struct AnalyticsParticipant {
     pub(super) purpose: Option<String>,
     pub(super) user_id: Option<String>,
     pub(super) sessions: Vec<Session>,

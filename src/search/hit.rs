@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::analytics::{Conversation, Participant, Session};
+use super::analytics::{AnalyticsConversation, AnalyticsParticipant, Session};
 use super::filter::{Filter, State};
 use crate::callers::Guards;
 use crate::ids::ConversationId;
@@ -60,7 +60,7 @@ pub enum Excluded {
 impl Hit {
     /// The hit, if it fits the search and the caller's key may see it; none for what is not a conversation.
     pub(super) fn of(
-        conversation: &Conversation,
+        conversation: &AnalyticsConversation,
         filter: &Filter,
         guards: Option<&Guards>,
         now: OffsetDateTime,
@@ -120,15 +120,15 @@ impl Hit {
     }
 }
 
-fn purpose(participant: &Participant) -> &str {
+fn purpose(participant: &AnalyticsParticipant) -> &str {
     participant.purpose.as_deref().unwrap_or_default()
 }
 
-fn is_agent(participant: &Participant) -> bool {
+fn is_agent(participant: &AnalyticsParticipant) -> bool {
     matches!(purpose(participant), "agent" | "user")
 }
 
-fn queue_id<'a>(sessions: impl Iterator<Item = (&'a Participant, &'a Session)>) -> Option<&'a str> {
+fn queue_id<'a>(sessions: impl Iterator<Item = (&'a AnalyticsParticipant, &'a Session)>) -> Option<&'a str> {
     sessions.filter_map(|(_, session)| session.queue_id()).last()
 }
 

@@ -35,7 +35,7 @@ const USUAL: usize = 768;
 fn line(at: OffsetDateTime, event: &Event<'_>) -> Result<String, fmt::Error> {
     let metadata = event.metadata();
     let mut line = String::with_capacity(USUAL);
-    let mut members = Members(Object::begin(&mut line));
+    let mut members = LineMembers(Object::begin(&mut line));
     members.0.word("timestamp", &at.format(&Rfc3339).map_err(|_| fmt::Error)?).word("level", metadata.level().as_str());
     event.record(&mut members);
     members.0.word("target", metadata.target());
@@ -44,13 +44,13 @@ fn line(at: OffsetDateTime, event: &Event<'_>) -> Result<String, fmt::Error> {
 }
 
 /// Writes each field as a member.
-struct Members<'a>(Object<'a>);
+struct LineMembers<'a>(Object<'a>);
 
 fn name(field: &Field) -> &'static str {
     field.name().strip_prefix("r#").unwrap_or(field.name())
 }
 
-impl Visit for Members<'_> {
+impl Visit for LineMembers<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.0.text(name(field), value);
     }

@@ -31,8 +31,8 @@ pub(crate) struct SweepArguments {
     #[arg(long)]
     pub(super) include_agents: bool,
     /// End whole conversations: never; unconfirmed (those that --file lists as staying after an earlier run); always
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Teardown::Never, hide_possible_values = true)]
-    pub(super) teardown: Teardown,
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = SweepTeardown::Never, hide_possible_values = true)]
+    pub(super) teardown: SweepTeardown,
     /// Take at most this many, those that began first
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "resume")]
     pub(super) limit: Option<u32>,
@@ -72,7 +72,7 @@ pub(crate) struct SweepArguments {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Teardown {
+pub(super) enum SweepTeardown {
     Never,
     Unconfirmed,
     Always,

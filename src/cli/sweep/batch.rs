@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::row::{Row, RowAction};
+use super::row::{RowAction, SweepRow};
 use crate::cli::Failure;
 use crate::cli::service::{Service, ServiceReply};
 
@@ -14,7 +14,7 @@ const SENDS: usize = 3;
 
 /// What all jobs of a sweep have in common.
 #[derive(Debug, Default)]
-pub(super) struct Order {
+pub(super) struct BatchOrder {
     /// What operators see in a list of jobs.
     pub(super) name: String,
     pub(super) reason: Option<String>,
@@ -52,7 +52,7 @@ impl SweepBatch {
     ///
     /// # Errors
     /// A refusal; what was queued already is cancelled.
-    pub(super) async fn queue(service: &Service, rows: &mut [Row], order: &Order) -> Result<Self, Failure> {
+    pub(super) async fn queue(service: &Service, rows: &mut [SweepRow], order: &BatchOrder) -> Result<Self, Failure> {
         let mut batch = Self::default();
         let (named, others): (Vec<usize>, Vec<usize>) =
             (0..rows.len()).partition(|n| rows.get(*n).is_some_and(|row| row.action == RowAction::Participant));
@@ -83,7 +83,7 @@ impl SweepBatch {
     }
 
     /// The jobs of rows that were queued before, from their column `job`, and `id` among them.
-    pub(super) fn of_rows(rows: &[Row], id: &str) -> Self {
+    pub(super) fn of_rows(rows: &[SweepRow], id: &str) -> Self {
         let mut jobs: BTreeMap<&str, Vec<usize>> = BTreeMap::from([(id, Vec::new())]);
         for (n, row) in rows.iter().enumerate() {
             if !row.get("job").is_empty() {
@@ -129,7 +129,7 @@ pub(super) async fn control(service: &Service, id: &str, verb: &str) -> Result<S
     service.ask(Method::POST, &format!("/jobs/{id}/{verb}"), None, None).await
 }
 
-fn item(row: &Row) -> Value {
+fn item(row: &SweepRow) -> Value {
     let conversation = row.conversation.to_string();
     match (row.action, row.participant) {
         (_, Some(participant)) => json!({ "conversationId": conversation, "participantId": participant.to_string() }),
@@ -141,7 +141,13 @@ fn item(row: &Row) -> Value {
     }
 }
 
-async fn send(service: &Service, order: &Order, suffix: &str, skip: &Skip, lines: String) -> Result<String, Failure> {
+async fn send(
+    service: &Service,
+    order: &BatchOrder,
+    suffix: &str,
+    skip: &Skip,
+    lines: String,
+) -> Result<String, Failure> {
     let most = 200 - suffix.chars().count();
     let name: String = order.name.chars().filter(|c| !c.is_control()).take(most).collect();
     let mut query = form_urlencoded::Serializer::new(String::new());

@@ -8,7 +8,7 @@ use http::Method;
 use serde::Deserialize;
 
 use super::batch::SweepBatch;
-use super::row::{Row, RowAction};
+use super::row::{RowAction, SweepRow};
 use crate::cli::Failure;
 use crate::cli::service::Service;
 use crate::ids::{ConversationId, ParticipantId};
@@ -55,7 +55,7 @@ struct SweptItem {
 ///
 /// # Errors
 /// The service does not answer, or not with the results.
-pub(super) async fn collect(service: &Service, batch: &SweepBatch, rows: &mut Vec<Row>) -> Result<(), Failure> {
+pub(super) async fn collect(service: &Service, batch: &SweepBatch, rows: &mut Vec<SweepRow>) -> Result<(), Failure> {
     for (id, places) in &batch.jobs {
         let job = service.ask(Method::GET, &format!("/jobs/{id}"), None, None).await?;
         let (status, lines) = service.lines(&format!("/jobs/{id}/items")).await?;
@@ -73,7 +73,7 @@ pub(super) async fn collect(service: &Service, batch: &SweepBatch, rows: &mut Ve
                 Some(row) => row,
                 None => {
                     let participant = item.participant_id.as_deref().and_then(ParticipantId::parse);
-                    rows.push(Row::new(conversation, participant));
+                    rows.push(SweepRow::new(conversation, participant));
                     let Some(row) = rows.last_mut() else { continue };
                     row.set("job", id.as_str());
                     row
@@ -95,9 +95,9 @@ pub(super) async fn collect(service: &Service, batch: &SweepBatch, rows: &mut Ve
 }
 
 /// What became of each row, in order. Reads conversations of which the job did not see the end.
-pub(super) async fn settle(service: &Service, rows: &mut [Row]) -> Vec<Fate> {
+pub(super) async fn settle(service: &Service, rows: &mut [SweepRow]) -> Vec<Fate> {
     let mut fates: Vec<Fate> = rows.iter().map(judged).collect();
-    let open = |rows: &[Row], fates: &[Fate]| -> Vec<usize> {
+    let open = |rows: &[SweepRow], fates: &[Fate]| -> Vec<usize> {
         (0..rows.len())
             .filter(|n| fates.get(*n) == Some(&Fate::Stays) && rows.get(*n).is_some_and(may_have_ended))
             .collect()
@@ -130,12 +130,12 @@ pub(super) async fn settle(service: &Service, rows: &mut [Row]) -> Vec<Fate> {
 }
 
 /// The same without any read, where the jobs have not ended.
-pub(super) fn judged_all(rows: &[Row]) -> Vec<Fate> {
+pub(super) fn judged_all(rows: &[SweepRow]) -> Vec<Fate> {
     rows.iter().map(judged).collect()
 }
 
 /// By the job's result alone.
-fn judged(row: &Row) -> Fate {
+fn judged(row: &SweepRow) -> Fate {
     match row.get("outcome") {
         "conversation_ended" => Fate::Gone,
         // What was asked for is done.
@@ -151,7 +151,7 @@ fn judged(row: &Row) -> Fate {
 }
 
 /// Whether a read can tell more than the job did.
-fn may_have_ended(row: &Row) -> bool {
+fn may_have_ended(row: &SweepRow) -> bool {
     matches!(row.get("outcome"), "disconnected" | "already_disconnected" | "none_matched" | "unconfirmed")
         && row.participant.is_none()
 }
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn only_what_was_seen_gone_counts_as_gone() {
         let row = |outcome: &str, detail: &str, action| {
-            let mut row = Row::new(ConversationId::parse("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d").unwrap(), None);
+            let mut row = SweepRow::new(ConversationId::parse("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d").unwrap(), None);
             (row.action, ..) = (action,);
             row.set("outcome", outcome);
             row.set("detail", detail);

@@ -9,7 +9,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::row::Row;
+use super::row::SweepRow;
 use crate::cli::Failure;
 use crate::cli::service::{Service, ServiceReply};
 use crate::ids::ConversationId;
@@ -102,7 +102,7 @@ impl Filters {
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<SweepRow>,
     /// Rows in which analytics sees an agent or user.
     pub(super) with_agent: usize,
     /// Live conversations that are left out, by the service's word for why.
@@ -158,7 +158,7 @@ impl Candidates {
     fn take(&mut self, found: &BTreeMap<String, Value>) {
         let text = |name: &str| found.get(name).and_then(Value::as_str);
         let Some(id) = text("id").and_then(ConversationId::parse) else { return };
-        let mut row = Row::new(id, None);
+        let mut row = SweepRow::new(id, None);
         for (column, name) in [
             ("media", "media"),
             ("direction", "direction"),

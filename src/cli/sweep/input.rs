@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::row::{HEAD, Row, RowAction};
+use super::row::{HEAD, RowAction, SweepRow};
 use crate::cli::Failure;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::spreadsheet::{plain, records};
@@ -11,7 +11,7 @@ use crate::spreadsheet::{plain, records};
 /// What a file named.
 #[derive(Debug, Default)]
 pub(super) struct InputRows {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<SweepRow>,
     /// Rows that were there before.
     pub(super) repeated: usize,
 }
@@ -65,7 +65,7 @@ pub(super) fn parse(text: &str) -> Result<InputRows, String> {
     Ok(list)
 }
 
-fn push(list: &mut InputRows, seen: &mut HashSet<(ConversationId, Option<ParticipantId>)>, row: Row) {
+fn push(list: &mut InputRows, seen: &mut HashSet<(ConversationId, Option<ParticipantId>)>, row: SweepRow) {
     if seen.insert((row.conversation, row.participant)) {
         list.rows.push(row);
     } else {
@@ -108,7 +108,7 @@ impl Columns {
         }
     }
 
-    fn row(&self, record: &csv::StringRecord) -> Result<Row, String> {
+    fn row(&self, record: &csv::StringRecord) -> Result<SweepRow, String> {
         let named: &[Option<&'static str>] = match self {
             Self::Ids if record.len() > 1 => {
                 return Err("one id a line, please, or a head line that names the columns".to_owned());
@@ -128,7 +128,7 @@ impl Columns {
                     .ok_or_else(|| format!("\"{}\" is not the id of a participant, a hyphenated UUID", shown(id)))?,
             ),
         };
-        let mut row = Row::new(conversation, participant);
+        let mut row = SweepRow::new(conversation, participant);
         if cell("action") == RowAction::Teardown.word() && participant.is_none() {
             row.action = RowAction::Teardown;
         }
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_report_is_read_as_it_was_written() {
-        let mut row = Row::new(ConversationId::parse(A).unwrap(), ParticipantId::parse(B));
+        let mut row = SweepRow::new(ConversationId::parse(A).unwrap(), ParticipantId::parse(B));
         for (column, text) in [("from", "+1317"), ("start", "2026-01-31T12:00:00Z"), ("outcome", "unconfirmed")] {
             row.set(column, text);
         }

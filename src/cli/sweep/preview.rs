@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::row::{Row, RowAction};
+use super::row::{RowAction, SweepRow};
 use super::zone::Zone;
 use crate::cli::table;
 
@@ -30,7 +30,7 @@ pub(super) struct Preview {
 
 impl Preview {
     /// In words and tables.
-    pub(super) fn text(&self, rows: &[Row], zone: &Zone) -> String {
+    pub(super) fn text(&self, rows: &[SweepRow], zone: &Zone) -> String {
         let mut lines = vec![vec![self.found.to_string(), "live conversations found or named".to_owned()]];
         lines.extend(self.excluded.iter().map(|(count, why)| vec![format!("-{count}"), why.clone()]));
         lines.push(vec![rows.len().to_string(), self.verb().to_owned()]);
@@ -87,7 +87,7 @@ impl Preview {
         looks + if self.dry_run { 1 } else { 2 }
     }
 
-    fn duration(&self, rows: &[Row]) -> String {
+    fn duration(&self, rows: &[SweepRow]) -> String {
         let calls: u64 = rows.iter().map(|row| self.calls(row.action)).sum();
         let each = rows.iter().map(|row| self.calls(row.action)).max().unwrap_or_default();
         let rate = self.rate.unwrap_or(USUAL_RATE).max(1);

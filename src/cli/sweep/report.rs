@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::fate::Fate;
-use super::row::{HEAD, Row};
+use super::row::{HEAD, SweepRow};
 use super::zone::Zone;
 use crate::cli::Failure;
 
@@ -12,7 +12,7 @@ use crate::cli::Failure;
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn write<'a>(path: &Path, rows: impl Iterator<Item = &'a Row>, zone: &Zone) -> Result<(), Failure> {
+pub(super) fn write<'a>(path: &Path, rows: impl Iterator<Item = &'a SweepRow>, zone: &Zone) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::failed(format!("{}: cannot be written ({e})", path.display()));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -50,7 +50,7 @@ pub(super) fn beside(report: &Path, what: &str) -> PathBuf {
 pub(super) fn list(
     report: &Path,
     what: &str,
-    rows: &[Row],
+    rows: &[SweepRow],
     fates: &[Fate],
     fate: Fate,
     zone: &Zone,
@@ -77,7 +77,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.csv");
         let zone = Zone::named(Some("UTC")).unwrap();
-        let row = Row::new(ConversationId::parse("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d").unwrap(), None);
+        let row = SweepRow::new(ConversationId::parse("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d").unwrap(), None);
         write(&path, [&row, &row].into_iter(), &zone).unwrap();
         write(&path, [&row].into_iter(), &zone).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);

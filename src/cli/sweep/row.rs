@@ -54,7 +54,7 @@ impl RowAction {
 
 /// See the module.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
+pub(super) struct SweepRow {
     pub(super) conversation: ConversationId,
     pub(super) participant: Option<ParticipantId>,
     pub(super) action: RowAction,
@@ -64,7 +64,7 @@ pub(super) struct Row {
     cells: BTreeMap<&'static str, String>,
 }
 
-impl Row {
+impl SweepRow {
     /// A row with nothing but ids.
     pub(super) fn new(conversation: ConversationId, participant: Option<ParticipantId>) -> Self {
         let action = if participant.is_some() { RowAction::Participant } else { RowAction::Customers };
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_row_is_written_in_the_zone_and_without_formulas() {
-        let mut row = Row::new(ConversationId::parse("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d").unwrap(), None);
+        let mut row = SweepRow::new(ConversationId::parse("0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d").unwrap(), None);
         row.set("start", "2026-01-31T12:00:00.000Z");
         row.set("from", "+13175550123");
         row.set("queueName", "=cmd|' /C calc'!A0");

@@ -6,7 +6,7 @@ use super::fate::Fate;
 use super::follow::End;
 use super::preview::counted;
 use super::report;
-use super::row::Row;
+use super::row::SweepRow;
 use super::zone::Zone;
 use crate::cli::Failure;
 use crate::cli::table;
@@ -28,7 +28,7 @@ pub(super) struct Ended<'a> {
     pub(super) end: End,
     pub(super) id: &'a str,
     pub(super) path: &'a Path,
-    pub(super) rows: &'a [Row],
+    pub(super) rows: &'a [SweepRow],
     pub(super) fates: &'a [Fate],
     pub(super) zone: &'a Zone,
 }
@@ -94,7 +94,7 @@ fn verdict(ended: &Ended<'_>, count: impl Fn(Fate) -> usize) -> Result<(), Failu
 }
 
 /// How often each outcome came, and what it means.
-fn outcomes(rows: &[Row], fates: &[Fate]) -> String {
+fn outcomes(rows: &[SweepRow], fates: &[Fate]) -> String {
     let kinds =
         rows.iter().zip(fates).map(|(row, fate)| (*fate, row.get("outcome"), row.get("code"), reason(row, *fate)));
     let lines: Vec<Vec<String>> = counted(kinds)
@@ -117,7 +117,7 @@ fn outcomes(rows: &[Row], fates: &[Fate]) -> String {
 }
 
 /// The words of the job, where they are the same for many rows.
-fn reason(row: &Row, fate: Fate) -> &str {
+fn reason(row: &SweepRow, fate: Fate) -> &str {
     match fate {
         Fate::LeftAlone | Fate::Stays => row.get("detail"),
         _ => "",

@@ -18,7 +18,7 @@ use crate::config;
 use crate::files::read_regular;
 
 /// Makes connections.
-pub(super) struct Connector {
+pub(super) struct PostgresConnector {
     tls: MakeRustlsConnect,
     password_file: Option<PathBuf>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Connector {
 ///
 /// # Errors
 /// Names the key, and what to do.
-pub(super) fn connector(settings: &config::Store) -> Result<(Config, Connector), String> {
+pub(super) fn connector(settings: &config::Store) -> Result<(Config, PostgresConnector), String> {
     let key = format!("store.url = \"{}\"", settings.url);
     // Certificates are verified in every mode, so that these say no more than "require".
     let url = settings.url.expose().replace("sslmode=verify-full", "sslmode=require");
@@ -55,8 +55,10 @@ pub(super) fn connector(settings: &config::Store) -> Result<(Config, Connector),
         std::fs::read_to_string(path).map_err(unreadable)?;
     }
     url.connect_timeout(settings.timeout).application_name("hangup");
-    let connector =
-        Connector { tls: MakeRustlsConnect::new(tls(settings)?), password_file: settings.password_file.clone() };
+    let connector = PostgresConnector {
+        tls: MakeRustlsConnect::new(tls(settings)?),
+        password_file: settings.password_file.clone(),
+    };
     Ok((url, connector))
 }
 
@@ -81,7 +83,7 @@ fn tls(settings: &config::Store) -> Result<ClientConfig, String> {
     Ok(ClientConfig::builder().with_root_certificates(Arc::new(roots)).with_no_client_auth())
 }
 
-impl Connect for Connector {
+impl Connect for PostgresConnector {
     fn connect(&self, to: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), Error>> {
         let mut to = to.clone();
         async move {
