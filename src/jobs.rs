@@ -11,6 +11,7 @@
 //! An item may be tried more than once: after a crash its lease passes, and another replica takes it over. Each attempt but the
 //! first therefore looks before it sends, and the result is written under the lease's token only.
 
+mod asker;
 mod input;
 mod lines;
 mod pause;

@@ -91,6 +91,12 @@ impl AuditScope {
         Self(Some(Arc::new(ScopeInner { audit: audit.clone(), entry, source, started, recorded })))
     }
 
+    /// On whose behalf the request was sent, as it asserts.
+    #[must_use]
+    pub fn actor(&self) -> Option<&str> {
+        self.0.as_ref()?.source.actor.as_deref()
+    }
+
     /// A disconnect begins: from here on there is a record, also when the caller has left.
     #[must_use]
     pub fn begin(&self, asked: &Asked<'_>) -> Pending {

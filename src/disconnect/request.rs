@@ -33,9 +33,10 @@ pub struct Origin {
 
 impl Origin {
     /// The origin of one item of a job.
-    pub(crate) fn of_job(audit: &Audit, caller: &Arc<str>, job: &str, item: i64) -> Self {
+    pub(crate) fn of_job(audit: &Audit, caller: &Arc<str>, actor: Option<Arc<str>>, job: &str, item: i64) -> Self {
         let request_id: Arc<str> = format!("{job}:{item}").into();
-        let source = Source { request_id: Some(Arc::clone(&request_id)), job: Some(job.into()), ..Source::default() };
+        let (id, job) = (Some(Arc::clone(&request_id)), Some(job.into()));
+        let source = Source { request_id: id, actor, job, ..Source::default() };
         let requester = Requester::new(Arc::clone(caller), request_id).with_rank(Rank::Job);
         let scope = AuditScope::new(audit, EntryPoint::Job, source);
         Self { requester: requester.into(), guards: None, observe: false, scope, deadline: None }

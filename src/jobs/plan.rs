@@ -33,6 +33,8 @@ pub struct Plan {
     /// How long an item that meets transient failures is tried again.
     #[serde(with = "millis")]
     pub give_up_after: Option<Duration>,
+    /// On whose behalf the job was asked for, as its caller asserted it: `unverified:NAME`.
+    pub actor: Option<String>,
     /// For a caller with a token of an issuer: it runs until the token ends, with the permissions that the token gave.
     pub token: Option<TokenRights>,
 }

@@ -7,10 +7,8 @@ use time::OffsetDateTime;
 
 use super::Jobs;
 use super::runner::Lease;
-use super::target::{Set, Target, ended, gone, read_selector, unreadable, what_is_left};
-use crate::callers::{Caller, Permission, Permissions};
+use super::target::{Set, Target, ended, gone, unreadable, what_is_left};
 use crate::claims::Claim;
-use crate::config::Mode;
 use crate::conversation::Conversation;
 use crate::disconnect::{Glance, Origin, Request, Teardown};
 use crate::genesys::request::Rank;
@@ -60,14 +58,16 @@ impl Jobs {
 
     async fn work_and_write(&self, lease: &Lease, item: &LeasedItem) -> Result<(), StoreError> {
         let job = &lease.job;
-        let next = match self.attempt(lease, item).await {
-            Ok(next) => next,
-            Err(problem) => after_failure(lease, item, &problem),
+        let asker = self.asker(lease, item);
+        let (next, problem) = match self.attempt(lease, item, &asker).await {
+            Ok(next) => (next, None),
+            Err(problem) => (after_failure(lease, item, &problem), Some(problem)),
         };
         match next {
             Next::Done(result) => {
                 let failed = result.code.is_some();
                 if self.store().finish_item(&job.id, item, &result).await? {
+                    self.record_end(lease, item, &asker, &result.outcome, problem.as_ref());
                     self.0.metrics.items_ended(result.code.as_deref().unwrap_or(&result.outcome), 1);
                 }
                 if failed {
@@ -90,8 +90,8 @@ impl Jobs {
         Ok(())
     }
 
-    async fn attempt(&self, lease: &Lease, item: &LeasedItem) -> Result<Next, Problem> {
-        let origin = match self.origin(lease, item) {
+    async fn attempt(&self, lease: &Lease, item: &LeasedItem, asker: &Origin) -> Result<Next, Problem> {
+        let origin = match self.origin(lease, item, asker) {
             // It was accepted, and its key may no longer read whether it took effect.
             Err(problem) if item.confirming => return Ok(done("unconfirmed", Some(problem.detail))),
             other => other?,
@@ -115,48 +115,6 @@ impl Jobs {
             target.spare_others(seen);
         }
         self.disconnect(lease, item, &origin, cid, target).await
-    }
-
-    /// The caller as it is now, with its permissions and guards of now.
-    fn origin(&self, lease: &Lease, item: &LeasedItem) -> Result<Origin, Problem> {
-        let caller = self.caller_now(lease)?;
-        let tears_down = match item.target.as_deref() {
-            Some("all") => true,
-            Some(selector) => read_selector(selector)?.needs_teardown(),
-            None => false,
-        };
-        let mut needed = vec![if tears_down { Permission::Teardown } else { Permission::Disconnect }];
-        if lease.job.total > 1 {
-            needed.push(Permission::Bulk);
-        }
-        if let Some(missing) = needed.into_iter().find(|permission| !caller.may(*permission)) {
-            let detail = format!("the caller \"{}\" no longer has the permission \"{missing}\"", caller.identity());
-            return Err(Problem::new(Code::ForbiddenCaller, detail));
-        }
-        Ok(Origin {
-            guards: caller.guards().cloned(),
-            observe: caller.mode() == Some(Mode::Observe),
-            deadline: Some(lease.until),
-            ..Origin::of_job(&self.0.audit, caller.identity(), &lease.job.id, item.number)
-        })
-    }
-
-    fn caller_now(&self, lease: &Lease) -> Result<Caller, Problem> {
-        let gone = |detail: &str| Problem::new(Code::ForbiddenCaller, detail.to_owned());
-        if let Some(rights) = &lease.plan.token {
-            let now = u64::try_from(OffsetDateTime::now_utc().unix_timestamp()).unwrap_or(0);
-            if rights.expires.is_some_and(|end| end <= now) {
-                return Err(gone(
-                    "the token with which the job was made has expired; make the job again with a new one",
-                ));
-            }
-            let permissions = Permissions::from_words(&rights.permissions).unwrap_or_default();
-            return Ok(Caller::of_stored_token(&lease.job.caller, permissions));
-        }
-        let found = self.0.callers.by_identity(&lease.job.caller);
-        found.ok_or_else(|| {
-            gone("the key with which the job was made was removed or has expired; make the job again with another")
-        })
     }
 
     /// Before an attempt: whether there is anything left to do, and whether there is a reason not to.

@@ -81,11 +81,11 @@ impl Hit {
         };
         // A customer's sessions have no queue: a guard for queues asks the others.
         let queue_id = queue_id(open()).or_else(|| queue_id(sessions()));
-        let permitted = |guards: &Guards| {
-            open().any(|(p, session)| guards.permits(p.purpose.as_deref(), session.queue_id().or(queue_id)))
+        let may_touch = |(p, session): &(&Participant, &Session)| {
+            guards.is_none_or(|guards| guards.permits(p.purpose.as_deref(), session.queue_id().or(queue_id)))
         };
         let excluded = match () {
-            () if !guards.is_none_or(permitted) => Some(Excluded::Hidden),
+            () if guards.is_some() && !open().any(|one| may_touch(&one)) => Some(Excluded::Hidden),
             () if !wanted => Some(Excluded::State),
             () if filter.no_agent && agent.is_some() => Some(Excluded::Agent),
             () if scheduled && !filter.include_scheduled => Some(Excluded::Scheduled),
@@ -111,7 +111,7 @@ impl Hit {
             address_from: of_customer(|session| session.address_from.as_deref().or(session.ani.as_deref())),
             address_to: of_customer(|session| session.address_to.as_deref().or(session.dnis.as_deref())),
             participants: conversation.participants.iter().filter(|p| p.sessions.iter().any(Session::is_open)).count(),
-            user_id: agent.and_then(|(participant, _)| participant.user_id.clone()),
+            user_id: agent.filter(may_touch).and_then(|(participant, _)| participant.user_id.clone()),
             agent: agent.is_some(),
             agent_name: None,
             wrapup: sessions().rev().find_map(|(_, session)| session.wrapup()).map(str::to_owned),

@@ -186,11 +186,13 @@ pub(super) async fn submit(
     if caller.kind() == CallerKind::Token {
         submission.plan.token = Some(TokenRights::of(caller));
     }
+    submission.plan.actor = context.scope.actor().map(str::to_owned);
     let accepted = app.jobs.submit(submission).await?;
     let mut log = context.log();
     log.outcome = Some(if accepted.repeated { "repeated" } else { accepted.job.state.name() });
     log.job = Some(accepted.job.id.as_str().into());
-    log.reason = Some(format!("{} items", accepted.job.total));
+    let total = accepted.job.total;
+    log.reason = Some(if total == 1 { "1 item".to_owned() } else { format!("{total} items") });
     drop(log);
     Ok(queued(context, &accepted, was_due))
 }
@@ -246,6 +248,7 @@ pub(in crate::http) async fn asynchronously(
         Some(key) => given_key(identity, key),
         None => (Digest::of(format!("async\n{identity}\n{body}").as_bytes()).to_string(), KeyKind::Request),
     };
+    let reason = plan.reason.clone().unwrap_or_else(|| app.disconnector.default_reason().to_owned());
     let submission = Submission {
         caller: identity.to_string(),
         name: None,
@@ -257,6 +260,7 @@ pub(in crate::http) async fn asynchronously(
         request_key: Some(request_key),
     };
     let mut response = submit(app, context, caller, submission, false).await?;
+    context.log().reason = Some(reason);
     response.headers_mut().insert("preference-applied", HeaderValue::from_static("respond-async"));
     Ok(response)
 }

@@ -112,3 +112,55 @@ async fn a_job_is_found_by_its_id_in_upper_case_and_answered_in_lower_case() {
     until(&queue, &format!("/audit?job={upper}"), |answer| !changes(answer).is_empty()).await;
     assert_eq!(queue.control(&upper, "cancel").await.status, 200);
 }
+
+#[tokio::test]
+async fn an_item_that_ends_before_its_disconnect_has_begun_leaves_a_record_too() {
+    let queue = Queue::with(audited).await;
+    let conferences = queue.conferences(3);
+    let selector = |selector: Value| json!({"conversationId": conferences[1].id, "selector": selector});
+    let skipped = json!({"items": [item(&conferences[0], "customer")], "skipIf": {"agent": true}, "reason": "why"});
+    let refused = json!({"items": [selector(json!({"purpose": ["agent", "customer"]}))]});
+    let nobody = json!({"items": [selector(json!({"purpose": "fax"}))]});
+    for (job, outcome, code, reason) in [
+        (skipped, "skipped", Value::Null, "why"),
+        (refused, "denied", json!("selector_ambiguous"), "user_request"),
+        (nobody, "none_matched", Value::Null, "user_request"),
+    ] {
+        let job = id(&queue.submit(&job).await);
+        queue.until(&job, "done").await;
+        let disconnects = |answer: &Value| -> Vec<Value> {
+            answer["records"].as_array().unwrap().iter().filter(|r| r["event"] == "disconnect").cloned().collect()
+        };
+        let answer = until(&queue, &format!("/audit?job={job}"), |answer| !disconnects(answer).is_empty()).await;
+        let records = disconnects(&answer);
+        assert_eq!(records.len(), 1, "{answer}");
+        let of = |member: &str| records[0][member].clone();
+        assert_eq!((of("outcome"), of("code"), of("reason")), (outcome.into(), code, reason.into()), "{answer}");
+        assert!(of("conversationId").is_string() && of("caller") == "anonymous", "{answer}");
+    }
+    assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
+async fn the_records_of_a_jobs_items_name_who_asked_for_the_job_and_why() {
+    let queue = Queue::with(audited).await;
+    let conferences = queue.conferences(1);
+    let job = json!({"items": [item(&conferences[0], "customer")], "reason": "stuck"});
+    let first = id(&queue.service.post("/jobs").header("x-actor", "alice").json(&job).send().await);
+    let path = format!("{}?async=true", queue.service.path_of(queue.service.who("customer")));
+    let request = queue.service.post(&path).header("x-actor", "alice").json(&json!({"reason": "stuck"}));
+    for job in [first, id(&request.send().await)] {
+        let is_disconnect = |record: &&Value| record["event"] == "disconnect" && record["endpoint"] == "job";
+        let item = |answer: &Value| answer["records"].as_array().unwrap().iter().find(is_disconnect).cloned();
+        let answer = until(&queue, &format!("/audit?job={job}"), |answer| {
+            item(answer).is_some() && answer["records"].as_array().unwrap().len() == 2
+        })
+        .await;
+        for record in answer["records"].as_array().unwrap() {
+            assert_eq!((&record["actor"], &record["caller"]), (&"unverified:alice".into(), &"anonymous".into()));
+            if record["event"] == "disconnect" {
+                assert_eq!(record["reason"], "stuck", "{answer}");
+            }
+        }
+    }
+}

@@ -43,6 +43,7 @@ async fn the_guards_of_a_key_hide_what_it_may_not_touch_and_count_it() {
         ("claims", in_claims.as_str()),
         ("agents", "purposes = [\"agent\"]\npermissions = [\"search\"]"),
         ("all", "permissions = [\"search\"]"),
+        ("customers", "purposes = [\"customer\"]\npermissions = [\"search\"]"),
     ];
     let (service, keys, _file) = with_keys_and(&blocks, |config| config.sandbox.rate_limit = 100_000).await;
     service.sandbox.forget(service.conference.id);
@@ -57,6 +58,11 @@ async fn the_guards_of_a_key_hide_what_it_may_not_touch_and_count_it() {
         let answer = service.get_with("/conversations", key).await;
         assert_eq!(&ids(&answer), expected);
         assert_eq!(answer.get("excluded")["hidden"], all.len() - expected.len());
+    }
+    for (key, named) in [(&keys[1], true), (&keys[3], false)] {
+        let answer = service.get_with("/conversations?media=call", key).await;
+        let call = &answer.get("conversations")[0];
+        assert_eq!((&call["agent"], call["agentName"].is_string()), (&json!(true), named), "{call}");
     }
     let other = service.get_with("/conversations?queue=Support", &keys[0]).await;
     assert_eq!((ids(&other).len(), &other.get("excluded")["hidden"]), (0, &json!(3)));
