@@ -1,5 +1,17 @@
 //! The commands, from arguments to exit codes: 0 done, 1 failed, 2 unusable arguments or configuration.
 
+// What std has for this panics when the reader has left, as in `hangup audit | head`. These end the process quietly.
+macro_rules! print {
+    ($($text:tt)*) => { $crate::cli::out::show(format_args!($($text)*)) };
+}
+macro_rules! println {
+    () => { $crate::cli::out::show(format_args!("\n")) };
+    ($($text:tt)*) => { $crate::cli::out::show(format_args!("{}\n", format_args!($($text)*))) };
+}
+macro_rules! eprintln {
+    ($($text:tt)*) => { $crate::cli::out::remark(format_args!("{}\n", format_args!($($text)*))) };
+}
+
 mod ask;
 mod audit;
 mod check;
@@ -12,6 +24,7 @@ mod healthcheck;
 mod jobs;
 mod key;
 mod live;
+mod out;
 mod sandbox;
 mod serve;
 mod service;
@@ -172,7 +185,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Config { effective: true } => config::effective(arguments.config.as_deref()),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "hangup", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "hangup", &mut script);
+            print!("{}", String::from_utf8_lossy(&script));
             Ok(())
         }
         Command::Audit(arguments) => block_on(audit::run(arguments, load)),

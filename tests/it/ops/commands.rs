@@ -238,3 +238,17 @@ async fn status_shows_the_running_service_at_a_glance() {
     let output = binary.run(&["status", "--server", "http://127.0.0.1:1"], &[]).await;
     assert!(output.status.code() == Some(1) && shown(&output).contains("onnection refused"), "{}", shown(&output));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_reader_has_left_ends_quietly() {
+    let binary = Binary::new().await;
+    for command in [&["config"][..], &["config", "--effective"], &["key", "new", "ivr"], &["completions", "bash"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = binary.command(command, &[]);
+        command.stdout(writer);
+        let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert_eq!(ended.status.code(), Some(141), "{}", shown(&ended));
+        assert!(!shown(&ended).contains("panicked"), "{}", shown(&ended));
+    }
+}
