@@ -81,7 +81,7 @@ impl Hit {
         };
         // A customer's sessions have no queue: a guard for queues asks the others.
         let queue_id = queue_id(open()).or_else(|| queue_id(sessions()));
-        let may_touch = |(p, session): &(&Participant, &Session)| {
+        let may_touch = |(p, session): &(&AnalyticsParticipant, &Session)| {
             guards.is_none_or(|guards| guards.permits(p.purpose.as_deref(), session.queue_id().or(queue_id)))
         };
         let excluded = match () {
