@@ -45,7 +45,7 @@ use crate::ids::{ConversationId, ParticipantId};
 use crate::telemetry;
 use failure::Failure;
 
-/// Disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
+/// Disconnects one participant from a Genesys Cloud conversation and reports what really happened.
 #[derive(Debug, Parser)]
 #[command(name = "hangup", version, about)]
 struct Arguments {
@@ -58,57 +58,57 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve callers
+    /// Run the service
     Serve,
-    /// Service and sandbox in one process: nothing to configure, a live conference ready
+    /// Run the service and the sandbox together, with a live conference to try: nothing to configure
     Demo {
         /// Disconnect one participant, show the participants before and after, and exit
         #[arg(long)]
         once: bool,
-        /// Ways to disconnect that the sandbox has: published, unpublished or both
+        /// Which ways to disconnect the sandbox offers: published, unpublished or both
         #[arg(long, value_name = "SURFACE", value_parser = surface)]
         surface: Option<Surface>,
     },
-    /// The stand-in for Genesys Cloud alone
+    /// Run the sandbox alone: a stand-in for Genesys Cloud
     Sandbox,
-    /// Try the configuration, hosts, login and permissions, changing nothing; or prove what this org does
+    /// Check configuration, hosts, login and permissions without changing anything; --prove tries a disconnect
     Check(check::CheckArguments),
-    /// Disconnect one participant: show who is there, ask whom, wait, and say what became of it
+    /// Disconnect one participant: show who is there, ask which one, wait, and report the result
     #[command(after_help = disconnect::EXIT_CODES)]
     Disconnect(disconnect::DisconnectArguments),
-    /// The running service at a glance: token, rate limit, operation, mode, last errors
+    /// Show how the running service is doing: token, rate limit, operation, mode, last errors
     Status(status::StatusArguments),
-    /// Jobs of a running service: list and show them, start, pause, resume and cancel them
+    /// List, show, start, pause, resume and cancel the jobs of a running service
     Jobs(jobs::JobsArguments),
-    /// Clear many conversations: find them or take a list, show what would be done, ask, disconnect, report
+    /// Clear many conversations: find them or take a list, preview, ask, disconnect, report
     #[command(after_help = sweep::EXIT_CODES, override_usage = sweep::USAGE)]
     Sweep(Box<sweep::SweepArguments>),
-    /// Print every key with its default and its explanation, as a file to start from
+    /// Print every setting with its default and explanation, as a file to start from
     Config {
-        /// Print every value that is in force, and where it was set; secrets are not shown
+        /// Print every value in force and where it was set; secrets are not shown
         #[arg(long)]
         effective: bool,
     },
-    /// Print a script that completes commands, for bash, zsh, fish, elvish or powershell
+    /// Print a completion script for bash, zsh, fish, elvish or powershell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Filter and print the audit: of the store, or of a file and its rotated predecessors
+    /// Filter and print the audit from the store, or from a file and its rotated predecessors
     Audit(audit::AuditArguments),
-    /// Everything about one conversation: its audit records, a live read, and what a disconnect would do now
+    /// Show all about one conversation: audit records, a live read, and what a disconnect would do now
     Explain {
         /// The conversation
         #[arg(value_name = "CONVERSATION")]
         conversation: ConversationId,
-        /// One participant of it
+        /// One of its participants
         #[arg(value_name = "PARTICIPANT")]
         participant: Option<ParticipantId>,
-        /// The audit file; without it, the store, or the configured file
+        /// An audit file to read instead of the store or the configured file
         #[arg(long, value_name = "FILE")]
         audit: Option<PathBuf>,
     },
-    /// Ask a running service whether it lives
+    /// Ask whether the service on this machine is alive
     Healthcheck {
         /// Ask /readyz instead of /livez
         #[arg(long)]
@@ -117,7 +117,7 @@ enum Command {
         #[arg(long, conflicts_with = "ready")]
         sandbox: bool,
     },
-    /// Keys of callers
+    /// Make keys for callers
     Key {
         #[command(subcommand)]
         command: KeyCommand,

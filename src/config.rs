@@ -118,7 +118,16 @@ fn explain(error: &config::ConfigError, sources: &Sources) -> String {
         config::ConfigError::Type { unexpected, expected, key: Some(key), .. } => {
             (key, format!("invalid type: {unexpected}, expected {expected}"))
         }
-        _ => return format!("{error}; correct the value (config/default.toml shows the form of each)"),
+        _ => {
+            return format!(
+                "{error}; correct the value (`hangup config` shows the form of each, as config/default.toml does)"
+            );
+        }
     };
-    sources.explain(key, &format!("{key}: {what}; correct the value (config/default.toml shows the form of each)"))
+    sources.explain(
+        key,
+        &format!(
+            "{key}: {what}; correct the value (`hangup config` shows the form of each, as config/default.toml does)"
+        ),
+    )
 }

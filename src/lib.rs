@@ -1,4 +1,4 @@
-//! `hangup` disconnects one participant from a Genesys Cloud conversation, and tells the truth about it.
+//! `hangup` disconnects one participant from a Genesys Cloud conversation and reports what really happened.
 //!
 //! The way of a request: [`server`] accepts it, [`http`] routes, authenticates and parses it, [`disconnect`] carries the
 //! disconnect through, [`genesys`] talks to the upstream. [`sandbox`] stands in for the upstream.

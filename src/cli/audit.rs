@@ -17,27 +17,27 @@ use crate::store::{AuditQuery, Store};
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArguments {
-    /// An audit file, or "-" for stdin; without it, the store
+    /// An audit file, or "-" for stdin; if not given, the store
     file: Option<PathBuf>,
-    /// Records of this caller's key
+    /// Only records of this caller
     #[arg(long, value_name = "NAME")]
     caller: Option<String>,
-    /// Records of this conversation
+    /// Only records of this conversation
     #[arg(long, value_name = "ID")]
     conversation: Option<ConversationId>,
-    /// Records of this participant, and of whole conversations
+    /// Only records of this participant, or of whole conversations
     #[arg(long, value_name = "ID")]
     participant: Option<ParticipantId>,
-    /// Records with this outcome or this code
+    /// Only records with this outcome or code
     #[arg(long, value_name = "NAME")]
     outcome: Option<String>,
-    /// No older records: a time, a day, or an age such as 2h
+    /// Only records since then: a time, a day, or an age such as 2h
     #[arg(long, value_name = "TIME", value_parser = query::moment)]
     since: Option<OffsetDateTime>,
-    /// No newer records
+    /// Only records until then, written in the same way
     #[arg(long, value_name = "TIME", value_parser = query::moment)]
     until: Option<OffsetDateTime>,
-    /// One JSON record a line, as they were written
+    /// Print one JSON record per line
     #[arg(long)]
     json: bool,
 }

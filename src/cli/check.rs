@@ -28,13 +28,13 @@ pub(super) struct CheckArguments {
     /// Read this live conversation and show who could be disconnected
     #[arg(long, value_name = "ID")]
     conversation: Option<ConversationId>,
-    /// Disconnect people in this conversation, made for it, and report what this org really does
+    /// Disconnect people in this conversation, which you made for this, and report what this org really does
     #[arg(long, value_name = "ID", conflicts_with = "conversation")]
     prove: Option<ConversationId>,
     /// Do not ask before --prove disconnects anybody
     #[arg(long, requires = "prove")]
     yes: bool,
-    /// For scripts: one JSON document
+    /// Print one JSON document, for scripts
     #[arg(long)]
     json: bool,
 }
@@ -102,7 +102,14 @@ struct CheckedConversation {
 /// All about the upstream, in the order in which one thing needs the other.
 async fn upstream(config: &Config, arguments: &CheckArguments, report: &mut Report) -> CheckedConversation {
     if !network::check(config, report).await {
-        for name in ["login", "permission to view", "permission to disconnect"] {
+        // A secret that is missing here is worth knowing even where no login can be tried.
+        let secret = config.genesys.client_secret_file.as_ref();
+        let missing = secret.and_then(|path| crate::files::read("genesys.client_secret_file", path).err());
+        report.add(match missing {
+            Some(error) => CheckLine::fail("login", error, "put the secret of the OAuth client into this file"),
+            None => CheckLine::skipped("login", "its host does not answer"),
+        });
+        for name in ["permission to view", "permission to disconnect"] {
             report.add(CheckLine::skipped(name, "its host does not answer"));
         }
         return CheckedConversation::default();

@@ -87,8 +87,11 @@ fn state_folder(candidates: &[Option<PathBuf>]) -> Option<PathBuf> {
 /// The configured address. Where it is only the default, and in use, a free port: a demo runs beside anything. An address that
 /// was chosen is never changed.
 fn listen(bind: SocketAddr, chosen: bool) -> Result<TcpListener, Failure> {
-    let failed =
-        |e| Failure::failed(format!("sandbox.bind = \"{bind}\": cannot listen there ({e}); choose another address"));
+    let failed = |e| {
+        Failure::failed(format!(
+            "sandbox.bind = \"{bind}\": cannot listen there ({e}); choose another address or stop what uses it"
+        ))
+    };
     match sandbox::listen(bind) {
         Err(_) if !chosen => {
             println!("{bind} is in use: the sandbox takes a free port instead.");

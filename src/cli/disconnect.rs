@@ -17,8 +17,8 @@ use crate::outcome::Outcome;
 const NOT_KNOWN: u8 = 3;
 
 /// What to tell about exit codes.
-pub(super) const EXIT_CODES: &str = "Exit codes: 0 the participant is gone (or a dry run ended well) · 1 nobody was disconnected · \
-     2 unusable arguments or configuration · 3 not known: it was accepted, but the participant was still there at the end";
+pub(super) const EXIT_CODES: &str = "Exit codes: 0 the participant is gone (or the dry run succeeded) · 1 nobody was disconnected · \
+     2 unusable arguments or configuration · 3 not known: the disconnect was accepted, but the participant was still there when the wait ended";
 
 #[derive(Debug, Args)]
 pub(super) struct DisconnectArguments {
@@ -28,19 +28,19 @@ pub(super) struct DisconnectArguments {
     /// The participant to disconnect; without it, you are asked
     #[arg(value_name = "PARTICIPANT")]
     participant: Option<ParticipantId>,
-    /// Do not ask whether you are sure
+    /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
-    /// Why, for the audit
+    /// The reason, for the audit
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Read and report; disconnect nobody
+    /// Read and report, but disconnect nobody
     #[arg(long)]
     dry_run: bool,
-    /// How many seconds to wait until the participant is seen gone
+    /// Seconds to wait for the participant to be seen gone
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u8).range(0..=60))]
     wait: u8,
-    /// For scripts: the service's answer as one line of JSON, and nothing else on stdout
+    /// Print only the service's answer, as one line of JSON, for scripts
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -57,11 +57,10 @@ pub(super) async fn run(config: Config, question: Question) -> Result<(), Failur
         .tls_danger_accept_invalid_certs(tls)
         .build()
         .map_err(|e| Failure::failed(e.to_string()))?;
-    let answer = client
-        .get(&url)
-        .send()
-        .await
-        .map_err(|e| Failure::failed(format!("{url} does not answer: {}", Cause::of(&e.without_url()))))?;
+    let answer = client.get(&url).send().await.map_err(|e| {
+        let cause = Cause::of(&e.without_url());
+        Failure::failed(format!("{url} does not answer: {cause}; check that it runs, and with this configuration"))
+    })?;
     let status = answer.status();
     let body = answer.text().await.unwrap_or_default();
     if status.is_success() {

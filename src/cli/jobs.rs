@@ -16,22 +16,22 @@ use crate::config::Config;
 pub(super) struct JobsArguments {
     #[command(subcommand)]
     action: Option<JobAction>,
-    /// The service that is asked; without it, the one that runs here with this configuration
+    /// Address of the service; if not given, the one that runs on this machine with this configuration
     #[arg(long, value_name = "URL", global = true)]
     server: Option<String>,
-    /// A file with the key to use
+    /// A file with your caller key
     #[arg(long, value_name = "FILE", global = true)]
     key_file: Option<PathBuf>,
-    /// For scripts: the service's answer as one line of JSON
+    /// Print the service's answer as one line of JSON, for scripts
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, Clone, clap::Subcommand)]
 enum JobAction {
-    /// The newest jobs that you may see; what you get without a command
+    /// List the newest jobs that you may see (the default)
     List,
-    /// How far a job is
+    /// Show the progress of a job
     Show {
         /// The job's id
         id: String,
@@ -41,17 +41,17 @@ enum JobAction {
         /// The job's id
         id: String,
     },
-    /// Take up no more items of a job
+    /// Pause a job: no more of its items are started
     Pause {
         /// The job's id
         id: String,
     },
-    /// Go on with a paused job
+    /// Resume a paused job
     Resume {
         /// The job's id
         id: String,
     },
-    /// Give up the items of a job that have not been taken up
+    /// Cancel the items of a job that have not been started
     Cancel {
         /// The job's id
         id: String,

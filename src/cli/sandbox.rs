@@ -13,7 +13,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let _ = server::raise_descriptor_limit();
     let listener = sandbox::listen(config.sandbox.bind).map_err(|cause| {
         Failure::failed(format!(
-            "sandbox.bind = \"{}\": cannot listen there ({cause}); choose another address",
+            "sandbox.bind = \"{}\": cannot listen there ({cause}); choose another address or stop what uses it",
             config.sandbox.bind
         ))
     })?;

@@ -33,10 +33,10 @@ const LONGEST_LIST: usize = 128 * 1024 * 1024;
 /// Which service.
 #[derive(Debug, Args)]
 pub(super) struct Which {
-    /// Ask the service that runs there, instead of starting from the configuration
+    /// Ask the service at this address instead of using the configuration
     #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// A file with the caller's key for it, as `hangup key new` shows it
+    /// A file with your caller key for it, as `hangup key new` shows it
     #[arg(long, value_name = "FILE", requires = "server")]
     key_file: Option<PathBuf>,
 }
@@ -68,7 +68,8 @@ impl ServiceReply {
     /// The problem in words: its code, and what to do.
     pub(super) fn problem(&self) -> String {
         match (self.text("code"), self.text("detail")) {
-            ("", _) => format!("status {}, and not an answer of hangup; check --server", self.status),
+            // Every problem of ours has both members.
+            ("", _) | (_, "") => format!("status {}, and not an answer of hangup; check --server", self.status),
             (code, detail) => format!("{code}: {detail}"),
         }
     }
@@ -200,7 +201,10 @@ impl Service {
                 }
                 let url = format!("{base}{path}");
                 let silent = |e: reqwest::Error| {
-                    Failure::failed(format!("{url} does not answer: {}", Cause::of(&e.without_url())))
+                    Failure::failed(format!(
+                        "{url} does not answer: {}; check that the service runs, and that its address is right (--server)",
+                        Cause::of(&e.without_url())
+                    ))
                 };
                 let answer = client.request(method, &url).headers(headers).body(body).send().await.map_err(silent)?;
                 let answer: http::Response<reqwest::Body> = answer.into();
@@ -232,7 +236,7 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let broken = |_| Failure::failed("the service's answer broke off, or is endless");
+    let broken = |_| Failure::failed("the service's answer was cut off, or is too long");
     let bytes = Limited::new(body, longest).collect().await.map_err(broken)?.to_bytes();
     Ok((status, bytes))
 }
@@ -240,7 +244,8 @@ where
 /// The key in a file: its only line.
 fn read_key(path: &Path) -> Result<SecretString, Failure> {
     let unusable = |what: String| Failure::unusable(format!("--key-file {}: {what}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| unusable(format!("cannot be read ({e})")))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| unusable(format!("cannot be read ({e}); check the path and its permissions")))?;
     match text.trim_start_matches('\u{feff}').trim() {
         "" => Err(unusable("it is empty".to_owned())),
         key => Ok(key.to_owned().into()),

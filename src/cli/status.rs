@@ -13,13 +13,13 @@ use crate::config::Config;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArguments {
-    /// The service that is asked; without it, the one that runs here with this configuration
+    /// Address of the service; if not given, the one that runs on this machine with this configuration
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// A file with a key that has the permission "operate"
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// For scripts: the service's answer as one line of JSON
+    /// Print the service's answer as one line of JSON, for scripts
     #[arg(long)]
     json: bool,
 }

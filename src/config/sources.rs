@@ -74,14 +74,22 @@ impl Sources {
     ) -> Result<(), ConfigError> {
         let mut named: HashMap<String, String> = HashMap::new();
         for (variable, value) in environment {
-            let Some(key) = key_of(&variable) else { continue };
             if value.is_empty() {
                 continue;
             }
+            let Some(key) = key_of(&variable) else {
+                match meant(&variable, known) {
+                    Some(meant) => return Err(ConfigError(format!("{variable}: would have no effect; write {meant}"))),
+                    None => continue,
+                }
+            };
             if !known.contains(&key) {
-                return Err(unknown(&key, &variable));
+                return Err(match meant(&variable, known) {
+                    Some(meant) => ConfigError(format!("{variable}: unknown key \"{key}\"; write {meant}")),
+                    None => unknown(&key, &variable),
+                });
             }
-            let full = format!("HANGUP__{}", key.replace('.', "__").to_uppercase());
+            let full = variable_of(&key);
             let other = self.environment.insert(full, value.clone());
             if let (Some(other), Some(first)) = (other, named.insert(key.clone(), variable.clone()))
                 && other != value
@@ -105,6 +113,18 @@ fn key_of(variable: &str) -> Option<String> {
     Some(key.replace("__", "."))
 }
 
+fn variable_of(key: &str) -> String {
+    format!("HANGUP__{}", key.replace('.', "__").to_uppercase())
+}
+
+/// The variable that was meant by one with a single `_` between section and key, as in `HANGUP_DISCONNECT_MODE`: ignoring that
+/// one would disconnect people where its author asked for observe mode.
+fn meant(variable: &str, known: &BTreeSet<String>) -> Option<String> {
+    let name = variable.to_ascii_lowercase().replace("__", "_");
+    let name = name.strip_prefix("hangup_")?;
+    known.iter().find(|key| key.replace('.', "_") == name).map(|key| variable_of(key))
+}
+
 /// Lists the keys that a table sets, with their places; a section that is unknown counts as a key.
 fn walk(at: &str, table: &DeTable<'_>, known: &BTreeSet<String>, into: &mut Vec<(String, usize)>) {
     for (name, value) in table {
@@ -122,7 +142,7 @@ fn walk(at: &str, table: &DeTable<'_>, known: &BTreeSet<String>, into: &mut Vec<
 
 fn unknown(key: &str, origin: &str) -> ConfigError {
     ConfigError(format!(
-        "{origin}: unknown key \"{key}\"; remove it or correct its name (config/default.toml lists all)"
+        "{origin}: unknown key \"{key}\"; remove it or correct its name (`hangup config` lists all, as config/default.toml does)"
     ))
 }
 

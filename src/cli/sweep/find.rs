@@ -38,31 +38,31 @@ pub(super) struct Filters {
     /// Id of the division
     #[arg(long, value_name = "ID", help_heading = "Filters")]
     division_id: Option<String>,
-    /// Id of a user who takes part
+    /// Id of a user who takes part in it
     #[arg(long, value_name = "ID", help_heading = "Filters")]
     user_id: Option<String>,
-    /// inbound or outbound
+    /// Direction: inbound or outbound
     #[arg(long, value_name = "WORD", help_heading = "Filters")]
     direction: Option<String>,
-    /// Where it comes from: a number or an address
+    /// Address it comes from, such as a phone number
     #[arg(long, value_name = "ADDRESS", help_heading = "Filters")]
     address_from: Option<String>,
-    /// Where it leads
+    /// Address it goes to
     #[arg(long, value_name = "ADDRESS", help_heading = "Filters")]
     address_to: Option<String>,
-    /// It began at least this long ago, such as 24h
+    /// Began at least this long ago, such as 24h
     #[arg(long, value_name = "TIME", help_heading = "Filters")]
     pub(super) older_than: Option<String>,
-    /// It began at most this long ago; 180d unless given
+    /// Began at most this long ago [default: 180d]
     #[arg(long, value_name = "TIME", help_heading = "Filters")]
     newer_than: Option<String>,
-    /// any, waiting (in a queue) or connected (with an agent)
+    /// State: any, waiting (in a queue) or connected (with an agent)
     #[arg(long, value_name = "WORD", help_heading = "Filters")]
     pub(super) state: Option<String>,
-    /// none: only those in which analytics sees no agent. What analytics sees may be wrong; a live read decides anyway
+    /// With "none": only those where analytics sees no agent; analytics may be wrong, so a live read decides in any case
     #[arg(long, value_name = "WORD", help_heading = "Filters")]
     agent: Option<String>,
-    /// Callbacks that are scheduled for later, too
+    /// Include callbacks that are scheduled for later
     #[arg(long, help_heading = "Filters")]
     include_scheduled: bool,
 }

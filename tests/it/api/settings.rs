@@ -63,6 +63,8 @@ fn wrong_values_are_reported_with_key_value_and_remedy() {
         ("HANGUP__SERVER__TLS__CERT", "/x.pem", ["server.tls", "key", "both"]),
         ("HANGUP__TELEMETRY__LOG_LEVEL", "loud=very", ["telemetry.log_level", "loud=very", "info"]),
         ("HANGUP_GENESYS__REGOIN", "eu-west-1", ["HANGUP_GENESYS__REGOIN", "unknown key", "genesys.regoin"]),
+        ("HANGUP__GENESYS_REGION", "eu-west-1", ["HANGUP__GENESYS_REGION", "unknown key", "HANGUP__GENESYS__REGION"]),
+        ("HANGUP_DISCONNECT_MODE", "observe", ["HANGUP_DISCONNECT_MODE", "no effect", "HANGUP__DISCONNECT__MODE"]),
         ("HANGUP__SERVER", "x", ["HANGUP__SERVER", "unknown key", "\"server\""]),
         ("HANGUP__LIMITS__MAX_IN_FLIGHT", "18446744073709551615", ["limits.max_in_flight", "at most", "1000000"]),
         ("HANGUP__SERVER__HEADER_TIMEOUT", "3y", ["server.header_timeout", "3years", "10m"]),

@@ -76,6 +76,12 @@ async fn a_wrong_secret_or_region_or_file_is_called_by_its_own_name() {
     for (key, value, expected) in cases {
         assert_eq!(check(&binary, &[(key, value)]).await, (Some(1), vec![expected.to_owned()]), "{key}");
     }
+    let unreached = [
+        ("HANGUP__GENESYS__LOGIN_URL", "http://127.0.0.1:1"),
+        ("HANGUP__GENESYS__CLIENT_SECRET", ""),
+        ("HANGUP__GENESYS__CLIENT_SECRET_FILE", "/nonexistent"),
+    ];
+    assert_eq!(check(&binary, &unreached).await.1, ["login host", "login"], "the secret file is read all the same");
     let output = binary.run(&["check", "--json"], &[("HANGUP__GENESYS__CLIENT_ID", "")]).await;
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stdout));
 }

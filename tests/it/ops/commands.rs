@@ -55,6 +55,7 @@ async fn disconnect_shows_scripts_what_went_wrong_by_its_exit_code() {
         (&["disconnect", "call-17"], 2, "call-17"),
         (&["disconnect", &cid, &customer, "--yes", "--server", "localhost"], 2, "--server"),
         (&["disconnect", &cid, &customer, "--yes", "--server", "http://127.0.0.1:1"], 1, "onnection refused"),
+        (&["status", "--server", "http://127.0.0.1:1"], 1, "check that the service runs"),
         (
             &["disconnect", &cid, &customer, "--yes", "--server", "http://x", "--key-file", "/nonexistent"],
             2,
