@@ -57,7 +57,15 @@ pub(super) async fn run(
     };
     let found = match &arguments.file {
         Some(file) => read(file, &filter)?,
-        None => FoundRecords { records: stored(&config()?, &filter).await?, foreign: 0 },
+        None => {
+            let config = config()?;
+            if !config.audit.target.0.iter().any(|target| target == "store") {
+                eprintln!(
+                    "audit.target does not name the store, so records of now are not in it; name the file to read that"
+                );
+            }
+            FoundRecords { records: stored(&config, &filter).await?, foreign: 0 }
+        }
     };
     if arguments.json {
         for record in &found.records {

@@ -22,7 +22,7 @@ use crate::digest::Digest;
 use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TargetInput, TokenRights};
 use crate::medium::Medium;
 use crate::problem::{Code, Problem};
-use crate::store::KeyKind;
+use crate::store::{JobState, KeyKind};
 use crate::strict_json;
 
 /// The job's own members.
@@ -210,7 +210,10 @@ fn queued(context: &RequestContext, accepted: &Accepted, was_due: bool) -> Respo
             total: accepted.job.total,
             duplicates: accepted.duplicates,
             repeated: accepted.repeated,
-            note: was_due.then_some("notBefore has passed, so the job starts now"),
+            note: was_due.then_some(match accepted.job.state {
+                JobState::Held => "notBefore has passed, so the job starts as soon as it is started",
+                _ => "notBefore has passed, so the job starts now",
+            }),
             request_id: &context.request_id,
         },
     );

@@ -201,3 +201,15 @@ async fn a_job_needs_at_once_what_its_items_will_need() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_held_job_whose_time_has_passed_is_not_said_to_start_now() {
+    let queue = Queue::new().await;
+    let conference = queue.conferences(1).remove(0);
+    let job = |hold: bool| json!({"items": [item(&conference, "customer")], "notBefore": "2020-01-01T00:00:00Z", "hold": hold});
+    for (hold, state, said) in [(true, "held", "as soon as it is started"), (false, "running", "starts now")] {
+        let answer = queue.submit(&job(hold)).await;
+        assert_eq!(answer.get("state"), state);
+        assert!(answer.get("note").as_str().unwrap().ends_with(said), "{answer:?}");
+    }
+}

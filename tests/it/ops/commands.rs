@@ -253,3 +253,15 @@ async fn a_command_whose_reader_has_left_ends_quietly() {
         assert!(!shown(&ended).contains("panicked"), "{}", shown(&ended));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_of_a_store_that_gets_no_records_says_so() {
+    let binary = Binary::new().await;
+    let url = format!("sqlite:{}", text(&binary.path("hangup.db")));
+    let path = text(&binary.path("audit.jsonl"));
+    for (target, told) in [(path.as_str(), true), ("store", false)] {
+        let read = binary.run(&["audit"], &[("HANGUP__STORE__URL", &url), ("HANGUP__AUDIT__TARGET", target)]).await;
+        assert_eq!(read.status.code(), Some(0), "{}", shown(&read));
+        assert_eq!(shown(&read).contains("does not name the store"), told, "{}", shown(&read));
+    }
+}
