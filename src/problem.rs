@@ -28,6 +28,8 @@ pub struct Upstream {
     pub message: Option<String>,
     /// Its `ININ-Correlation-Id`.
     pub correlation_id: Option<Arc<str>>,
+    /// Whether Genesys Cloud wrote it, and not something in between. Not shown.
+    pub own: bool,
 }
 
 /// One problem, ready to be shown.

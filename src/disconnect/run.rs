@@ -226,9 +226,12 @@ impl<'a> Run<'a> {
         !self.request.is_particular() && self.operations.post_is_open() && self.refusals.lead_to_post()
     }
 
-    /// Whether the POST would be the last resort, and would drop the wrap-up.
+    /// Whether the POST would be the last resort, and would drop the wrap-up. Of one medium it never is.
     pub(super) fn wrapup_needs_the_patch(&self) -> bool {
-        self.request.has_wrapup() && self.operations.post_is_open() && self.refusals.lead_to_post()
+        self.request.media.is_none()
+            && self.request.has_wrapup()
+            && self.operations.post_is_open()
+            && self.refusals.lead_to_post()
     }
 
     /// The PATCH is not there, or kept shut, and nothing is known of the POST but that it takes no wrap-up.

@@ -60,15 +60,18 @@ pub(super) fn as_the_upstream(settled: &Settled) -> Result<(), Problem> {
 pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Response) {
     let (mut status, code) = known(problem);
     let upstream = problem.upstream.as_deref();
-    // A refusal by the upstream keeps its own status, unless that would speak of the caller's credentials.
-    if let (Code::UpstreamRejected | Code::WrapupRequired, Some(upstream)) = (problem.code, upstream)
+    let refusal = upstream.filter(|upstream| upstream.own);
+    // A refusal by the upstream keeps its own status, unless that would speak of the caller's credentials. A gateway's status says
+    // nothing about the conversation.
+    if let (Code::UpstreamRejected | Code::WrapupRequired, Some(upstream)) = (problem.code, refusal)
         && !matches!(upstream.status, 401 | 407)
     {
         status = upstream.status;
     }
     // Its words go with its status alone: beside another one, "not found" would be said of a participant who is still there.
-    let own = |u: &&Upstream| status < 500 && (u.status == status || problem.code == Code::UpstreamUserContext);
-    let words = upstream.filter(own);
+    let goes_with_it =
+        |u: &&Upstream| status < 500 && (u.status == status || problem.code == Code::UpstreamUserContext);
+    let words = refusal.filter(goes_with_it);
     let code = words.and_then(|u| u.code.as_deref()).unwrap_or(code);
     let message = words.and_then(|u| u.message.as_deref()).unwrap_or(&problem.detail);
     let context = upstream.and_then(|u| u.correlation_id.as_deref()).unwrap_or(request_id);

@@ -17,7 +17,8 @@ impl Upstream {
     #[must_use]
     pub fn of(answer: &Answer) -> Self {
         let UpstreamError { code, message, .. } = answer.error();
-        Self { status: answer.status.as_u16(), code, message, correlation_id: answer.correlation_id.clone() }
+        let (status, own) = (answer.status.as_u16(), answer.is_own_refusal());
+        Self { status, code, message, correlation_id: answer.correlation_id.clone(), own }
     }
 }
 

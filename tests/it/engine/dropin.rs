@@ -49,6 +49,22 @@ async fn the_upstreams_words_are_never_told_beside_another_status_than_theirs() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gateways_status_and_words_are_never_told_as_the_upstreams() {
+    for (path, body, said, read, status, code) in [
+        ("", json!({"state": "disconnected", "wrapupSkipped": true}), "404nginx", "404nginx", 400, "bad.request"),
+        ("calls/", json!({"state": "disconnected", "wrapupSkipped": true}), "404nginx", "404nginx", 502, "bad.gateway"),
+        ("calls/", json!({"state": "disconnected", "wrapupSkipped": true}), "404nginx", "live", 409, "conflict"),
+        ("", json!({"state": "disconnected"}), "409gateway", "live", 409, "conflict"),
+    ] {
+        let service = org(said, vec![read].leak()).await;
+        let path = format!("/api/v2/conversations/{path}CID/participants/{PERSON}");
+        let answer = ask(&service, &path).body(body.to_string()).send().await;
+        assert_eq!((answer.status, answer.get("code")), (status, json!(code)), "{said} {read}: {}", answer.json);
+        assert!(answer.get("message").as_str().unwrap().contains("not Genesys Cloud"), "{}", answer.json);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_401_about_one_conversation_is_no_word_about_the_callers_own_key() {
     let of_others = |asked: &Asked| match asked.kind {
         Kind::Login => None,

@@ -2,7 +2,7 @@
 //!
 //! It is described by what it answers: `patch` to the media-agnostic PATCH, `own` to the PATCH of the participant's own medium,
 //! `post` to the unpublished POST (`again` to a second one), `read` to the read, `analytics` to the question about a conversation
-//! that it does not know. Words that end in `nginx`, `json` or `plain` are not Genesys Cloud's.
+//! that it does not know. Words that end in `nginx`, `json`, `plain` or `gateway` are not Genesys Cloud's.
 
 use hangup::config::{OperationChoice, UnknownConversation};
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ pub(super) fn word(word: &str, asked: &Asked) -> Reply {
         ("nginx", "<html><head><title>Not here</title></head></html>"),
         ("json", r#"{"detail":"Not Found"}"#),
         ("plain", "404 page not found"),
+        ("gateway", r#"{"code":"kong","message":"no Route matched with those values"}"#),
     ] {
         if let Some(status) = word.strip_suffix(kind) {
             return Reply::foreign(status.parse().unwrap(), body);
