@@ -165,7 +165,7 @@ impl Answer {
     #[must_use]
     pub fn is_own_refusal(&self) -> bool {
         let in_form = || {
-            UpstreamError::status(&self.body.bytes) == Some(self.status.as_u16().into())
+            UpstreamError::status(&read(&self.body.bytes)) == Some(self.status.as_u16().into())
                 && self.error().code.as_deref().is_some_and(is_word)
         };
         self.correlation_id.is_some() || in_form()
@@ -185,9 +185,7 @@ impl Answer {
     #[must_use]
     pub fn hides_an_error(&self) -> bool {
         let body = &self.body.bytes;
-        let says_error =
-            || UpstreamError::status(body).is_some_and(|status| status >= 400) || UpstreamError::is_named(body);
-        self.status.is_success() && !body.is_empty() && says_error()
+        self.status.is_success() && !body.is_empty() && UpstreamError::is_in(body)
     }
 
     /// The upstream's error code and message; empty where the body is not such a document.
@@ -197,12 +195,17 @@ impl Answer {
     }
 }
 
+/// A body as JSON; `null` where it is something else.
+fn read(body: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(&cleaned(body)).unwrap_or_default()
+}
+
 impl UpstreamError {
     /// Reads an error body leniently: anything but a JSON object with strings gives nothing. Some errors have their words in
     /// the first of `errors` only.
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
-        let Ok(body) = serde_json::from_slice::<serde_json::Value>(&cleaned(body)) else { return Self::default() };
+        let body = read(body);
         let word = |name: &str, limit| {
             let places = [body.get(name), body.pointer(&format!("/errors/0/{name}"))];
             let text = places.into_iter().flatten().filter_map(|value| value.as_str()).find(|text| !text.is_empty())?;
@@ -211,21 +214,21 @@ impl UpstreamError {
         Self { code: word("code", CODE_LIMIT), message: word("message", MESSAGE_LIMIT) }
     }
 
-    /// The status that an error body repeats.
-    fn status(body: &[u8]) -> Option<u64> {
-        let body = serde_json::from_slice::<serde_json::Value>(&cleaned(body)).ok()?;
-        [body.get("status"), body.pointer("/errors/0/status")].into_iter().flatten().find_map(serde_json::Value::as_u64)
-    }
-
-    /// Whether a body has a member `error` that says something.
-    fn is_named(body: &[u8]) -> bool {
-        let body = serde_json::from_slice::<serde_json::Value>(&cleaned(body)).unwrap_or_default();
-        match body.get("error") {
+    /// Whether a body says that something failed: by the status of an error, or by an `error` that is not empty.
+    fn is_in(body: &[u8]) -> bool {
+        let body = read(body);
+        let named = match body.get("error") {
             Some(serde_json::Value::String(text)) => !text.trim().is_empty(),
             Some(serde_json::Value::Object(members)) => !members.is_empty(),
             Some(serde_json::Value::Bool(error)) => *error,
             _ => false,
-        }
+        };
+        named || Self::status(&body).is_some_and(|status| status >= 400)
+    }
+
+    /// The status that an error body repeats.
+    fn status(body: &serde_json::Value) -> Option<u64> {
+        [body.get("status"), body.pointer("/errors/0/status")].into_iter().flatten().find_map(serde_json::Value::as_u64)
     }
 
     /// Whether the code is this one.
