@@ -20,7 +20,8 @@ impl Disconnector {
     pub(super) async fn repeat(&self, request: &Request, context: &Arc<Context>) -> Option<Result<Settled, Problem>> {
         let (observation, answer) = match look(&self.inner.client, context, Rank::Disconnect, request.target()).await {
             Ok(looked) => looked,
-            Err(problem) => return Some(Err(problem)),
+            // Nothing is sent now, and what was accepted a moment ago may have disconnected the participant.
+            Err(problem) => return Some(Err(problem.effect(true))),
         };
         let last = Last::of(&answer);
         let verdict = self.judge(observation, context, request).await;

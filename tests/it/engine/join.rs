@@ -201,3 +201,16 @@ async fn a_repeat_where_the_post_is_all_there_is_hears_at_once_that_it_is_done()
     }
     assert_eq!(service.count(Kind::Post), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_that_cannot_look_does_not_say_that_nobody_was_disconnected() {
+    let service = TestApp::patch()
+        .crowd(1)
+        .script(|asked| (asked.kind == Kind::Read).then(|| Reply::status(503, "service.unavailable")))
+        .ready()
+        .await;
+    assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
+    let repeat = service.disconnect(0).send().await;
+    assert_eq!((repeat.line().as_str(), repeat.effect()), ("503 upstream_unavailable", "unknown"), "{}", repeat.json);
+    assert_eq!(service.disconnects(), 1);
+}
