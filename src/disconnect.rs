@@ -52,7 +52,7 @@ use crate::problem::{Code, Problem};
 use crate::shutdown::Shutdown;
 use confirmer::Confirmer;
 use operation::Operations;
-use request::{Effect, Shared};
+use request::{Effect, SharedResult};
 use share::Shares;
 use singleflight::Singleflight;
 use unknown::UnknownConversations;
@@ -100,7 +100,7 @@ struct DisconnectorInner {
     shares: Shares,
     operations: Operations,
     unknown: UnknownConversations,
-    singleflight: Singleflight<Effect, Shared>,
+    singleflight: Singleflight<Effect, SharedResult>,
     teardowns: Teardowns,
     claims: Claims,
     confirmer: Confirmer,

@@ -88,7 +88,7 @@ impl Store {
     pub async fn open(settings: &config::Store) -> Result<Self, String> {
         let kind = settings.kind();
         let engine: Box<dyn Engine> = match &kind {
-            StoreKind::Memory => Box::new(sqlite::Memory::open()?),
+            StoreKind::Memory => Box::new(sqlite::InMemory::open()?),
             StoreKind::Sqlite(path) => Box::new(open_file(path.as_deref(), settings).await?),
             StoreKind::Postgres => Box::new(postgres::Postgres::new(settings)?),
         };
@@ -104,7 +104,7 @@ impl Store {
     /// # Errors
     /// SQLite has no memory.
     pub fn memory() -> Result<Self, String> {
-        Ok(Self::over(Box::new(sqlite::Memory::open()?), StoreKind::Memory))
+        Ok(Self::over(Box::new(sqlite::InMemory::open()?), StoreKind::Memory))
     }
 
     fn over(engine: Box<dyn Engine>, kind: StoreKind) -> Self {

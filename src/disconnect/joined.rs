@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::request::{Effect, Shared};
+use super::request::{Effect, SharedResult};
 use super::run::Run;
 use super::singleflight::{Leader, Role};
 use super::{Admission, Disconnector, DisconnectorInner, Request};
@@ -53,7 +53,7 @@ impl Disconnector {
     async fn lead(
         &self,
         request: &Request,
-        leader: Option<Leader<Effect, Shared>>,
+        leader: Option<Leader<Effect, SharedResult>>,
         admission: &mut Option<Admission>,
     ) -> Result<Settled, Problem> {
         let context = match admission {
@@ -81,7 +81,7 @@ impl Disconnector {
             }
         };
         if let Some(leader) = leader {
-            leader.complete(accepted, || Shared {
+            leader.complete(accepted, || SharedResult {
                 result: result.clone(),
                 sent: posted.then(|| (request.reason.clone(), request.cause.clone())),
             });

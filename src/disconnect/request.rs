@@ -99,7 +99,7 @@ pub(super) struct Effect {
 
 /// What a leader shares with those who joined.
 #[derive(Debug, Clone)]
-pub(super) struct Shared {
+pub(super) struct SharedResult {
     pub(super) result: Result<Settled, Problem>,
     /// Reason and cause, where they were sent: a request with others need not share the refusal of these.
     pub(super) sent: Option<(Option<String>, Option<String>)>,
@@ -156,7 +156,7 @@ impl Request {
     }
 }
 
-impl Shared {
+impl SharedResult {
     /// Whether this is the refusal of a reason or cause that `request` does not give.
     pub(super) fn refuses_other_words_than(&self, request: &Request) -> bool {
         let refused =

@@ -20,11 +20,11 @@ use recent::Recent;
 /// What is under way, and what was accepted a moment ago.
 #[derive(Debug)]
 pub(crate) struct Singleflight<K, R> {
-    state: Arc<Mutex<State<K, R>>>,
+    state: Arc<Mutex<FlightTable<K, R>>>,
 }
 
 #[derive(Debug)]
-struct State<K, R> {
+struct FlightTable<K, R> {
     /// With those who wait for the result: mostly none.
     under_way: HashMap<K, Vec<oneshot::Sender<R>>>,
     accepted: Recent,
@@ -42,7 +42,7 @@ pub(crate) enum Role<K: Eq + Hash + Clone, R: Clone> {
 /// Must complete; a leader that is dropped, also by a panic, leaves its followers with `None`.
 #[derive(Debug)]
 pub(crate) struct Leader<K: Eq + Hash + Clone, R: Clone> {
-    state: Arc<Mutex<State<K, R>>>,
+    state: Arc<Mutex<FlightTable<K, R>>>,
     key: K,
     completed: bool,
     /// A disconnect for the same key was accepted a moment ago.
@@ -56,7 +56,7 @@ pub(crate) struct Follower<R>(oneshot::Receiver<R>);
 impl<K: Eq + Hash + Clone, R: Clone> Singleflight<K, R> {
     /// Remembers for this long after acceptance that a disconnect was sent.
     pub(crate) fn with_memory(memory: Duration) -> Self {
-        let state = State { under_way: HashMap::new(), accepted: Recent::with_ttl(memory) };
+        let state = FlightTable { under_way: HashMap::new(), accepted: Recent::with_ttl(memory) };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 

@@ -112,12 +112,12 @@ fn thread(
 
 /// A database that ends with the process. Its clock is the runtime's, which tests can pause.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct InMemory {
     connection: Mutex<Connection>,
     clock: SqliteClock,
 }
 
-impl Memory {
+impl InMemory {
     pub(super) fn open() -> Result<Self, String> {
         let connection = Connection::open_in_memory().map_err(|e| e.to_string())?;
         work::keep_plans(&connection).map_err(|e| e.to_string())?;
@@ -126,7 +126,7 @@ impl Memory {
     }
 }
 
-impl Engine for Memory {
+impl Engine for InMemory {
     fn run(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Rows>, StoreError>> {
         let connection = self.connection.lock();
         std::future::ready(work::commit(&connection, self.clock, &batch)).boxed()
