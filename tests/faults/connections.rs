@@ -65,7 +65,7 @@ async fn the_disconnect_of_a_caller_who_hangs_up_completes_and_is_logged() {
     assert_eq!(stand_in.sandbox.counts().disconnects(), 50);
     Row {
         theme: THEME,
-        fault: "Callers hang up in the middle of their request",
+        fault: "Callers close their connection in the middle of a request",
         callers_see: "Nothing; their disconnect goes on",
         figure: "50 of 50 disconnects complete, and the outcome of each is logged with its ids",
         measured: "50 of 50".to_owned(),
@@ -98,7 +98,7 @@ async fn the_selector_of_a_caller_who_hangs_up_reaches_everybody_it_matched() {
     assert_eq!(left(), 1, "who is left after {:?}: the customer alone", began.elapsed());
     Row {
         theme: THEME,
-        fault: "A caller hangs up in the middle of a selector that matches 20 agents",
+        fault: "A caller closes its connection in the middle of a selector that matches 20 agents",
         callers_see: "Nothing; the rest goes on",
         figure: "20 of 20 agents are disconnected, the customer stays",
         measured: format!("after {} ms", began.elapsed().as_millis()),

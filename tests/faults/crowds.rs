@@ -18,7 +18,7 @@ use super::shared::stand_in::StandIn;
 use super::shared::wire::Wire;
 use super::table::{Row, left_out, long};
 
-const THEME: &str = "Crowds of callers";
+const THEME: &str = "Many callers at once";
 
 /// One client that never completes its request. Answers after which time it was cut off.
 async fn dribble(service: SocketAddr, path: String, body: bool) -> Duration {
@@ -88,7 +88,7 @@ async fn thousands_that_send_half_a_request_are_cut_and_the_others_hardly_notice
         assert!(during.p99() <= bound, "p99 {:?} before, {:?} during", before.p99(), during.p99());
         Row {
             theme: THEME,
-            fault: "5,000 clients send half a head or dribble a body",
+            fault: "5,000 clients send half a request head, or a body very slowly",
             callers_see: "Nothing; the slow ones are cut off, those in the body after a 400 `invalid_body`",
             figure: "All cut within 10 s; 0 good requests fail, their p99 at most doubles (floor 20 ms)",
             measured: format!(
@@ -143,7 +143,7 @@ async fn idle_connections_of_one_address_and_of_many_lock_nobody_out() {
         theme: THEME,
         fault: "6,000 idle connections, 2,000 of them of one address, where 1,000 may be open",
         callers_see: "Nothing",
-        figure: "0 errors; an address holds 512 connections at most, and at the limit the longest idle one makes place",
+        figure: "0 errors; an address holds 512 connections at most, and at the limit, the one idle longest is closed",
         measured: format!("{} disconnects beside {} connections", seen.total(), held.len()),
         test: TEST,
         long_half: false,

@@ -22,7 +22,7 @@ use super::shared::stand_in::StandIn;
 use super::shared::{free_addr, until};
 use super::table::Row;
 
-const THEME: &str = "Our own side";
+const THEME: &str = "hangup itself";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
@@ -53,9 +53,9 @@ async fn without_descriptors_it_waits_without_spinning_and_goes_on() {
     assert!(began.elapsed() < Duration::from_secs(3), "the next caller waits {:?}", began.elapsed());
     Row {
         theme: THEME,
-        fault: "No descriptors left: 300 connections at a limit of 80",
+        fault: "No file descriptors left: 300 connections at a limit of 80",
         callers_see: "New ones wait; those connected are served",
-        figure: "Under 20 % of a processor; the next caller is served within 3 s of room",
+        figure: "Under 20 % of a processor; the next caller is served within 3 s once there is room",
         measured: format!("{:.1} % of a processor; served after {} ms", share * 100.0, began.elapsed().as_millis()),
         test: "exhaustion::without_descriptors_it_waits_without_spinning_and_goes_on",
         long_half: false,

@@ -84,10 +84,10 @@ async fn a_sigkill_of_one_of_two_instances_fails_nobody() {
     seen.none_failed();
     assert!(stand_in.only_these_are_gone(&seen.gone()).await);
     Row {
-        theme: "Leaving",
+        theme: "Shutdown and crashes",
         fault: "SIGKILL of one of two instances behind HAProxy, at 200 requests a second",
-        callers_see: "Nothing, where HAProxy retries (`retry-on conn-failure empty-response response-timeout`)",
-        figure: "0 failed requests; everybody who was reported gone is gone",
+        callers_see: "Nothing, if HAProxy retries (`retry-on conn-failure empty-response response-timeout`)",
+        figure: "0 failed requests; everyone reported gone is gone",
         measured: format!("{} requests", seen.total()),
         test: TEST,
         long_half: true,

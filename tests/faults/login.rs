@@ -129,7 +129,7 @@ async fn an_api_that_answers_401_for_ever_causes_no_login_storm() {
     assert!(back.is_some(), "no success after the API accepts the token again");
     Row {
         theme: THEME,
-        fault: "The API answers 401 for ever",
+        fault: "The API answers 401 forever",
         callers_see: "503 `upstream_rejected_credentials` with `Retry-After`, not retryable",
         figure: "At most 5 logins in 5 s with 50 callers at once; the first success within 3 s of the end",
         measured: format!("{} requests, {logins} logins", seen.len() * 50),

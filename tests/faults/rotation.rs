@@ -106,9 +106,9 @@ async fn a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key() {
     let revoked = admitted(Duration::from_secs(5), false).await.expect("the key is not revoked");
     Row {
         theme: THEME,
-        fault: "The keys file gets a key, turns to nonsense, vanishes, and loses a key",
+        fault: "The keys file gains a key, becomes invalid, vanishes, and loses a key",
         callers_see: "Nothing, while their key was in the last valid file",
-        figure: "0 failed requests; a new key is taken and a removed one refused within 5 s",
+        figure: "0 failed requests; a new key works and a removed one is refused within 5 s",
         measured: format!("{} requests; taken after {taken:?}, refused after {revoked:?}", seen.total()),
         test: "rotation::a_keys_file_rotated_also_to_nonsense_fails_nobody_who_has_a_key",
         long_half: false,

@@ -10,7 +10,7 @@ use super::shared::stand_in::StandIn;
 use super::shared::until;
 use super::table::Row;
 
-const THEME: &str = "Leaving";
+const THEME: &str = "Shutdown and crashes";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
@@ -41,8 +41,8 @@ async fn a_sigterm_under_traffic_fails_nobody_who_honours_readiness() {
     assert!(stand_in.only_these_are_gone(&seen.gone()).await);
     Row {
         theme: THEME,
-        fault: "SIGTERM at 200 requests a second, with half a head open",
-        callers_see: "Nothing, where they honour `/readyz`",
+        fault: "SIGTERM at 200 requests a second, with half a request head sent",
+        callers_see: "Nothing, if they honour `/readyz`",
         figure: "0 failed requests; exit 0 within grace + drain + 1 s",
         measured: format!(
             "{} requests; exit 0 after {:.1} s with grace 1.5 s and drain 3 s",

@@ -55,7 +55,7 @@ async fn thirty_connections_that_go_silent_cost_the_first_one_a_time_out_and_the
     Row {
         theme: "Connections",
         fault: "30 pooled connections to the upstream go silent (no FIN, no RST); new ones work",
-        callers_see: "Nothing but time",
+        callers_see: "Only a delay",
         figure: "0 of 31 fail. One after the other: the first takes less than `attempt_timeout` + 1 s, the next 10 less than 500 ms. \
                  20 at once: each less than `attempt_timeout` + 1 s",
         measured: format!(
@@ -133,7 +133,7 @@ async fn a_name_of_whose_two_addresses_the_first_drops_everything_is_reached_by_
     Row {
         theme: "Connections",
         fault: "The upstream's name has two addresses, and the first drops every SYN (the app in the test's process, with a resolver of its own)",
-        callers_see: "Nothing but half a second for each new connection",
+        callers_see: "Only half a second of delay for each new connection",
         figure: "Ready within 2 s; the first disconnect takes less than 1.5 s, the next less than 500 ms",
         measured: format!("{} ms, then {} ms", answer.took.as_millis(), again.took.as_millis()),
         test: "silence::a_name_of_whose_two_addresses_the_first_drops_everything_is_reached_by_the_second",

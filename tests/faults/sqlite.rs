@@ -76,7 +76,7 @@ async fn a_sigkill_at_any_moment_forgets_no_claim() {
     }
     Row {
         theme: THEME,
-        fault: "SIGKILL at 8 moments of traffic with selectors, on SQLite, and the repeats after the restart",
+        fault: "SIGKILL at 8 moments under traffic with selectors, on SQLite, and repeats after the restart",
         callers_see: "200 for the repeats",
         figure: "0 repeats reach the next agent",
         measured: format!("{repeats} repeats"),

@@ -194,17 +194,17 @@ storms! {
         "429 `upstream_rate_limited` with `Retry-After`, at once",
         vec![json!({"on": "api", "action": {"answer": {"status": 429, "retry_after": "8"}}})],
         disconnects ["upstream_rate_limited"], lookups ["upstream_rate_limited"], effect false;
-    resets_in_place_of_answers_end_in_503: "Every connection is reset in place of the answer", "503 `upstream_unavailable` with `Retry-After`",
+    resets_in_place_of_answers_end_in_503: "Every connection is reset instead of an answer", "503 `upstream_unavailable` with `Retry-After`",
         vec![json!({"on": "api", "action": "reset"})],
         disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
-    closes_in_place_of_answers_end_in_503: "Every connection is closed in place of the answer", "503 `upstream_unavailable` with `Retry-After`",
+    closes_in_place_of_answers_end_in_503: "Every connection is closed instead of an answer", "503 `upstream_unavailable` with `Retry-After`",
         vec![json!({"on": "api", "action": "close"})],
         disconnects ["upstream_unavailable"], lookups ["upstream_unavailable"], effect false;
-    an_upstream_that_never_answers_ends_in_504: "Half open: requests are taken and never answered", "504 `upstream_timeout`",
+    an_upstream_that_never_answers_ends_in_504: "Half open: requests are accepted and never answered", "504 `upstream_timeout`",
         vec![json!({"on": "api", "action": "half_open"})],
         disconnects ["upstream_timeout"], lookups ["upstream_timeout"], effect false;
     disconnects_whose_answers_are_reset_are_looked_for: "Every disconnect takes effect and its answer is lost (reset)",
-        "200 `already_disconnected`, `verified`, where the look sees it; 503 with `effect: unknown` where it is not to be seen yet",
+        "200 `already_disconnected`, `verified`, if the read shows it; 503 with `effect: unknown` if it does not show yet",
         vec![json!({"on": "disconnect", "action": {"lost_answer": "reset"}})],
         disconnects ["already_disconnected", "upstream_unavailable"], lookups [], effect true;
     disconnects_whose_answers_never_come_are_found_to_have_happened: "Every disconnect takes effect and its answer never comes",
@@ -212,15 +212,15 @@ storms! {
         vec![json!({"on": "disconnect", "action": {"lost_answer": "half_open"}})],
         disconnects ["already_disconnected"], lookups [], effect true;
     garbage_after_a_2xx_is_no_failure_of_a_disconnect: "Garbage as the body of every answer",
-        "A disconnect: 200 `accepted`, its status says it all. A lookup: 502 `upstream_invalid_response`",
+        "A disconnect: 200 `accepted`; the status is enough. A lookup: 502 `upstream_invalid_response`",
         body("api", "garbage"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
     a_body_of_100_mib_is_not_read: "A body of 100 MiB in every answer",
         "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`",
         body("api", "sized"), disconnects ["accepted"], lookups ["upstream_invalid_response"], effect true;
     a_body_without_end_is_not_read: "A body without end in every answer",
-        "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`, or 504 `upstream_timeout` where its turn to read a long body did not come",
+        "A disconnect: 200 `accepted`. A lookup: 502 `upstream_invalid_response`, or 504 `upstream_timeout` if it waited too long for its turn to read a long body",
         body("api", "endless"), disconnects ["accepted"], lookups ["upstream_invalid_response", "upstream_timeout"], effect true;
-    a_page_of_html_is_told_from_an_answer: "A page of HTML with status 200 in place of every answer",
+    a_page_of_html_is_told_from_an_answer: "An HTML page with status 200 instead of every answer",
         "502 `upstream_invalid_response`; of a disconnect with `effect: unknown`, because no read can show whose page it is",
         body("api", "html"), disconnects ["upstream_invalid_response"], lookups ["upstream_invalid_response"], effect false;
     bodies_cut_short_end_in_502: "Every body is cut off in the middle",
@@ -239,8 +239,8 @@ async fn a_redirect_is_not_followed() {
     let elsewhere = StandIn::new();
     let location = format!("http://{}/api/v2/conversations", elsewhere.addr);
     let storm = Storm {
-        fault: "302 elsewhere to every call",
-        callers_see: "502 `upstream_invalid_response`; nothing goes elsewhere, above all no token",
+        fault: "Every call is redirected (302) to another host",
+        callers_see: "502 `upstream_invalid_response`; nothing is sent to the other host, least of all a token",
         rules: vec![json!({"on": "api", "action": {"redirect": {"location": location}}})],
         disconnects: &["upstream_invalid_response"],
         lookups: &["upstream_invalid_response"],
@@ -282,7 +282,7 @@ async fn a_window_of_the_rate_limit_spreads_a_burst_instead_of_failing_it() {
     Row {
         theme: THEME,
         fault: "A burst of 120 into a rate limit of 40 per 2 s",
-        callers_see: "Nothing but time: the burst is spread over the windows",
+        callers_see: "Only a delay: the burst is spread over the windows",
         figure: "0 of 120 fail; at most 2 requests meet a 429",
         measured: format!("the last answer after {} ms, {refused} 429s", seen.slowest().as_millis()),
         test: "storms::a_window_of_the_rate_limit_spreads_a_burst_instead_of_failing_it",

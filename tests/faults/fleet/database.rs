@@ -71,7 +71,7 @@ async fn a_database_that_dies_costs_selectors_only_and_claims_hold_when_it_is_ba
         theme: THEME,
         fault: "PostgreSQL is killed, and started again later",
         callers_see: "Named disconnects: nothing. Selectors and teardowns: 503 `store_unavailable`, `effect` `none`",
-        figure: "Refused within `store.timeout` + 100 ms, 0 of 30 named ones fail, a replica starts without it; claims of before hold afterwards",
+        figure: "Refused within `store.timeout` + 100 ms, 0 of 30 named ones fail, a replica starts without it; earlier claims hold afterwards",
         measured: format!("slowest refusal {} ms", slowest.as_millis()),
         test: TEST,
         long_half: true,
@@ -89,7 +89,7 @@ async fn a_database_that_freezes_holds_up_nobody() {
     serves_again(&mut fleet).await;
     Row {
         theme: THEME,
-        fault: "PostgreSQL is stopped (SIGSTOP) and let go",
+        fault: "PostgreSQL is stopped (SIGSTOP) and continued",
         callers_see: "Named disconnects: nothing. Selectors and teardowns: 503 `store_unavailable`",
         figure: "Refused within `store.timeout` + 100 ms, 0 of 30 named ones fail; served again without a restart",
         measured: format!("slowest refusal {} ms", slowest.as_millis()),
@@ -125,7 +125,7 @@ async fn an_empty_database_in_place_of_the_old_one_is_noticed_by_all() {
     serves_again(&mut fleet).await;
     Row {
         theme: THEME,
-        fault: "PostgreSQL is replaced by an empty one, as by a failover that lost everything",
+        fault: "PostgreSQL is replaced by an empty one, as after a failover that lost everything",
         callers_see: "503 `store_unavailable` for selectors and teardowns at all replicas, also at one that starts afterwards",
         figure: "0 of 8 repeats reach the next agent; 0 of 30 named disconnects fail",
         measured: "noticed by the next look".to_owned(),
@@ -155,7 +155,7 @@ async fn a_database_that_is_read_only_or_has_no_connections_left_is_one_out_of_r
     }
     Row {
         theme: THEME,
-        fault: "PostgreSQL becomes read-only, then admits no connection",
+        fault: "PostgreSQL becomes read-only, then accepts no connections",
         callers_see: "Named disconnects: nothing. Selectors and teardowns: 503 `store_unavailable`",
         figure: "Refused within `store.timeout` + 100 ms, 0 of 60 named ones fail; served again without a restart",
         measured: "both".to_owned(),
@@ -183,7 +183,7 @@ async fn a_wrong_password_does_not_stop_the_start_and_a_right_one_is_taken_over(
     assert!(!fleet.replicas[0].log().contains("wrong"), "a password was logged");
     Row {
         theme: THEME,
-        fault: "The password of the store is wrong at the start, and is put right later",
+        fault: "The password of the store is wrong at the start, and corrected later",
         callers_see: "Named disconnects: nothing. Selectors and teardowns: 503 `store_unavailable` until then",
         figure: "It starts; the file is read again, and no restart is needed",
         measured: "served again".to_owned(),

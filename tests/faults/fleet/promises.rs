@@ -41,7 +41,7 @@ async fn a_repeated_selector_never_reaches_the_next_agent_whichever_replica_serv
         theme: THEME,
         fault: "A selector for the agent is repeated at the next of three replicas after another agent has joined",
         callers_see: "The first agent in every answer; 422 `idempotency_key_reused` for another conversation",
-        figure: "0 of 300 repeats reach anybody else, with and without `Idempotency-Key`",
+        figure: "0 of 300 repeats reach anyone else, with and without `Idempotency-Key`",
         measured: "300 repeats".to_owned(),
         test: TEST,
         long_half: true,
@@ -74,7 +74,7 @@ async fn a_repeated_teardown_ends_nobody_who_came_since() {
     Row {
         theme: THEME,
         fault: "A teardown is repeated at other replicas after another participant has joined",
-        callers_see: "200: those who were there at first are ended one by one",
+        callers_see: "200: those who were there at first are disconnected one by one",
         figure: "0 of 60 repeats end a new participant, and all who were there are gone",
         measured: "60 repeats".to_owned(),
         test: TEST,
@@ -112,7 +112,7 @@ async fn a_mode_set_at_one_replica_reaches_all_within_two_seconds() {
     Row {
         theme: THEME,
         fault: "`PUT /mode` observe at one of three replicas",
-        callers_see: "`would_disconnect` at all of them, also at one that starts afterwards",
+        callers_see: "`would_disconnect` at all of them, including one that starts afterwards",
         figure: "All within 2 s; 0 of 60 disconnected",
         measured: format!("{} ms", slowest.as_millis()),
         test: TEST,
@@ -233,7 +233,7 @@ async fn a_replica_killed_between_claim_and_effect_leaves_its_claim_to_the_other
     }
     Row {
         theme: THEME,
-        fault: "A replica is killed, or stopped and let go later, between its claim and the effect, and another agent joins",
+        fault: "A replica is killed, or stopped and continued later, between its claim and the disconnect, and another agent joins",
         callers_see: "200 for the repeat at another replica",
         figure: "The agent that was claimed is gone, the next one is not touched",
         measured: "one of each".to_owned(),

@@ -173,7 +173,7 @@ async fn a_rolling_restart_of_three_replicas_at_200_a_second_loses_no_request_an
         fault: "Three replicas behind HAProxy are restarted one after the other at 200 requests a second: named disconnects, selectors, and \
                 selectors repeated after another agent has joined",
         callers_see: "Nothing",
-        figure: "0 lost, 0 disconnected twice, 0 wrong persons",
+        figure: "0 lost, 0 disconnected twice, 0 wrong people",
         measured: format!(
             "{} requests, {} of them repeats, at {reached:.0} a second; p99 {} ms",
             asked.seen.total(),

@@ -122,7 +122,7 @@ async fn a_database_that_cannot_prove_its_name_gets_nothing() {
         theme: "A fleet and its store",
         fault: "PostgreSQL speaks no TLS, or its certificate is of another CA or for another host",
         callers_see: "Named disconnects: nothing. Selectors and teardowns: 503 `store_unavailable`, `effect` `none`",
-        figure: "No byte in the clear but the request for TLS; the log names the cause; the right `store.ca_file` works",
+        figure: "Nothing is sent in the clear except the request for TLS; the log names the cause; the right `store.ca_file` works",
         measured: format!("{connections} connections by TLS"),
         test: TEST,
         long_half: true,

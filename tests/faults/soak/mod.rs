@@ -124,10 +124,10 @@ async fn after_mixed_traffic_and_random_faults_the_account_balances() {
     let growth = late(&stand_in, &service, &mut caller, early + most).await.saturating_sub(early);
     assert!(growth < most, "memory grew by {growth} bytes from {early}");
     Row {
-        theme: "All of it together",
+        theme: "Everything at once",
         fault: "A soak: mixed traffic and random faults, seeded (75 s in CI, 900 s before a release)",
-        callers_see: "Successes, and errors that say whether to repeat",
-        figure: "The account balances: every request answered within deadline + 500 ms, all who were reported gone are gone and no one else is, every job ends; \
+        callers_see: "Successes, and errors that say whether to retry",
+        figure: "Every request is answered within deadline + 500 ms, all who were reported gone are gone and no one else is, every job ends; \
                  memory grows by less than 10 MiB from the first third on",
         measured: format!(
             "{seconds} s, {} requests, {good} successes, {} jobs, {changes} changes of weather, memory +{} KiB",
