@@ -107,7 +107,9 @@ impl Selector {
             || selector.queue_id.is_some()
             || selector.address.is_some();
         if !selects && selector.except.is_empty() && !selector.all {
-            return Err(invalid("a selector must select: give purpose, userId, queueId, address, except or all"));
+            return Err(invalid(
+                "the selector has no condition: give purpose, userId, queueId, address, except or all",
+            ));
         }
         Ok(selector)
     }
@@ -151,7 +153,7 @@ impl Selector {
                 kept_users.extend(participant.user_id.as_deref().map(str::to_ascii_lowercase));
             }
             if !found {
-                let detail = format!("except names {id}, who is not in the conversation; nobody was disconnected");
+                let detail = format!("except names {id}, which is not in the conversation; nobody was disconnected");
                 return Err(Problem::new(Code::ParticipantNotFound, detail));
             }
         }
@@ -164,7 +166,7 @@ impl Selector {
         let max = self.most().unwrap_or(usize::MAX);
         if matched.len() > max {
             let detail = format!(
-                "{} live participants match and at most {max} may; nobody was disconnected: name one of the candidates, or raise max",
+                "{} live participants match, but at most {max} may; nobody was disconnected: name one of the candidates, or raise max",
                 matched.len()
             );
             let mut problem = Problem::new(Code::SelectorAmbiguous, detail);

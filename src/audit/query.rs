@@ -117,5 +117,7 @@ pub fn moment(text: &str) -> Result<OffsetDateTime, String> {
             let age = humantime::parse_duration(text).ok()?;
             OffsetDateTime::now_utc().checked_sub(time::Duration::try_from(age).ok()?)
         })
-        .ok_or_else(|| "write a time as 2026-01-31T12:00:00Z, a day as 2026-01-31, or an age as 2h".to_owned())
+        .ok_or_else(|| {
+            "write a time such as 2026-01-31T12:00:00Z, a day such as 2026-01-31, or an age such as 2h".to_owned()
+        })
 }

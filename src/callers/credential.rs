@@ -34,13 +34,13 @@ impl std::fmt::Debug for Text<'_> {
 
 /// The credential of a request, or `None` when it has none. `X-API-Key` wins.
 pub(super) fn find(headers: &HeaderMap) -> Result<Option<Credential<'_>>, Refusal> {
-    if let Some(key) = single(headers, &X_API_KEY, "X-API-Key is there more than once, or is not plain text.")? {
+    if let Some(key) = single(headers, &X_API_KEY, "X-API-Key was sent more than once, or is not plain text.")? {
         return text(key, "X-API-Key is empty or too long.").map(|key| Some(Credential::Key(key)));
     }
     let Some(value) = authorization(headers)? else { return Ok(None) };
     let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refusal::Malformed("This scheme of Authorization is not used here."));
+        return Err(Refusal::Malformed("Authorization has another scheme than Bearer."));
     }
     text(rest, "Authorization has an empty or overlong token.").map(|token| Some(Credential::Bearer(token)))
 }
@@ -59,7 +59,7 @@ pub(super) fn basic(headers: &HeaderMap) -> Result<Option<(String, SecretString)
 }
 
 fn authorization(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
-    single(headers, &AUTHORIZATION, "Authorization is there more than once, or is not plain text.")
+    single(headers, &AUTHORIZATION, "Authorization was sent more than once, or is not plain text.")
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, wrong: &'static str) -> Result<Option<&'a str>, Refusal> {

@@ -37,7 +37,7 @@ impl Disconnector {
                     }
                     Some(shared) => shared.result,
                     None => {
-                        let detail = "an error of our own ended the disconnect; repeat the request";
+                        let detail = "an error in hangup ended the disconnect; repeat the request";
                         Err(Problem::new(Code::Internal, detail).effect(true))
                     }
                 }

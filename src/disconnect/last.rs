@@ -87,7 +87,7 @@ fn participant_not_found(upstream: Option<Box<Upstream>>) -> Problem {
 
 fn without_medium(medium: Medium, upstream: Option<Box<Upstream>>) -> Problem {
     let detail = format!(
-        "the participant is in the conversation and has no {}; its media are in \
+        "the participant is in the conversation but has no {}; its media are in \
          GET /conversations/{{conversationId}}/participants",
         medium.singular()
     );

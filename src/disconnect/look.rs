@@ -45,7 +45,7 @@ pub(crate) async fn read(
         StatusCode::OK => match answer.conversation(cid) {
             Ok(conversation) => Read::Found(conversation),
             Err(NoConversation) => {
-                return Err(Problem::invalid_response(&answer, "the read of the conversation gave something else"));
+                return Err(Problem::invalid_response(&answer, "the read of the conversation returned something else"));
             }
         },
         _ => refused(&answer)?,

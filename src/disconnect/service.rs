@@ -82,5 +82,5 @@ impl Disconnector {
 
 /// A defect of ours ended the work.
 pub(crate) fn internal() -> Problem {
-    Problem::new(Code::Internal, "an error of our own, which is logged; repeat the request").effect(true)
+    Problem::new(Code::Internal, "an error in hangup, which is in its log; repeat the request").effect(true)
 }

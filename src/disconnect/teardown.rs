@@ -56,7 +56,7 @@ impl Disconnector {
             Role::Follower(follower) => {
                 self.inner.metrics.join();
                 follower.result().await.unwrap_or_else(|| {
-                    Err(Problem::new(Code::Internal, "an error of our own ended the teardown; repeat the request")
+                    Err(Problem::new(Code::Internal, "an error in hangup ended the teardown; repeat the request")
                         .effect(true))
                 })
             }

@@ -77,7 +77,12 @@ fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
             "since" => wanted.since = Some(time(name, value)?),
             "until" => wanted.until = Some(time(name, value)?),
             _ => {
-                let wrong = || Problem::new(Code::InvalidQuery, "the cursor is not one that a page of the audit gave");
+                let wrong = || {
+                    Problem::new(
+                        Code::InvalidQuery,
+                        "the cursor is not valid; take it from the previous page, or leave it out",
+                    )
+                };
                 wanted.after = Some(read_cursor(value).ok_or_else(wrong)?);
             }
         }

@@ -83,7 +83,7 @@ fn sees_all(caller: &Caller) -> bool {
 
 /// The cursor of a page: opaque to callers.
 fn wrong_cursor() -> Problem {
-    Problem::new(Code::InvalidQuery, "the cursor is not one of ours; take it from the page before, or leave it out")
+    Problem::new(Code::InvalidQuery, "the cursor is not valid; take it from the previous page, or leave it out")
 }
 
 /// `limit`, within bounds.

@@ -185,7 +185,7 @@ fn take(filter: &mut Filter, name: &str, value: &str) -> Result<(), Problem> {
             filter.direction = Some(match value {
                 "inbound" => "inbound",
                 "outbound" => "outbound",
-                _ => return Err(invalid("direction is inbound or outbound")),
+                _ => return Err(invalid("direction must be inbound or outbound")),
             });
         }
         "addressFrom" => filter.address_from = Some(value.to_owned()),
@@ -195,7 +195,7 @@ fn take(filter: &mut Filter, name: &str, value: &str) -> Result<(), Problem> {
         "agent" => match value {
             "none" => filter.no_agent = true,
             "any" => {}
-            _ => return Err(invalid("agent is none or any")),
+            _ => return Err(invalid("agent must be none or any")),
         },
         "state" => {
             filter.state = match value {
@@ -209,17 +209,18 @@ fn take(filter: &mut Filter, name: &str, value: &str) -> Result<(), Problem> {
             filter.include_scheduled = match value {
                 "true" => true,
                 "false" => false,
-                _ => return Err(invalid("includeScheduled is true or false")),
+                _ => return Err(invalid("includeScheduled must be true or false")),
             }
         }
         "limit" => {
             let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-            filter.limit = limit.ok_or_else(|| invalid("limit is a number from 1 to 1000"))?;
+            filter.limit = limit.ok_or_else(|| invalid("limit must be a number from 1 to 1000"))?;
         }
         _ => {
             let cursor = Cursor::read(value);
-            filter.cursor =
-                Some(cursor.ok_or_else(|| invalid("cursor is not one of an answer; leave it out to begin"))?);
+            filter.cursor = Some(cursor.ok_or_else(|| {
+                invalid("the cursor is not valid; take it from the previous page, or leave it out to start")
+            })?);
         }
     }
     Ok(())

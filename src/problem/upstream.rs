@@ -41,8 +41,9 @@ impl Problem {
     /// An answer that makes no sense for what was asked: a redirect, a body that is none.
     #[must_use]
     pub fn invalid_response(answer: &Answer, what: &str) -> Self {
-        let detail =
-            format!("{what}; check genesys.region or genesys.api_url, and what stands between us and Genesys Cloud");
+        let detail = format!(
+            "{what}; check genesys.region or genesys.api_url, and any proxy or gateway between hangup and Genesys Cloud"
+        );
         Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
     }
 
@@ -78,7 +79,8 @@ impl Problem {
         } else if status.is_redirection() {
             Self::invalid_response(answer, &format!("the {what} was answered with a redirect, which is not followed"))
         } else {
-            let said = format!("the {what} was answered with status {}, which says nothing", status.as_u16());
+            let said =
+                format!("the {what} was answered with status {}, which hangup does not understand", status.as_u16());
             Self::invalid_response(answer, &said)
         }
     }
@@ -130,7 +132,7 @@ impl Problem {
             }
             CallError::Connect(_) => Self::new(
                 Code::UpstreamUnavailable,
-                "no connection to Genesys Cloud; check the network, genesys.region and genesys.proxy, and repeat",
+                "no connection to Genesys Cloud; check the network, genesys.region and genesys.proxy, and retry",
             )
             .retry_after(SOON),
             CallError::ConnectionLost(_) => Self::new(
@@ -140,7 +142,7 @@ impl Problem {
             .retry_after(SOON),
             CallError::BrokenAnswer(_) => Self::new(
                 Code::UpstreamInvalidResponse,
-                "the answer was broken off or is not HTTP; check what stands between us and Genesys Cloud",
+                "the answer was cut off or is not HTTP; check any proxy or gateway between hangup and Genesys Cloud",
             ),
             CallError::RateLimited { retry_after } => Self::new(
                 Code::UpstreamRateLimited,
@@ -149,7 +151,7 @@ impl Problem {
             .retry_after(retry_after),
             CallError::CallerShare { retry_after } => Self::new(
                 Code::CallerRateLimited,
-                "too many requests of this caller wait for the rate limit already; repeat after Retry-After",
+                "too many requests of this caller are already waiting for the rate limit; repeat after Retry-After",
             )
             .retry_after(retry_after),
             CallError::NoToken { failure: failure @ LoginFailure::Rejected(_), retry_after } => {

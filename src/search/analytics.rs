@@ -116,7 +116,7 @@ fn read(answer: &Answer) -> Result<HitPage, Problem> {
     let whole = answer.body.end == BodyEnd::Complete;
     let page = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();
     page.ok_or_else(|| {
-        Problem::invalid_response(answer, "the search gave something that is not a page of conversations")
+        Problem::invalid_response(answer, "the search returned something that is not a page of conversations")
     })
 }
 

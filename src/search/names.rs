@@ -217,5 +217,5 @@ fn listing(answer: &Answer, permission: &str) -> Result<Listing, Problem> {
     }
     let whole = answer.body.end == BodyEnd::Complete;
     let read = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();
-    read.ok_or_else(|| Problem::invalid_response(answer, "the search for names gave something else"))
+    read.ok_or_else(|| Problem::invalid_response(answer, "the search for names returned something else"))
 }

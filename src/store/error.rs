@@ -17,7 +17,7 @@ pub enum StoreError {
     NoSchema,
     /// A later version of hangup has changed the tables so that this one cannot use them.
     #[error(
-        "the store's schema is version {found} and this program knows versions up to {known}; run the hangup that made it, or \
+        "the store's schema is version {found} and this program knows versions up to {known}; run the version of hangup that made it, or \
          a newer one"
     )]
     NewerSchema {

@@ -63,7 +63,7 @@ fn handed_on(answer: &Answer, cid: ConversationId, guards: Option<&Guards>) -> R
     };
     let named = serde_json::from_slice::<Named>(&bytes).ok().and_then(|named| ConversationId::parse(&named.id));
     if answer.body.end != BodyEnd::Complete || named != Some(cid) {
-        return Err(Problem::invalid_response(answer, "the read gave something other than this conversation"));
+        return Err(Problem::invalid_response(answer, "the read returned something other than this conversation"));
     }
     match guards {
         None => Ok(bytes),

@@ -40,7 +40,7 @@ pub(in crate::http) async fn body(
     match tokio::time::timeout(within, Limited::new(body, limit).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
-        Ok(Err(_)) => Err(invalid_body("the body was broken off; send all of it, with the right Content-Length")),
+        Ok(Err(_)) => Err(invalid_body("the body was cut off; send all of it, with the right Content-Length")),
         Err(_) => Err(invalid_body("the body did not arrive in time; send it at once, with the right Content-Length")),
     }
 }
@@ -90,8 +90,7 @@ fn members(headers: &HeaderMap, body: &[u8], twice: Code) -> Result<Map<String, 
     if text.is_empty() {
         return Ok(Map::new());
     }
-    let given_twice =
-        |what: &str| Problem::new(twice, format!("{what}; give each name once, so that it is plain what is meant"));
+    let given_twice = |what: &str| Problem::new(twice, format!("{what}; give each name once"));
     match strict_json::parse(text) {
         Ok(Value::Object(members)) => Ok(members),
         Ok(Value::Null) => Ok(Map::new()),

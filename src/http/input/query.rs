@@ -66,7 +66,7 @@ pub(super) fn read(
             return Err(refused(format!("unknown query parameter \"{}\"; known here: {names}", shown(&name))));
         }
         if seen.contains(&name) {
-            return Err(refused(format!("the query parameter {name} is there more than once; give it once")));
+            return Err(refused(format!("the query parameter {name} was given more than once; give it once")));
         }
         take(&name, &value)?;
         seen.push(name);

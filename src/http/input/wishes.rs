@@ -53,7 +53,7 @@ impl Wishes {
         let other = members.iter().any(|(name, value)| !known(name) && !value.is_null());
         if other || !members.get("state").is_some_and(disconnects) {
             return Err(invalid_body(
-                "only {\"state\":\"disconnected\"} passes here, with wrapup or wrapupSkipped if you like; everything else must go to \
+                "only {\"state\":\"disconnected\"} is accepted here, with wrapup or wrapupSkipped if you like; everything else must go to \
                  Genesys Cloud itself",
             ));
         }
