@@ -70,6 +70,10 @@ impl ServiceReply {
         match (self.text("code"), self.text("detail")) {
             // Every problem of ours has both members.
             ("", _) | (_, "") => format!("status {}, and not an answer of hangup; check --server", self.status),
+            // For a command, the key comes from a file.
+            ("unauthenticated", detail) => {
+                format!("unauthenticated: {detail} Give the file that holds it with --key-file")
+            }
             (code, detail) => format!("{code}: {detail}"),
         }
     }
