@@ -147,7 +147,7 @@ impl Wire {
                 if conversation.ended(now) {
                     return (error(404, "not.found"), None);
                 }
-                world.tear_down(id, now);
+                world.tear_down(id, now, self.replica);
                 (answer(202, &json!({})), None)
             }
             _ => (error(405, "method.not.allowed"), None),

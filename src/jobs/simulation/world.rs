@@ -167,13 +167,15 @@ impl World {
     }
 
     /// A whole conversation is ended. Those who came long after the first attempt must not be reached, unless they came between the
-    /// look before it and its arrival.
-    pub(super) fn tear_down(&mut self, id: Uuid, now: u64) {
+    /// look before it and its arrival. What a frozen replica had under way goes out when it is let go.
+    pub(super) fn tear_down(&mut self, id: Uuid, now: u64, by: usize) {
         let delay = self.between(0, 2_000);
+        let let_go = self.disrupted(by, now.saturating_sub(100), now);
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let first = *conversation.first_touched.get_or_insert(now);
         for person in conversation.people.iter_mut().filter(|person| person.is_live(now)) {
-            if person.joined > first && now > first + DEADLINE_MS && now > person.joined + LOOK_TO_ARRIVAL_MS {
+            let late = person.joined > first && now > first + DEADLINE_MS && now > person.joined + LOOK_TO_ARRIVAL_MS;
+            if late && !let_go {
                 let (id, joined) = (person.id, person.joined);
                 self.wrong.push(format!(
                     "{now} ms: a teardown reached {id}, who joined at {joined} ms, after the first at {first} ms"
