@@ -102,6 +102,15 @@ async fn a_database_that_is_away_for_a_while_delays_a_job() {
     .write();
 }
 
+async fn all_have_worked(fleet: &Fleet) -> bool {
+    for replica in &fleet.replicas {
+        if replica.metric("hangup_jobs_items_total").await == 0.0 {
+            return false;
+        }
+    }
+    true
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_whose_clock_is_five_minutes_wrong_harms_no_job() {
     const TEST: &str = "fleet::a_replica_whose_clock_is_five_minutes_wrong_harms_no_job";
@@ -116,12 +125,16 @@ async fn a_replica_whose_clock_is_five_minutes_wrong_harms_no_job() {
         let replica = fleet.stand_in.start(wrong).await;
         fleet.replicas.push(replica);
     }
-    let (id, targets) = begin(&mut fleet, 600).await;
-    done(&fleet.replicas[0], &id, targets.len()).await;
-    let second = second_disconnects(&fleet.stand_in, &targets).await;
-    assert_eq!(second, 0, "a lease ended early");
-    for replica in &fleet.replicas {
-        assert!(replica.metric("hangup_jobs_items_total").await > 0.0, "each has worked");
+    // A job that is over before a replica has looked at the queue leaves it nothing to do: then there is another one.
+    for job in 1.. {
+        let (id, targets) = begin(&mut fleet, 600).await;
+        done(&fleet.replicas[0], &id, targets.len()).await;
+        let second = second_disconnects(&fleet.stand_in, &targets).await;
+        assert_eq!(second, 0, "a lease ended early");
+        if all_have_worked(&fleet).await {
+            break;
+        }
+        assert!(job < 10, "a replica takes no items");
     }
     Row {
         theme: THEME,
