@@ -42,13 +42,12 @@ impl Disconnector {
         let (conversation, last) = self.read_for(request, context).await?;
         check(request, conversation.as_ref())?;
         possible::by(self.inner.operations.first(), request)?;
-        let observed = observation(request, conversation.as_ref());
-        if let (Some(conversation), Some(medium), Observation::Live(_)) = (&conversation, request.media, &observed)
+        if let (Some(conversation), Some(medium)) = (&conversation, request.media)
             && let Observation::Live(all) = Observation::of(conversation, request.participant, None)
         {
             possible::alone(medium, &all)?;
         }
-        let verdict = self.judge(observed, context, request).await;
+        let verdict = self.judge(observation(request, conversation.as_ref()), context, request).await;
         last.result(verdict, context, None)
             .unwrap_or_else(|_| Ok(last.settled(context, Outcome::WouldDisconnect, true)))
     }

@@ -126,20 +126,18 @@ impl Jobs {
         cid: ConversationId,
     ) -> Result<Looked, Problem> {
         let settled = |next| Ok(Looked::Settled(next));
-        let stopped = stopped(lease);
-        let seen = match self.0.disconnector.glance(origin, Rank::Lookup, cid).await? {
-            Glance::Found(conversation) => conversation,
-            Glance::Ended => return settled(done(ended(item.attempts > 0), None)),
-            Glance::Unknown | Glance::Unreadable(_) if stopped.is_some() => {
-                return Ok(stopped.map_or(Looked::Nothing, Looked::Settled));
-            }
+        let glance = self.0.disconnector.glance(origin, Rank::Lookup, cid).await?;
+        let (seen, stopped) = match (glance, stopped(lease)) {
+            (Glance::Found(conversation), stopped) => (conversation, stopped),
+            (Glance::Ended, _) => return settled(done(ended(item.attempts > 0), None)),
+            (Glance::Unknown | Glance::Unreadable(_), Some(next)) => return settled(next),
             // The disconnect says what is to be said of these. But a reason to skip that cannot be checked is not overridden.
-            Glance::Unknown => return Ok(Looked::Nothing),
-            Glance::Unreadable(problem) if lease.plan.skip_if.is_empty() => {
+            (Glance::Unknown, None) => return Ok(Looked::Nothing),
+            (Glance::Unreadable(problem), None) if lease.plan.skip_if.is_empty() => {
                 tracing::debug!(cause = problem.detail, "an item cannot be looked at first");
                 return Ok(Looked::Nothing);
             }
-            Glance::Unreadable(problem) => return Err(problem),
+            (Glance::Unreadable(problem), None) => return Err(problem),
         };
         if let Some(target) = &Target::settled(item)?
             && let Some(outcome) = gone(&seen, target, lease.plan.media, item.attempts > 0)
@@ -251,7 +249,7 @@ impl Jobs {
             return Ok(done(outcome, left));
         }
         if item.since_accepted.unwrap_or_default() < CONFIRM_WITHIN {
-            return Ok(Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() }));
+            return Ok(read_again());
         }
         let sent = if lease.job.state == JobState::Cancelled {
             "the job was cancelled when a disconnect may have been sent"
@@ -267,14 +265,17 @@ impl Jobs {
     }
 }
 
+/// As an item that was accepted: it is read until it is gone.
+fn read_again() -> Next {
+    Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() })
+}
+
 /// What comes for an item of a job that was cancelled or paused, if nothing shows that it is over: no disconnect is sent for it.
 fn stopped(lease: &Lease) -> Option<Next> {
     match lease.job.state {
         JobState::Cancelled if lease.plan.dry_run => Some(done("cancelled", None)),
         // Something may have been sent, and may take effect yet: it is read as if it had been accepted.
-        JobState::Cancelled => {
-            Some(Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() }))
-        }
+        JobState::Cancelled => Some(read_again()),
         JobState::Paused => Some(Next::Again(ItemResult::default(), None)),
         _ => None,
     }
