@@ -165,8 +165,9 @@ impl Answer {
     #[must_use]
     pub fn is_own_refusal(&self) -> bool {
         let in_form = || {
-            UpstreamError::status(&read(&self.body.bytes)) == Some(self.status.as_u16().into())
-                && self.error().code.as_deref().is_some_and(is_word)
+            let body = read(&self.body.bytes);
+            UpstreamError::status(&body) == Some(self.status.as_u16().into())
+                && UpstreamError::of(&body).code.as_deref().is_some_and(is_word)
         };
         self.correlation_id.is_some() || in_form()
     }
@@ -205,7 +206,10 @@ impl UpstreamError {
     /// the first of `errors` only.
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
-        let body = read(body);
+        Self::of(&read(body))
+    }
+
+    fn of(body: &serde_json::Value) -> Self {
         let word = |name: &str, limit| {
             let places = [body.get(name), body.pointer(&format!("/errors/0/{name}"))];
             let text = places.into_iter().flatten().filter_map(|value| value.as_str()).find(|text| !text.is_empty())?;
