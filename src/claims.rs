@@ -89,7 +89,7 @@ pub struct ClaimStats {
 /// Why there is no claim.
 enum NoClaim {
     /// No participant matched, so that nothing was decided.
-    Nobody,
+    NoMatch,
     Problem(Problem),
 }
 
@@ -117,7 +117,7 @@ impl Claims {
         let decided = place.cell().get_or_try_init(|| self.decide(key, resolve, &first)).await.cloned();
         let decided = match decided {
             Ok(decided) => decided,
-            Err(NoClaim::Nobody) => return Ok(Claim { targets: Arc::default(), first: true }),
+            Err(NoClaim::NoMatch) => return Ok(Claim { targets: Arc::default(), first: true }),
             Err(NoClaim::Problem(problem)) => return Err(problem),
         };
         place.keep(&decided);
@@ -148,7 +148,7 @@ impl Claims {
         }
         let targets = resolve.await.map_err(NoClaim::Problem)?;
         if targets.is_empty() {
-            return Err(NoClaim::Nobody);
+            return Err(NoClaim::NoMatch);
         }
         let text = serde_json::to_string(&targets).unwrap_or_default();
         let token = uuid::Uuid::new_v4().to_string();

@@ -105,6 +105,8 @@ fn environment() -> Result<std::collections::HashMap<String, String>, ConfigErro
     Ok(environment)
 }
 
+const CORRECT: &str = "correct the value (`hangup config` shows the form of each, as config/default.toml does)";
+
 /// Says in one line what is wrong, and what to do, from the `config` crate's error.
 fn explain(error: &config::ConfigError, sources: &Sources) -> String {
     let (key, what) = match error {
@@ -118,16 +120,7 @@ fn explain(error: &config::ConfigError, sources: &Sources) -> String {
         config::ConfigError::Type { unexpected, expected, key: Some(key), .. } => {
             (key, format!("invalid type: {unexpected}, expected {expected}"))
         }
-        _ => {
-            return format!(
-                "{error}; correct the value (`hangup config` shows the form of each, as config/default.toml does)"
-            );
-        }
+        _ => return format!("{error}; {CORRECT}"),
     };
-    sources.explain(
-        key,
-        &format!(
-            "{key}: {what}; correct the value (`hangup config` shows the form of each, as config/default.toml does)"
-        ),
-    )
+    sources.explain(key, &format!("{key}: {what}; {CORRECT}"))
 }

@@ -34,7 +34,7 @@ pub(super) struct DisconnectArguments {
     /// The reason, for the audit
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Read and report, but disconnect nobody
+    /// Read and report without disconnecting anyone
     #[arg(long)]
     dry_run: bool,
     /// Seconds to wait for the participant to be seen gone

@@ -42,7 +42,7 @@ pub(crate) struct SweepArguments {
     /// Show what would be done, and stop
     #[arg(long, conflicts_with_all = ["resume", "dry_run"])]
     pub(super) preview: bool,
-    /// Run with live reads and report what would have been done; disconnect nobody
+    /// Run with live reads and report what would have been done, without disconnecting anyone
     #[arg(long, conflicts_with = "resume")]
     pub(super) dry_run: bool,
     /// Resume a sweep that was paused or interrupted: the id of its job

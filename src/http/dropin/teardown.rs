@@ -99,7 +99,7 @@ fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> R
         return Err(forbidden_participant());
     }
     let ids: Option<Vec<_>> = having().map(|participant| ParticipantId::parse(&participant.id)).collect();
-    // Whom nobody can name would stay, and the end of the medium would be told as done.
+    // Without an id the participant cannot be disconnected, and saying that the medium has ended would be wrong.
     ids.map(Reached::These).ok_or_else(|| {
         let detail = format!(
             "the id of a participant with a live {} cannot be read, and nobody was disconnected",
