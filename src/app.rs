@@ -23,7 +23,7 @@ use crate::disconnect::{Disconnector, Watch};
 use crate::fleet::{Fleet, Look};
 use crate::genesys::Client;
 use crate::genesys::exchange::{Exchange, Wire};
-use crate::http::{self, Listener, Shared};
+use crate::http::{self, AppStateInner, Listener};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::search::Search;
@@ -56,7 +56,7 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct App {
     config: Config,
-    http: http::App,
+    http: http::AppState,
     listener: TcpListener,
     admin: Option<TcpListener>,
     tls: Option<TlsSource>,
@@ -65,7 +65,7 @@ pub struct App {
 
 /// What carries requests to Genesys Cloud.
 #[derive(Debug)]
-pub enum Upstream {
+pub enum UpstreamTransport {
     /// Connections, as configured.
     Sockets,
     /// Another exchange, such as a stand-in in this process.
@@ -78,15 +78,15 @@ impl App {
     ///
     /// # Errors
     /// A setting that cannot be used, or an address that is taken.
-    pub async fn build(config: Config, upstream: Upstream) -> Result<Self, StartError> {
+    pub async fn build(config: Config, upstream: UpstreamTransport) -> Result<Self, StartError> {
         config.check_serve()?;
         crate::crypto_provider::install();
         let exchange = match upstream {
-            Upstream::Sockets => {
+            UpstreamTransport::Sockets => {
                 let wire = Wire::new(&config.genesys, config.disconnect.connect_timeout).map_err(ConfigError)?;
                 BoxCloneSyncService::new(wire)
             }
-            Upstream::Over(exchange) => exchange,
+            UpstreamTransport::Over(exchange) => exchange,
         };
         let listener = listen("server.bind", config.server.bind)?;
         let admin = config.admin.bind.map(|addr| listen("admin.bind", addr)).transpose()?;
@@ -118,7 +118,7 @@ impl App {
 
     /// What handlers share, for those who switch modes or reload keys from outside.
     #[must_use]
-    pub fn http(&self) -> &http::App {
+    pub fn http(&self) -> &http::AppState {
         &self.http
     }
 
@@ -181,7 +181,7 @@ fn assemble(
     exchange: Exchange,
     store: Store,
     background: &TaskTracker,
-) -> Result<http::App, StartError> {
+) -> Result<http::AppState, StartError> {
     let shutdown = Shutdown::default();
     let tasks = TaskTracker::new();
     let metrics = Arc::new(Metrics::new());
@@ -203,7 +203,7 @@ fn assemble(
         Disconnector::new(config, client, claims.clone(), Arc::clone(&metrics), tasks.clone(), &shutdown);
     let (items, records) = (Arc::clone(metrics.jobs()), audit.clone());
     let jobs = Jobs::new(store.clone(), &config.jobs, disconnector.clone(), callers.clone(), records, items);
-    let shared = Shared {
+    let shared = AppStateInner {
         search,
         watch: Watch::default(),
         disconnector,
@@ -228,11 +228,11 @@ fn assemble(
         body_timeout: config.server.body_timeout,
     };
     shared.disconnector.set_witness(Arc::new(witness::StoreWitness(shared.store.clone())));
-    Ok(http::App::new(shared))
+    Ok(http::AppState::new(shared))
 }
 
 /// Reads the stored mode before the first request, joins the others, and keeps up with them.
-async fn enter_fleet(http: &http::App, background: &TaskTracker) {
+async fn enter_fleet(http: &http::AppState, background: &TaskTracker) {
     let (fleet, callers, disconnector) = (http.fleet.clone(), http.callers.clone(), http.disconnector.clone());
     let apply = move |look: Look| {
         if let Some(mode) = look.mode {
@@ -247,7 +247,7 @@ async fn enter_fleet(http: &http::App, background: &TaskTracker) {
 }
 
 /// Waits for what works in the background, and then closes what it might have written to.
-async fn end(http: &http::App, background: &TaskTracker) {
+async fn end(http: &http::AppState, background: &TaskTracker) {
     background.close();
     background.wait().await;
     http.audit.close().await;

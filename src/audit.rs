@@ -33,7 +33,7 @@ use denials::Denials;
 use health::Health;
 pub use record::{Event, Record, now};
 use redact::Redaction;
-pub use scope::{Asked, AuditScope, EntryPoint, Pending};
+pub use scope::{AuditScope, EntryPoint, Pending, RequestedDisconnect};
 pub use sink::Sink;
 pub use source::Source;
 use writer::{AuditWriter, Message};

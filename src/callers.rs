@@ -38,7 +38,7 @@ pub use permission::{Permission, Permissions};
 pub use refusal::Refusal;
 
 use crate::config::{self, ConfigError};
-use credential::{Credential, Text};
+use credential::{Credential, CredentialText};
 use jwt::Verifier;
 use keyring::KeyRing;
 use throttle::Throttle;
@@ -78,7 +78,7 @@ pub struct CallerStats {
 
 /// A login at the OAuth endpoint.
 #[derive(Debug, Clone)]
-pub struct Login {
+pub struct CallerLogin {
     /// Who has logged in.
     pub caller: Caller,
     /// What to answer as access token: the caller's own key.
@@ -143,15 +143,15 @@ impl Callers {
     ///
     /// # Errors
     /// Why the caller is not let in.
-    pub fn log_in(&self, headers: &HeaderMap, peer: IpAddr) -> Result<Login, Refusal> {
+    pub fn log_in(&self, headers: &HeaderMap, peer: IpAddr) -> Result<CallerLogin, Refusal> {
         self.counted(credential::basic(headers).and_then(|pair| {
             let (name, key) = pair.ok_or(Refusal::Missing)?;
             if let (true, Some(anonymous)) = (self.is_keyless(), &self.0.anonymous) {
-                return Ok(Login { caller: anonymous.clone(), access_token: key });
+                return Ok(CallerLogin { caller: anonymous.clone(), access_token: key });
             }
-            let caller = self.by_key(Text(key.expose_secret()), peer)?;
+            let caller = self.by_key(CredentialText(key.expose_secret()), peer)?;
             if caller.name() == name {
-                Ok(Login { caller, access_token: key })
+                Ok(CallerLogin { caller, access_token: key })
             } else {
                 Err(self.wrong(peer, Refusal::UnknownKey))
             }
@@ -219,7 +219,7 @@ impl Callers {
         self.0.keys.as_ref().map_or_else(Vec::new, KeyRing::status)
     }
 
-    fn by_key(&self, key: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
+    fn by_key(&self, key: CredentialText<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
         self.known_key(key).unwrap_or_else(|| Err(self.wrong(peer, unknown(key))))
     }
 
@@ -235,7 +235,7 @@ impl Callers {
     }
 
     /// A bearer token is a key, or else, in three parts, a token of the issuer.
-    async fn by_bearer(&self, bearer: Text<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
+    async fn by_bearer(&self, bearer: CredentialText<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
         if let Some(found) = self.known_key(bearer) {
             return found;
         }
@@ -255,7 +255,7 @@ impl Callers {
     }
 
     /// The caller of this key, or why it is refused although it is known.
-    fn known_key(&self, key: Text<'_>) -> Option<Result<Caller, Refusal>> {
+    fn known_key(&self, key: CredentialText<'_>) -> Option<Result<Caller, Refusal>> {
         let caller = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY)?.find(key.0)?;
         let expired = caller.expires().is_some_and(|at| at <= SystemTime::now());
         Some(if expired { Err(Refusal::KeyExpired) } else { Ok(caller) })
@@ -278,7 +278,7 @@ impl Callers {
 }
 
 /// Why a key that is not in the file is refused.
-fn unknown(key: Text<'_>) -> Refusal {
+fn unknown(key: CredentialText<'_>) -> Refusal {
     if mint::is_mistyped(key.0) { Refusal::MistypedKey } else { Refusal::UnknownKey }
 }
 

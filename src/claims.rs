@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::ids::ParticipantId;
 use crate::problem::{Code, Problem};
 use crate::store::{NewClaim, Store, StoreError, StoredClaim};
-use held::{Full, Held, HeldClaims};
+use held::{Full, HeldClaim, HeldClaims};
 pub use held::{MOST_BYTES, MOST_BYTES_OF_ALL, MOST_CLAIMS};
 pub use key::ClaimKey;
 pub use target::Target;
@@ -139,7 +139,7 @@ impl Claims {
         key: &ClaimKey,
         resolve: impl Future<Output = Result<Vec<Target>, Problem>>,
         first: &AtomicBool,
-    ) -> Result<Held, NoClaim> {
+    ) -> Result<HeldClaim, NoClaim> {
         let id = key.id();
         let (store, begun) = (&self.0.store, Instant::now());
         let problem = |error| NoClaim::Problem(self.refuse(&error));
@@ -194,12 +194,12 @@ impl Claims {
     }
 }
 
-fn held_of(stored: &StoredClaim, since: Instant) -> Result<Held, NoClaim> {
+fn held_of(stored: &StoredClaim, since: Instant) -> Result<HeldClaim, NoClaim> {
     let targets = serde_json::from_str(&stored.targets).map_err(|_| {
         // Better to disconnect no participant than another one.
         NoClaim::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was disconnected"))
     })?;
-    Ok(Held { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })
+    Ok(HeldClaim { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })
 }
 
 /// The answer to callers when the store cannot be used.

@@ -9,13 +9,13 @@ mod api;
 mod assets;
 mod conversation;
 mod dialog;
+mod form;
 mod issuer;
 mod job;
 mod jobs;
 mod page;
 mod parts;
 mod search;
-mod sent;
 mod status;
 mod teardown;
 mod timeline;
@@ -39,10 +39,10 @@ use crate::config::Jwt;
 use crate::http::Routes;
 use crate::problem::{Code, Problem};
 use api::Api;
-use issuer::Issuer;
+use issuer::SignInIssuer;
 
 /// Scripts and styles from us alone, nothing inline, no frame, no form that is sent without our script, no other hosts but the issuer's.
-fn policy(issuer: Option<&Issuer>) -> HeaderValue {
+fn policy(issuer: Option<&SignInIssuer>) -> HeaderValue {
     let issuer = issuer.map(|issuer| format!(" {}", issuer.origin())).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'{issuer}; img-src 'self'; base-uri 'none'; \
@@ -53,7 +53,7 @@ fn policy(issuer: Option<&Issuer>) -> HeaderValue {
 
 /// The console's routes. What they show and do, they ask of `api`; people can sign in with the issuer of `jwt`.
 pub fn pages(api: Routes, jwt: &Jwt) -> Router {
-    let issuer = Issuer::of(jwt);
+    let issuer = SignInIssuer::of(jwt);
     let policy = policy(issuer.as_ref());
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))

@@ -52,7 +52,7 @@ use crate::problem::{Code, Problem};
 use crate::shutdown::Shutdown;
 use confirmer::Confirmer;
 use operation::Operations;
-use request::{Effect, SharedResult};
+use request::{JoinKey, SharedResult};
 use share::Shares;
 use singleflight::Singleflight;
 use unknown::UnknownConversations;
@@ -100,7 +100,7 @@ struct DisconnectorInner {
     shares: Shares,
     operations: Operations,
     unknown: UnknownConversations,
-    singleflight: Singleflight<Effect, SharedResult>,
+    singleflight: Singleflight<JoinKey, SharedResult>,
     teardowns: Teardowns,
     claims: Claims,
     confirmer: Confirmer,

@@ -35,7 +35,7 @@ mod status;
 mod teardown;
 mod upstream_form;
 
-pub use app::{App, Shared, Started};
+pub use app::{AppState, AppStateInner, Started};
 pub use docs::{OPENAPI, OPENAPI_JSON};
 pub use in_process::{Aside, InProcess};
 pub use recent_errors::{RecentError, RecentErrors};

@@ -156,9 +156,9 @@ impl Metrics {
 
     /// Counts something under way until the guard is dropped.
     #[must_use]
-    pub fn in_flight(&self) -> InFlight {
+    pub fn in_flight(&self) -> InFlightGuard {
         self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        InFlightGuard(self.in_flight.clone())
     }
 
     /// The text for a scraper, with what was read of other parts just now.
@@ -177,9 +177,9 @@ impl Metrics {
 
 /// See [`Metrics::in_flight`].
 #[derive(Debug)]
-pub struct InFlight(Gauge<i64, AtomicI64>);
+pub struct InFlightGuard(Gauge<i64, AtomicI64>);
 
-impl Drop for InFlight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -19,7 +19,7 @@ pub enum Effect {
 
 /// What the upstream said, for the member `upstream`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Upstream {
+pub struct UpstreamDetail {
     /// Its HTTP status.
     pub status: u16,
     /// Its error code.
@@ -46,7 +46,7 @@ pub struct Problem {
     /// `true`: the participant is gone after all; `false`: it was observed still there; `None`: unknown.
     pub gone: Option<bool>,
     /// What the upstream said, if it was asked.
-    pub upstream: Option<Box<Upstream>>,
+    pub upstream: Option<Box<UpstreamDetail>>,
     /// When repeating makes sense.
     pub retry_after: Option<Duration>,
     /// Disconnect requests sent upstream before it.
@@ -102,7 +102,7 @@ impl Problem {
 
     /// With what the upstream said.
     #[must_use]
-    pub fn upstream(mut self, upstream: Upstream) -> Self {
+    pub fn upstream(mut self, upstream: UpstreamDetail) -> Self {
         self.upstream = Some(Box::new(upstream));
         self
     }

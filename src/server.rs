@@ -31,11 +31,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use places::{Place, Places};
+use places::{ConnectionPlace, Places};
 use settings::LAST_LOOK;
 
 pub use peer::Peer;
-pub use settings::{App, ServeSettings};
+pub use settings::{HttpService, ServeSettings};
 pub use stats::ServeStats;
 pub use tls::TlsSource;
 
@@ -81,7 +81,7 @@ pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
 /// requests under way finish. Returns when every connection is done; `kill` drops what is left.
 pub async fn serve(
     listener: TcpListener,
-    app: impl App,
+    app: impl HttpService,
     settings: ServeSettings,
     stop: CancellationToken,
     kill: CancellationToken,
@@ -90,7 +90,7 @@ pub async fn serve(
     let tracker = TaskTracker::new();
     let leaving = CancellationToken::new();
     let shared = Arc::new(connection::ListenerContext { app, settings, leaving: leaving.clone(), kill: kill.clone() });
-    let start = |(stream, addr): (TcpStream, SocketAddr), place: Place| {
+    let start = |(stream, addr): (TcpStream, SocketAddr), place: ConnectionPlace| {
         tracker.spawn(connection::run(Arc::clone(&shared), stream, addr, place));
     };
     let mut accepts = Accepts::default();

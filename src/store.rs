@@ -42,10 +42,10 @@ pub use error::StoreError;
 pub use items::{FirstItem, ItemCounts, ItemResult, NewItem, StoredItem};
 pub use jobs::{JobQuery, JobState, KeyKind, NewJob, StoredJob};
 pub use leases::{LeasedItem, Pick};
-pub use queue::{Due, QueueDepth, Turn};
+pub use queue::{Due, QueueDepth, ServedLast};
 pub use replicas::Replica;
 #[cfg(test)]
-pub(crate) use sqlite::simulated::{SharedDatabase, Trouble, Weather};
+pub(crate) use sqlite::simulated::{SharedDatabase, StoreFault, Weather};
 
 use crate::config::{self, StoreKind};
 use engine::{Batch, Engine, Rows};

@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 pub(crate) type Content = Result<Vec<Vec<u8>>, String>;
 
 /// Files, and what is made of them. Errors name the configuration key, the path and the remedy.
-pub(crate) trait Source: Send + Sync + 'static {
+pub(crate) trait FileSource: Send + Sync + 'static {
     type Value: Send + Sync;
 
     /// What this is, for logs.
@@ -38,7 +38,7 @@ pub(crate) trait Source: Send + Sync + 'static {
 
 /// A value that follows its files.
 #[derive(Debug)]
-pub(crate) struct WatchedFile<S: Source> {
+pub(crate) struct WatchedFile<S: FileSource> {
     source: Arc<S>,
     value: ArcSwap<S::Value>,
     /// What was last judged, good or bad. Held while judging, so that reloads do not overtake each other.
@@ -47,7 +47,7 @@ pub(crate) struct WatchedFile<S: Source> {
     failures: AtomicU64,
 }
 
-impl<S: Source> WatchedFile<S> {
+impl<S: FileSource> WatchedFile<S> {
     /// Reads the files for the first time.
     pub(crate) fn open(source: S) -> Result<Self, ConfigError> {
         let (content, print) = look(&source);
@@ -144,7 +144,7 @@ impl<S: Source> WatchedFile<S> {
 }
 
 /// Reads, and takes the fingerprint: a large file takes some milliseconds of a processor.
-fn look(source: &impl Source) -> (Content, Digest) {
+fn look(source: &impl FileSource) -> (Content, Digest) {
     let content = source.read();
     let print = fingerprint(&content);
     (content, print)

@@ -44,7 +44,7 @@ impl fmt::Display for Reloaded {
 #[derive(Debug)]
 pub struct Reloader {
     loaded: Config,
-    http: http::App,
+    http: http::AppState,
     tls: Option<TlsSource>,
 }
 

@@ -23,10 +23,10 @@ pub(super) struct Denials {
 
 /// Whose denials are counted together: a caller's, or an unknown one's by its address. `None` is everyone for whom there is
 /// no room.
-type Denied = (Kind, Option<String>);
+type Denied = (DeniedKind, Option<String>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum DeniedKind {
     Caller,
     Stranger,
 }
@@ -81,8 +81,12 @@ impl Denials {
 
     fn place_of(&self, record: &Record) -> Denied {
         let (kind, name, most) = match &record.caller {
-            Some(caller) => (Kind::Caller, caller.to_string(), CALLERS),
-            None => (Kind::Stranger, record.caller_address.map(|addr| addr.to_string()).unwrap_or_default(), STRANGERS),
+            Some(caller) => (DeniedKind::Caller, caller.to_string(), CALLERS),
+            None => (
+                DeniedKind::Stranger,
+                record.caller_address.map(|addr| addr.to_string()).unwrap_or_default(),
+                STRANGERS,
+            ),
         };
         let denied = (kind, Some(name));
         let known = self.recent.contains_key(&denied);

@@ -65,7 +65,7 @@ struct ScopeInner {
 
 /// What a disconnect was asked to do.
 #[derive(Debug, Clone)]
-pub struct Asked<'a> {
+pub struct RequestedDisconnect<'a> {
     /// Who asks: `key:ivr`.
     pub caller: &'a Arc<str>,
     /// The conversation.
@@ -99,7 +99,7 @@ impl AuditScope {
 
     /// A disconnect begins: from here on there is a record, also when the caller has left.
     #[must_use]
-    pub fn begin(&self, asked: &Asked<'_>) -> Pending {
+    pub fn begin(&self, asked: &RequestedDisconnect<'_>) -> Pending {
         let record = self.0.as_ref().map(|inner| {
             inner.recorded.store(true, Ordering::Relaxed);
             let mut record = inner.record();

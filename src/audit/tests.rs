@@ -46,8 +46,8 @@ fn deny(audit: &Audit, caller: Option<&str>, addr: [u8; 4]) {
     });
 }
 
-fn asked() -> Asked<'static> {
-    Asked {
+fn asked() -> RequestedDisconnect<'static> {
+    RequestedDisconnect {
         caller: &IVR,
         conversation: ConversationId::parse(CID).unwrap(),
         participant: ParticipantId::parse(PID),

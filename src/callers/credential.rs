@@ -17,16 +17,16 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
     /// A key, as `X-API-Key`.
-    Key(Text<'a>),
+    Key(CredentialText<'a>),
     /// A key or a token, as `Authorization: Bearer`.
-    Bearer(Text<'a>),
+    Bearer(CredentialText<'a>),
 }
 
 /// A credential's text, which is never shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Text<'a>(pub(super) &'a str);
+pub(super) struct CredentialText<'a>(pub(super) &'a str);
 
-impl std::fmt::Debug for Text<'_> {
+impl std::fmt::Debug for CredentialText<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("[redacted]")
     }
@@ -71,7 +71,11 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, wrong: &'static str) ->
     }
 }
 
-fn text<'a>(value: &'a str, wrong: &'static str) -> Result<Text<'a>, Refusal> {
+fn text<'a>(value: &'a str, wrong: &'static str) -> Result<CredentialText<'a>, Refusal> {
     let value = value.trim();
-    if value.is_empty() || value.len() > MAX_LENGTH { Err(Refusal::Malformed(wrong)) } else { Ok(Text(value)) }
+    if value.is_empty() || value.len() > MAX_LENGTH {
+        Err(Refusal::Malformed(wrong))
+    } else {
+        Ok(CredentialText(value))
+    }
 }

@@ -12,16 +12,16 @@ use super::keys::KeySet;
 use crate::config::ConfigError;
 use crate::digest::Digest;
 use crate::files::read;
-use crate::watched_file::{Content, Source, WatchedFile};
+use crate::watched_file::{Content, FileSource, WatchedFile};
 
 const KEY: &str = "auth.keys_file";
 
 /// Called with the names of the keys that changed.
-type Report = dyn Fn(&str) + Send + Sync;
+type ReportChanges = dyn Fn(&str) + Send + Sync;
 
 pub(super) struct KeysFile {
     path: PathBuf,
-    report: OnceLock<Box<Report>>,
+    report: OnceLock<Box<ReportChanges>>,
 }
 
 impl fmt::Debug for KeysFile {
@@ -30,7 +30,7 @@ impl fmt::Debug for KeysFile {
     }
 }
 
-impl Source for KeysFile {
+impl FileSource for KeysFile {
     type Value = KeySet;
 
     const NAME: &'static str = "the caller keys";

@@ -21,7 +21,7 @@ pub const MOST_BYTES_OF_ALL: usize = 64 << 20;
 
 /// A decision, and how long it counts here.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
+pub(super) struct HeldClaim {
     pub(super) targets: Arc<Vec<Target>>,
     pub(super) body: String,
     pub(super) until: Instant,
@@ -33,8 +33,8 @@ pub(super) struct Full {
     pub(super) until: Duration,
 }
 
-type Digest = [u8; 32];
-type Cell = Arc<OnceCell<Held>>;
+type ClaimDigest = [u8; 32];
+type Cell = Arc<OnceCell<HeldClaim>>;
 
 #[derive(Debug, Default)]
 pub(super) struct HeldClaims {
@@ -43,15 +43,15 @@ pub(super) struct HeldClaims {
 
 #[derive(Debug, Default)]
 struct Decisions {
-    entries: HashMap<Digest, Entry>,
+    entries: HashMap<ClaimDigest, ClaimEntry>,
     /// When each decision ends, the next one first.
-    ends: BinaryHeap<Reverse<(Instant, Digest)>>,
+    ends: BinaryHeap<Reverse<(Instant, ClaimDigest)>>,
     callers: HashMap<Arc<str>, Usage>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct ClaimEntry {
     cell: Cell,
     caller: Arc<str>,
     /// What it takes, once it is decided.
@@ -85,7 +85,7 @@ impl HeldClaims {
         }
         let cell = Cell::default();
         state.callers.entry(Arc::clone(key.caller())).or_default().claims += 1;
-        let entry = Entry { cell: Arc::clone(&cell), caller: Arc::clone(key.caller()), bytes: 0 };
+        let entry = ClaimEntry { cell: Arc::clone(&cell), caller: Arc::clone(key.caller()), bytes: 0 };
         state.entries.insert(digest, entry);
         Ok(DecisionPlace { claims: self, digest, cell })
     }
@@ -105,7 +105,7 @@ impl Decisions {
         }
     }
 
-    fn remove(&mut self, digest: &Digest) {
+    fn remove(&mut self, digest: &ClaimDigest) {
         let Some(entry) = self.entries.remove(digest) else { return };
         self.bytes -= entry.bytes;
         if let Some(usage) = self.callers.get_mut(&entry.caller) {
@@ -122,17 +122,17 @@ impl Decisions {
 #[derive(Debug)]
 pub(super) struct DecisionPlace<'a> {
     claims: &'a HeldClaims,
-    digest: Digest,
+    digest: ClaimDigest,
     cell: Cell,
 }
 
 impl DecisionPlace<'_> {
-    pub(super) fn cell(&self) -> &OnceCell<Held> {
+    pub(super) fn cell(&self) -> &OnceCell<HeldClaim> {
         &self.cell
     }
 
     /// Counts what the decision takes, and remembers when it ends. Harmless when it was done already.
-    pub(super) fn keep(&self, decided: &Held) {
+    pub(super) fn keep(&self, decided: &HeldClaim) {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let of_one = |target: &Target| size_of::<Target>() + text(&target.name) + text(&target.purpose);
         let bytes = OVERHEAD + decided.targets.iter().map(of_one).sum::<usize>();

@@ -181,7 +181,7 @@ mod schedules {
     use super::*;
 
     #[derive(Debug, Clone)]
-    enum Step {
+    enum Act {
         /// One of the requests below is sent to a replica while this participant is the agent.
         Ask {
             replica: usize,
@@ -207,15 +207,15 @@ mod schedules {
         },
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = Act> {
         let (replica, request, agent) = (0..3_usize, 0..4_usize, 1..9_u128);
         prop_oneof![
             4 => (replica.clone(), request.clone(), agent.clone())
-                .prop_map(|(replica, request, agent)| Step::Ask { replica, request, agent }),
-            1 => (request.clone(), (agent.clone(), agent)).prop_map(|(request, agents)| Step::AskTwice { request, agents }),
-            1 => (replica.clone(), request).prop_map(|(replica, request)| Step::Fail { replica, request }),
-            2 => (1..40_000_u64).prop_map(|ms| Step::Wait { ms }),
-            1 => replica.prop_map(|replica| Step::Crash { replica }),
+                .prop_map(|(replica, request, agent)| Act::Ask { replica, request, agent }),
+            1 => (request.clone(), (agent.clone(), agent)).prop_map(|(request, agents)| Act::AskTwice { request, agents }),
+            1 => (replica.clone(), request).prop_map(|(replica, request)| Act::Fail { replica, request }),
+            2 => (1..40_000_u64).prop_map(|ms| Act::Wait { ms }),
+            1 => replica.prop_map(|replica| Act::Crash { replica }),
         ]
     }
 
@@ -230,7 +230,7 @@ mod schedules {
         ]
     }
 
-    async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    async fn run(steps: Vec<Act>) -> Result<(), TestCaseError> {
         let store = store();
         let mut replicas: Vec<Claims> = (0..3).map(|_| Claims::new(store.clone())).collect();
         let requests = requests();
@@ -238,23 +238,23 @@ mod schedules {
         let mut first: HashMap<usize, (u128, tokio::time::Instant)> = HashMap::new();
         for step in steps {
             match step {
-                Step::Ask { replica, request, agent } => {
+                Act::Ask { replica, request, agent } => {
                     let (key, life) = &requests[request];
                     let reached = ask(&replicas[replica], key, agent).await;
                     check(&mut first, request, reached, *life)?;
                 }
-                Step::AskTwice { request, agents } => {
+                Act::AskTwice { request, agents } => {
                     let (key, life) = &requests[request];
                     let (one, two) = tokio::join!(ask(&replicas[0], key, agents.0), ask(&replicas[1], key, agents.1));
                     prop_assert_eq!(one, two, "two people were reached");
                     check(&mut first, request, one, *life)?;
                 }
-                Step::Fail { replica, request } => {
+                Act::Fail { replica, request } => {
                     let problem = async { Err(Problem::new(Code::UpstreamTimeout, "")) };
                     let _ = replicas[replica].targets(&requests[request].0, problem).await;
                 }
-                Step::Wait { ms } => advance(Duration::from_millis(ms)).await,
-                Step::Crash { replica } => replicas[replica] = Claims::new(store.clone()),
+                Act::Wait { ms } => advance(Duration::from_millis(ms)).await,
+                Act::Crash { replica } => replicas[replica] = Claims::new(store.clone()),
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::serve::start_failed;
 use super::{Failure, table};
-use crate::app::{App, Upstream, stop_signals};
+use crate::app::{App, UpstreamTransport, stop_signals};
 use crate::callers::Permission;
 use crate::config::{Config, LogFormat};
 use crate::sandbox::{self, Conference, ConversationSpec, Sandbox};
@@ -55,7 +55,7 @@ pub(super) async fn run(mut config: Config, once: bool, is_set: impl Fn(&str) ->
         println!("{} is in use: hangup takes a free port instead.", config.server.bind);
         config.server.bind.set_port(0);
     }
-    let app = App::build(config.clone(), Upstream::Sockets).await.map_err(start_failed)?;
+    let app = App::build(config.clone(), UpstreamTransport::Sockets).await.map_err(start_failed)?;
     let service = format!("http://{}", app.addr().map_err(|e| Failure::failed(e.to_string()))?);
 
     let result = if once {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
-use crate::app::{App, Reloader, StartError, Upstream, stop_signals};
+use crate::app::{App, Reloader, StartError, UpstreamTransport, stop_signals};
 use crate::config::Config;
 use crate::files;
 use crate::server;
@@ -39,7 +39,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> 
             "a file with keys or secrets can be changed by others"
         );
     }
-    let app = App::build(config, Upstream::Sockets).await.map_err(start_failed)?;
+    let app = App::build(config, UpstreamTransport::Sockets).await.map_err(start_failed)?;
     // The app is new, so it cannot have been set before.
     let _ = app.http().log_dropped.set(logs.dropped());
     if let Ok(addr) = app.addr() {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::Failure;
-use crate::app::{App, Upstream};
+use crate::app::{App, UpstreamTransport};
 use crate::config::Config;
 use crate::config::value::List;
 use crate::crypto_provider;
@@ -131,7 +131,7 @@ impl Service {
         config.store.url = "memory".into();
         // It waits for a connection as long as for an answer: there is one request, and a person who waits for it.
         config.disconnect.connect_timeout = config.disconnect.attempt_timeout;
-        let app = App::build(config, Upstream::Sockets).await.map_err(Failure::unusable)?;
+        let app = App::build(config, UpstreamTransport::Sockets).await.map_err(Failure::unusable)?;
         Ok(Self::Own { routes: app.routes(Listener::Callers), app: Box::new(app) })
     }
 

@@ -247,13 +247,13 @@ impl Sweep {
         if end.is_none() {
             end = Some(follow::follow(&self.service, &ids, self.arguments.patience, &mut interrupt).await);
         }
-        let end = end.unwrap_or(follow::End::Done);
-        if let follow::End::Lost(why) = end {
+        let end = end.unwrap_or(follow::SweepEnd::Done);
+        if let follow::SweepEnd::Lost(why) = end {
             return Err(summary::lost(batch.id(), &why));
         }
         fate::collect(&self.service, batch, &mut rows).await.map_err(|f| summary::lost(batch.id(), &f.text))?;
         let fates = match end {
-            follow::End::Done => fate::settle(&self.service, &mut rows).await,
+            follow::SweepEnd::Done => fate::settle(&self.service, &mut rows).await,
             _ => fate::judged_all(&rows),
         };
         report::write(path, rows.iter(), &self.zone)?;
@@ -261,14 +261,14 @@ impl Sweep {
     }
 
     /// Starts or resumes the jobs; what it gives is why they do not run.
-    async fn start(&self, ids: &[String]) -> Option<follow::End> {
+    async fn start(&self, ids: &[String]) -> Option<follow::SweepEnd> {
         for id in ids {
             match batch::go(&self.service, id).await {
                 Ok(reply) if reply.is_good() => {}
                 Ok(reply) => {
-                    return Some(follow::End::Stopped(format!("job {id} does not start: {}", reply.problem())));
+                    return Some(follow::SweepEnd::Stopped(format!("job {id} does not start: {}", reply.problem())));
                 }
-                Err(failure) => return Some(follow::End::Lost(failure.text)),
+                Err(failure) => return Some(follow::SweepEnd::Lost(failure.text)),
             }
         }
         None

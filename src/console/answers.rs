@@ -11,13 +11,13 @@ pub(super) struct Problem {
     pub(super) detail: String,
     pub(super) request_id: String,
     pub(super) effect: String,
-    pub(super) upstream: Option<Upstream>,
+    pub(super) upstream: Option<UpstreamDetail>,
 }
 
 /// What Genesys Cloud said.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamDetail {
     pub(super) status: u16,
     pub(super) message: Option<String>,
     pub(super) correlation_id: Option<String>,

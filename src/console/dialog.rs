@@ -10,8 +10,8 @@ use serde_json::{Map, json};
 use super::answers::{People, Person, Settled};
 use super::api::{Ask, Asker, Failed, segment};
 use super::conversation::{media, queue, since};
+use super::form::TimelyForm;
 use super::parts;
-use super::sent::Sent;
 
 /// Makes the page close the dialog and reload what it shows.
 pub(super) const DONE: [(HeaderName, &str); 1] = [(HeaderName::from_static("hx-trigger"), "done")];
@@ -90,7 +90,7 @@ fn remaining(others: &[&Person], hidden: usize) -> Markup {
 /// What the dialog sends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Wishes {
+pub(super) struct DisconnectForm {
     seen: String,
     name: String,
     reason: String,
@@ -103,29 +103,29 @@ pub(super) struct Wishes {
 pub(super) async fn disconnect(
     asker: Asker,
     Path((conversation, participant)): Path<(String, String)>,
-    Sent(wishes): Sent<Wishes>,
+    TimelyForm(form): TimelyForm<DisconnectForm>,
 ) -> Result<Response, Failed> {
-    if wishes.seen.is_empty() {
+    if form.seen.is_empty() {
         return Err(Failed::bad_request("the dialog has lost what it showed; close it and open it again"));
     }
     let (conversation, participant) = (segment(&conversation), segment(&participant));
     let mut body = Map::new();
-    if !wishes.reason.trim().is_empty() {
-        body.insert("reason".to_owned(), wishes.reason.trim().into());
+    if !form.reason.trim().is_empty() {
+        body.insert("reason".to_owned(), form.reason.trim().into());
     }
-    if !wishes.wrapup.trim().is_empty() {
-        body.insert("wrapup".to_owned(), json!({"code": wishes.wrapup.trim(), "notes": wishes.notes.trim()}));
-    } else if !wishes.notes.trim().is_empty() {
+    if !form.wrapup.trim().is_empty() {
+        body.insert("wrapup".to_owned(), json!({"code": form.wrapup.trim(), "notes": form.notes.trim()}));
+    } else if !form.notes.trim().is_empty() {
         return Err(Failed::bad_request("notes go with a wrap-up code; give the code, or leave the notes out"));
     }
-    let dry_run = if wishes.dry_run { "?dryRun=true" } else { "" };
+    let dry_run = if form.dry_run { "?dryRun=true" } else { "" };
     let ask = Ask::post(format!("/conversations/{conversation}/participants/{participant}/disconnect{dry_run}"))
-        .header(header::IF_MATCH, &wishes.seen)
+        .header(header::IF_MATCH, &form.seen)
         .header(HeaderName::from_static("prefer"), WAIT)
         .json(&body.into());
     let (settled, _) = asker.read::<Settled>(ask).await?;
     let watched = format!("console/conversations/{conversation}/participants/{participant}/gone");
-    Ok((DONE, parts::page(&result_of(&wishes.name, &settled, &watched))).into_response())
+    Ok((DONE, parts::page(&result_of(&form.name, &settled, &watched))).into_response())
 }
 
 /// What became of it, in one sentence: never more than was observed.
@@ -167,7 +167,7 @@ fn result_of(name: &str, settled: &Settled, watched: &str) -> Markup {
 
 /// Whose leaving is awaited.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Awaited {
+pub(super) struct GoneQuery {
     #[serde(default)]
     name: String,
 }
@@ -176,7 +176,7 @@ pub(super) struct Awaited {
 pub(super) async fn gone(
     asker: Asker,
     Path((conversation, participant)): Path<(String, String)>,
-    Query(Awaited { name }): Query<Awaited>,
+    Query(GoneQuery { name }): Query<GoneQuery>,
 ) -> Result<Response, Failed> {
     let ask = Ask::get(format!("/conversations/{}/participants", segment(&conversation))).shared();
     let (people, _) = asker.read::<People>(ask).await?;

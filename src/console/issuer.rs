@@ -10,7 +10,7 @@ use crate::config::Jwt;
 
 /// The issuer, where the console is known to it.
 #[derive(Debug, Clone)]
-pub(super) struct Issuer {
+pub(super) struct SignInIssuer {
     url: String,
     audience: String,
     client_id: String,
@@ -18,7 +18,7 @@ pub(super) struct Issuer {
     origin: String,
 }
 
-impl Issuer {
+impl SignInIssuer {
     /// As it is configured; none without `auth.jwt.console_client_id`.
     pub(super) fn of(jwt: &Jwt) -> Option<Self> {
         let url = jwt.issuer.clone()?;

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use super::answers::{Item, Items, Job};
 use super::api::{Ask, Asker, Failed, segment};
 use super::dialog::DONE;
+use super::form::TimelyForm;
 use super::jobs::{state, title};
 use super::parts;
-use super::sent::Sent;
 
 /// Items that are shown; the report has all.
 const SHOWN: usize = 50;
@@ -172,7 +172,7 @@ pub(super) async fn ask(asker: Asker, Path((id, act)): Path<(String, String)>) -
 /// What the dialog sends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Confirmation {
+pub(super) struct JobActionForm {
     total: String,
     typed: String,
 }
@@ -181,7 +181,7 @@ pub(super) struct Confirmation {
 pub(super) async fn change(
     asker: Asker,
     Path((id, act)): Path<(String, String)>,
-    Sent(form): Sent<Confirmation>,
+    TimelyForm(form): TimelyForm<JobActionForm>,
 ) -> Result<Response, Failed> {
     if act == "start" && (form.total.is_empty() || form.typed.trim() != form.total) {
         return Err(Failed::bad_request("the number that confirms it is missing; nothing was started"));

@@ -4,7 +4,7 @@ use axum::response::Html;
 use maud::{DOCTYPE, html};
 
 use super::api::{Asker, Failed};
-use super::issuer::Issuer;
+use super::issuer::SignInIssuer;
 use super::parts;
 use crate::callers::Permission;
 use crate::http::Aside;
@@ -14,7 +14,7 @@ use crate::http::Aside;
 const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyEnabled":false,"historyCacheSize":0,"timeout":40000,"disableInheritance":true,"defaultFocusScroll":false,"defaultSettleDelay":0}"#;
 
 /// `GET /console`.
-pub(super) fn shell(issuer: Option<&Issuer>) -> Html<String> {
+pub(super) fn shell(issuer: Option<&SignInIssuer>) -> Html<String> {
     let scripts = ["htmx.min.js", "session.js", "page.js", "jobs.js", "issuer.js"];
     parts::page(&html! {
         (DOCTYPE)

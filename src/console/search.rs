@@ -19,7 +19,7 @@ const LOOKED_THROUGH: usize = 200;
 
 /// What is asked for.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct SearchQuery {
     #[serde(default)]
     q: String,
     #[serde(default)]
@@ -48,7 +48,7 @@ pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
 }
 
 /// `GET /console/conversations?q=`: those that fit, or the way to the one whose id it is.
-pub(super) async fn found(asker: Asker, Query(asked): Query<Asked>) -> Result<Response, Failed> {
+pub(super) async fn found(asker: Asker, Query(asked): Query<SearchQuery>) -> Result<Response, Failed> {
     if let Some(id) = ConversationId::parse(asked.q.trim()) {
         let go = format!("{{\"go\":\"conversations/{id}\"}}");
         return Ok((StatusCode::NO_CONTENT, [(HeaderName::from_static("hx-trigger"), go)]).into_response());

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::answers::{Status, WindowStatus};
 use super::api::{Ask, Asker, Failed};
 use super::dialog::DONE;
+use super::form::TimelyForm;
 use super::parts;
-use super::sent::Sent;
 
 /// `GET /console/status`.
 pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
@@ -136,13 +136,13 @@ fn keys(status: &Status) -> Markup {
 
 /// Which mode is wanted.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct ModeForm {
     #[serde(default)]
     mode: String,
 }
 
 /// `GET /console/mode`.
-pub(super) async fn ask_mode(asker: Asker, Query(Wanted { mode }): Query<Wanted>) -> Result<Html<String>, Failed> {
+pub(super) async fn ask_mode(asker: Asker, Query(ModeForm { mode }): Query<ModeForm>) -> Result<Html<String>, Failed> {
     // Refused here already to those who may not switch it.
     asker.read::<serde_json::Value>(Ask::get("/mode")).await?;
     Ok(parts::page(&html! {
@@ -163,7 +163,7 @@ pub(super) async fn ask_mode(asker: Asker, Query(Wanted { mode }): Query<Wanted>
 }
 
 /// `POST /console/mode`.
-pub(super) async fn set_mode(asker: Asker, Sent(form): Sent<Wanted>) -> Result<Response, Failed> {
+pub(super) async fn set_mode(asker: Asker, TimelyForm(form): TimelyForm<ModeForm>) -> Result<Response, Failed> {
     let ask = Ask::put("/mode").json(&json!({"mode": form.mode}));
     asker.read::<serde_json::Value>(ask).await?;
     let notice = parts::notice("quiet", &html! { p { "The mode is now " strong { (form.mode) } "." } });

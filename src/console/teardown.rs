@@ -10,8 +10,8 @@ use serde_json::json;
 use super::answers::{People, Settled};
 use super::api::{Ask, Asker, Failed, segment};
 use super::dialog::{DONE, WAIT};
+use super::form::TimelyForm;
 use super::parts;
-use super::sent::Sent;
 
 /// What has to be typed.
 const WORD: &str = "everyone";
@@ -40,7 +40,7 @@ pub(super) async fn ask(asker: Asker, Path(id): Path<String>) -> Result<Html<Str
 /// What the dialog sends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Confirmation {
+pub(super) struct TeardownForm {
     word: String,
     dry_run: bool,
 }
@@ -49,7 +49,7 @@ pub(super) struct Confirmation {
 pub(super) async fn end(
     asker: Asker,
     Path(id): Path<String>,
-    Sent(confirmation): Sent<Confirmation>,
+    TimelyForm(confirmation): TimelyForm<TeardownForm>,
 ) -> Result<Response, Failed> {
     if confirmation.word.trim() != WORD {
         return Err(Failed::bad_request("the word that confirms it is missing; nobody was disconnected"));

@@ -58,9 +58,9 @@ macro_rules! read_as {
 
 /// A text that is there, and is a text.
 #[derive(Default)]
-struct Text(Option<String>);
+struct LenientText(Option<String>);
 
-impl Text {
+impl LenientText {
     /// The text as the time of an end. An empty one says that there is none yet.
     fn end(self) -> Option<String> {
         self.0.filter(|time| !time.trim().is_empty())
@@ -70,20 +70,20 @@ impl Text {
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text;
+    type Value = LenientText;
 
     pass_over!(scalars lists objects);
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<LenientText, E> {
         let mut end = text.len().min(LONGEST_TEXT);
         while !text.is_char_boundary(end) {
             end -= 1;
         }
-        Ok(Text(Some(text[..end].to_owned())))
+        Ok(LenientText(Some(text[..end].to_owned())))
     }
 }
 
-read_as!(Text, TextVisitor);
+read_as!(LenientText, TextVisitor);
 
 /// An element of a list of communications.
 #[derive(Default)]
@@ -106,7 +106,7 @@ impl<'de> Visitor<'de> for ElementVisitor {
         let mut state = None;
         while let Some(name) = members.next_key::<String>()? {
             if name == "state" {
-                state = members.next_value::<Text>()?.0;
+                state = members.next_value::<LenientText>()?.0;
             } else {
                 members.next_value::<IgnoredAny>()?;
             }
@@ -145,19 +145,19 @@ read_as!(States, StatesVisitor);
 
 /// An element of the participants that is an object.
 #[derive(Default)]
-struct Person(Option<Participant>);
+struct ParticipantElement(Option<Participant>);
 
 struct PersonVisitor;
 
 impl<'de> Visitor<'de> for PersonVisitor {
-    type Value = Person;
+    type Value = ParticipantElement;
 
     pass_over!(scalars texts lists);
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Person, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<ParticipantElement, A::Error> {
         let mut person = Participant::default();
         while let Some(name) = members.next_key::<String>()? {
-            let mut text = || members.next_value::<Text>().map(|text| text.0);
+            let mut text = || members.next_value::<LenientText>().map(|text| text.0);
             match name.as_str() {
                 "id" => person.id = text()?.unwrap_or_default(),
                 "name" => person.name = text()?,
@@ -167,15 +167,15 @@ impl<'de> Visitor<'de> for PersonVisitor {
                 "address" => person.address = text()?,
                 "startTime" => person.start_time = text()?,
                 "connectedTime" => person.connected_time = text()?,
-                "endTime" => person.end_time = members.next_value::<Text>()?.end(),
+                "endTime" => person.end_time = members.next_value::<LenientText>()?.end(),
                 member => person.add(member, members.next_value::<States>()?),
             }
         }
-        Ok(Person(Some(person)))
+        Ok(ParticipantElement(Some(person)))
     }
 }
 
-read_as!(Person, PersonVisitor);
+read_as!(ParticipantElement, PersonVisitor);
 
 impl Participant {
     /// Any list of objects with a state is a medium, whatever it is called: the API gets new ones.
@@ -187,25 +187,25 @@ impl Participant {
 }
 
 #[derive(Default)]
-struct People(Option<Vec<Participant>>);
+struct ParticipantList(Option<Vec<Participant>>);
 
 struct PeopleVisitor;
 
 impl<'de> Visitor<'de> for PeopleVisitor {
-    type Value = People;
+    type Value = ParticipantList;
 
     pass_over!(scalars texts objects);
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<People, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ParticipantList, A::Error> {
         let mut people = Vec::new();
-        while let Some(Person(person)) = list.next_element()? {
+        while let Some(ParticipantElement(person)) = list.next_element()? {
             people.extend(person);
         }
-        Ok(People(Some(people)))
+        Ok(ParticipantList(Some(people)))
     }
 }
 
-read_as!(People, PeopleVisitor);
+read_as!(ParticipantList, PeopleVisitor);
 
 struct ConversationVisitor;
 
@@ -220,10 +220,10 @@ impl<'de> Visitor<'de> for ConversationVisitor {
         let (mut id, mut start_time, mut end_time, mut people) = (None, None, None, None);
         while let Some(name) = members.next_key::<String>()? {
             match name.as_str() {
-                "id" => id = members.next_value::<Text>()?.0,
-                "startTime" => start_time = members.next_value::<Text>()?.0,
-                "endTime" => end_time = members.next_value::<Text>()?.end(),
-                "participants" => people = members.next_value::<People>()?.0,
+                "id" => id = members.next_value::<LenientText>()?.0,
+                "startTime" => start_time = members.next_value::<LenientText>()?.0,
+                "endTime" => end_time = members.next_value::<LenientText>()?.end(),
+                "participants" => people = members.next_value::<ParticipantList>()?.0,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::audit::Asked;
+use crate::audit::RequestedDisconnect;
 use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::outcome::Settled;
@@ -19,7 +19,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn of(asked: &Asked<'_>, requester: &Arc<Requester>) -> Self {
+    pub(super) fn of(asked: &RequestedDisconnect<'_>, requester: &Arc<Requester>) -> Self {
         Self {
             conversation: asked.conversation,
             participant: asked.participant,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::share::Share;
 use super::{Disconnector, Origin};
 use crate::genesys::context::Context;
-use crate::metrics::InFlight;
+use crate::metrics::InFlightGuard;
 use crate::problem::{Code, Problem};
 
 /// A place among those under way, and the deadline that goes with it.
@@ -18,7 +18,7 @@ pub(crate) struct Admission {
     pub(crate) context: Arc<Context>,
     _permit: OwnedSemaphorePermit,
     _share: Share,
-    _counted: InFlight,
+    _counted: InFlightGuard,
 }
 
 impl Disconnector {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::confirmer::{Awaited, Shown};
+use super::confirmer::{Awaited, Presence};
 use super::{Admission, Disconnector, Origin, Request};
 use crate::config::Confirm;
 use crate::outcome::{Outcome, Settled};
@@ -33,7 +33,7 @@ impl Disconnector {
         Ok(shown.after(settled))
     }
 
-    pub(super) async fn watch(&self, origin: &Origin, awaited: Awaited, wait: Duration) -> Shown {
+    pub(super) async fn watch(&self, origin: &Origin, awaited: Awaited, wait: Duration) -> Presence {
         self.inner.confirmer.gone(&self.inner.client, &origin.requester, awaited, wait, &self.inner.tasks).await
     }
 
@@ -45,7 +45,7 @@ impl Disconnector {
         let (this, request) = (self.clone(), request.clone());
         self.inner.tasks.clone().spawn(async move {
             let wait = this.inner.settings.confirm_wait;
-            if this.watch(&request.origin, awaited(&request), wait).await == Shown::There {
+            if this.watch(&request.origin, awaited(&request), wait).await == Presence::There {
                 this.inner.metrics.unconfirmed();
                 let (scope, requester) = (&request.origin.scope, &request.origin.requester);
                 scope.unconfirmed(&requester.caller, request.conversation, request.participant);

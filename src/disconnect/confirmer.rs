@@ -39,7 +39,7 @@ pub(super) enum Awaited {
 
 /// What the looks have shown so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum Presence {
     /// Nothing could be read.
     Nothing,
     /// Still there.
@@ -58,13 +58,13 @@ pub(super) struct Confirmer {
 /// One participant whose end is waited for.
 #[derive(Debug)]
 struct Watched {
-    shown: watch::Sender<Shown>,
+    shown: watch::Sender<Presence>,
     /// Last looks that those who wait want.
     wanted: Mutex<BTreeSet<Instant>>,
     more: Notify,
 }
 
-impl Shown {
+impl Presence {
     /// What became of a disconnect that was accepted.
     pub(super) fn after(self, settled: Settled) -> Settled {
         match self {
@@ -91,7 +91,7 @@ impl Confirmer {
         key: Awaited,
         wait: Duration,
         tasks: &TaskTracker,
-    ) -> Shown {
+    ) -> Presence {
         let accepted = Instant::now();
         let until = accepted + wait;
         let last_look = until - LAST_LOOK_LEAD.min(wait / 2);
@@ -99,7 +99,7 @@ impl Confirmer {
             let mut watches = self.watches.lock();
             let watched = watches.entry(key).or_insert_with(|| {
                 let watched = Arc::new(Watched {
-                    shown: watch::Sender::new(Shown::Nothing),
+                    shown: watch::Sender::new(Presence::Nothing),
                     wanted: Mutex::default(),
                     more: Notify::new(),
                 });
@@ -120,7 +120,7 @@ impl Confirmer {
             watched.shown.subscribe()
         };
         // An instance that leaves does not go on looking: what was accepted is answered as accepted.
-        let gone = self.stopping.run_until_cancelled(shown.wait_for(|shown| *shown == Shown::Gone));
+        let gone = self.stopping.run_until_cancelled(shown.wait_for(|shown| *shown == Presence::Gone));
         let _ = timeout_at(until, gone).await;
         *shown.borrow_and_update()
     }
@@ -165,13 +165,13 @@ impl Looks {
                 () = self.watched.more.notified() => continue,
             }
             let shown = self.look().await;
-            if shown != Shown::Nothing {
+            if shown != Presence::Nothing {
                 self.watched.shown.send_replace(shown);
             }
             let now = Instant::now();
             let mut watches = self.watches.lock();
             let mut wanted = self.watched.wanted.lock();
-            if shown == Shown::Gone {
+            if shown == Presence::Gone {
                 watches.remove(&self.key);
                 return;
             }
@@ -182,7 +182,7 @@ impl Looks {
         }
     }
 
-    async fn look(&self) -> Shown {
+    async fn look(&self) -> Presence {
         let context = Arc::new(Context::new(Arc::clone(&self.requester), LOOK_WITHIN, Duration::ZERO));
         let observation = match self.key {
             Awaited::Participant(cid, pid, medium) => {
@@ -196,10 +196,10 @@ impl Looks {
             },
         };
         match observation {
-            Ok(Observation::Gone | Observation::Ended { .. }) => Shown::Gone,
-            Ok(Observation::Live(_)) => Shown::There,
+            Ok(Observation::Gone | Observation::Ended { .. }) => Presence::Gone,
+            Ok(Observation::Live(_)) => Presence::There,
             // What cannot be seen is not gone.
-            _ => Shown::Nothing,
+            _ => Presence::Nothing,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::request::{Effect, SharedResult};
+use super::request::{JoinKey, SharedResult};
 use super::run::Run;
 use super::singleflight::{Leader, Role};
 use super::{Admission, Disconnector, DisconnectorInner, Request};
@@ -23,7 +23,7 @@ impl Disconnector {
             }
             admission = Some(admitted);
         }
-        let role = self.inner.singleflight.join(&request.effect());
+        let role = self.inner.singleflight.join(&request.join_key());
         let settled = match role {
             Role::Leader(leader) => self.lead(request, Some(leader), &mut admission).await,
             Role::Follower(follower) => {
@@ -53,7 +53,7 @@ impl Disconnector {
     async fn lead(
         &self,
         request: &Request,
-        leader: Option<Leader<Effect, SharedResult>>,
+        leader: Option<Leader<JoinKey, SharedResult>>,
         admission: &mut Option<Admission>,
     ) -> Result<Settled, Problem> {
         let context = match admission {

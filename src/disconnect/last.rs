@@ -8,7 +8,7 @@ use crate::genesys::context::Context;
 use crate::genesys::request::Operation;
 use crate::medium::Medium;
 use crate::outcome::{Outcome, Settled};
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::{Code, Problem, UpstreamDetail};
 
 /// What was sent and answered last; for the answer to the caller.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ impl Last {
         &self,
         verdict: Verdict,
         context: &Context,
-        upstream: Option<Box<Upstream>>,
+        upstream: Option<Box<UpstreamDetail>>,
     ) -> Result<Result<Settled, Problem>, Open> {
         match verdict {
             Verdict::Settled { outcome, verified } => Ok(Ok(self.settled(context, outcome, verified))),
@@ -79,13 +79,13 @@ impl Last {
     }
 }
 
-fn participant_not_found(upstream: Option<Box<Upstream>>) -> Problem {
+fn participant_not_found(upstream: Option<Box<UpstreamDetail>>) -> Problem {
     let detail = "the conversation was read and has no participant with this id; take the id from \
                   GET /conversations/{conversationId}/participants";
     Problem { upstream, ..Problem::new(Code::ParticipantNotFound, detail) }
 }
 
-fn without_medium(medium: Medium, upstream: Option<Box<Upstream>>) -> Problem {
+fn without_medium(medium: Medium, upstream: Option<Box<UpstreamDetail>>) -> Problem {
     let detail = format!(
         "the participant is in the conversation but has no {}; its media are in \
          GET /conversations/{{conversationId}}/participants",
@@ -95,7 +95,7 @@ fn without_medium(medium: Medium, upstream: Option<Box<Upstream>>) -> Problem {
 }
 
 /// Genesys Cloud does not know the conversation, and nothing shows that it has ended.
-pub(crate) fn conversation_not_found(upstream: Option<Box<Upstream>>) -> Problem {
+pub(crate) fn conversation_not_found(upstream: Option<Box<UpstreamDetail>>) -> Problem {
     let detail = "Genesys Cloud does not know this conversation: the id is wrong, or the region, org or division is, or it ended \
                   long ago";
     Problem { upstream, ..Problem::new(Code::ConversationNotFound, detail) }

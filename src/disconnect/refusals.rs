@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::operation::Way;
 use super::reply::{leads_to_post, owes_wrapup};
 use crate::genesys::answer::Answer;
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::{Code, Problem, UpstreamDetail};
 
 /// The permission that lets a client disconnect. Source: the published API.
 pub(super) const DISCONNECT: &str = "conversation:communication:disconnect";
@@ -38,8 +38,8 @@ impl Refusals {
     }
 
     /// What the first refusal said, for the member `upstream`.
-    pub(super) fn first(&self) -> Option<Box<Upstream>> {
-        self.refused.first().map(|(_, answer)| Box::new(Upstream::of(answer)))
+    pub(super) fn first(&self) -> Option<Box<UpstreamDetail>> {
+        self.refused.first().map(|(_, answer)| Box::new(UpstreamDetail::of(answer)))
     }
 
     /// Whether the PATCH was refused, and in ways that leave the POST open throughout.
@@ -58,7 +58,7 @@ impl Refusals {
         if let Some(answer) = self.own().find(|answer| owes_wrapup(answer)) {
             let detail =
                 format!("{} and a wrap-up code is owed: send wrapup with a code, or wrapupSkipped", self.still);
-            return Problem::new(Code::WrapupRequired, detail).upstream(Upstream::of(answer)).still_there();
+            return Problem::new(Code::WrapupRequired, detail).upstream(UpstreamDetail::of(answer)).still_there();
         }
         if let Some(answer) = self.own().find(|answer| answer.error().needs_user_context()) {
             return Problem::forbidden(answer, DISCONNECT).still_there();

@@ -89,7 +89,7 @@ pub struct Wrapup {
 
 /// What a disconnect changes. Requests with the same effect share one disconnect; what else they say is not in it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Effect {
+pub(super) struct JoinKey {
     conversation: ConversationId,
     participant: ParticipantId,
     media: Option<Medium>,
@@ -125,8 +125,8 @@ impl Request {
         }
     }
 
-    pub(super) fn effect(&self) -> Effect {
-        Effect {
+    pub(super) fn join_key(&self) -> JoinKey {
+        JoinKey {
             conversation: self.conversation,
             participant: self.participant,
             media: self.media,

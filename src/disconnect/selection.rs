@@ -16,7 +16,7 @@ use crate::conversation::Conversation;
 use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
 use crate::outcome::Settled;
-use crate::problem::{Problem, Upstream};
+use crate::problem::{Problem, UpstreamDetail};
 use crate::selector::Selector;
 
 /// Disconnects of one selection under way at once.
@@ -126,7 +126,7 @@ impl Disconnector {
                 let unknown = Observation::UnknownConversation;
                 match self.inner.unknown.judge(unknown, client, context, cid).await {
                     Verdict::Settled { .. } => Ok(None),
-                    _ => Err(conversation_not_found(Some(Box::new(Upstream::of(&answer))))),
+                    _ => Err(conversation_not_found(Some(Box::new(UpstreamDetail::of(&answer))))),
                 }
             }
             Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),

@@ -2,7 +2,7 @@
 
 use super::abandoned::Subject;
 use super::{Disconnector, Request, Teardown};
-use crate::audit::{Asked, Pending};
+use crate::audit::{Pending, RequestedDisconnect};
 use crate::outcome::Settled;
 use crate::problem::{Code, Problem};
 
@@ -13,7 +13,7 @@ impl Disconnector {
     /// The problem to show the caller.
     pub async fn disconnect(&self, request: Request) -> Result<Settled, Problem> {
         let origin = &request.origin;
-        let asked = Asked {
+        let asked = RequestedDisconnect {
             caller: &origin.requester.caller,
             conversation: request.conversation,
             participant: Some(request.participant),
@@ -34,7 +34,7 @@ impl Disconnector {
     /// The problem to show the caller.
     pub async fn tear_down(&self, request: Teardown) -> Result<Settled, Problem> {
         let origin = &request.origin;
-        let asked = Asked {
+        let asked = RequestedDisconnect {
             caller: &origin.requester.caller,
             conversation: request.conversation,
             participant: None,

@@ -6,21 +6,21 @@ use foldhash::HashMap;
 use parking_lot::Mutex;
 
 /// The places that each caller holds.
-type Held = Arc<Mutex<HashMap<Arc<str>, usize>>>;
+type HeldShares = Arc<Mutex<HashMap<Arc<str>, usize>>>;
 
 /// The places that callers hold. Bounded by those places.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     /// `None` where callers cannot be distinguished.
     most: Option<usize>,
-    held: Held,
+    held: HeldShares,
 }
 
 /// One place, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
     caller: Arc<str>,
-    held: Held,
+    held: HeldShares,
 }
 
 impl Shares {

@@ -21,17 +21,17 @@ const KEPT: Duration = Duration::from_secs(2);
 const MOST: usize = 1_000;
 
 /// The last read of a conversation; the holder of the lock is reading.
-type Place = Arc<tokio::sync::Mutex<Option<Kept>>>;
+type ReadSlot = Arc<tokio::sync::Mutex<Option<KeptRead>>>;
 
 #[derive(Debug, Clone)]
-struct Kept {
+struct KeptRead {
     at: Instant,
     result: Result<(Read, Answer), Problem>,
 }
 
 /// The reads that are shared. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Watch(Arc<Mutex<HashMap<ConversationId, Place>>>);
+pub struct Watch(Arc<Mutex<HashMap<ConversationId, ReadSlot>>>);
 
 impl Watch {
     /// The conversation as it was read at most `within` ago, and at most 2 s: at most one read in that time, however many ask.
@@ -53,13 +53,13 @@ impl Watch {
             _ => {
                 let at = Instant::now();
                 let result = read(client, context, Rank::Lookup, id).await;
-                *kept = Some(Kept { at, result: result.clone() });
+                *kept = Some(KeptRead { at, result: result.clone() });
                 result
             }
         }
     }
 
-    fn place(&self, id: ConversationId) -> Place {
+    fn place(&self, id: ConversationId) -> ReadSlot {
         let mut places = self.0.lock();
         if places.len() >= MOST {
             places.retain(|_, place| {
@@ -67,7 +67,7 @@ impl Watch {
             });
         }
         if places.len() >= MOST {
-            return Place::default();
+            return ReadSlot::default();
         }
         Arc::clone(places.entry(id).or_default())
     }

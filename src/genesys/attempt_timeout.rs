@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::context;
 use super::error::{CallError, Cause};
-use super::layer::{Next, Outcome, Step};
+use super::layer::{CallResult, Next, Step};
 use super::request::Call;
 
 /// Cuts an attempt off after `limit`, or at its call's deadline if that comes first.
@@ -20,7 +20,7 @@ pub struct AttemptTimeout {
 }
 
 impl Step for AttemptTimeout {
-    async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
+    async fn run(&self, call: Call, mut next: impl Next) -> CallResult {
         let now = Instant::now();
         let disconnects = call.operation.disconnects();
         let end = if disconnects {
@@ -73,7 +73,7 @@ impl Drop for Attempt {
 
 /// Time-out, lost connection, server error, "try again": the request may have been carried out all the same. 501 says that it was
 /// not, and a 429 that it was not let in.
-fn may_have_had_its_effect(outcome: &Outcome) -> bool {
+fn may_have_had_its_effect(outcome: &CallResult) -> bool {
     match outcome {
         Ok(answer) => match answer.status {
             StatusCode::NOT_IMPLEMENTED | StatusCode::TOO_MANY_REQUESTS => false,

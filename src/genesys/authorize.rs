@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::error::CallError;
-use super::layer::{Next, Outcome, Step};
+use super::layer::{CallResult, Next, Step};
 use super::request::Call;
 
 /// Remembers when each token was last accepted, and makes an error of a 401, for the renew layer to settle.
@@ -13,7 +13,7 @@ use super::request::Call;
 pub struct Authorize;
 
 impl Step for Authorize {
-    async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
+    async fn run(&self, call: Call, mut next: impl Next) -> CallResult {
         // The gate has put it there.
         let Some(token) = call.token.clone() else { return Err(CallError::TokenExpired) };
         let sent_at = Instant::now();

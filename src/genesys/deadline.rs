@@ -3,7 +3,7 @@
 use tokio::time::timeout_at;
 
 use super::error::{CallError, Cause};
-use super::layer::{Next, Outcome, Step};
+use super::layer::{CallResult, Next, Step};
 use super::request::Call;
 
 /// Ends each call at its deadline, earlier when the effect of an attempt is unknown and time is kept back to look.
@@ -11,7 +11,7 @@ use super::request::Call;
 pub struct Deadline;
 
 impl Step for Deadline {
-    async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
+    async fn run(&self, call: Call, mut next: impl Next) -> CallResult {
         let context = call.context.clone();
         let disconnects = call.operation.disconnects();
         let unsent_before = context.unsent_attempts();

@@ -34,18 +34,18 @@ pub type Exchange = BoxCloneSyncService<Request<Bytes>, Response<Body>, CallErro
 
 /// How an exchange is to be done, as an extension of the request.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct ExchangeOptions {
     /// How much of the body is needed.
     pub body: BodyLimit,
     /// Which connection it goes on.
-    pub connection: Connection,
+    pub connection: ConnectionChoice,
     /// Learns of a request that was given up before it was sent.
     pub context: Option<Arc<Context>>,
 }
 
 /// Which connection a request goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Connection {
+pub enum ConnectionChoice {
     /// One that was kept open, where there is one.
     #[default]
     Pooled,
@@ -92,9 +92,9 @@ impl WireInner {
         &self,
         origin: &Arc<PoolOrigin>,
         request: Box<Outgoing>,
-        wanted: Wanted,
+        wanted: ExchangeOptions,
     ) -> Result<Response<Body>, CallError> {
-        let fresh = wanted.connection == Connection::Fresh;
+        let fresh = wanted.connection == ConnectionChoice::Fresh;
         let (response, lease) = send(origin, request, fresh, wanted.context.as_deref()).await?;
         let response = self.bodies.take(response, wanted.body).await;
         lease.give_back();
@@ -105,14 +105,14 @@ impl WireInner {
         &self,
         proxied: &Proxied,
         request: Request<Bytes>,
-        wanted: Wanted,
+        wanted: ExchangeOptions,
     ) -> Result<Response<Body>, CallError> {
         let classify = |e: reqwest::Error| {
             let e = e.without_url();
             classify(&e, e.is_connect(), e.is_timeout())
         };
         let request = reqwest::Request::try_from(request).map_err(classify)?;
-        let answer = proxied.send(request, wanted.connection == Connection::Fresh).await.map_err(classify)?;
+        let answer = proxied.send(request, wanted.connection == ConnectionChoice::Fresh).await.map_err(classify)?;
         Ok(self.bodies.take(answer.into(), wanted.body).await)
     }
 }
@@ -166,7 +166,7 @@ impl tower::Service<Request<Bytes>> for Wire {
     }
 
     fn call(&mut self, mut request: Request<Bytes>) -> Self::Future {
-        let wanted: Wanted = request.extensions_mut().remove().unwrap_or_default();
+        let wanted: ExchangeOptions = request.extensions_mut().remove().unwrap_or_default();
         let shared = Arc::clone(&self.0);
         match &self.0.client {
             HttpClient::Direct(pool) => {

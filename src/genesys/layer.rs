@@ -2,7 +2,7 @@
 //!
 //! ```ignore
 //! impl Step for Deadline {
-//!     async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
+//!     async fn run(&self, call: Call, mut next: impl Next) -> CallResult {
 //!         let end = call.context.deadline;
 //!         timeout_at(end, next.call(call)).await.unwrap_or(Err(CallError::Timeout))
 //!     }
@@ -22,7 +22,7 @@ use super::error::CallError;
 use super::request::Call;
 
 /// How an upstream call ended.
-pub type Outcome = Result<Answer, CallError>;
+pub type CallResult = Result<Answer, CallError>;
 
 /// The rest of the stack, as a layer sees it. Always ready: what must wait does so inside its call.
 pub trait Next:
@@ -38,7 +38,7 @@ impl<S> Next for S where
 /// What one layer does with a call.
 pub trait Step: Send + Sync + 'static {
     /// Runs the call through this layer and, if it gets that far, through the `next` ones.
-    fn run(&self, call: Call, next: impl Next) -> impl Future<Output = Outcome> + Send;
+    fn run(&self, call: Call, next: impl Next) -> impl Future<Output = CallResult> + Send;
 }
 
 /// Makes a [`Step`] a `tower` layer.
@@ -73,7 +73,7 @@ impl<T, S> Clone for StepService<T, S> {
 impl<T: Step, S: Next> Service<Call> for StepService<T, S> {
     type Response = Answer;
     type Error = CallError;
-    type Future = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = CallResult> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         Poll::Ready(Ok(()))

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CallError;
-use super::layer::{Next, Outcome, Step};
+use super::layer::{CallResult, Next, Step};
 use super::request::Call;
 pub use gate::{Gate, GateReading};
 
@@ -33,7 +33,7 @@ impl Pace {
 }
 
 impl Step for Pace {
-    async fn run(&self, mut call: Call, mut next: impl Next) -> Outcome {
+    async fn run(&self, mut call: Call, mut next: impl Next) -> CallResult {
         let pass = self.gate.enter(&call, &self.stopping).await?;
         let Some(token) = pass.token() else {
             pass.unused();

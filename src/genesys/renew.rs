@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::error::CallError;
-use super::layer::{Next, Outcome, Step};
+use super::layer::{CallResult, Next, Step};
 use super::request::Call;
 use super::token::{AfterRefusal, RefusedCall, TokenCache};
 
@@ -37,7 +37,7 @@ impl Renew {
 }
 
 impl Step for Renew {
-    async fn run(&self, call: Call, mut next: impl Next) -> Outcome {
+    async fn run(&self, call: Call, mut next: impl Next) -> CallResult {
         let mut first: Option<RefusedCall> = None;
         loop {
             // Only to know that there is one: the gate stamps the newest. Boxed, for mostly there is.

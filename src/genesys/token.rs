@@ -1,12 +1,12 @@
 //! The bearer token: what it is, and how those who need one get it without a lock.
 //!
 //! One writer task (`writer`) logs in and publishes; readers load the current state. Tokens have generations. A 401 never
-//! takes a token away from the other calls: it asks for a newer one (`refusals`), and the old one serves until that is granted.
+//! takes a token away from the other calls: it asks for a newer one (`renewals`), and the old one serves until that is granted.
 
 pub(crate) mod bearer;
 pub(crate) mod failure;
 pub(crate) mod login;
-mod refusals;
+mod renewals;
 mod settle;
 pub(crate) mod writer;
 
@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use super::error::CallError;
 pub use bearer::Token;
 pub use failure::LoginFailure;
-use refusals::Refusals;
-pub(crate) use refusals::{AfterRefusal, RefusedCall};
+use renewals::Renewals;
+pub(crate) use renewals::{AfterRefusal, RefusedCall};
 
 /// What the writer is doing about the login.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ struct TokenInner {
     /// Wakes the writer: a token met a 401, or the operator asked for a renewal.
     renew: Notify,
     renewal_forced: AtomicBool,
-    refusals: Refusals,
+    renewals: Renewals,
 }
 
 impl TokenCache {
@@ -68,7 +68,7 @@ impl TokenCache {
                 changed: watch::Sender::new(0),
                 renew: Notify::new(),
                 renewal_forced: AtomicBool::new(false),
-                refusals: Refusals::new(renewal_interval),
+                renewals: Renewals::new(renewal_interval),
             }),
         }
     }
@@ -152,7 +152,7 @@ impl TokenCache {
     /// token that has been replaced meanwhile is not one.
     async fn renewal_wanted(&self) {
         loop {
-            let refused = self.shared.refusals.ask_for_newer_than(self.generation());
+            let refused = self.shared.renewals.ask_for_newer_than(self.generation());
             if refused || self.shared.renewal_forced.swap(false, Ordering::Relaxed) {
                 return;
             }

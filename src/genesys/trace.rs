@@ -6,7 +6,7 @@ use opentelemetry::trace::SpanKind;
 use tokio::time::Instant;
 
 use super::error::CallError;
-use super::layer::{Next, Outcome, Step};
+use super::layer::{CallResult, Next, Step};
 use super::metrics::UpstreamMetrics;
 use super::request::Call;
 use crate::telemetry::traces::Span;
@@ -26,7 +26,7 @@ impl Trace {
 }
 
 impl Step for Trace {
-    async fn run(&self, mut call: Call, mut next: impl Next) -> Outcome {
+    async fn run(&self, mut call: Call, mut next: impl Next) -> CallResult {
         if call.operation.disconnects() {
             call.context.count_attempt();
         }

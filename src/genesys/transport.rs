@@ -13,7 +13,7 @@ use tower::{Service, ServiceExt as _};
 use super::answer::Answer;
 use super::echo::{gives_away, id_gives_away, without};
 use super::error::{CallError, Cause};
-use super::exchange::{BodyLimit, Connection, Exchange, Wanted};
+use super::exchange::{BodyLimit, ConnectionChoice, Exchange, ExchangeOptions};
 use super::request::{Call, Operation};
 use crate::conversation::NoConversation;
 use crate::telemetry::traces::TRACEPARENT;
@@ -83,9 +83,9 @@ impl Transport {
             Operation::AnalyticsQuery | Operation::NamesRead => BodyLimit::WHOLE,
             _ => BodyLimit::default(),
         };
-        let connection = if call.fresh_connection { Connection::Fresh } else { Connection::Pooled };
+        let connection = if call.fresh_connection { ConnectionChoice::Fresh } else { ConnectionChoice::Pooled };
         let context = Some(Arc::clone(&call.context));
-        request.extensions_mut().insert(Wanted { body, connection, context });
+        request.extensions_mut().insert(ExchangeOptions { body, connection, context });
         Ok(request)
     }
 }

@@ -47,14 +47,14 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = status.into_response();
-        response.extensions_mut().insert(Outgoing(self));
+        response.extensions_mut().insert(UnrenderedProblem(self));
         response
     }
 }
 
 /// A problem that has not been rendered yet.
 #[derive(Debug, Clone)]
-pub(super) struct Outgoing(pub(super) Problem);
+pub(super) struct UnrenderedProblem(pub(super) Problem);
 
 /// Puts a problem's body and headers into its response.
 pub(super) fn render(problem: &Problem, accept: &Accept, request_id: &str, response: &mut Response) {
@@ -74,7 +74,7 @@ pub(super) fn render(problem: &Problem, accept: &Accept, request_id: &str, respo
 /// The members of a problem (RFC 9457, and ours), in the order in which people read them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Members<'a> {
+struct ProblemMembers<'a> {
     ok: bool,
     code: &'a str,
     title: &'a str,
@@ -100,9 +100,9 @@ struct UpstreamMembers<'a> {
     correlation_id: Option<&'a str>,
 }
 
-fn members<'a>(problem: &'a Problem, request_id: &'a str) -> Members<'a> {
+fn members<'a>(problem: &'a Problem, request_id: &'a str) -> ProblemMembers<'a> {
     let code = problem.code;
-    Members {
+    ProblemMembers {
         ok: false,
         code: code.name(),
         title: code.title(),

@@ -23,11 +23,11 @@ use crate::telemetry::traces::Traces;
 
 /// What handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Shared>);
+pub struct AppState(Arc<AppStateInner>);
 
-/// See [`App`].
+/// See [`AppState`].
 #[derive(Debug)]
-pub struct Shared {
+pub struct AppStateInner {
     /// The use case.
     pub disconnector: Disconnector,
     /// Reads that those who watch a conversation share.
@@ -89,17 +89,17 @@ impl Default for Started {
     }
 }
 
-impl std::ops::Deref for App {
-    type Target = Shared;
-    fn deref(&self) -> &Shared {
+impl std::ops::Deref for AppState {
+    type Target = AppStateInner;
+    fn deref(&self) -> &AppStateInner {
         &self.0
     }
 }
 
-impl App {
+impl AppState {
     /// Shares these between handlers.
     #[must_use]
-    pub fn new(shared: Shared) -> Self {
+    pub fn new(shared: AppStateInner) -> Self {
         Self(Arc::new(shared))
     }
 }

@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::App;
+use super::AppState;
 use super::accept::{Accept, Form};
 use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
@@ -37,7 +37,7 @@ struct AuditAnswer<'a> {
 
 /// Answers with records.
 pub(super) async fn get(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Permitted { caller, .. }: Permitted<to::Audit>,
     query: Query,
     headers: HeaderMap,

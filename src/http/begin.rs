@@ -7,7 +7,7 @@ use axum::extract::{MatchedPath, RawPathParams, Request};
 use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
 
-use super::App;
+use super::AppState;
 use super::audited;
 use super::context::{RequestContext, RequestFacts, RequestLog};
 use super::routes::label;
@@ -24,7 +24,7 @@ const LONGEST_ID: usize = 128;
 
 /// Begins with what the head of a request says, and with the span of the request.
 pub(super) fn begin(
-    app: &App,
+    app: &AppState,
     on_loopback: bool,
     params: Option<&RawPathParams>,
     request: &mut Request,

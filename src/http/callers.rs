@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 
-use super::App;
+use super::AppState;
 use super::context::RequestContext;
 use super::in_process::InProcess;
 use super::refused::Refused;
@@ -50,10 +50,10 @@ pub(super) mod to {
     permissions!(Disconnect Read Search Teardown Audit);
 }
 
-impl<P: to::Permit> FromRequestParts<App> for Permitted<P> {
+impl<P: to::Permit> FromRequestParts<AppState> for Permitted<P> {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Refused> {
         let Recognised { caller, context } = Recognised::from_request_parts(parts, app).await?;
         demand(&caller, P::PERMISSION)?;
         let requester = Requester::new(caller.identity().clone(), context.request_id.clone());
@@ -75,10 +75,10 @@ pub(super) struct Recognised {
     pub(super) context: RequestContext,
 }
 
-impl FromRequestParts<App> for Recognised {
+impl FromRequestParts<AppState> for Recognised {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Refused> {
         let context = RequestContext::from_request_parts(parts, app).await?;
         let caller = recognise(app, parts, &context).await?;
         app.callers.charge(&caller).map_err(|pause| {
@@ -93,10 +93,10 @@ impl FromRequestParts<App> for Recognised {
 #[derive(Debug)]
 pub(super) struct Operator(pub(super) RequestContext);
 
-impl FromRequestParts<App> for Operator {
+impl FromRequestParts<AppState> for Operator {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Refused> {
         let Recognised { caller, context } = Recognised::from_request_parts(parts, app).await?;
         if !operates(app, &context, &caller) {
             demand(&caller, Permission::Operate)?;
@@ -106,11 +106,11 @@ impl FromRequestParts<App> for Operator {
 }
 
 /// On loopback, a service without keys is operated by anyone who may use the machine.
-fn operates(app: &App, context: &RequestContext, caller: &Caller) -> bool {
+fn operates(app: &AppState, context: &RequestContext, caller: &Caller) -> bool {
     caller.may(Permission::Operate) || (app.callers.is_keyless() && context.on_loopback)
 }
 
-async fn recognise(app: &App, parts: &Parts, context: &RequestContext) -> Result<Caller, Refused> {
+async fn recognise(app: &AppState, parts: &Parts, context: &RequestContext) -> Result<Caller, Refused> {
     if !context.behind_proxy {
         keep_pages_away(parts, context)?;
     }

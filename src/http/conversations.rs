@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::App;
+use super::AppState;
 use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
 use super::in_process::InProcess;
@@ -22,7 +22,7 @@ use crate::disconnect::seen;
 use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
 use crate::medium::Medium;
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::{Code, Problem, UpstreamDetail};
 
 /// One participant in our lists. Every member is always there.
 #[derive(Serialize)]
@@ -86,7 +86,7 @@ impl<'a> From<&'a Participant> for ParticipantItem<'a> {
 }
 
 /// Those whom a caller may see of a conversation, live ones first, as many as there is room for.
-struct Shown<'a> {
+struct ParticipantPage<'a> {
     participants: Vec<ParticipantItem<'a>>,
     /// How many fit, with those for whom there is no room.
     total: usize,
@@ -96,7 +96,7 @@ struct Shown<'a> {
     tag: String,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ParticipantPage<'a> {
     fn of(found: &'a LookedUp, keep: impl Fn(&Participant) -> bool) -> Self {
         let (mut permitted, hidden): (Vec<_>, Vec<_>) =
             found.conversation.participants.iter().partition(|participant| found.permits(participant));
@@ -129,7 +129,7 @@ impl LookedUp {
 
 /// Reads the conversation of a lookup.
 async fn look_up(
-    app: &App,
+    app: &AppState,
     who: Permitted<to::Read>,
     id: ConversationId,
     in_process: Option<InProcess>,
@@ -150,7 +150,7 @@ async fn look_up(
             }
             Ok(LookedUp { id, conversation, guards: who.origin.guards })
         }
-        Read::NotFound => Err(conversation_not_found(Some(Box::new(Upstream::of(&answer))))),
+        Read::NotFound => Err(conversation_not_found(Some(Box::new(UpstreamDetail::of(&answer))))),
         Read::Hidden(problem) | Read::Foreign(problem) => Err(problem),
     }
 }
@@ -189,13 +189,13 @@ impl ListFilter {
 
 /// `GET /conversations/{conversationId}`.
 pub(super) async fn short(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Permitted<to::Read>,
     ConversationPath(id): ConversationPath,
     _: NoQuery,
 ) -> Result<Response, Refused> {
     let found = look_up(&app, who, id, None).await?;
-    let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |_| true);
+    let ParticipantPage { participants, total, hidden, truncated, tag } = ParticipantPage::of(&found, |_| true);
     let short = Short {
         ok: true,
         id: found.id,
@@ -212,7 +212,7 @@ pub(super) async fn short(
 
 /// `GET /conversations/{conversationId}/participants`.
 pub(super) async fn participants(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Permitted<to::Read>,
     ConversationPath(id): ConversationPath,
     query: Query,
@@ -220,7 +220,8 @@ pub(super) async fn participants(
 ) -> Result<Response, Refused> {
     let filter = ListFilter::read(&query)?;
     let found = look_up(&app, who, id, in_process).await?;
-    let Shown { participants, total, hidden, truncated, tag } = Shown::of(&found, |p| filter.keeps(p));
+    let ParticipantPage { participants, total, hidden, truncated, tag } =
+        ParticipantPage::of(&found, |p| filter.keeps(p));
     let list = ParticipantsAnswer {
         ok: true,
         conversation_id: found.id,

@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::App;
+use super::AppState;
 use super::answer::json_text;
 use super::callers::{Permitted, to};
 use super::context::RequestContext;
-use super::input::{IdempotencyKey, IfMatch, Members, Preferences, Wishes};
+use super::input::{DisconnectBody, IdempotencyKey, IfMatch, Members, Preferences};
 use super::jobs::asynchronously;
 use super::path::ParticipantPath;
 use super::refused::Refused;
@@ -25,7 +25,7 @@ const USUAL: usize = 512;
 
 /// Disconnects one participant.
 pub(super) async fn disconnect(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Permitted { caller, origin, context, .. }: Permitted<to::Disconnect>,
     ParticipantPath(conversation, participant): ParticipantPath,
     preferences: Preferences,
@@ -33,16 +33,16 @@ pub(super) async fn disconnect(
     idempotency_key: IdempotencyKey,
     Members(members): Members,
 ) -> Result<Response, Refused> {
-    let wishes = Wishes::read(&members)?;
+    let body = DisconnectBody::read(&members)?;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
-        let plan = Plan { dry_run: preferences.dry_run, as_seen, ..wishes.plan() };
+        let plan = Plan { dry_run: preferences.dry_run, as_seen, ..body.plan() };
         let key = idempotency_key.read(Code::InvalidBody)?;
         // Boxed: it needs several times as much room as the rest.
         return Box::pin(asynchronously(&app, &context, &caller, item, plan, key)).await;
     }
     let Preferences { wait, dry_run, .. } = preferences;
-    let request = Request { wait, dry_run, as_seen, ..wishes.request(origin, conversation, participant) };
+    let request = Request { wait, dry_run, as_seen, ..body.request(origin, conversation, participant) };
     let settled = app.disconnector.disconnect(request).await?;
     context.log().settled(&settled);
     Ok(answer(&context, &settled, preferences, conversation, participant))

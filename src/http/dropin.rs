@@ -11,9 +11,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 
-use super::App;
+use super::AppState;
 use super::callers::{Permitted, to};
-use super::input::{IfMatch, Members, NoQuery, Wishes};
+use super::input::{DisconnectBody, IfMatch, Members, NoQuery};
 use super::path::ParticipantPath;
 use super::refused::Refused;
 use super::upstream_form::as_the_upstream;
@@ -28,40 +28,40 @@ const POST_WAIT: Duration = Duration::from_secs(2);
 
 /// `POST /api/v2/conversations/{cid}/participants/{pid}/disconnect`.
 pub(super) async fn post(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Permitted<to::Disconnect>,
     path: ParticipantPath,
     _: NoQuery,
     as_seen: IfMatch,
     Members(members): Members,
 ) -> Result<Response, Refused> {
-    carry_out(&app, who, path, as_seen, Wishes::read(&members)?, Some(POST_WAIT)).await?;
+    carry_out(&app, who, path, as_seen, DisconnectBody::read(&members)?, Some(POST_WAIT)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `PATCH /api/v2/conversations/{cid}/participants/{pid}`, and with a medium the path of that medium, which ends nothing else.
 pub(super) async fn patch(
     media: Option<Medium>,
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Permitted<to::Disconnect>,
     path: ParticipantPath,
     _: NoQuery,
     as_seen: IfMatch,
     Members(members): Members,
 ) -> Result<Response, Refused> {
-    carry_out(&app, who, path, as_seen, Wishes::of_patch(&members, media)?, None).await?;
+    carry_out(&app, who, path, as_seen, DisconnectBody::of_patch(&members, media)?, None).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 async fn carry_out(
-    app: &App,
+    app: &AppState,
     who: Permitted<to::Disconnect>,
     ParticipantPath(conversation, participant): ParticipantPath,
     IfMatch(as_seen): IfMatch,
-    wishes: Wishes,
+    body: DisconnectBody,
     wait: Option<Duration>,
 ) -> Result<(), Problem> {
-    let request = wishes.request(who.origin, conversation, participant);
+    let request = body.request(who.origin, conversation, participant);
     let settled = app.disconnector.disconnect(Request { wait, trust_stated: true, as_seen, ..request }).await?;
     who.context.log().settled(&settled);
     as_the_upstream(&settled)

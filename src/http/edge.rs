@@ -7,9 +7,9 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::time::Instant;
 
-use super::App;
+use super::AppState;
 use super::accept::Accept;
-use super::answer::{Outgoing, render};
+use super::answer::{UnrenderedProblem, render};
 use super::audited;
 use super::begin::{REQUEST_ID, begin};
 use super::context::RequestContext;
@@ -30,7 +30,7 @@ pub(super) const CALLER_GONE: u16 = 499;
 
 /// See the module.
 pub(super) async fn layer(
-    State((app, on_loopback)): State<(App, bool)>,
+    State((app, on_loopback)): State<(AppState, bool)>,
     params: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
@@ -45,7 +45,7 @@ pub(super) async fn layer(
 
     let mut response = next.run(request).await;
 
-    let problem = response.extensions_mut().remove::<Outgoing>().map(|Outgoing(problem)| problem);
+    let problem = response.extensions_mut().remove::<UnrenderedProblem>().map(|UnrenderedProblem(problem)| problem);
     audited::end(&context, problem.as_ref());
     if let Some(problem) = problem {
         line.app.recent_errors.note(&problem, context.route, &context.request_id);
@@ -75,7 +75,7 @@ fn accept_of(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// What only our own bodies say, and how much of the upstream's rate limit is left: SDKs look there.
-fn stamp_drop_in(app: &App, context: &RequestContext, headers: &mut HeaderMap) {
+fn stamp_drop_in(app: &AppState, context: &RequestContext, headers: &mut HeaderMap) {
     let (outcome, verified) = {
         let log = context.log();
         match (log.code, log.outcome) {
@@ -111,7 +111,7 @@ fn stamp_ids(context: &RequestContext, headers: &mut HeaderMap) {
 
 /// Counts and logs a request when it is dropped: also when the caller left.
 struct RequestLogLine {
-    app: App,
+    app: AppState,
     context: RequestContext,
     method: Method,
     started: Instant,

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use super::App;
+use super::AppState;
 use super::answer::json as answer;
 use crate::metrics::Readings;
 
@@ -18,7 +18,7 @@ pub(super) async fn livez() -> Response {
 }
 
 /// There is a usable token and we are not leaving; else why not. Observe mode is reported, and does not make it unready.
-pub(super) async fn readyz(State(app): State<App>) -> Response {
+pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     let mut reasons = not_ready(&app);
     let ready = reasons.is_empty();
     if app.disconnector.observing() {
@@ -36,13 +36,13 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 }
 
 /// Why the service is not ready; empty when it is.
-pub(super) fn not_ready(app: &App) -> Vec<String> {
+pub(super) fn not_ready(app: &AppState) -> Vec<String> {
     let leaving = app.shutdown.not_ready.is_cancelled().then(|| "shutting down".to_owned());
     leaving.into_iter().chain(app.disconnector.client().tokens().not_ready()).collect()
 }
 
 /// Prometheus text.
-pub(super) async fn metrics(State(app): State<App>) -> Response {
+pub(super) async fn metrics(State(app): State<AppState>) -> Response {
     let readings = Readings {
         upstream: app.disconnector.client().reading(),
         audit: app.audit.stats(),

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 
-use super::App;
+use super::AppState;
 use super::answer::json as answer;
 use super::callers::Operator;
 use super::input::{Members, NoQuery};
@@ -14,13 +14,13 @@ use crate::config::Mode;
 use crate::problem::{Code, Problem};
 
 /// Says the mode.
-pub(super) async fn get(State(app): State<App>, _: Operator, _: NoQuery) -> Response {
+pub(super) async fn get(State(app): State<AppState>, _: Operator, _: NoQuery) -> Response {
     say(&app)
 }
 
 /// Switches the mode: `{"mode":"observe"}` or `{"mode":"enforce"}`.
 pub(super) async fn put(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Operator(context): Operator,
     _: NoQuery,
     Members(members): Members,
@@ -43,10 +43,10 @@ pub(super) async fn put(
 }
 
 /// The word for the mode in force.
-pub(super) fn word(app: &App) -> &'static str {
+pub(super) fn word(app: &AppState) -> &'static str {
     if app.disconnector.observing() { "observe" } else { "enforce" }
 }
 
-fn say(app: &App) -> Response {
+fn say(app: &AppState) -> Response {
     answer(StatusCode::OK, &json!({"ok": true, "mode": word(app)}))
 }

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode, header};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use super::App;
+use super::AppState;
 use super::answer::json as answer;
 use super::callers::keep_pages_away;
 use super::context::RequestContext;
@@ -19,7 +19,7 @@ const LIFE_S: u64 = 86_400;
 
 /// Answers the caller's own key as access token when name and key match.
 pub(super) async fn token(
-    State(app): State<App>,
+    State(app): State<AppState>,
     context: RequestContext,
     _: NoQuery,
     request: Request,

@@ -10,15 +10,15 @@ use axum::response::Response;
 use http::{HeaderValue, Method};
 use tokio::time::Instant;
 
-use super::App;
+use super::AppState;
 use super::accept::Accept;
-use super::answer::{Outgoing, render};
+use super::answer::{UnrenderedProblem, render};
 use super::begin::{REQUEST_ID, peer, request_id, taken_over};
 use super::edge::CALLER_GONE;
 use crate::genesys::answer::CORRELATION_ID;
 
 /// Gives the request its id, which whatever the page asks for it shares, and renders a problem as everywhere.
-pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let accept = Accept::of(headers);
     let id = request_id(headers);
@@ -36,7 +36,7 @@ pub(super) async fn layer(State(app): State<App>, mut request: Request, next: Ne
 
     let mut response = next.run(request).await;
 
-    if let Some(Outgoing(problem)) = response.extensions_mut().remove() {
+    if let Some(UnrenderedProblem(problem)) = response.extensions_mut().remove() {
         render(&problem, &accept, &id, &mut response);
     }
     let ids = [(REQUEST_ID, value(&id)), (CORRELATION_ID, value(&correlation_id))];

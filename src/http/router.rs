@@ -14,7 +14,7 @@ use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::app::App;
+use super::app::AppState;
 use super::{
     audit, conversations, disconnect, docs, dropin, edge, fallback, health, jobs, mode, oauth, pages, prefix, routes,
     search, selector, status, teardown,
@@ -41,7 +41,7 @@ pub type Routes = MapRequest<Router, fn(Request) -> Request>;
 
 /// The routes of one listener. To callers it also gives the pages of `console`, which ask what they show of the routes
 /// that they are given.
-pub fn router(app: &App, listener: Listener, console: impl FnOnce(Routes) -> Router) -> Routes {
+pub fn router(app: &AppState, listener: Listener, console: impl FnOnce(Routes) -> Router) -> Routes {
     let mut router = Router::new();
     if listener != Listener::Admin {
         router = router
@@ -110,11 +110,11 @@ pub fn router(app: &App, listener: Listener, console: impl FnOnce(Routes) -> Rou
     }
 }
 
-fn patch_of(medium: Option<Medium>) -> MethodRouter<App> {
+fn patch_of(medium: Option<Medium>) -> MethodRouter<AppState> {
     patch(move |app, who, path, query, seen, body| dropin::patch(medium, app, who, path, query, seen, body))
 }
 
-fn read_of(medium: Option<Medium>) -> MethodRouter<App> {
+fn read_of(medium: Option<Medium>) -> MethodRouter<AppState> {
     get(move |app, who, path| dropin::read(medium, app, who, path))
 }
 

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Serialize;
 use time::{OffsetDateTime, UtcOffset};
 
-use super::App;
+use super::AppState;
 use super::answer::{fitting, json};
 use super::callers::{Permitted, to};
 use super::input::Query;
@@ -132,7 +132,7 @@ fn short(text: &Option<String>) -> Option<&str> {
 
 /// `GET /conversations`.
 pub(super) async fn find(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Permitted<to::Search>,
     query: Query,
 ) -> Result<Response, Refused> {

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::App;
+use super::AppState;
 use super::answer::{fitting, json};
 use super::callers::{Permitted, demand, to};
 use super::input::{IdempotencyKey, Preferences, SelectorMembers};
@@ -56,7 +56,7 @@ struct TargetItem<'a> {
 
 /// Handles a selector.
 pub(super) async fn disconnect(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Permitted { caller, origin, context, .. }: Permitted<to::Disconnect>,
     ConversationPath(conversation): ConversationPath,
     preferences: Preferences,

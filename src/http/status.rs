@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::App;
+use super::AppState;
 use super::answer::{fitting, json};
 use super::callers::Operator;
 use super::input::NoQuery;
@@ -141,11 +141,11 @@ struct ReplicaStatus {
 }
 
 /// Answers an operator.
-pub(super) async fn get(State(app): State<App>, _: Operator, _: NoQuery) -> Response {
+pub(super) async fn get(State(app): State<AppState>, _: Operator, _: NoQuery) -> Response {
     json(StatusCode::OK, &status(&app))
 }
 
-fn status(app: &App) -> Status {
+fn status(app: &AppState) -> Status {
     let client = app.disconnector.client();
     let (gate, audit) = (client.gate().reading(), app.audit.stats());
     let reasons: Vec<String> = super::health::not_ready(app);

@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::App;
+use super::AppState;
 use super::answer::json;
 use super::callers::{Permitted, to};
 use super::input::{IdempotencyKey, Members, Preferences};
@@ -35,7 +35,7 @@ struct TeardownAnswer<'a> {
 
 /// Handles a teardown. The body must say that it is meant.
 pub(super) async fn disconnect(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Permitted { caller, origin, context, .. }: Permitted<to::Teardown>,
     ConversationPath(conversation): ConversationPath,
     preferences: Preferences,

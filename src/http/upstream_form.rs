@@ -8,7 +8,7 @@ use serde_json::json;
 use super::answer::{JSON, retry_after};
 use crate::disconnect::conversation_not_found;
 use crate::outcome::{Outcome, Settled};
-use crate::problem::{Code, Problem, Upstream};
+use crate::problem::{Code, Problem, UpstreamDetail};
 
 /// Status and code that a client of the upstream knows for this problem.
 fn known(problem: &Problem) -> (u16, &'static str) {
@@ -70,7 +70,7 @@ pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Respons
     }
     // Its words go with its status alone: beside another one, "not found" would be said of a participant who is still there.
     let goes_with_it =
-        |u: &&Upstream| status < 500 && (u.status == status || problem.code == Code::UpstreamUserContext);
+        |u: &&UpstreamDetail| status < 500 && (u.status == status || problem.code == Code::UpstreamUserContext);
     let words = refusal.filter(goes_with_it);
     let code = words.and_then(|u| u.code.as_deref()).unwrap_or(code);
     let message = words.and_then(|u| u.message.as_deref()).unwrap_or(&problem.detail);

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Jobs, Plan};
-use crate::store::{JobState, Pick, StoreError, StoredJob, Turn};
+use crate::store::{JobState, Pick, ServedLast, StoreError, StoredJob};
 
 /// Items under way at once in one process.
 const AT_ONCE: usize = 32;
@@ -44,7 +44,7 @@ pub(super) struct Lease {
 /// What a runner remembers from one look at the queue to the next.
 #[derive(Debug, Default)]
 struct Rounds {
-    served_last: Turn,
+    served_last: ServedLast,
     /// Ids of jobs whose first items have all been tried.
     begun: HashSet<String>,
 }
@@ -123,7 +123,7 @@ impl Jobs {
             if share == 0 {
                 break;
             }
-            rounds.served_last = Turn::of(&job);
+            rounds.served_last = ServedLast::of(&job);
             let may_hurry = job.started.is_some_and(|started| job.now - started >= BEGINNING);
             let pick = self.pick(&job, &mut rounds.begun).await?;
             let leased = self.lease_of(job, pick, share, under_way).await?;

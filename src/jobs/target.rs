@@ -20,7 +20,7 @@ const ALL: &str = "all";
 const MOST_NAMED: usize = 8;
 
 /// Whom an item means.
-pub(super) struct Target {
+pub(super) struct ItemTarget {
     /// The participants that it may reach, settled before the first of them was disconnected.
     pub(super) set: Set,
     /// It ends the conversation, as long as nobody else is in it.
@@ -55,7 +55,7 @@ impl Set {
     }
 }
 
-impl Target {
+impl ItemTarget {
     /// Whom the item means, as far as that is settled: `None` for a selector or a whole conversation that was never resolved.
     pub(super) fn settled(item: &LeasedItem) -> Result<Option<Self>, Problem> {
         let tears_down = item.participant.is_none() && item.target.as_deref().unwrap_or(ALL) == ALL;
@@ -71,7 +71,7 @@ impl Target {
     }
 }
 
-impl Target {
+impl ItemTarget {
     /// If others have joined since, a repeated teardown disconnects its members one by one. Each accepted one is remembered, so it is
     /// not disconnected again.
     pub(super) fn spare_others(&mut self, seen: &Conversation) {
@@ -97,8 +97,8 @@ impl Jobs {
         origin: &Origin,
         cid: ConversationId,
         seen: Option<&Conversation>,
-    ) -> Result<Target, Problem> {
-        if let Some(settled) = Target::settled(item)? {
+    ) -> Result<ItemTarget, Problem> {
+        if let Some(settled) = ItemTarget::settled(item)? {
             return Ok(settled);
         }
         let selector = item.target.as_deref().unwrap_or(ALL);
@@ -111,7 +111,7 @@ impl Jobs {
         };
         let set = Set { members, ..Set::default() };
         match self.store().keep_reached(&lease.job.id, item, &set.to_json()).await {
-            Ok(true) => Ok(Target { set, tears_down, is_fresh: true }),
+            Ok(true) => Ok(ItemTarget { set, tears_down, is_fresh: true }),
             // Another replica holds the item by now, and decides for itself.
             Ok(false) => Err(Problem::new(Code::ShuttingDown, "the lease of this item has passed")),
             Err(error) => Err(super::unavailable(&error)),
@@ -127,7 +127,7 @@ pub(super) fn ended(we_sent: bool) -> &'static str {
 /// The outcome, if everybody whom the item means was read as gone.
 pub(super) fn gone(
     conversation: &Conversation,
-    target: &Target,
+    target: &ItemTarget,
     media: Option<Medium>,
     we_sent: bool,
 ) -> Option<&'static str> {

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::Jobs;
 use super::runner::Lease;
-use super::target::{Set, Target, ended, gone, unreadable, what_is_left};
+use super::target::{ItemTarget, Set, ended, gone, unreadable, what_is_left};
 use crate::claims::Claim;
 use crate::conversation::Conversation;
 use crate::disconnect::{Glance, Origin, Request, Teardown};
@@ -30,7 +30,7 @@ const AT_ONCE: usize = 4;
 /// What a look before an attempt gave.
 enum Looked {
     /// There is nothing left to do, or a reason not to.
-    Settled(Next),
+    Settled(NextStep),
     /// The conversation as it is now.
     Seen(Conversation),
     /// Genesys Cloud does not know it, or it cannot be read: the disconnect says what is to be said of it.
@@ -38,7 +38,7 @@ enum Looked {
 }
 
 /// What comes after an attempt.
-enum Next {
+enum NextStep {
     /// It has its result.
     Done(ItemResult),
     /// It was accepted, and is read again until it is gone.
@@ -64,7 +64,7 @@ impl Jobs {
             Err(problem) => (after_failure(lease, item, &problem), Some(problem)),
         };
         match next {
-            Next::Done(result) => {
+            NextStep::Done(result) => {
                 let failed = result.code.is_some();
                 if self.store().finish_item(&job.id, item, &result).await? {
                     self.record_end(lease, item, &asker, &result.outcome, problem.as_ref());
@@ -74,12 +74,12 @@ impl Jobs {
                     self.pause_if_hopeless(job).await?;
                 }
             }
-            Next::Confirm(result) => {
+            NextStep::Confirm(result) => {
                 let waited = item.since_accepted.unwrap_or_default();
                 let pause = waited.clamp(FIRST_READ, LONGEST_PAUSE);
                 self.store().put_back(&job.id, item, true, pause, &result).await?;
             }
-            Next::Again(result, set) => {
+            NextStep::Again(result, set) => {
                 let pause = (item.since_first / 2).clamp(FIRST_READ * 2, LONGEST_PAUSE * 3);
                 if let Some(set) = set {
                     self.store().keep_reached(&job.id, item, &set.to_json()).await?;
@@ -90,7 +90,7 @@ impl Jobs {
         Ok(())
     }
 
-    async fn attempt(&self, lease: &Lease, item: &LeasedItem, asker: &Origin) -> Result<Next, Problem> {
+    async fn attempt(&self, lease: &Lease, item: &LeasedItem, asker: &Origin) -> Result<NextStep, Problem> {
         let origin = match self.origin(lease, item, asker) {
             // It was accepted, and its key may no longer read whether it took effect.
             Err(problem) if item.confirming => return Ok(done("unconfirmed", Some(problem.detail))),
@@ -139,7 +139,7 @@ impl Jobs {
             }
             (Glance::Unreadable(problem), None) => return Err(problem),
         };
-        if let Some(target) = &Target::settled(item)?
+        if let Some(target) = &ItemTarget::settled(item)?
             && let Some(outcome) = gone(&seen, target, lease.plan.media, item.attempts > 0)
         {
             return settled(done(outcome, what_is_left(item, &seen)));
@@ -159,10 +159,10 @@ impl Jobs {
         item: &LeasedItem,
         origin: &Origin,
         cid: ConversationId,
-        target: Target,
-    ) -> Result<Next, Problem> {
+        target: ItemTarget,
+    ) -> Result<NextStep, Problem> {
         let plan = &lease.plan;
-        let Target { mut set, tears_down, is_fresh } = target;
+        let ItemTarget { mut set, tears_down, is_fresh } = target;
         let open = set.open();
         if set.members.is_empty() && !tears_down {
             return Ok(done("none_matched", None));
@@ -206,7 +206,7 @@ impl Jobs {
         }
         if let Some(problem) = failure {
             return Ok(match after_failure(lease, item, &problem) {
-                Next::Again(result, _) if !settled.is_empty() => Next::Again(result, Some(set)),
+                NextStep::Again(result, _) if !settled.is_empty() => NextStep::Again(result, Some(set)),
                 next => next,
             });
         }
@@ -223,7 +223,7 @@ impl Jobs {
             correlation_id: spokesman.and_then(|s| s.correlation_id.as_deref()).map(str::to_owned),
             ..ItemResult::default()
         };
-        Ok(if observed { Next::Done(result) } else { Next::Confirm(result) })
+        Ok(if observed { NextStep::Done(result) } else { NextStep::Confirm(result) })
     }
 
     /// Reads an accepted item: gone, or still to be waited for.
@@ -233,8 +233,8 @@ impl Jobs {
         item: &LeasedItem,
         origin: &Origin,
         cid: ConversationId,
-        target: &Target,
-    ) -> Result<Next, Problem> {
+        target: &ItemTarget,
+    ) -> Result<NextStep, Problem> {
         let glance = self.0.disconnector.glance(origin, Rank::Lookup, cid).await;
         let outcome = match &glance {
             Ok(Glance::Found(conversation)) => gone(conversation, target, lease.plan.media, true),
@@ -266,23 +266,23 @@ impl Jobs {
 }
 
 /// As an item that was accepted: it is read until it is gone.
-fn read_again() -> Next {
-    Next::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() })
+fn read_again() -> NextStep {
+    NextStep::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() })
 }
 
 /// What comes for an item of a job that was cancelled or paused, if nothing shows that it is over: no disconnect is sent for it.
-fn stopped(lease: &Lease) -> Option<Next> {
+fn stopped(lease: &Lease) -> Option<NextStep> {
     match lease.job.state {
         JobState::Cancelled if lease.plan.dry_run => Some(done("cancelled", None)),
         // Something may have been sent, and may take effect yet: it is read as if it had been accepted.
         JobState::Cancelled => Some(read_again()),
-        JobState::Paused => Some(Next::Again(ItemResult::default(), None)),
+        JobState::Paused => Some(NextStep::Again(ItemResult::default(), None)),
         _ => None,
     }
 }
 
 /// What is transient is tried again until it is given up; the rest is final.
-fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> Next {
+fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> NextStep {
     let result = ItemResult {
         outcome: "failed".to_owned(),
         code: Some(problem.code.name().to_owned()),
@@ -298,11 +298,11 @@ fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> Next {
         || matches!(problem.code, Code::UpstreamRejectedCredentials | Code::UpstreamInvalidResponse);
     let patience = lease.plan.give_up_after.unwrap_or(GIVE_UP_AFTER);
     if !transient || item.since_first >= patience {
-        return Next::Done(result);
+        return NextStep::Done(result);
     }
-    Next::Again(ItemResult { outcome: String::new(), code: None, ..result }, None)
+    NextStep::Again(ItemResult { outcome: String::new(), code: None, ..result }, None)
 }
 
-fn done(outcome: &str, detail: Option<String>) -> Next {
-    Next::Done(ItemResult { outcome: outcome.to_owned(), detail, ..ItemResult::default() })
+fn done(outcome: &str, detail: Option<String>) -> NextStep {
+    NextStep::Done(ItemResult { outcome: outcome.to_owned(), detail, ..ItemResult::default() })
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{Code, Problem, Upstream};
+use super::{Code, Problem, UpstreamDetail};
 use crate::genesys::answer::{Answer, UpstreamError};
 use crate::genesys::error::CallError;
 use crate::genesys::token::LoginFailure;
@@ -12,7 +12,7 @@ use crate::genesys::token::LoginFailure;
 /// Proposed where the upstream names no time.
 const SOON: Duration = Duration::from_secs(1);
 
-impl Upstream {
+impl UpstreamDetail {
     /// What an answer said.
     #[must_use]
     pub fn of(answer: &Answer) -> Self {
@@ -26,7 +26,7 @@ impl Problem {
     /// A transient answer that retrying did not get past: 429 or 5xx.
     #[must_use]
     pub fn transient(answer: &Answer) -> Self {
-        let upstream = Upstream::of(answer);
+        let upstream = UpstreamDetail::of(answer);
         if answer.status == StatusCode::TOO_MANY_REQUESTS {
             let pause = answer.throttle_pause().unwrap_or(SOON);
             return Self::new(Code::UpstreamRateLimited, "Genesys Cloud asks to slow down; repeat after Retry-After")
@@ -44,7 +44,7 @@ impl Problem {
         let detail = format!(
             "{what}; check genesys.region or genesys.api_url, and any proxy or gateway between hangup and Genesys Cloud"
         );
-        Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
+        Self::new(Code::UpstreamInvalidResponse, detail).upstream(UpstreamDetail::of(answer))
     }
 
     /// An answer that Genesys Cloud did not write: it proves nothing about a conversation, a permission or a credential.
@@ -55,7 +55,7 @@ impl Problem {
              (without /api/v2), and the proxy or gateway in between",
             answer.status.as_u16()
         );
-        Self::new(Code::UpstreamInvalidResponse, detail).upstream(Upstream::of(answer))
+        Self::new(Code::UpstreamInvalidResponse, detail).upstream(UpstreamDetail::of(answer))
     }
 
     /// What an answer comes to that does not give what was asked for, where nothing more can be learnt. `what` was asked for, and
@@ -69,7 +69,7 @@ impl Problem {
             Self::forbidden(answer, permission)
         } else if answer.is_final_refusal() {
             let detail = format!("Genesys Cloud rejects the {what}; see upstream for its reason");
-            Self::new(Code::UpstreamRejected, detail).upstream(Upstream::of(answer))
+            Self::new(Code::UpstreamRejected, detail).upstream(UpstreamDetail::of(answer))
         } else if status.is_client_error() || status.is_server_error() {
             Self::transient(answer)
         } else if status.is_success() && answer.is_html() {
@@ -88,7 +88,7 @@ impl Problem {
     /// A refusal for want of a permission or of a user. Where the upstream does not name the permission, it is the `usual` one.
     #[must_use]
     pub fn forbidden(answer: &Answer, usual: &str) -> Self {
-        let upstream = Upstream::of(answer);
+        let upstream = UpstreamDetail::of(answer);
         let error = answer.error();
         if error.needs_user_context() {
             return Self::new(
@@ -176,9 +176,9 @@ impl Problem {
                     .to_owned(),
                 retry_after,
             )
-            .upstream(Upstream::of(&answer)),
+            .upstream(UpstreamDetail::of(&answer)),
             CallError::Unauthorized { answer, .. } => {
-                rejected("the API answers 401".to_owned(), SOON).upstream(Upstream::of(&answer))
+                rejected("the API answers 401".to_owned(), SOON).upstream(UpstreamDetail::of(&answer))
             }
             CallError::ShuttingDown => {
                 Self::new(Code::ShuttingDown, "repeat the request: another instance will take it").retry_after(SOON)

@@ -52,7 +52,7 @@ pub(crate) enum WrapupTerms {
 
 /// How a wrap-up was settled.
 #[derive(Debug, Clone)]
-pub(crate) struct Settled {
+pub(crate) struct SettledWrapup {
     pub(crate) at: Instant,
     pub(crate) wall: OffsetDateTime,
     /// The code; none when it was skipped.
@@ -72,7 +72,7 @@ pub(crate) struct Participant {
     pub(crate) started: OffsetDateTime,
     pub(crate) connected: Option<OffsetDateTime>,
     pub(crate) wrapup: WrapupTerms,
-    pub(crate) settled: Option<Settled>,
+    pub(crate) settled: Option<SettledWrapup>,
     pub(crate) communications: Vec<Communication>,
     /// When a callback is due.
     pub(crate) scheduled: Option<OffsetDateTime>,
@@ -116,7 +116,7 @@ impl Participant {
     }
 
     /// How its wrap-up was settled, if it was by now.
-    pub(crate) fn settled(&self, now: Instant) -> Option<&Settled> {
+    pub(crate) fn settled(&self, now: Instant) -> Option<&SettledWrapup> {
         self.settled.as_ref().filter(|settled| settled.at <= now)
     }
 

@@ -17,11 +17,11 @@ const NOTED: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Directory {
-    names: RwLock<Names>,
+    names: RwLock<DirectoryNames>,
 }
 
 #[derive(Debug)]
-struct Names {
+struct DirectoryNames {
     divisions: Vec<(Uuid, String)>,
     queues: BTreeMap<String, Queue>,
     users: BTreeMap<String, String>,
@@ -35,7 +35,7 @@ pub(crate) struct Queue {
 
 impl Default for Directory {
     fn default() -> Self {
-        let names = Names {
+        let names = DirectoryNames {
             divisions: vec![(HOME, "Home".to_owned())],
             queues: [(SUPPORT.to_owned(), Queue { name: "Support".to_owned(), division: HOME })].into(),
             users: [(ANNA, "Anna Agent"), (BEN, "Ben Agent")].map(|(id, name)| (id.to_owned(), name.to_owned())).into(),

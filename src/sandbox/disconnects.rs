@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::conversation::{Conversation, Gone, Participant, SYSTEM_WRAPUP, Scope, Settled, WrapupTerms};
+use super::conversation::{Conversation, Gone, Participant, SYSTEM_WRAPUP, Scope, SettledWrapup, WrapupTerms};
 use super::conversations::Conversations;
 
 /// A request to disconnect a participant.
@@ -144,7 +144,7 @@ fn settle_wrapup(found: &mut Participant, wrapup: &Wrapup, at: Instant, clock: &
         Wrapup::Skipped => (None, None),
         Wrapup::Absent | Wrapup::Ignored => return,
     };
-    found.settled.get_or_insert(Settled { at, wall: clock.wall(at), code, notes });
+    found.settled.get_or_insert(SettledWrapup { at, wall: clock.wall(at), code, notes });
 }
 
 fn end_all(conversation: &mut Conversation, scope: Scope, at: Instant, clock: &Clock) {

@@ -16,9 +16,9 @@ use super::connection::Link;
 use super::faults::act;
 use super::foreign::{Gateway, NotGenesys};
 use super::incoming::Incoming;
-use super::journal::Record;
+use super::journal::JournalRecord;
 use super::state::Sandbox;
-use super::tokens::{Rate, Refusal};
+use super::tokens::{TokenRefusal, WindowUsage};
 
 /// The upstream's own limit on a payload.
 const LARGEST: usize = 512_000;
@@ -67,8 +67,8 @@ fn admit(
     sandbox: &Sandbox,
     parts: &Parts,
     operation: Operation,
-    record: &mut Record,
-) -> (Result<(), Problem>, Option<Rate>) {
+    record: &mut JournalRecord,
+) -> (Result<(), Problem>, Option<WindowUsage>) {
     // Only the API asks for tokens; the minimal upstream has one operation that does.
     let settings = sandbox.settings();
     if !parts.uri.path().starts_with("/api/") || settings.minimal && operation != Operation::Post {
@@ -78,7 +78,7 @@ fn admit(
     let (token, verdict) = sandbox.tokens_store().authenticate(parts.headers.get(AUTHORIZATION), terms.idle_timeout);
     record.note(|entry| {
         entry.token = token.as_ref().map(|t| t.id.clone());
-        entry.refused = verdict.err().map(Refusal::word);
+        entry.refused = verdict.err().map(TokenRefusal::word);
     });
     if let Err(reason) = verdict {
         return (Err(unauthenticated(reason)), None);
@@ -92,18 +92,20 @@ fn admit(
     }
 }
 
-fn unauthenticated(reason: Refusal) -> Problem {
+fn unauthenticated(reason: TokenRefusal) -> Problem {
     let (code, message) = match reason {
-        Refusal::Missing => {
+        TokenRefusal::Missing => {
             ("authentication.required", "No authentication bearer token specified in authorization header.")
         }
-        Refusal::Expired => ("credentials.expired", "The bearer token has expired."),
-        Refusal::Unknown | Refusal::Idle | Refusal::Revoked => ("bad.credentials", "Invalid login credentials."),
+        TokenRefusal::Expired => ("credentials.expired", "The bearer token has expired."),
+        TokenRefusal::Unknown | TokenRefusal::Idle | TokenRefusal::Revoked => {
+            ("bad.credentials", "Invalid login credentials.")
+        }
     };
     Problem::new(StatusCode::UNAUTHORIZED, code, message)
 }
 
-fn too_many(rate: Rate) -> Problem {
+fn too_many(rate: WindowUsage) -> Problem {
     let message = format!("Rate limit exceeded the maximum [{LIMIT}]. Retry the request in [{}] seconds", rate.reset);
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too.many.requests", message);
     Problem { limit: Some(rate.allowed), ..problem }.header("retry-after", &rate.reset.to_string())
@@ -113,7 +115,7 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request.entity.too.large", "The payload is over 512,000 bytes.")
 }
 
-fn stamp(response: &mut Response, correlation_id: &str, rate: Option<Rate>) {
+fn stamp(response: &mut Response, correlation_id: &str, rate: Option<WindowUsage>) {
     let bare = response.extensions().get::<act::NoRateHeaders>().is_some();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(correlation_id) {

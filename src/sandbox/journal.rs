@@ -153,7 +153,13 @@ impl Journal {
     }
 
     /// Opens the record of a request that has arrived; it is written when the record is dropped.
-    pub(crate) fn open(self: &Arc<Self>, method: &str, path: &str, kind: Kind, correlation_id: String) -> Record {
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        method: &str,
+        path: &str,
+        kind: Kind,
+        correlation_id: String,
+    ) -> JournalRecord {
         let mut inner = self.inner.lock();
         inner.counts.in_flight += 1;
         inner.counts.max_in_flight = inner.counts.max_in_flight.max(inner.counts.in_flight);
@@ -175,7 +181,7 @@ impl Journal {
             reused: false,
             correlation_id,
         };
-        Record { journal: self.clone(), began: now, entry: Some(entry) }
+        JournalRecord { journal: self.clone(), began: now, entry: Some(entry) }
     }
 
     pub(crate) fn connected(&self) {
@@ -224,13 +230,13 @@ impl Journal {
 
 /// A request under way. Dropped without a status (the caller has gone, or was cut off), it is written with status 0.
 #[derive(Debug)]
-pub(crate) struct Record {
+pub(crate) struct JournalRecord {
     journal: Arc<Journal>,
     began: Instant,
     entry: Option<Entry>,
 }
 
-impl Record {
+impl JournalRecord {
     pub(crate) fn note(&mut self, change: impl FnOnce(&mut Entry)) {
         if let Some(entry) = &mut self.entry {
             change(entry);
@@ -238,7 +244,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for JournalRecord {
     fn drop(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.took_ms = millis(self.began.elapsed());

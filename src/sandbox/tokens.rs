@@ -48,7 +48,7 @@ pub(crate) struct Token {
 struct TokenState {
     expires: Instant,
     last_use: Instant,
-    killed: Option<Refusal>,
+    killed: Option<TokenRefusal>,
     uses: u64,
     window: Window,
 }
@@ -62,7 +62,7 @@ struct Window {
 
 /// Why a request is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum TokenRefusal {
     Missing,
     Unknown,
     Expired,
@@ -70,7 +70,7 @@ pub(crate) enum Refusal {
     Revoked,
 }
 
-impl Refusal {
+impl TokenRefusal {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -84,14 +84,14 @@ impl Refusal {
 
 /// Where a token stands in its rate window, this request included.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rate {
+pub(crate) struct WindowUsage {
     pub(crate) allowed: u32,
     pub(crate) count: u64,
     /// Whole seconds until the window resets, at least 1.
     pub(crate) reset: u64,
 }
 
-impl Rate {
+impl WindowUsage {
     pub(crate) fn exceeded(self) -> bool {
         self.count > u64::from(self.allowed)
     }
@@ -124,16 +124,16 @@ impl Tokens {
         &self,
         authorization: Option<&HeaderValue>,
         idle_timeout: Duration,
-    ) -> (Option<Arc<Token>>, Result<(), Refusal>) {
+    ) -> (Option<Arc<Token>>, Result<(), TokenRefusal>) {
         let presented = authorization.and_then(|v| v.to_str().ok()).and_then(|v| {
             let (scheme, text) = v.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(text.trim())
         });
         let Some(text) = presented.filter(|t| !t.is_empty()) else {
-            return (None, Err(Refusal::Missing));
+            return (None, Err(TokenRefusal::Missing));
         };
         let Some(token) = self.by_text.read().get(text).cloned() else {
-            return (None, Err(Refusal::Unknown));
+            return (None, Err(TokenRefusal::Unknown));
         };
         let now = Instant::now();
         let verdict = token.check(now, idle_timeout);
@@ -148,7 +148,7 @@ impl Tokens {
     }
 
     /// Counts a request against the token's window, or against the one that all of them share.
-    pub(crate) fn count(&self, token: &Token, settings: &Settings) -> Rate {
+    pub(crate) fn count(&self, token: &Token, settings: &Settings) -> WindowUsage {
         let (allowed, length) = (settings.rate_limit, settings.rate_window);
         if settings.rate_shared {
             self.shared.lock().count(allowed, length)
@@ -162,7 +162,7 @@ impl Tokens {
         let now = Instant::now();
         let map = self.by_text.read();
         let live: Vec<_> = map.values().filter(|t| t.check(now, Duration::ZERO).is_ok()).collect();
-        live.iter().for_each(|token| token.state.lock().killed = Some(Refusal::Revoked));
+        live.iter().for_each(|token| token.state.lock().killed = Some(TokenRefusal::Revoked));
         live.len()
     }
 
@@ -177,7 +177,7 @@ impl Tokens {
 
 impl Window {
     /// Counts a request, and opens a new window when the old one is over.
-    fn count(&mut self, allowed: u32, length: Duration) -> Rate {
+    fn count(&mut self, allowed: u32, length: Duration) -> WindowUsage {
         let now = Instant::now();
         let start = match self.start {
             Some(start) if now.duration_since(start) < length => start,
@@ -188,7 +188,7 @@ impl Window {
         };
         self.count += 1;
         let left = length.saturating_sub(now.duration_since(start));
-        Rate {
+        WindowUsage {
             allowed,
             count: self.count,
             reset: left.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX),
@@ -197,14 +197,14 @@ impl Window {
 }
 
 impl Token {
-    fn check(&self, now: Instant, idle_timeout: Duration) -> Result<(), Refusal> {
+    fn check(&self, now: Instant, idle_timeout: Duration) -> Result<(), TokenRefusal> {
         let state = self.state.lock();
         if let Some(reason) = state.killed {
             Err(reason)
         } else if state.expires <= now {
-            Err(Refusal::Expired)
+            Err(TokenRefusal::Expired)
         } else if !idle_timeout.is_zero() && now.duration_since(state.last_use) >= idle_timeout {
-            Err(Refusal::Idle)
+            Err(TokenRefusal::Idle)
         } else {
             Ok(())
         }
@@ -215,7 +215,7 @@ impl Token {
         let state = self.state.lock();
         TokenView {
             id: self.id.clone(),
-            state: verdict.map_or_else(Refusal::word, |()| "live"),
+            state: verdict.map_or_else(TokenRefusal::word, |()| "live"),
             expires_in: verdict.map_or(0, |()| state.expires.saturating_duration_since(now).as_secs()),
             uses: state.uses,
         }

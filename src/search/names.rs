@@ -38,10 +38,10 @@ struct NamesPath {
 /// Names by id. A refusal counts as the id itself.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    queues: Kept,
-    users: Kept,
+    queues: NameCache,
+    users: NameCache,
     /// Comes with the queues.
-    divisions: Kept,
+    divisions: NameCache,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,7 +65,7 @@ struct Division {
     name: Option<String>,
 }
 
-type Kept = Mutex<BTreeMap<String, (String, Instant)>>;
+type NameCache = Mutex<BTreeMap<String, (String, Instant)>>;
 
 impl Names {
     /// The id of the one queue of that name, whatever its case.
@@ -136,7 +136,7 @@ impl Names {
     /// Names by id: those that are kept, and for the others one call each fifty.
     async fn names(
         &self,
-        kept: &Kept,
+        kept: &NameCache,
         client: &Client,
         context: &Arc<Context>,
         place: NamesPath,
@@ -187,7 +187,7 @@ impl Names {
 }
 
 /// Keeps one more name.
-fn keep(kept: &Kept, id: String, name: String) {
+fn keep(kept: &NameCache, id: String, name: String) {
     let mut kept = kept.lock();
     if kept.len() > MOST {
         kept.clear();

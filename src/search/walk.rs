@@ -47,9 +47,9 @@ impl Walk<'_> {
         while end > oldest && found.hits.len() <= self.filter.limit {
             let start = (end - length).max(oldest);
             match self.interval((start, end), now, &mut seen, &mut found).await {
-                Ok(Reached::Start) => (end, length) = (start, LONGEST),
+                Ok(SearchedBack::Start) => (end, length) = (start, LONGEST),
                 // Conversations of that same moment may be among those that are left.
-                Ok(Reached::Until(last)) => end = last + Duration::milliseconds(1),
+                Ok(SearchedBack::Until(last)) => end = last + Duration::milliseconds(1),
                 Err(NoPage::TooMuch(problem)) if end - start <= SHORTEST => return Err(problem),
                 Err(NoPage::TooMuch(_)) => length = (end - start) / SHORTER_BY,
                 Err(NoPage::Problem(problem)) => return Err(problem),
@@ -75,7 +75,7 @@ impl Walk<'_> {
         now: OffsetDateTime,
         seen: &mut HashSet<ConversationId>,
         found: &mut Found,
-    ) -> Result<Reached, NoPage> {
+    ) -> Result<SearchedBack, NoPage> {
         let mut last = None;
         for number in 1..=PAGES {
             let asked =
@@ -84,7 +84,7 @@ impl Walk<'_> {
                 (Ok(page), _) => page,
                 // Keep what was listed so far; ask again for the rest, from there on.
                 (Err(NoPage::TooMuch(_)), Some(last)) if last < end - Duration::milliseconds(1) => {
-                    return Ok(Reached::Until(last));
+                    return Ok(SearchedBack::Until(last));
                 }
                 (Err(refused), _) => return Err(refused),
             };
@@ -104,12 +104,12 @@ impl Walk<'_> {
                 }
             }
             if !full || last.is_some_and(|last| last < start || self.is_enough(found, last)) {
-                return Ok(Reached::Start);
+                return Ok(SearchedBack::Start);
             }
         }
         match last {
-            Some(last) if last < end - Duration::milliseconds(1) => Ok(Reached::Until(last)),
-            _ => Ok(Reached::Start),
+            Some(last) if last < end - Duration::milliseconds(1) => Ok(SearchedBack::Until(last)),
+            _ => Ok(SearchedBack::Start),
         }
     }
 
@@ -122,7 +122,7 @@ impl Walk<'_> {
 }
 
 /// How far an interval was searched.
-enum Reached {
+enum SearchedBack {
     /// All of it, or as much as is needed.
     Start,
     /// Back to the moment when this one began; older ones are left.

@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::phase::{ConnectionPhase, ConnectionState};
-use super::places::Place;
+use super::places::ConnectionPlace;
 use super::timed_stream::TimedStream;
 use super::tls::TlsSource;
 use super::transport::{AcceptedStream, Socket};
-use super::{App, LAST_LOOK, Peer, ServeSettings, service};
+use super::{HttpService, LAST_LOOK, Peer, ServeSettings, service};
 
 /// Bytes of a request head at most; also what hyper buffers for a connection at most.
 const MAX_HEAD: usize = 32 << 10;
@@ -45,7 +45,12 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\nconten
     content-length: 60\r\n\r\nThis port speaks TLS: use https instead of http in the URL.\n";
 
 /// Serves one accepted connection to its end. `place` counts it against the limits.
-pub(super) async fn run(shared: Arc<ListenerContext<impl App>>, stream: TcpStream, addr: SocketAddr, place: Place) {
+pub(super) async fn run(
+    shared: Arc<ListenerContext<impl HttpService>>,
+    stream: TcpStream,
+    addr: SocketAddr,
+    place: ConnectionPlace,
+) {
     let _open = shared.settings.stats.opened();
     // An answer is one write: waiting for more to send along would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
@@ -72,7 +77,7 @@ pub(super) async fn run(shared: Arc<ListenerContext<impl App>>, stream: TcpStrea
 
 /// Encrypts the connection, in bounded time.
 async fn handshake(
-    shared: &ListenerContext<impl App>,
+    shared: &ListenerContext<impl HttpService>,
     tls: &TlsSource,
     mut stream: TcpStream,
     state: &ConnectionState,
@@ -106,7 +111,7 @@ async fn handshake(
 }
 
 async fn serve_http(
-    shared: &ListenerContext<impl App>,
+    shared: &ListenerContext<impl HttpService>,
     transport: AcceptedStream,
     peer: Peer,
     state: &Arc<ConnectionState>,

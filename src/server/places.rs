@@ -29,7 +29,7 @@ pub(super) struct Places {
 
 /// The place of one connection, free again when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionPlace {
     places: Arc<Places>,
     network: IpAddr,
     pub(super) state: Arc<ConnectionState>,
@@ -49,7 +49,7 @@ impl Places {
 
     /// A place for a connection from `addr`, waiting for one if need be. `None` when that address holds as many busy
     /// connections as it may.
-    pub(super) async fn take(self: &Arc<Self>, addr: IpAddr) -> Option<Place> {
+    pub(super) async fn take(self: &Arc<Self>, addr: IpAddr) -> Option<ConnectionPlace> {
         if !self.settings.proxies.trusts(addr) && !self.address_has_room(addr) {
             self.settings.stats.connection_refused();
             return None;
@@ -72,10 +72,10 @@ impl Places {
     }
 
     /// Registers a connection.
-    pub(super) fn seat(self: &Arc<Self>, addr: IpAddr, slot: Option<OwnedSemaphorePermit>) -> Place {
+    pub(super) fn seat(self: &Arc<Self>, addr: IpAddr, slot: Option<OwnedSemaphorePermit>) -> ConnectionPlace {
         let (network, state) = (network(addr), Arc::new(ConnectionState::new(self.epoch)));
         self.by_network.lock().entry(network).or_default().push(Arc::clone(&state));
-        Place { places: Arc::clone(self), network, state, _slot: slot }
+        ConnectionPlace { places: Arc::clone(self), network, state, _slot: slot }
     }
 
     /// Whether one more may come from this address; its longest idle connection makes place if need be.
@@ -106,7 +106,7 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut by_network = self.places.by_network.lock();
         let Some(open) = by_network.get_mut(&self.network) else { return };

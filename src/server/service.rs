@@ -11,13 +11,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
-use super::App;
+use super::HttpService;
 use super::peer::Peer;
 use super::phase::{ConnectionPhase, ConnectionState};
 
 /// Answers one request.
 pub(super) async fn call(
-    mut app: impl App,
+    mut app: impl HttpService,
     peer: Peer,
     state: Arc<ConnectionState>,
     request: axum::http::Request<Incoming>,

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, ConfigError};
 use crate::files::read;
-use crate::watched_file::{Content, Source, WatchedFile};
+use crate::watched_file::{Content, FileSource, WatchedFile};
 
 const CERT: &str = "server.tls.cert";
 const KEY: &str = "server.tls.key";
@@ -72,10 +72,10 @@ struct PemFiles(config::Tls);
 
 /// A checked configuration of rustls.
 #[derive(Debug)]
-struct Checked(Arc<ServerConfig>);
+struct TlsServerConfig(Arc<ServerConfig>);
 
-impl Source for PemFiles {
-    type Value = Checked;
+impl FileSource for PemFiles {
+    type Value = TlsServerConfig;
 
     const NAME: &'static str = "the TLS files";
 
@@ -84,7 +84,7 @@ impl Source for PemFiles {
         files.into_iter().filter_map(|(key, path)| Some(read(key, path.as_deref()?))).collect()
     }
 
-    fn make(&self, content: &[Vec<u8>], _previous: Option<&Checked>) -> Result<Checked, String> {
+    fn make(&self, content: &[Vec<u8>], _previous: Option<&TlsServerConfig>) -> Result<TlsServerConfig, String> {
         let part = |at: usize| content.get(at).map(Vec::as_slice).unwrap_or_default();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -123,7 +123,7 @@ impl Source for PemFiles {
             )
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Checked(Arc::new(config)))
+        Ok(TlsServerConfig(Arc::new(config)))
     }
 }
 

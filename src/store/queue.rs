@@ -35,12 +35,12 @@ pub struct Due {
 
 /// The job that was served last. The next one is the job made after it; after the newest it is the oldest again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Turn {
+pub struct ServedLast {
     created: i64,
     id: String,
 }
 
-impl Turn {
+impl ServedLast {
     /// This job was served.
     #[must_use]
     pub fn of(job: &StoredJob) -> Self {
@@ -51,7 +51,7 @@ impl Turn {
 impl Store {
     /// Starts jobs whose time has come, and gives those that are over and those with items to work on, the one after `served_last`
     /// first. Where there is nothing to start, it only reads.
-    pub async fn due_jobs(&self, served_last: &Turn, limit: i64) -> Result<Due, StoreError> {
+    pub async fn due_jobs(&self, served_last: &ServedLast, limit: i64) -> Result<Due, StoreError> {
         let look = || [list_over(limit), list_due(served_last, limit)];
         let [over, due] = look();
         let mut rows = self.run(Batch::read([to_start(), over, due])).await?;
@@ -121,7 +121,7 @@ fn list_over(limit: i64) -> Statement {
 
 /// Jobs with items to work on, in turn. In paused and cancelled jobs only items under way are finished; the rest of a
 /// cancelled one is given up. `due + 0` keeps both databases from searching all waiting items for those under way.
-fn list_due(served_last: &Turn, limit: i64) -> Statement {
+fn list_due(served_last: &ServedLast, limit: i64) -> Statement {
     select(
         "((state = 'running' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due <= {now})) OR (state IN ('paused', \
          'cancelled') AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND items.state IN ('leased', 'confirming') AND \

@@ -15,12 +15,12 @@ mod jobs;
 mod postgres;
 
 /// A database that is empty at first and can be opened several times.
-pub(super) struct Place {
+pub(super) struct TestDatabase {
     settings: config::Store,
     folder: Option<tempfile::TempDir>,
 }
 
-impl Place {
+impl TestDatabase {
     fn file() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(&format!("sqlite:{}/state/hangup.db", folder.path().display()));
@@ -53,9 +53,9 @@ fn settings(url: &str) -> config::Store {
 }
 
 /// Runs a test on each database.
-pub(super) async fn on_each(test: impl AsyncFn(&Place)) {
-    test(&Place::file()).await;
-    if let Some(postgres) = Place::postgres().await {
+pub(super) async fn on_each(test: impl AsyncFn(&TestDatabase)) {
+    test(&TestDatabase::file()).await;
+    if let Some(postgres) = TestDatabase::postgres().await {
         test(&postgres).await;
     }
 }

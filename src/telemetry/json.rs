@@ -96,9 +96,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
+    struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Sink {
+    impl io::Write for CapturedLog {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -110,7 +110,7 @@ mod tests {
 
     /// What is logged by `log` in our form, and in the library's, without the times.
     fn both(log: impl Fn()) -> (Value, Value) {
-        let (ours, theirs) = (Sink::default(), Sink::default());
+        let (ours, theirs) = (CapturedLog::default(), CapturedLog::default());
         let sink = ours.clone();
         let layer = tracing_subscriber::fmt::layer().event_format(Json).with_writer(move || sink.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), &log);
@@ -122,7 +122,7 @@ mod tests {
             .with_span_list(false)
             .with_writer(move || sink.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), &log);
-        let read = |sink: Sink| {
+        let read = |sink: CapturedLog| {
             let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
             assert_eq!(text.matches('\n').count(), 1, "one line: {text:?}");
             let mut value: Value = serde_json::from_str(&text).unwrap();

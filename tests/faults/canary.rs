@@ -9,7 +9,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hangup::app::{App, Upstream};
+use hangup::app::{App, UpstreamTransport};
 use hangup::callers::new_key;
 use hangup::config::Config;
 use http_body_util::BodyExt as _;
@@ -78,7 +78,7 @@ async fn debug(upstream: SocketAddr) -> [String; 2] {
     let environment = settings.iter().map(|(key, value)| (format!("HANGUP__{key}"), (*value).to_owned())).collect();
     let config = Config::from_parts(None, environment).expect("a configuration");
     let shown = format!("{config:#?}");
-    let app = App::build(config, Upstream::Sockets).await.expect("an app");
+    let app = App::build(config, UpstreamTransport::Sockets).await.expect("an app");
     let ready = || app.http().disconnector.client().tokens().current().is_some();
     assert!(until(Duration::from_secs(5), async || ready()).await.is_some(), "no token");
     [shown, format!("{app:#?}")]

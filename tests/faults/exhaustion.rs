@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hangup::app::{App, Upstream};
+use hangup::app::{App, UpstreamTransport};
 use hangup::config::Config;
 use hangup::genesys::answer::Body;
 use hangup::genesys::error::CallError;
@@ -114,7 +114,7 @@ async fn a_panic_is_answered_and_the_next_request_is_fine() {
         let mut wire = wire.clone();
         async move { tower::Service::<Request<Bytes>>::call(&mut wire, request).await as Result<Response<Body>, CallError> }
     }));
-    let app = App::build(config, Upstream::Over(exchange)).await.unwrap();
+    let app = App::build(config, UpstreamTransport::Over(exchange)).await.unwrap();
     let addr = app.addr().unwrap();
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run_until(stop.clone().cancelled_owned(), std::future::ready(())));

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use hangup::app::{App, Upstream};
+use hangup::app::{App, UpstreamTransport};
 use hangup::config::Config;
 use hangup::genesys::exchange::{Resolver, Wire};
 use hangup::sandbox::{Fault, On};
@@ -107,7 +107,7 @@ async fn service_with(addresses: Vec<SocketAddr>, port: u16) -> (Caller, Cancell
         std::future::ready(Ok::<_, std::io::Error>(addresses.clone().into_iter()))
     }));
     let wire = Wire::with_resolver(&config.genesys, config.disconnect.connect_timeout, resolver).unwrap();
-    let app = App::build(config, Upstream::Over(BoxCloneSyncService::new(wire))).await.unwrap();
+    let app = App::build(config, UpstreamTransport::Over(BoxCloneSyncService::new(wire))).await.unwrap();
     let caller = Caller::new(app.addr().unwrap());
     let stop = CancellationToken::new();
     tokio::spawn(app.run_until(stop.clone().cancelled_owned(), std::future::ready(())));

@@ -13,7 +13,7 @@ use crate::disconnect::look::VIEW;
 use crate::genesys::answer::Answer;
 use crate::genesys::request::{Call, Rank};
 use crate::ids::{ConversationId, ParticipantId};
-use crate::problem::{Problem, Upstream as Said};
+use crate::problem::{Problem, UpstreamDetail};
 
 /// The permission that disconnecting needs.
 const DISCONNECT: &str = "conversation:communication:disconnect";
@@ -56,7 +56,7 @@ pub(super) async fn check(config: &Config, upstream: &LiveUpstream, report: &mut
 
 /// What Genesys Cloud's own answer says about a permission.
 fn judged(name: &'static str, permission: &str, answer: &Answer) -> CheckLine {
-    let said = Said::of(answer);
+    let said = UpstreamDetail::of(answer);
     let words = match (&said.code, &said.message) {
         (_, Some(message)) => message.clone(),
         (Some(code), None) => code.clone(),

@@ -33,7 +33,7 @@ const PUBLISHED: [Medium; 5] =
 
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
-struct Step {
+struct ProofStep {
     tried: String,
     answered: String,
 }
@@ -45,7 +45,7 @@ pub(super) struct Proof {
     operation: Option<&'static str>,
     /// The verdict in words.
     verdict: String,
-    steps: Vec<Step>,
+    steps: Vec<ProofStep>,
 }
 
 impl Proof {
@@ -68,7 +68,7 @@ impl Proof {
 struct Trial<'a> {
     upstream: &'a LiveUpstream,
     cid: ConversationId,
-    steps: Vec<Step>,
+    steps: Vec<ProofStep>,
 }
 
 /// Tries everything.
@@ -129,7 +129,7 @@ impl Trial<'_> {
             Ok(answer) => (form(answer), answer.status.is_success()),
             Err(error) => (redacted(&Problem::from(error.clone()).detail), false),
         };
-        self.steps.push(Step { tried: tried.to_owned(), answered });
+        self.steps.push(ProofStep { tried: tried.to_owned(), answered });
         taken
     }
 
@@ -191,7 +191,7 @@ impl Trial<'_> {
             }
             sleep(INTERVAL).await;
         }
-        self.steps.push(Step { tried: "read until the participant is gone".to_owned(), answered });
+        self.steps.push(ProofStep { tried: "read until the participant is gone".to_owned(), answered });
         gone
     }
 
@@ -201,7 +201,7 @@ impl Trial<'_> {
         let agents = before.participants.iter().filter(|p| p.is_live() && p.purpose.as_deref() == Some("agent"));
         let Some(pid) = agents.filter_map(|p| ParticipantId::parse(&p.id)).find(|pid| *pid != gone) else {
             let answered = "no live agent was left to try it with".to_owned();
-            self.steps.push(Step { tried: "wrap-up".to_owned(), answered });
+            self.steps.push(ProofStep { tried: "wrap-up".to_owned(), answered });
             return;
         };
         let body = Bytes::from_static(br#"{"state":"disconnected","wrapupSkipped":true}"#);
@@ -226,7 +226,7 @@ impl Trial<'_> {
             }
             Err(why) => redacted(&why),
         };
-        self.steps.push(Step { tried: "read the conversation afterwards".to_owned(), answered });
+        self.steps.push(ProofStep { tried: "read the conversation afterwards".to_owned(), answered });
     }
 }
 

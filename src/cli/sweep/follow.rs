@@ -21,7 +21,7 @@ const LINE: Duration = Duration::from_secs(10);
 
 /// How following ended.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum SweepEnd {
     /// All items have a result.
     Done,
     /// A job was paused or cancelled, and why.
@@ -63,7 +63,12 @@ struct Snapshot {
 }
 
 /// Follows the jobs until all are done.
-pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration, interrupt: &mut Interrupt) -> End {
+pub(super) async fn follow(
+    service: &Service,
+    ids: &[String],
+    patience: Duration,
+    interrupt: &mut Interrupt,
+) -> SweepEnd {
     let mut progress = ProgressDisplay::new();
     let mut answered = Instant::now();
     let end = loop {
@@ -72,13 +77,13 @@ pub(super) async fn follow(service: &Service, ids: &[String], patience: Duration
                 answered = Instant::now();
                 progress.show(&snapshot);
                 if snapshot.pending == 0 {
-                    break End::Done;
+                    break SweepEnd::Done;
                 }
                 if let Some(why) = snapshot.stopped {
-                    break End::Stopped(why);
+                    break SweepEnd::Stopped(why);
                 }
             }
-            Err(failure) if answered.elapsed() >= patience => break End::Lost(failure.text),
+            Err(failure) if answered.elapsed() >= patience => break SweepEnd::Lost(failure.text),
             Err(_) => progress.say("the service does not answer; waiting for it"),
         }
         tokio::select! {
@@ -114,15 +119,19 @@ async fn look(service: &Service, ids: &[String]) -> Result<Snapshot, Failure> {
     Ok(snapshot)
 }
 
-async fn pause(service: &Service, ids: &[String]) -> End {
+async fn pause(service: &Service, ids: &[String]) -> SweepEnd {
     for id in ids {
         match control(service, id, "pause").await {
             Ok(reply) if reply.is_good() || reply.text("code") == "job_state" => {}
-            Ok(reply) => return End::Lost(format!("the job could not be paused, it goes on: {}", reply.problem())),
-            Err(failure) => return End::Lost(format!("the job could not be paused, it goes on: {}", failure.text)),
+            Ok(reply) => {
+                return SweepEnd::Lost(format!("the job could not be paused, it goes on: {}", reply.problem()));
+            }
+            Err(failure) => {
+                return SweepEnd::Lost(format!("the job could not be paused, it goes on: {}", failure.text));
+            }
         }
     }
-    End::Interrupted
+    SweepEnd::Interrupted
 }
 
 /// What people see meanwhile, on stderr.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::fate::Fate;
-use super::follow::End;
+use super::follow::SweepEnd;
 use super::preview::counted;
 use super::report;
 use super::row::SweepRow;
@@ -25,7 +25,7 @@ const LOST: u8 = 6;
 /// A sweep that came to an end, if not to its own.
 #[derive(Debug)]
 pub(super) struct Ended<'a> {
-    pub(super) end: End,
+    pub(super) end: SweepEnd,
     pub(super) id: &'a str,
     pub(super) path: &'a Path,
     pub(super) rows: &'a [SweepRow],
@@ -79,16 +79,16 @@ pub(super) fn conclude(ended: &Ended<'_>) -> Result<(), Failure> {
 fn verdict(ended: &Ended<'_>, count: impl Fn(Fate) -> usize) -> Result<(), Failure> {
     let resume = format!("go on with: hangup sweep --resume {}", ended.id);
     let (code, text) = match &ended.end {
-        End::Interrupted => (STOPPED, format!("paused; items under way are finished; {resume}")),
-        End::Stopped(why) => (STOPPED, format!("{why}; {resume}")),
-        End::Lost(why) => return Err(lost(ended.id, why)),
-        End::Done if count(Fate::Stays) + count(Fate::NotFound) + count(Fate::Pending) > 0 => {
+        SweepEnd::Interrupted => (STOPPED, format!("paused; items under way are finished; {resume}")),
+        SweepEnd::Stopped(why) => (STOPPED, format!("{why}; {resume}")),
+        SweepEnd::Lost(why) => return Err(lost(ended.id, why)),
+        SweepEnd::Done if count(Fate::Stays) + count(Fate::NotFound) + count(Fate::Pending) > 0 => {
             (STAY, "some stay; the report says why".to_owned())
         }
-        End::Done if count(Fate::LeftAlone) > 0 && count(Fate::WouldGo) == 0 => {
+        SweepEnd::Done if count(Fate::LeftAlone) > 0 && count(Fate::WouldGo) == 0 => {
             (LEFT_ALONE, "some were left alone; everything else is gone".to_owned())
         }
-        End::Done => return Ok(()),
+        SweepEnd::Done => return Ok(()),
     };
     Err(Failure { code, text })
 }

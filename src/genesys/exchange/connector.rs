@@ -1,6 +1,5 @@
 //! Makes connections to the upstream: TCP, and TLS where the URL says so, within a bounded time.
 
-use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,14 +12,14 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tower::BoxError;
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
 /// Between probes of an idle connection.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(30);
 
-type Connection = MaybeHttpsStream<TokioIo<TcpStream>>;
-type BoxError = Box<dyn StdError + Send + Sync>;
+type ByteStream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Finds the addresses of a name.
 pub type Resolver = BoxCloneSyncService<Name, std::vec::IntoIter<SocketAddr>, io::Error>;
@@ -58,7 +57,7 @@ impl Connector {
     ///
     /// # Errors
     /// No such host, refused, too slow, or a TLS handshake that failed.
-    pub(super) async fn connect(&self, url: Uri) -> Result<Connection, BoxError> {
+    pub(super) async fn connect(&self, url: Uri) -> Result<ByteStream, BoxError> {
         let connecting = self.connector.clone().oneshot(url);
         timeout(self.limit * 2, connecting).await.map_err(|_| "no connection in time")?
     }

@@ -6,7 +6,6 @@
 //! What is left for us is small: one or two origins, a list of idle connections each, and a queue of those who wait for one.
 
 use std::collections::VecDeque;
-use std::error::Error as StdError;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
+use tower::BoxError;
 
 use super::connector::Connector;
 
@@ -26,10 +26,9 @@ use super::connector::Connector;
 /// reads: a crowd of long answers must not fill our memory.
 const READ_BUFFER: usize = 32 * 1024;
 
-type BoxError = Box<dyn StdError + Send + Sync>;
-type Connection = SendRequest<Full<Bytes>>;
+type HttpConnection = SendRequest<Full<Bytes>>;
 /// A connection, and whether it has carried a request before.
-type Given = (Connection, bool);
+type Given = (HttpConnection, bool);
 
 /// A request as it goes out.
 pub(super) type Outgoing = Request<Full<Bytes>>;
@@ -71,7 +70,7 @@ struct KeptConnections {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: HttpConnection,
     since: Instant,
 }
 
@@ -155,12 +154,12 @@ impl PoolOrigin {
         Ok(self.lend(connection, false, false))
     }
 
-    fn lend(self: &Arc<Self>, connection: Connection, reused: bool, pooled: bool) -> ConnectionLease {
+    fn lend(self: &Arc<Self>, connection: HttpConnection, reused: bool, pooled: bool) -> ConnectionLease {
         let suspicion = Suspicion { origin: Arc::clone(self), since: Instant::now(), cleared: !reused };
         ConnectionLease { connection, reused, pooled, suspicion }
     }
 
-    async fn connect(&self) -> Result<Connection, BoxError> {
+    async fn connect(&self) -> Result<HttpConnection, BoxError> {
         let stream = self.connector.connect(self.url.clone()).await?;
         let (sender, connection) = http1::Builder::new().max_buf_size(READ_BUFFER).handshake(stream).await?;
         // The request on it gets the error.
@@ -169,7 +168,7 @@ impl PoolOrigin {
     }
 
     /// The idle connection that was used last: one that rests for long is more likely to be closed by the other side.
-    fn take_idle(&self, kept: &mut KeptConnections) -> Option<Connection> {
+    fn take_idle(&self, kept: &mut KeptConnections) -> Option<HttpConnection> {
         while let Some(last) = kept.idle.pop() {
             if last.since.elapsed() >= self.idle_timeout {
                 // And so are all others.
@@ -182,7 +181,7 @@ impl PoolOrigin {
     }
 
     /// How the making of a connection ended. A failure is reported only if more requests wait than connections are being made.
-    fn take_in(self: &Arc<Self>, made: Result<Connection, BoxError>) {
+    fn take_in(self: &Arc<Self>, made: Result<HttpConnection, BoxError>) {
         self.kept.lock().connecting -= 1;
         match made {
             Ok(connection) => self.put(connection, false),
@@ -200,7 +199,7 @@ impl PoolOrigin {
     }
 
     /// Gives a connection to the request that has waited longest, or keeps it.
-    fn put(self: &Arc<Self>, mut connection: Connection, reused: bool) {
+    fn put(self: &Arc<Self>, mut connection: HttpConnection, reused: bool) {
         let mut kept = self.kept.lock();
         while let Some(first) = kept.waiting.pop_front() {
             match first.send(Ok((connection, reused))) {
@@ -245,7 +244,7 @@ async fn close_in_time(origin: Weak<PoolOrigin>, idle_timeout: Duration) {
 /// A connection in use. Dropped before it is given back, it is closed.
 #[derive(Debug)]
 pub(super) struct ConnectionLease {
-    connection: Connection,
+    connection: HttpConnection,
     reused: bool,
     /// It goes back to the pool.
     pooled: bool,

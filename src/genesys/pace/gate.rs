@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::line::{Place, Turn, Waiter};
+use super::line::{LinePosition, Turn, Waiter};
 use super::state::{GateState, Phase};
 use crate::config;
 use crate::genesys::answer::Answer;
@@ -189,7 +189,7 @@ impl Gate {
     /// After a closing: a call whose turn cannot come before its deadline is refused at once.
     fn dismiss(&self, state: &mut GateState) {
         let now = Instant::now();
-        let late: Vec<(Place, Instant)> = state
+        let late: Vec<(LinePosition, Instant)> = state
             .line
             .iter()
             .enumerate()
@@ -279,7 +279,7 @@ impl Drop for Pass {
 /// A place in line that is given up when the call that waits goes away.
 struct Waiting<'a> {
     gate: &'a Arc<Gate>,
-    place: Place,
+    place: LinePosition,
     given: oneshot::Receiver<Result<Turn, CallError>>,
 }
 

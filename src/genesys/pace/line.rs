@@ -12,7 +12,7 @@ use crate::genesys::request::Rank;
 use crate::genesys::token::Token;
 
 /// A place in line. Lower goes first: disconnects, lookups, jobs, then by the order of acceptance.
-pub(super) type Place = (Rank, u64, u64);
+pub(super) type LinePosition = (Rank, u64, u64);
 
 /// The right to go: with which token, after how many closings, and when it was given.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub(super) struct Waiter {
 /// The calls that wait, in order.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    waiting: BTreeMap<Place, Waiter>,
+    waiting: BTreeMap<LinePosition, Waiter>,
     by_caller: HashMap<Arc<str>, usize>,
     last_served: Option<Arc<str>>,
 }
@@ -49,7 +49,7 @@ impl Line {
     }
 
     /// How many are ahead of `place`.
-    pub(super) fn ahead_of(&self, place: Place) -> usize {
+    pub(super) fn ahead_of(&self, place: LinePosition) -> usize {
         // Newcomers of the last rank, the usual question, go behind all others.
         match self.waiting.last_key_value() {
             Some((last, _)) if *last < place => self.waiting.len(),
@@ -63,12 +63,12 @@ impl Line {
         held >= share && held < self.waiting.len()
     }
 
-    pub(super) fn join(&mut self, place: Place, waiter: Waiter) {
+    pub(super) fn join(&mut self, place: LinePosition, waiter: Waiter) {
         *self.by_caller.entry(Arc::clone(&waiter.caller)).or_default() += 1;
         self.waiting.insert(place, waiter);
     }
 
-    pub(super) fn leave(&mut self, place: Place) -> Option<Waiter> {
+    pub(super) fn leave(&mut self, place: LinePosition) -> Option<Waiter> {
         let waiter = self.waiting.remove(&place)?;
         if let Some(held) = self.by_caller.get_mut(&waiter.caller) {
             *held -= 1;
@@ -116,7 +116,7 @@ impl Line {
     }
 
     /// Places and deadlines in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Place, Instant)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LinePosition, Instant)> {
         self.waiting.iter().map(|(place, waiter)| (*place, waiter.deadline))
     }
 }

@@ -16,7 +16,7 @@ use crate::config;
 use crate::config::value::trimmed;
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::error::{CallError, Cause};
-use crate::genesys::exchange::{BodyLimit, Exchange, Wanted};
+use crate::genesys::exchange::{BodyLimit, Exchange, ExchangeOptions};
 use crate::lenient::cleaned;
 
 /// Longest life that is believed. Genesys grants 300 to 172,800 s; a year and more is an absurd answer.
@@ -109,7 +109,7 @@ impl Login {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
             .header(header::ACCEPT_ENCODING, "identity")
-            .extension(Wanted { body: BodyLimit::GRANT, ..Wanted::default() })
+            .extension(ExchangeOptions { body: BodyLimit::GRANT, ..ExchangeOptions::default() })
             .body(self.body.clone())
             .map_err(|_| invalid("its URL is not valid"))
     }
@@ -124,13 +124,13 @@ fn unavailable(error: &CallError) -> LoginFailure {
 fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginFailure {
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Refusal {
+    struct OauthErrorBody {
         error: String,
         description: String,
         error_description: String,
     }
     let text = cleaned(&answer.body.bytes);
-    let body: Refusal = serde_json::from_slice(&text).unwrap_or_default();
+    let body: OauthErrorBody = serde_json::from_slice(&text).unwrap_or_default();
     let said = format!("{} {}", body.description, body.error_description).to_ascii_lowercase();
     if status == StatusCode::TOO_MANY_REQUESTS || said.contains("rate limit") {
         return LoginFailure::Throttled(answer.retry_after);
@@ -164,13 +164,13 @@ fn refusal(status: StatusCode, answer: &Answer, secret: &SecretString) -> LoginF
 /// Reads a grant strictly: an absurd one is refused, so that it never replaces a good token.
 fn parse_grant(body: &[u8]) -> Result<Grant, LoginFailure> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct GrantBody {
         access_token: SecretString,
         expires_in: serde_json::Number,
     }
     let invalid = |what: &str| LoginFailure::Invalid(what.to_owned());
     // serde's own message could quote the document.
-    let answer: Answer = serde_json::from_slice(&cleaned(body))
+    let answer: GrantBody = serde_json::from_slice(&cleaned(body))
         .map_err(|_| invalid("it is not JSON with access_token and a number expires_in"))?;
     let seconds = answer.expires_in.as_f64().unwrap_or(-1.0);
     if !(1.0..=LONGEST_LIFE).contains(&seconds) {

@@ -1,10 +1,10 @@
-//! Settles a 401, as `refusals` has it.
+//! Settles a 401, as `renewals` has it.
 
 use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::refusals::{AfterRefusal, RefusedCall};
+use super::renewals::{AfterRefusal, RefusedCall};
 use super::{LoginState, TokenCache};
 use crate::genesys::error::CallError;
 
@@ -24,7 +24,7 @@ impl TokenCache {
         let trusted = token.is_trusted() || before.is_some_and(|b| b.token.is_trusted());
         let asked = Instant::now();
         let left = deadline.saturating_duration_since(asked);
-        let patience = if trusted { asked + self.shared.refusals.interval.min(left / 2) } else { asked };
+        let patience = if trusted { asked + self.shared.renewals.interval.min(left / 2) } else { asked };
         let rejected = |retry_after| {
             let doubtful = refused.is_doubtful() || before.is_some_and(RefusedCall::is_doubtful);
             if doubtful { AfterRefusal::AboutTheResource } else { AfterRefusal::Rejected { retry_after } }
@@ -39,10 +39,10 @@ impl TokenCache {
             }
             let now = Instant::now();
             let wake = match before {
-                Some(_) if now >= patience => return Ok(rejected(self.shared.refusals.interval)),
+                Some(_) if now >= patience => return Ok(rejected(self.shared.renewals.interval)),
                 Some(_) => patience,
                 None if self.generation() > token.generation => return Ok(AfterRefusal::Replay),
-                None => match self.shared.refusals.ask(token, now) {
+                None => match self.shared.renewals.ask(token, now) {
                     Ok(()) => {
                         self.shared.renew.notify_one();
                         self.patient_until(patience, now)?.unwrap_or(deadline)

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::App;
+use super::super::AppState;
 use super::super::callers::{Permitted, to};
 use super::super::path::ConversationPath;
 use super::super::refused::Refused;
@@ -22,12 +22,12 @@ use crate::genesys::request::{Call, Rank};
 use crate::ids::ConversationId;
 use crate::lenient::cleaned;
 use crate::medium::Medium;
-use crate::problem::{Problem, Upstream};
+use crate::problem::{Problem, UpstreamDetail};
 
 /// `GET /api/v2/conversations/{cid}`, and with a medium the path of that medium.
 pub(in crate::http) async fn read(
     medium: Option<Medium>,
-    State(app): State<App>,
+    State(app): State<AppState>,
     Permitted { origin, context, .. }: Permitted<to::Read>,
     ConversationPath(cid): ConversationPath,
 ) -> Result<Response, Refused> {
@@ -88,6 +88,6 @@ fn permitted(body: &[u8], guards: &Guards) -> Option<Bytes> {
 fn refused(answer: &Answer) -> Problem {
     match look::refused(answer) {
         Ok(Read::Hidden(problem) | Read::Foreign(problem)) | Err(problem) => problem,
-        Ok(Read::NotFound | Read::Found(_)) => conversation_not_found(Some(Box::new(Upstream::of(answer)))),
+        Ok(Read::NotFound | Read::Found(_)) => conversation_not_found(Some(Box::new(UpstreamDetail::of(answer)))),
     }
 }

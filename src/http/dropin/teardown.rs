@@ -5,11 +5,11 @@ use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde_json::json;
 
-use super::super::App;
+use super::super::AppState;
 use super::super::answer::json as answer;
 use super::super::callers::{Permitted, to};
 use super::super::context::RequestContext;
-use super::super::input::{Members, NoQuery, Wishes};
+use super::super::input::{DisconnectBody, Members, NoQuery};
 use super::super::path::ConversationPath;
 use super::super::refused::Refused;
 use super::super::upstream_form::as_the_upstream;
@@ -23,7 +23,7 @@ use crate::problem::{Code, Problem};
 
 /// `POST /api/v2/conversations/{cid}/disconnect`. Its body says nothing.
 pub(in crate::http) async fn post(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Permitted { origin, context, .. }: Permitted<to::Teardown>,
     ConversationPath(conversation): ConversationPath,
     _: NoQuery,
@@ -35,16 +35,16 @@ pub(in crate::http) async fn post(
 /// `PATCH /api/v2/conversations/{medium}/{cid}` with `{"state":"disconnected"}`.
 pub(in crate::http) async fn patch(
     medium: Medium,
-    State(app): State<App>,
+    State(app): State<AppState>,
     Permitted { origin, context, .. }: Permitted<to::Teardown>,
     ConversationPath(cid): ConversationPath,
     _: NoQuery,
     Members(members): Members,
 ) -> Result<Response, Refused> {
-    Wishes::of_patch(&members, None)?.state_alone()?;
+    DisconnectBody::of_patch(&members, None)?.state_alone()?;
     match reached(&app, &origin, cid, medium).await? {
-        Reached::AllOfIt => end(&app, &context, origin, cid).await?,
-        Reached::These(ids) => {
+        MediumScope::AllOfIt => end(&app, &context, origin, cid).await?,
+        MediumScope::These(ids) => {
             let origin = Origin { deadline: Some(app.disconnector.deadline()), ..origin };
             let one = |id| Request { media: Some(medium), ..Request::new(origin.clone(), cid, id) };
             let settled = app.disconnector.disconnect_each(ids.into_iter().map(one).collect(), None).await?;
@@ -56,7 +56,12 @@ pub(in crate::http) async fn patch(
     Ok(answer(StatusCode::OK, &json!({"id": cid.to_string()})))
 }
 
-async fn end(app: &App, context: &RequestContext, origin: Origin, conversation: ConversationId) -> Result<(), Problem> {
+async fn end(
+    app: &AppState,
+    context: &RequestContext,
+    origin: Origin,
+    conversation: ConversationId,
+) -> Result<(), Problem> {
     let teardown = Teardown { origin, conversation, idempotency_key: None, wait: None, dry_run: false, among: None };
     let settled = app.disconnector.tear_down(teardown).await?;
     context.log().settled(&settled);
@@ -64,25 +69,25 @@ async fn end(app: &App, context: &RequestContext, origin: Origin, conversation: 
 }
 
 /// Whom the end of a medium concerns.
-enum Reached {
+enum MediumScope {
     /// There is nothing else in the conversation, or it has ended.
     AllOfIt,
     /// Only these have the medium, or they have others as well.
     These(Vec<ParticipantId>),
 }
 
-async fn reached(app: &App, origin: &Origin, cid: ConversationId, medium: Medium) -> Result<Reached, Problem> {
+async fn reached(app: &AppState, origin: &Origin, cid: ConversationId, medium: Medium) -> Result<MediumScope, Problem> {
     match app.disconnector.glance(origin, Rank::Disconnect, cid).await? {
         Glance::Found(conversation) => of(&conversation, medium, origin.guards.as_deref()),
-        Glance::Ended => Ok(Reached::AllOfIt),
+        Glance::Ended => Ok(MediumScope::AllOfIt),
         Glance::Unknown => Err(conversation_not_found(None)),
         Glance::Unreadable(problem) => Err(problem),
     }
 }
 
-fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> Result<Reached, Problem> {
+fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> Result<MediumScope, Problem> {
     if conversation.ended() {
-        return Ok(Reached::AllOfIt);
+        return Ok(MediumScope::AllOfIt);
     }
     if !conversation.participants.iter().any(|participant| participant.media().contains(&medium)) {
         let detail = format!("the conversation has no {}; use the path of its medium", medium.singular());
@@ -90,7 +95,7 @@ fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> R
     }
     let live = || conversation.participants.iter().filter(|participant| participant.is_live());
     if live().all(|participant| participant.live_media() == [medium]) {
-        return Ok(Reached::AllOfIt);
+        return Ok(MediumScope::AllOfIt);
     }
     let having = || live().filter(|participant| participant.live_media().contains(&medium));
     // All of them, or nobody is touched.
@@ -100,7 +105,7 @@ fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> R
     }
     let ids: Option<Vec<_>> = having().map(|participant| ParticipantId::parse(&participant.id)).collect();
     // Without an id the participant cannot be disconnected, and saying that the medium has ended would be wrong.
-    ids.map(Reached::These).ok_or_else(|| {
+    ids.map(MediumScope::These).ok_or_else(|| {
         let detail = format!(
             "the id of a participant with a live {} cannot be read, and nobody was disconnected",
             medium.singular()

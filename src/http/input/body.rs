@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 
-use super::super::App;
+use super::super::AppState;
 use super::super::refused::Refused;
 use crate::problem::{Code, Problem};
 use crate::strict_json;
@@ -53,23 +53,23 @@ pub(in crate::http) struct Members(pub(in crate::http) Map<String, Value>);
 #[derive(Debug)]
 pub(in crate::http) struct SelectorMembers(pub(in crate::http) Map<String, Value>);
 
-impl FromRequest<App> for Members {
+impl FromRequest<AppState> for Members {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Refused> {
         Ok(Self(members_of(request, app, Code::InvalidBody).await?))
     }
 }
 
-impl FromRequest<App> for SelectorMembers {
+impl FromRequest<AppState> for SelectorMembers {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Refused> {
+    async fn from_request(request: Request, app: &AppState) -> Result<Self, Refused> {
         Ok(Self(members_of(request, app, Code::InvalidSelector).await?))
     }
 }
 
-async fn members_of(request: Request, app: &App, twice: Code) -> Result<Map<String, Value>, Problem> {
+async fn members_of(request: Request, app: &AppState, twice: Code) -> Result<Map<String, Value>, Problem> {
     let (parts, content) = request.into_parts();
     let bytes = body(&parts.headers, content, app.max_body, app.body_timeout).await?;
     members(&parts.headers, &bytes, twice)
@@ -132,7 +132,7 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
-    use super::super::Wishes;
+    use super::super::DisconnectBody;
     use super::*;
 
     fn form() -> HeaderMap {
@@ -157,15 +157,15 @@ mod tests {
         let of = |text: &str, twice| members(&form(), text.as_bytes(), twice);
         let ignored = of("box=1&box=2&=true&=4&reason=x", Code::InvalidBody).unwrap();
         assert_eq!(
-            Wishes::read(&ignored).unwrap(),
-            Wishes::read(&Map::from_iter([("reason".into(), "x".into())])).unwrap()
+            DisconnectBody::read(&ignored).unwrap(),
+            DisconnectBody::read(&Map::from_iter([("reason".into(), "x".into())])).unwrap()
         );
         for name in ["reason", "cause", "media", "wrapup", "wrapupSkipped", "dryRun", "wait"] {
             let given = of(&format!("{name}=a&{name}=b&{name}=c"), Code::InvalidBody).unwrap();
-            assert_eq!(Wishes::read(&given).unwrap_err().code, Code::InvalidBody, "{name}");
+            assert_eq!(DisconnectBody::read(&given).unwrap_err().code, Code::InvalidBody, "{name}");
         }
         let state = of("state=disconnected&state=disconnected", Code::InvalidBody).unwrap();
-        assert!(Wishes::of_patch(&state, None).is_err());
+        assert!(DisconnectBody::of_patch(&state, None).is_err());
         assert_eq!(
             of("purpose=agent&purpose=customer", Code::InvalidSelector).unwrap_err().code,
             Code::InvalidSelector
@@ -191,7 +191,7 @@ mod tests {
         fn any_body_is_read_without_panic(body in proptest::collection::vec(any::<u8>(), 0..300), as_form in any::<bool>()) {
             let headers = if as_form { form() } else { HeaderMap::new() };
             if let Ok(members) = members(&headers, &body, Code::InvalidBody) {
-                let _ = Wishes::read(&members);
+                let _ = DisconnectBody::read(&members);
             }
         }
     }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 
-use super::super::App;
+use super::super::AppState;
 use super::super::callers::Recognised;
 use super::super::context::RequestContext;
 use super::super::input::NoQuery;
@@ -17,7 +17,7 @@ use crate::store::{JobState, StoredJob};
 
 /// Starts a held job; one with a time to start is scheduled for it. Starts a scheduled job now.
 pub(in crate::http) async fn start(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Recognised,
     JobPath(id): JobPath,
     _: NoQuery,
@@ -36,7 +36,7 @@ pub(in crate::http) async fn start(
 
 /// Pauses a job: no more items are started, those under way are finished.
 pub(in crate::http) async fn pause(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Recognised,
     JobPath(id): JobPath,
     _: NoQuery,
@@ -49,7 +49,7 @@ pub(in crate::http) async fn pause(
 
 /// Resumes a paused job; one whose time to start has not come is scheduled again.
 pub(in crate::http) async fn resume(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Recognised,
     JobPath(id): JobPath,
     _: NoQuery,
@@ -60,7 +60,7 @@ pub(in crate::http) async fn resume(
 
 /// Gives up the items that have not been taken up. Those under way are not recalled.
 pub(in crate::http) async fn cancel(
-    State(app): State<App>,
+    State(app): State<AppState>,
     who: Recognised,
     JobPath(id): JobPath,
     _: NoQuery,
@@ -70,12 +70,12 @@ pub(in crate::http) async fn cancel(
     change(&app, &who.context, &job, &open, JobState::Cancelled).await
 }
 
-async fn find(app: &App, caller: &Caller, id: &str) -> Result<StoredJob, Problem> {
+async fn find(app: &AppState, caller: &Caller, id: &str) -> Result<StoredJob, Problem> {
     app.jobs.find(id, caller.identity(), sees_all(caller)).await
 }
 
 async fn change(
-    app: &App,
+    app: &AppState,
     context: &RequestContext,
     job: &StoredJob,
     from: &[JobState],
@@ -87,7 +87,7 @@ async fn change(
 
 /// The answer to a change: the job as it is now, if it is as it was wanted.
 async fn changed(
-    app: &App,
+    app: &AppState,
     context: &RequestContext,
     job: &StoredJob,
     from: &[JobState],

@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::super::App;
+use super::super::AppState;
 use super::super::callers::Recognised;
 use super::super::input::{self, IdempotencyKey, Query};
 use super::super::refused::Refused;
@@ -17,11 +17,11 @@ use crate::problem::{Code, Problem};
 use crate::strict_json::{self, Once};
 
 /// The items with their numbers.
-type Items = Vec<(i64, ItemInput)>;
+type NumberedItems = Vec<(i64, ItemInput)>;
 
 /// Queues a job.
 pub(in crate::http) async fn create(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Recognised { caller, context }: Recognised,
     query: Query,
     idempotency_key: IdempotencyKey,
@@ -51,7 +51,7 @@ pub(in crate::http) async fn create(
 }
 
 /// What is asked, and the digest of it.
-fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(Items, Order, String), Problem> {
+fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(NumberedItems, Order, String), Problem> {
     let refused = |code, why: String| Problem::new(code, format!("{why}; nothing was queued"));
     let invalid = |why| refused(Code::InvalidBody, why);
     let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
@@ -91,7 +91,7 @@ fn kind(headers: &HeaderMap) -> String {
 }
 
 /// Items are read one by one from their text: a tree of a hundred thousand would take hundreds of megabytes.
-fn read_json(text: &str) -> Result<(Items, Order), Problem> {
+fn read_json(text: &str) -> Result<(NumberedItems, Order), Problem> {
     let invalid = |why: String| Problem::new(Code::InvalidBody, why);
     let Once::<&str, &RawValue>(mut members) = serde_json::from_str(text).map_err(|error| {
         if strict_json::repeats(&error) {
@@ -117,7 +117,7 @@ fn read_json(text: &str) -> Result<(Items, Order), Problem> {
         let item = read_item(&members).map_err(|why| invalid(format!("item {number}: {why}")))?;
         Ok((number, item))
     });
-    let items = items.collect::<Result<Items, Problem>>()?;
+    let items = items.collect::<Result<NumberedItems, Problem>>()?;
     let rest = members.into_iter().map(|(name, value)| Ok((name.to_owned(), strict_json::parse(value.get())?)));
     let rest = rest.collect::<Result<Map<String, Value>, serde_json::Error>>();
     Ok((items, Order::read(&rest.map_err(|error| invalid(error.to_string()))?)?))

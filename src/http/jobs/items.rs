@@ -7,7 +7,7 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use super::super::App;
+use super::super::AppState;
 use super::super::accept::{Accept, Form};
 use super::super::answer::{fitting, json};
 use super::super::callers::Recognised;
@@ -66,7 +66,7 @@ struct ItemsAnswer<'a> {
 
 /// Answers with items, in the order of their numbers.
 pub(in crate::http) async fn items(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Recognised { caller, .. }: Recognised,
     JobPath(id): JobPath,
     query: Query,

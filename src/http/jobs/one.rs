@@ -5,7 +5,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::super::App;
+use super::super::AppState;
 use super::super::answer::{fitting, json};
 use super::super::callers::Recognised;
 use super::super::input::{NoQuery, Query};
@@ -38,7 +38,7 @@ struct JobsAnswer<'a> {
 
 /// Answers with one job and how far it is.
 pub(in crate::http) async fn get(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Recognised { caller, .. }: Recognised,
     JobPath(id): JobPath,
     _: NoQuery,
@@ -48,14 +48,14 @@ pub(in crate::http) async fn get(
 }
 
 /// The answer about one job.
-pub(super) async fn view(app: &App, job: &StoredJob) -> Result<Response, Problem> {
+pub(super) async fn view(app: &AppState, job: &StoredJob) -> Result<Response, Problem> {
     let progress = app.jobs.progress(job).await?;
     Ok(json(StatusCode::OK, &View::of(job, progress, app.jobs.needs_approval(job.total))))
 }
 
 /// Lists jobs, newest first.
 pub(in crate::http) async fn list(
-    State(app): State<App>,
+    State(app): State<AppState>,
     Recognised { caller, .. }: Recognised,
     parameters: Query,
 ) -> Result<Response, Refused> {

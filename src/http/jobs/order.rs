@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::super::App;
+use super::super::AppState;
 use super::super::answer::json;
 use super::super::callers::demand;
 use super::super::context::RequestContext;
-use super::super::input::Wishes;
+use super::super::input::DisconnectBody;
 use super::super::refused::Refused;
 use super::ACCEPTED;
 use crate::callers::{Caller, CallerKind};
@@ -59,7 +59,7 @@ impl Order {
             return Err(invalid(format!("unknown member \"{name}\"; known: items, {}", MEMBERS.join(", "))));
         }
         let given = |name: &str| members.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""));
-        let (wrapup, wrapup_skipped) = Wishes::wrapup(members)?;
+        let (wrapup, wrapup_skipped) = DisconnectBody::wrapup(members)?;
         let (start_in, was_due) = start(given("notBefore"), given("after"))?;
         let name = match given("name") {
             None => None,
@@ -72,7 +72,7 @@ impl Order {
         Ok(Self {
             name,
             plan: Plan {
-                reason: Wishes::reason(members)?,
+                reason: DisconnectBody::reason(members)?,
                 wrapup,
                 wrapup_skipped,
                 skip_if: given("skipIf").map(skip_if).transpose()?.unwrap_or_default(),
@@ -174,7 +174,7 @@ struct Queued<'a> {
 
 /// Queues it, under the permissions of this caller.
 pub(super) async fn submit(
-    app: &App,
+    app: &AppState,
     context: &RequestContext,
     caller: &Caller,
     mut submission: Submission,
@@ -238,7 +238,7 @@ fn asked(item: &ItemInput, plan: &Plan) -> String {
 
 /// A disconnect that its caller does not wait for: a job of one item.
 pub(in crate::http) async fn asynchronously(
-    app: &App,
+    app: &AppState,
     context: &RequestContext,
     caller: &Caller,
     item: ItemInput,

@@ -15,7 +15,7 @@ use crate::genesys::answer::Body;
 use crate::genesys::error::CallError;
 use crate::genesys::exchange::Exchange;
 use crate::jobs::simulation::replica::jobs_over;
-use crate::store::{ItemResult, JobState, NewItem, NewJob, Pick, SharedDatabase, Store, Trouble};
+use crate::store::{ItemResult, JobState, NewItem, NewJob, Pick, SharedDatabase, Store, StoreFault};
 
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 /// Enough to keep the runner busy far longer than the test looks.
@@ -46,7 +46,7 @@ async fn queue_with(store: &Store, id: &str, items: i64, plan: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn old_jobs_that_always_have_items_due_do_not_keep_a_younger_one_waiting() {
-    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), StoreFault::None)));
     // An item is put back when it has met no answer, or no token.
     let exchange = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
     let ids: Vec<String> = (0..JOBS_AT_ONCE + 5).map(|number| format!("job-{number:02}")).collect();
@@ -71,7 +71,7 @@ async fn old_jobs_that_always_have_items_due_do_not_keep_a_younger_one_waiting()
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_ends_with_the_last_of_twenty_items_that_fail_alike_pauses_itself_however_they_interleave() {
-    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), StoreFault::None)));
     let exchange = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
     let (jobs, stop) = (jobs_over(store.clone(), exchange), CancellationToken::new());
     let ends = [
@@ -124,7 +124,7 @@ async fn refuses(request: Request<Bytes>) -> Result<Response<Body>, CallError> {
 
 #[tokio::test(start_paused = true)]
 async fn no_item_beyond_the_first_twenty_is_tried_until_they_have_told_whether_the_job_is_hopeless() {
-    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), StoreFault::None)));
     let (jobs, stop) =
         (jobs_over(store.clone(), BoxCloneSyncService::new(tower::service_fn(refuses))), CancellationToken::new());
     queue(&store, "job", 40).await;
@@ -170,7 +170,7 @@ fn in_between(sent: &Arc<AtomicUsize>) -> Exchange {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_for_an_abandoned_item_of_a_cancelled_or_paused_job_that_cannot_be_looked_at() {
-    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), Trouble::None)));
+    let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), StoreFault::None)));
     let sent = Arc::default();
     let (jobs, stop) = (jobs_over(store.clone(), in_between(&sent)), CancellationToken::new());
     for (id, plan, to) in [

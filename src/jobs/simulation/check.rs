@@ -3,18 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::world::{Asked, Conversation, Meant, Person, World};
-use crate::store::{JobState, SharedDatabase, Store, StoredItem, Trouble, Weather};
+use super::world::{Meant, SimulatedConversation, SimulatedJob, SimulatedParticipant, World};
+use crate::store::{JobState, SharedDatabase, Store, StoreFault, StoredItem, Weather};
 
 /// Looks at the database while the replicas stand still.
 fn look<T>(database: &SharedDatabase, read: impl AsyncFnOnce(Store) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let weather: Weather = Arc::new(|| (Duration::ZERO, Trouble::None));
+    let weather: Weather = Arc::new(|| (Duration::ZERO, StoreFault::None));
     runtime.expect("a runtime").block_on(async { read(database.open(0, weather)).await })
 }
 
 /// Whether all promised jobs have ended, and if so, that what they say is true.
-pub(super) fn finished(database: &SharedDatabase, world: &World, asked: &[Asked], now: u64) -> Result<bool, String> {
+pub(super) fn finished(
+    database: &SharedDatabase,
+    world: &World,
+    asked: &[SimulatedJob],
+    now: u64,
+) -> Result<bool, String> {
     for job in asked {
         let Some(id) = &job.id else { continue };
         let (stored, items) = look(database, async |store| (store.job(id).await, store.items(id, None, 1_000).await));
@@ -40,7 +45,7 @@ pub(super) fn finished(database: &SharedDatabase, world: &World, asked: &[Asked]
 }
 
 /// What is still open, for the message.
-pub(super) fn left(database: &SharedDatabase, asked: &[Asked]) -> String {
+pub(super) fn left(database: &SharedDatabase, asked: &[SimulatedJob]) -> String {
     let open = asked.iter().filter_map(|job| job.id.as_ref()).map(|id| {
         let (job, items) = look(database, async |store| (store.job(id).await, store.items(id, None, 1_000).await));
         let open: Vec<_> = items.unwrap_or_default().into_iter().filter(|item| item.state != "done").collect();
@@ -51,12 +56,12 @@ pub(super) fn left(database: &SharedDatabase, asked: &[Asked]) -> String {
 
 fn is_true(
     item: &StoredItem,
-    conversation: &Conversation,
+    conversation: &SimulatedConversation,
     meant: Option<&Meant>,
     cancelled: bool,
     now: u64,
 ) -> Result<(), String> {
-    let is_meant = |person: &&Person| match meant {
+    let is_meant = |person: &&SimulatedParticipant| match meant {
         Some(Meant::Person(id)) => person.id == *id,
         Some(Meant::Agents) => person.purpose == "agent" && (person.joined == 0 || !person.disconnects.is_empty()),
         // A participant who joined after the targets were decided is not one of them, even if nothing had been sent yet.

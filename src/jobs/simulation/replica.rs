@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::util::BoxCloneSyncService;
 
-use super::upstream::Wire;
+use super::upstream::SimulatedWire;
 use super::world::{DEADLINE_MS, STEP_MS, World};
 use crate::audit::Audit;
 use crate::callers::Callers;
@@ -22,12 +22,12 @@ use crate::genesys::exchange::Exchange;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
-use crate::store::{SharedDatabase, Store, Trouble, Weather};
+use crate::store::{SharedDatabase, Store, StoreFault, Weather};
 
 /// The wall clock at the beginning of each schedule.
 const EPOCH_MS: i64 = 1_800_000_000_000;
 
-pub(super) struct Replica {
+pub(super) struct SimulatedReplica {
     runtime: Runtime,
     pub(super) jobs: Jobs,
     /// How far its own clock has come, as the world counts.
@@ -67,13 +67,13 @@ pub(in crate::jobs) fn jobs_over(store: Store, exchange: Exchange) -> Jobs {
     Jobs::new(store, &config.jobs, disconnector, callers, Audit::default(), items)
 }
 
-impl Replica {
+impl SimulatedReplica {
     /// Starts one at this time of the world.
     pub(super) fn start(world: &Arc<Mutex<World>>, database: &SharedDatabase, number: usize, now: u64) -> Self {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         let (jobs, stop) = {
             let _inside = runtime.enter();
-            let wire = Wire { world: Arc::clone(world), replica: number, born: now, origin: Instant::now() };
+            let wire = SimulatedWire { world: Arc::clone(world), replica: number, born: now, origin: Instant::now() };
             let seen = wire.clone();
             let weather: Weather = Arc::new(move || store_weather(&seen));
             let then = EPOCH_MS + i64::try_from(now).unwrap_or(0);
@@ -114,19 +114,19 @@ impl Replica {
     }
 }
 
-fn store_weather(wire: &Wire) -> (Duration, Trouble) {
+fn store_weather(wire: &SimulatedWire) -> (Duration, StoreFault) {
     let now = wire.now();
     let mut world = wire.world.lock();
     let takes = Duration::from_millis(world.between(0, 6));
     let (from, to) = world.store_down;
     if (from..to).contains(&now) {
-        return (takes, Trouble::OutOfReach);
+        return (takes, StoreFault::OutOfReach);
     }
     let percent = world.store_trouble;
     if now >= world.quiet_from || !world.chance(percent) {
-        return (takes, Trouble::None);
+        return (takes, StoreFault::None);
     }
     world.disruptions.push((now, now + 600, Some(wire.replica)));
-    let trouble = if world.chance(50) { Trouble::TimedOut } else { Trouble::TimedOutAfterCommit };
+    let trouble = if world.chance(50) { StoreFault::TimedOut } else { StoreFault::TimedOutAfterCommit };
     (Duration::from_millis(500), trouble)
 }

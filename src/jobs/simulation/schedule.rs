@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::check;
-use super::replica::Replica;
-use super::world::{Asked, Conversation, DEADLINE_MS, Meant, STEP_MS, World};
+use super::replica::SimulatedReplica;
+use super::world::{DEADLINE_MS, Meant, STEP_MS, SimulatedConversation, SimulatedJob, World};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, Submission, TargetInput};
 use crate::selector::Selector;
@@ -43,8 +43,8 @@ pub(super) fn run(seed: u64) -> Result<(), String> {
     let mut happenings = plan(&mut world.lock(), replicas, asked.len());
     happenings.sort_by_key(|happening| std::cmp::Reverse(happening.at));
     let ids: Arc<Mutex<BTreeMap<usize, String>>> = Arc::default();
-    let mut running: Vec<Option<Replica>> =
-        (0..replicas).map(|number| Some(Replica::start(&world, &database, number, 0))).collect();
+    let mut running: Vec<Option<SimulatedReplica>> =
+        (0..replicas).map(|number| Some(SimulatedReplica::start(&world, &database, number, 0))).collect();
     let mut now = 0;
     loop {
         while happenings.last().is_some_and(|happening| happening.at <= now) {
@@ -72,11 +72,11 @@ pub(super) fn run(seed: u64) -> Result<(), String> {
 }
 
 /// Conversations with people in them, and jobs that mean some of them.
-fn people(world: &mut World) -> Vec<Asked> {
+fn people(world: &mut World) -> Vec<SimulatedJob> {
     let jobs = world.between(1, 2);
     let mut asked = Vec::new();
     for _ in 0..jobs {
-        let mut job = Asked::default();
+        let mut job = SimulatedJob::default();
         for _ in 0..world.between(1, 6) {
             let mut people = vec![world.person("customer", 0), world.person("agent", 0)];
             if world.chance(40) {
@@ -93,7 +93,9 @@ fn people(world: &mut World) -> Vec<Asked> {
             };
             let id = world.uuid();
             let (forgotten, stubborn) = (world.chance(3), world.chance(1));
-            world.conversations.insert(id, Conversation { id, people, first_touched: None, forgotten, stubborn });
+            world
+                .conversations
+                .insert(id, SimulatedConversation { id, people, first_touched: None, forgotten, stubborn });
             job.items.push((id, Some(meant)));
         }
         asked.push(job);
@@ -155,8 +157,8 @@ fn happen(
     now: u64,
     world: &Arc<Mutex<World>>,
     database: &SharedDatabase,
-    running: &mut [Option<Replica>],
-    asked: &mut [Asked],
+    running: &mut [Option<SimulatedReplica>],
+    asked: &mut [SimulatedJob],
     ids: &Arc<Mutex<BTreeMap<usize, String>>>,
 ) {
     match what {
@@ -166,7 +168,7 @@ fn happen(
                 replica.ask_to_leave();
             }
         }
-        What::Start(number) => running[number] = Some(Replica::start(world, database, number, now)),
+        What::Start(number) => running[number] = Some(SimulatedReplica::start(world, database, number, now)),
         What::Freeze(number, until) => {
             if let Some(replica) = &mut running[number] {
                 replica.frozen_until = until;
@@ -196,7 +198,7 @@ fn happen(
     }
 }
 
-fn submission(asked: &Asked) -> Submission {
+fn submission(asked: &SimulatedJob) -> Submission {
     let items = (0..).zip(&asked.items).map(|(number, (conversation, meant))| {
         let target = match meant {
             Some(Meant::Person(id)) => ParticipantId::parse(&id.to_string()).map(TargetInput::Participant),

@@ -10,13 +10,13 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::world::{Conversation, World};
+use super::world::{SimulatedConversation, World};
 use crate::genesys::answer::Body;
 use crate::genesys::error::{CallError, Cause};
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+enum WireFault {
     None,
     Refused,
     LostBefore,
@@ -29,23 +29,23 @@ enum Trouble {
     Revoked,
 }
 
-const TROUBLES: [Trouble; 9] = [
-    Trouble::Refused,
-    Trouble::LostBefore,
-    Trouble::LostAfter,
-    Trouble::HangsBefore,
-    Trouble::HangsAfter,
-    Trouble::Unavailable,
-    Trouble::UnavailableAfter,
-    Trouble::TooMany,
-    Trouble::Revoked,
+const TROUBLES: [WireFault; 9] = [
+    WireFault::Refused,
+    WireFault::LostBefore,
+    WireFault::LostAfter,
+    WireFault::HangsBefore,
+    WireFault::HangsAfter,
+    WireFault::Unavailable,
+    WireFault::UnavailableAfter,
+    WireFault::TooMany,
+    WireFault::Revoked,
 ];
 
-type Reply = Result<Response<Body>, CallError>;
+type WireAnswer = Result<Response<Body>, CallError>;
 
 /// The wire of one replica.
 #[derive(Debug, Clone)]
-pub(super) struct Wire {
+pub(super) struct SimulatedWire {
     pub(super) world: Arc<Mutex<World>>,
     pub(super) replica: usize,
     /// The world's time when the replica was started, and the replica's own clock then.
@@ -53,27 +53,27 @@ pub(super) struct Wire {
     pub(super) origin: Instant,
 }
 
-impl Wire {
+impl SimulatedWire {
     pub(super) fn now(&self) -> u64 {
         self.born + u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(0)
     }
 
-    pub(super) async fn exchange(self, request: Request<Bytes>) -> Reply {
+    pub(super) async fn exchange(self, request: Request<Bytes>) -> WireAnswer {
         let (there, back, trouble) = self.plan();
-        if trouble == Trouble::Refused {
+        if trouble == WireFault::Refused {
             return Err(CallError::Connect(Cause::text("refused")));
         }
         sleep(there).await;
         match trouble {
-            Trouble::LostBefore => return Err(CallError::ConnectionLost(Cause::text("reset"))),
-            Trouble::HangsBefore => std::future::pending().await,
-            Trouble::Revoked => {
+            WireFault::LostBefore => return Err(CallError::ConnectionLost(Cause::text("reset"))),
+            WireFault::HangsBefore => std::future::pending().await,
+            WireFault::Revoked => {
                 let now = self.now();
                 let revoked = &mut self.world.lock().revoked[self.replica];
                 *revoked = if *revoked + 3_000 < now { now } else { *revoked };
             }
-            Trouble::Unavailable => return Ok(error(503, "service.unavailable")),
-            Trouble::TooMany => {
+            WireFault::Unavailable => return Ok(error(503, "service.unavailable")),
+            WireFault::TooMany => {
                 let mut answer = error(429, "too.many.requests");
                 answer.headers_mut().insert("retry-after", http::HeaderValue::from_static("1"));
                 return Ok(answer);
@@ -82,9 +82,9 @@ impl Wire {
         }
         let (answer, sent) = self.arrive(&request);
         match trouble {
-            Trouble::HangsAfter => std::future::pending().await,
-            Trouble::LostAfter => return Err(CallError::ConnectionLost(Cause::text("reset"))),
-            Trouble::UnavailableAfter => return Ok(error(503, "service.unavailable")),
+            WireFault::HangsAfter => std::future::pending().await,
+            WireFault::LostAfter => return Err(CallError::ConnectionLost(Cause::text("reset"))),
+            WireFault::UnavailableAfter => return Ok(error(503, "service.unavailable")),
             _ => {}
         }
         sleep(back).await;
@@ -94,19 +94,19 @@ impl Wire {
         Ok(answer)
     }
 
-    fn plan(&self) -> (Duration, Duration, Trouble) {
+    fn plan(&self) -> (Duration, Duration, WireFault) {
         let now = self.now();
         let mut world = self.world.lock();
         let (there, back) = (world.between(1, 60), world.between(1, 200));
         let (from, to) = world.upstream_down;
         let percent = world.upstream_trouble;
         let trouble = if (from..to).contains(&now) {
-            if world.chance(50) { Trouble::Refused } else { Trouble::Unavailable }
+            if world.chance(50) { WireFault::Refused } else { WireFault::Unavailable }
         } else if now < world.quiet_from && world.chance(percent) {
             let place = world.between(0, TROUBLES.len() as u64 - 1);
             TROUBLES[usize::try_from(place).unwrap_or(0)]
         } else {
-            Trouble::None
+            WireFault::None
         };
         (Duration::from_millis(there), Duration::from_millis(back), trouble)
     }
@@ -155,7 +155,7 @@ impl Wire {
     }
 }
 
-fn shown(conversation: &Conversation, now: u64) -> serde_json::Value {
+fn shown(conversation: &SimulatedConversation, now: u64) -> serde_json::Value {
     let there = conversation.people.iter().filter(|person| person.joined <= now);
     let people: Vec<_> = there
         .map(|person| {

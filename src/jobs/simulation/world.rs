@@ -23,7 +23,7 @@ pub(super) enum Meant {
 
 /// A job as it was asked for, and what came of asking.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Asked {
+pub(super) struct SimulatedJob {
     pub(super) items: Vec<(Uuid, Option<Meant>)>,
     pub(super) id: Option<String>,
     pub(super) cancelled: bool,
@@ -31,28 +31,28 @@ pub(super) struct Asked {
 
 /// One who is in a conversation.
 #[derive(Debug, Clone)]
-pub(super) struct Person {
+pub(super) struct SimulatedParticipant {
     pub(super) id: Uuid,
     pub(super) purpose: &'static str,
     pub(super) joined: u64,
     /// When it is gone, once something has disconnected it.
     pub(super) gone: Option<u64>,
     /// Disconnects of this person that were carried out.
-    pub(super) disconnects: Vec<Sent>,
+    pub(super) disconnects: Vec<SimulatedDisconnect>,
 }
 
 /// A disconnect that took effect upstream.
 #[derive(Debug, Clone)]
-pub(super) struct Sent {
+pub(super) struct SimulatedDisconnect {
     pub(super) by: usize,
     /// When a 2xx reached the replica that asked.
     pub(super) heard: Option<u64>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Conversation {
+pub(super) struct SimulatedConversation {
     pub(super) id: Uuid,
-    pub(super) people: Vec<Person>,
+    pub(super) people: Vec<SimulatedParticipant>,
     /// When the first disconnect of anybody arrived.
     pub(super) first_touched: Option<u64>,
     /// The upstream does not know it any more.
@@ -61,13 +61,13 @@ pub(super) struct Conversation {
     pub(super) stubborn: bool,
 }
 
-impl Conversation {
+impl SimulatedConversation {
     pub(super) fn ended(&self, now: u64) -> bool {
         self.people.iter().all(|person| !person.is_live(now))
     }
 }
 
-impl Person {
+impl SimulatedParticipant {
     pub(super) fn is_live(&self, now: u64) -> bool {
         self.joined <= now && self.gone.is_none_or(|gone| gone > now)
     }
@@ -77,7 +77,7 @@ impl Person {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) rng: StdRng,
-    pub(super) conversations: BTreeMap<Uuid, Conversation>,
+    pub(super) conversations: BTreeMap<Uuid, SimulatedConversation>,
     /// Until then, calls fail more or less often.
     pub(super) quiet_from: u64,
     /// The upstream answers nothing between these.
@@ -123,8 +123,8 @@ impl World {
         uuid::Builder::from_random_bytes(self.rng.random()).into_uuid()
     }
 
-    pub(super) fn person(&mut self, purpose: &'static str, joined: u64) -> Person {
-        Person { id: self.uuid(), purpose, joined, gone: None, disconnects: Vec::new() }
+    pub(super) fn person(&mut self, purpose: &'static str, joined: u64) -> SimulatedParticipant {
+        SimulatedParticipant { id: self.uuid(), purpose, joined, gone: None, disconnects: Vec::new() }
     }
 
     /// Whether a replica was crashed, frozen or without its store at some time between these.
@@ -149,10 +149,10 @@ impl World {
             person.gone = Some(now + delay);
         }
         let again = by;
-        person.disconnects.push(Sent { by, heard: None });
+        person.disconnects.push(SimulatedDisconnect { by, heard: None });
         let (place, id) = (person.disconnects.len() - 1, person.id);
         // What was answered and could be written needs no second one.
-        if let Some(Sent { heard: Some(heard), by, .. }) = before
+        if let Some(SimulatedDisconnect { heard: Some(heard), by, .. }) = before
             && heard + 1_000 < now
             && !self.disrupted(by, heard.saturating_sub(100), heard + 1_000)
             // What a frozen replica had under way goes out when it is let go.

@@ -10,19 +10,19 @@ use crate::genesys::error::{CallError, Cause};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::simulation::replica::jobs_over;
 use crate::problem::Effect;
-use crate::store::{SharedDatabase, Trouble, Weather};
+use crate::store::{SharedDatabase, StoreFault, Weather};
 
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 
 /// A job of one item, submitted to a store that works for this many calls, then has this trouble once, then is out of reach.
-async fn submitted(well: usize, trouble: Trouble) -> Result<Accepted, Problem> {
+async fn submitted(well: usize, trouble: StoreFault) -> Result<Accepted, Problem> {
     let calls = AtomicUsize::new(0);
     let weather: Weather = Arc::new(move || {
         let call = calls.fetch_add(1, Ordering::Relaxed);
         let trouble = match call {
-            _ if call < well => Trouble::None,
+            _ if call < well => StoreFault::None,
             _ if call == well => trouble,
-            _ => Trouble::OutOfReach,
+            _ => StoreFault::OutOfReach,
         };
         (Duration::ZERO, trouble)
     });
@@ -51,7 +51,7 @@ async fn submitted(well: usize, trouble: Trouble) -> Result<Accepted, Problem> {
 async fn a_commit_that_timed_out_is_not_called_nothing_queued() {
     let mut doubtful = 0;
     for well in 0..8 {
-        for trouble in [Trouble::TimedOut, Trouble::TimedOutAfterCommit] {
+        for trouble in [StoreFault::TimedOut, StoreFault::TimedOutAfterCommit] {
             let Err(problem) = submitted(well, trouble).await else { continue };
             assert_eq!(problem.code, Code::StoreUnavailable);
             let unknown = problem.effect == Effect::Unknown;
@@ -60,6 +60,6 @@ async fn a_commit_that_timed_out_is_not_called_nothing_queued() {
         }
     }
     assert_eq!(doubtful, 2, "the commit that makes the job visible, before and after it took effect");
-    let refused = submitted(0, Trouble::OutOfReach).await.unwrap_err();
+    let refused = submitted(0, StoreFault::OutOfReach).await.unwrap_err();
     assert_eq!(refused.effect, Effect::None);
 }

@@ -13,7 +13,7 @@ use crate::sandbox::spec::SpecError;
 #[derive(Debug)]
 pub(super) struct ControlRefused(pub(super) StatusCode, pub(super) String);
 
-pub(super) type Answer = Result<Response, ControlRefused>;
+pub(super) type ControlResult = Result<Response, ControlRefused>;
 
 impl IntoResponse for ControlRefused {
     fn into_response(self) -> Response {
@@ -41,7 +41,7 @@ impl From<SpecError> for ControlRefused {
     }
 }
 
-pub(super) fn ok(body: &Value) -> Answer {
+pub(super) fn ok(body: &Value) -> ControlResult {
     Ok(with_json(StatusCode::OK, body))
 }
 

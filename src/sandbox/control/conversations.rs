@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::answer::{Answer, ControlRefused, ok, parsed, query, value};
+use super::answer::{ControlRefused, ControlResult, ok, parsed, query, value};
 use crate::sandbox::answer::{empty, with_json};
 use crate::sandbox::conversation::{Gone, Scope};
 use crate::sandbox::directory::HOME;
@@ -18,7 +18,7 @@ use crate::sandbox::state::Sandbox;
 use crate::sandbox::stuck::StuckSpec;
 use crate::sandbox::{clock, option_duration, render};
 
-pub(super) async fn list(State(sandbox): State<Sandbox>, RawQuery(text): RawQuery) -> Answer {
+pub(super) async fn list(State(sandbox): State<Sandbox>, RawQuery(text): RawQuery) -> ControlResult {
     let wanted = query(text.as_deref(), &["state"])?;
     let readable = sandbox.settings().ended_readable_for;
     let seen = sandbox.conversations().map(readable, |conversation, now| {
@@ -29,7 +29,7 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, RawQuery(text): RawQuer
 }
 
 /// One conversation, or with `stuck` many that are stuck.
-pub(super) async fn create(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+pub(super) async fn create(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     let mut asked = value(&body)?;
     if let Some(stuck) = asked.get_mut("stuck").map(Value::take) {
         if asked.as_object().is_some_and(|members| members.len() > 1) {
@@ -43,7 +43,11 @@ pub(super) async fn create(State(sandbox): State<Sandbox>, body: Bytes) -> Answe
 }
 
 /// One more participant in a live conversation.
-pub(super) async fn add_participant(State(sandbox): State<Sandbox>, Path(id): Path<String>, body: Bytes) -> Answer {
+pub(super) async fn add_participant(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> ControlResult {
     let id = uuid(&id)?;
     view(&sandbox, id)?;
     let added = sandbox.add_participant(id, parsed::<ParticipantSpec>(value(&body)?)?)?;
@@ -66,7 +70,7 @@ struct QueueSpec {
     division: Option<String>,
 }
 
-pub(super) async fn add_queue(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+pub(super) async fn add_queue(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     let spec: QueueSpec = parsed(value(&body)?)?;
     let directory = sandbox.directory();
     let division = spec.division.as_deref().map_or(HOME, |name| directory.division_named(name));
@@ -74,7 +78,7 @@ pub(super) async fn add_queue(State(sandbox): State<Sandbox>, body: Bytes) -> An
     Ok(with_json(StatusCode::CREATED, &json!({ "id": id, "name": spec.name, "divisionId": division })))
 }
 
-pub(super) async fn queues(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn queues(State(sandbox): State<Sandbox>) -> ControlResult {
     let directory = sandbox.directory();
     let all: Vec<Value> = directory
         .queues()
@@ -89,17 +93,21 @@ pub(super) async fn queues(State(sandbox): State<Sandbox>) -> Answer {
     ok(&json!({ "queues": all }))
 }
 
-pub(super) async fn forget_all(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn forget_all(State(sandbox): State<Sandbox>) -> ControlResult {
     sandbox.conversations().forget_all();
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> ControlResult {
     ok(&view(&sandbox, uuid(&id)?)?)
 }
 
 /// Ends it at once; with `?forget=true` it is as if it had never been.
-pub(super) async fn end(State(sandbox): State<Sandbox>, Path(id): Path<String>, RawQuery(text): RawQuery) -> Answer {
+pub(super) async fn end(
+    State(sandbox): State<Sandbox>,
+    Path(id): Path<String>,
+    RawQuery(text): RawQuery,
+) -> ControlResult {
     let id = uuid(&id)?;
     let forget = match query(text.as_deref(), &["forget"])?.first().map(|(_, value)| value.as_str()) {
         None | Some("false") => false,
@@ -122,7 +130,7 @@ struct Schedule {
     readable_for: Option<Duration>,
 }
 
-pub(super) async fn schedule(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+pub(super) async fn schedule(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     let plan: Schedule = parsed(value(&body)?)?;
     let id = plan.conversation.ok_or_else(|| ControlRefused::bad("conversation: is missing"))?;
     if plan.end_in.is_none() && plan.readable_for.is_none() {
@@ -153,7 +161,7 @@ pub(super) async fn schedule(State(sandbox): State<Sandbox>, body: Bytes) -> Ans
     }
 }
 
-pub(super) async fn time(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn time(State(sandbox): State<Sandbox>) -> ControlResult {
     let wall = sandbox.conversations().clock;
     let now = clock::text(wall.wall(tokio::time::Instant::now()));
     ok(&json!({ "now": now, "elapsed_ms": u64::try_from(wall.elapsed().as_millis()).unwrap_or(u64::MAX) }))

@@ -5,41 +5,41 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, ControlRefused, ok, parsed, value};
+use super::answer::{ControlRefused, ControlResult, ok, parsed, value};
 use crate::sandbox::answer::{empty, with_json};
 use crate::sandbox::faults::Fault;
 use crate::sandbox::state::Sandbox;
 
-pub(super) async fn list(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn list(State(sandbox): State<Sandbox>) -> ControlResult {
     ok(&json!({ "faults": sandbox.faults_book().list(|_| true) }))
 }
 
-pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> ControlResult {
     let id = number(&id)?;
     let found = sandbox.faults_book().list(|rule| rule == id);
     found.first().map_or_else(|| Err(ControlRefused::missing("such fault")), ok)
 }
 
-pub(super) async fn add(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+pub(super) async fn add(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     install(&sandbox, &body, false)
 }
 
-pub(super) async fn replace(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+pub(super) async fn replace(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     install(&sandbox, &body, true)
 }
 
-pub(super) async fn clear(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn clear(State(sandbox): State<Sandbox>) -> ControlResult {
     sandbox.clear_faults();
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-pub(super) async fn remove(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> Answer {
+pub(super) async fn remove(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> ControlResult {
     let found = sandbox.faults_book().remove(Some(number(&id)?));
     if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(ControlRefused::missing("such fault")) }
 }
 
 /// One rule, or a list of them.
-fn install(sandbox: &Sandbox, body: &Bytes, replace: bool) -> Answer {
+fn install(sandbox: &Sandbox, body: &Bytes, replace: bool) -> ControlResult {
     let rules = match value(body)? {
         Value::Array(rules) => rules,
         Value::Object(members) if members.is_empty() => {

@@ -5,7 +5,7 @@ use axum::extract::{RawQuery, State};
 use http::StatusCode;
 use serde_json::json;
 
-use super::answer::{Answer, ControlRefused, ok, parsed, query, value};
+use super::answer::{ControlRefused, ControlResult, ok, parsed, query, value};
 use crate::sandbox::answer::empty;
 use crate::sandbox::journal::Kind;
 use crate::sandbox::state::Sandbox;
@@ -13,30 +13,30 @@ use crate::sandbox::state::Sandbox;
 /// Entries shown unless `limit` says otherwise.
 const SHOWN: usize = 100;
 
-pub(super) async fn settings(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn settings(State(sandbox): State<Sandbox>) -> ControlResult {
     ok(&json!(*sandbox.settings()))
 }
 
-pub(super) async fn change_settings(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+pub(super) async fn change_settings(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     sandbox.change_settings(&value(&body)?).map_err(ControlRefused::bad)?;
     ok(&json!(*sandbox.settings()))
 }
 
-pub(super) async fn tokens(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn tokens(State(sandbox): State<Sandbox>) -> ControlResult {
     let terms = sandbox.token_terms();
     ok(&json!({ "terms": *terms, "tokens": sandbox.tokens() }))
 }
 
-pub(super) async fn change_tokens(State(sandbox): State<Sandbox>, body: Bytes) -> Answer {
+pub(super) async fn change_tokens(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     sandbox.change_tokens(&value(&body)?).map_err(ControlRefused::bad)?;
     tokens(State(sandbox)).await
 }
 
-pub(super) async fn revoke(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn revoke(State(sandbox): State<Sandbox>) -> ControlResult {
     ok(&json!({ "revoked": sandbox.revoke_all_tokens() }))
 }
 
-pub(super) async fn journal(State(sandbox): State<Sandbox>, RawQuery(text): RawQuery) -> Answer {
+pub(super) async fn journal(State(sandbox): State<Sandbox>, RawQuery(text): RawQuery) -> ControlResult {
     let (mut limit, mut kind, mut path) = (SHOWN, None::<Kind>, None::<String>);
     for (name, value) in query(text.as_deref(), &["limit", "kind", "path"])? {
         match name.as_str() {
@@ -53,13 +53,13 @@ pub(super) async fn journal(State(sandbox): State<Sandbox>, RawQuery(text): RawQ
     ok(&json!({ "totals": sandbox.counts(), "entries": entries }))
 }
 
-pub(super) async fn clear_journal(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn clear_journal(State(sandbox): State<Sandbox>) -> ControlResult {
     sandbox.clear_journal();
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// As freshly started, except for the settings and the tokens.
-pub(super) async fn reset(State(sandbox): State<Sandbox>) -> Answer {
+pub(super) async fn reset(State(sandbox): State<Sandbox>) -> ControlResult {
     sandbox.clear_faults();
     sandbox.conversations().forget_all();
     sandbox.clear_journal();

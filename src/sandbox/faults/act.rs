@@ -12,7 +12,7 @@ use crate::sandbox::answer::{Problem, empty, with_json};
 use crate::sandbox::api;
 use crate::sandbox::connection::{End, Link};
 use crate::sandbox::incoming::{Incoming, Served};
-use crate::sandbox::journal::{Kind, Record};
+use crate::sandbox::journal::{JournalRecord, Kind};
 use crate::sandbox::state::Sandbox;
 
 /// Extension of an in-process answer that a socket would never have carried: the connection was reset or closed instead.
@@ -39,7 +39,7 @@ pub(crate) async fn meet(
     sandbox: &Sandbox,
     incoming: &Incoming<'_>,
     link: Option<&Link>,
-    record: &mut Record,
+    record: &mut JournalRecord,
 ) -> Result<Response, Problem> {
     let picked = sandbox.faults_book().pick(incoming.call, link.is_some_and(Link::reused));
     record.note(|entry| entry.fault = picked.rule);

@@ -19,7 +19,7 @@ use crate::config::StoreKind;
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum StoreFault {
     None,
     OutOfReach,
     /// It was not carried out.
@@ -29,7 +29,7 @@ pub(crate) enum Trouble {
 }
 
 /// The time that a call takes, and what happens to it.
-pub(crate) type Weather = Arc<dyn Fn() -> (Duration, Trouble) + Send + Sync>;
+pub(crate) type Weather = Arc<dyn Fn() -> (Duration, StoreFault) + Send + Sync>;
 
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -67,15 +67,15 @@ impl Handle {
         // A process can die before the commit as well as after it.
         sleep(takes / 2).await;
         let result = match trouble {
-            Trouble::OutOfReach => Err(StoreError::OutOfReach("simulated".to_owned())),
-            Trouble::TimedOut => Err(StoreError::TimedOut),
-            Trouble::None | Trouble::TimedOutAfterCommit => {
+            StoreFault::OutOfReach => Err(StoreError::OutOfReach("simulated".to_owned())),
+            StoreFault::TimedOut => Err(StoreError::TimedOut),
+            StoreFault::None | StoreFault::TimedOutAfterCommit => {
                 let connection = self.database.0.lock();
                 work::commit(&connection, self.clock, &batch)
             }
         };
         sleep(takes / 2).await;
-        if trouble == Trouble::TimedOutAfterCommit { Err(StoreError::TimedOut) } else { result }
+        if trouble == StoreFault::TimedOutAfterCommit { Err(StoreError::TimedOut) } else { result }
     }
 }
 

@@ -73,9 +73,9 @@ pub(super) fn commit_group(connection: &Connection, clock: SqliteClock, mut grou
     }
 }
 
-type Outcome = Result<Vec<Rows>, StoreError>;
+type BatchResult = Result<Vec<Rows>, StoreError>;
 
-fn together(connection: &Connection, clock: SqliteClock, group: &[Work]) -> Result<Vec<Outcome>, StoreError> {
+fn together(connection: &Connection, clock: SqliteClock, group: &[Work]) -> Result<Vec<BatchResult>, StoreError> {
     begin(connection, group.iter().all(|command| command.batch.reads_only))?;
     let mut results = Vec::with_capacity(group.len());
     for command in group {
@@ -89,7 +89,7 @@ fn together(connection: &Connection, clock: SqliteClock, group: &[Work]) -> Resu
     end(connection).map(|()| results)
 }
 
-fn savepoint(connection: &Connection, clock: SqliteClock, batch: &Batch) -> Outcome {
+fn savepoint(connection: &Connection, clock: SqliteClock, batch: &Batch) -> BatchResult {
     execute(connection, "SAVEPOINT command")?;
     let result = statements(connection, clock, batch);
     if result.is_err() && !connection.is_autocommit() {
@@ -102,7 +102,7 @@ fn savepoint(connection: &Connection, clock: SqliteClock, batch: &Batch) -> Outc
 }
 
 /// Carries one batch out in a transaction of its own.
-pub(super) fn commit(connection: &Connection, clock: SqliteClock, batch: &Batch) -> Outcome {
+pub(super) fn commit(connection: &Connection, clock: SqliteClock, batch: &Batch) -> BatchResult {
     begin(connection, batch.reads_only)?;
     let result = statements(connection, clock, batch);
     if result.is_err() {
@@ -131,7 +131,7 @@ fn execute(connection: &Connection, sql: &str) -> Result<(), StoreError> {
     connection.prepare_cached(sql).and_then(|mut statement| statement.raw_execute()).map(|_| ()).map_err(|e| error(&e))
 }
 
-fn statements(connection: &Connection, clock: SqliteClock, batch: &Batch) -> Outcome {
+fn statements(connection: &Connection, clock: SqliteClock, batch: &Batch) -> BatchResult {
     let now = clock.now_ms();
     batch.statements.iter().map(|one| statement(connection, now, one)).collect::<Result<_, _>>().map_err(|e| error(&e))
 }

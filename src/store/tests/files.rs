@@ -15,7 +15,7 @@ async fn refused(path: &std::path::Path) -> String {
 
 #[tokio::test]
 async fn the_file_and_what_sqlite_keeps_beside_it_are_for_their_owner_alone() {
-    let place = Place::file();
+    let place = TestDatabase::file();
     let store = place.open().await;
     store.claim(&new("k", "t")).await.unwrap();
     let folder = place.folder.as_ref().unwrap().path().join("state");
@@ -46,7 +46,7 @@ async fn a_file_that_is_no_database_or_damaged_is_reported_and_left_as_it_is() {
     assert!(refused(&path).await.contains("nothing was deleted"));
     assert_eq!(fs::read(&path).unwrap(), before);
 
-    let place = Place::file();
+    let place = TestDatabase::file();
     let store = place.open().await;
     store.append_audit(&(0..2000).map(record).collect::<Vec<_>>()).await.unwrap();
     let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");
@@ -84,7 +84,7 @@ fn the_default_file_is_where_systemd_or_the_user_keeps_such_things() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_holds_the_lock_for_long_is_reported_and_the_next_call_succeeds() {
-    let mut place = Place::file();
+    let mut place = TestDatabase::file();
     place.settings.timeout = Duration::from_millis(200);
     let store = place.open().await;
     let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");

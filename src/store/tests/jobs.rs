@@ -35,7 +35,7 @@ async fn queue(store: &Store, id: &str, number: i64) {
 }
 
 /// Ends what is over, and gives what there is to work on.
-async fn due(store: &Store, served_last: &Turn, limit: i64) -> Vec<StoredJob> {
+async fn due(store: &Store, served_last: &ServedLast, limit: i64) -> Vec<StoredJob> {
     let due = store.due_jobs(served_last, limit).await.unwrap();
     for job in due.over {
         store.end_job(&job.id).await.unwrap();
@@ -61,11 +61,11 @@ async fn a_job_is_invisible_until_the_last_commit_and_a_repeat_of_its_key_finds_
         assert_eq!(store.begin_job(&new("a", Some("k"))).await.unwrap().id, "a");
         store.add_items("a", &items(1_201)).await.unwrap();
         assert_eq!(store.job("a").await.unwrap(), None);
-        assert_eq!(due(&store, &Turn::default(), 10).await, []);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await, []);
         store.accept_job("a", JobState::Running, 1_201, Duration::ZERO).await.unwrap();
         assert_eq!(store.job("a").await.unwrap().unwrap().total, 1_201);
         assert_eq!(store.begin_job(&new("b", Some("k"))).await.unwrap().id, "a", "the key is taken");
-        assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
         assert_eq!(store.item_counts("a").await.unwrap().open, 1_201);
         store.begin_job(&new("c", None)).await.unwrap();
         store.add_items("c", &items(3)).await.unwrap();
@@ -134,10 +134,10 @@ async fn an_accepted_item_waits_to_be_confirmed_and_the_job_ends_with_its_last_i
         let confirming = store.lease_items("a", Pick::All, 10, LEASE, "t2").await.unwrap();
         assert_eq!(confirming.len(), 1);
         assert!(confirming[0].confirming && confirming[0].since_accepted.is_some() && confirming[0].attempts == 1);
-        assert_eq!(due(&store, &Turn::default(), 10).await, []);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await, []);
         assert_eq!(store.job("a").await.unwrap().unwrap().state, JobState::Running);
         store.finish_item("a", &confirming[0], &result("disconnected")).await.unwrap();
-        due(&store, &Turn::default(), 10).await;
+        due(&store, &ServedLast::default(), 10).await;
         let job = store.job("a").await.unwrap().unwrap();
         assert_eq!((job.state, job.ended.is_some()), (JobState::Done, true));
         let counts = store.item_counts("a").await.unwrap().by_word;
@@ -182,13 +182,13 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
         assert!(store.move_job("a", &[JobState::Running], JobState::Paused, Some("why")).await.unwrap());
         assert!(!store.move_job("a", &[JobState::Running], JobState::Paused, None).await.unwrap());
         later(&store, LEASE).await;
-        assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
         assert_eq!(store.lease_items("a", Pick::All, 10, LEASE, "t2").await.unwrap(), [], "it was paused meanwhile");
         let seen_through = store.lease_items("a", Pick::UnderWay, 10, LEASE, "t2").await.unwrap();
         assert_eq!(seen_through.len(), 1, "the one that was under way");
         assert!(seen_through[0].taken_over);
         assert!(store.move_job("a", &[JobState::Paused], JobState::Cancelled, None).await.unwrap());
-        assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1, "there is something to give up");
+        assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1, "there is something to give up");
         assert_eq!(store.give_up_items("a", 10).await.unwrap(), 2);
         let counts = store.item_counts("a").await.unwrap();
         assert_eq!((counts.by_word, counts.open), ([("cancelled".to_owned(), 2)].into(), 1));
@@ -227,17 +227,17 @@ async fn looking_for_work_writes_only_where_a_job_starts_or_ends() {
         store.add_items("later", &items(1)).await.unwrap();
         store.accept_job("later", JobState::Scheduled, 1, Duration::from_secs(60)).await.unwrap();
         let writes = store.stats().writes;
-        assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
         assert_eq!(store.stats().writes, writes, "nothing starts and nothing ends");
         let leased = store.lease_items("a", Pick::All, 1, LEASE, "t").await.unwrap();
         store.finish_item("a", &leased[0], &result("disconnected")).await.unwrap();
-        assert_eq!(due(&store, &Turn::default(), 10).await, []);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await, []);
         assert_eq!(store.job("a").await.unwrap().unwrap().state, JobState::Done);
         let writes = store.stats().writes;
-        assert_eq!(due(&store, &Turn::default(), 10).await, []);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await, []);
         assert_eq!(store.stats().writes, writes, "the queue is idle");
         later(&store, Duration::from_secs(60)).await;
-        assert_eq!(due(&store, &Turn::default(), 10).await.len(), 1);
+        assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
         assert_eq!(store.job("later").await.unwrap().unwrap().state, JobState::Running);
     })
     .await;
@@ -270,10 +270,10 @@ async fn jobs_that_are_due_come_in_turn_after_the_one_that_was_served_last() {
             later(&store, Duration::from_secs(1)).await;
             queue(&store, id, 1).await;
         }
-        let (mut served_last, mut order) = (Turn::default(), String::new());
+        let (mut served_last, mut order) = (ServedLast::default(), String::new());
         for _ in 0..4 {
             for job in due(&store, &served_last, 2).await {
-                served_last = Turn::of(&job);
+                served_last = ServedLast::of(&job);
                 order.push_str(&job.id);
             }
         }

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_empty_database_in_place_of_the_old_one_gets_its_tables_and_is_noticed() {
-    let Some(place) = Place::postgres().await else { return };
+    let Some(place) = TestDatabase::postgres().await else { return };
     let store = place.open().await;
     store.claim(&new("k", "old")).await.unwrap();
     run(&store, "DROP TABLE claims, audit, replicas, jobs, items, meta").await;
@@ -38,7 +38,7 @@ async fn a_postgres_that_is_silent_is_reported_within_the_time_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_call_costs_its_own_connection_and_those_that_have_been_silent_as_well() {
-    let Some(mut place) = Place::postgres().await else { return };
+    let Some(mut place) = TestDatabase::postgres().await else { return };
     place.settings.timeout = Duration::from_secs(1);
     let store = place.open().await;
     let backend = async || {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::Method;
-use hangup::app::{App, Upstream as Over};
+use hangup::app::{App, UpstreamTransport};
 use hangup::config::Config;
 use hangup::http::{self, Routes};
 use hangup::sandbox::{Conference, Sandbox};
@@ -19,7 +19,7 @@ use crate::shared::wire::Wire;
 
 /// See the module. It ends when it is dropped.
 pub(crate) struct TestApp {
-    pub(crate) app: http::App,
+    pub(crate) app: http::AppState,
     pub(crate) sandbox: Sandbox,
     /// The one conversation that is there from the beginning.
     pub(crate) conference: Conference,
@@ -36,7 +36,7 @@ pub(crate) struct TestApp {
 
 impl TestApp {
     pub(super) async fn over_sockets(stand_in: Arc<StandIn>, conference: Conference, config: Config) -> Self {
-        let app = App::build(config.clone(), Over::Sockets).await.unwrap();
+        let app = App::build(config.clone(), UpstreamTransport::Sockets).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let reach = |addr| Reach::Url(client.clone(), format!("http://{addr}"));
         let url = format!("http://{}", app.addr().unwrap());

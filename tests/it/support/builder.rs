@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hangup::app::{App, Upstream as Over};
+use hangup::app::{App, UpstreamTransport};
 use hangup::config::{Config, OperationChoice, Surface};
 use hangup::http::Listener;
 use hangup::sandbox::{ConversationSpec, ParticipantSpec, Sandbox};
@@ -124,7 +124,8 @@ impl Builder {
         });
         let behind = Arc::clone(&upstream);
         let exchange = tower::service_fn(move |request| Arc::clone(&behind).exchange(request));
-        let app = App::build(self.config.clone(), Over::Over(BoxCloneSyncService::new(exchange))).await.unwrap();
+        let app =
+            App::build(self.config.clone(), UpstreamTransport::Over(BoxCloneSyncService::new(exchange))).await.unwrap();
         TestApp {
             app: app.http().clone(),
             sandbox,

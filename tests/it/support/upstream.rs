@@ -9,7 +9,7 @@ use axum::body::Body as HttpBody;
 use bytes::{Bytes, BytesMut};
 use hangup::genesys::answer::{Body, BodyEnd};
 use hangup::genesys::error::{CallError, Cause};
-use hangup::genesys::exchange::Wanted;
+use hangup::genesys::exchange::ExchangeOptions;
 use hangup::sandbox::{Broken, Sandbox};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
@@ -204,7 +204,7 @@ impl Upstream {
     }
 
     async fn serve(&self, request: Request<Bytes>) -> Result<Response<Body>, CallError> {
-        let limit = request.extensions().get::<Wanted>().cloned().unwrap_or_default().body;
+        let limit = request.extensions().get::<ExchangeOptions>().cloned().unwrap_or_default().body;
         let response = self.sandbox.router().oneshot(request.map(HttpBody::from)).await;
         let response = response.unwrap_or_else(|never: Infallible| match never {});
         if Broken::of(&response).is_some() {

@@ -38,7 +38,7 @@ const ENTITIES: usize = 100;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Query {
+struct ActivityQuery {
     metrics: Vec<Metric>,
     #[serde(default)]
     group_by: Vec<String>,
@@ -97,7 +97,7 @@ pub(in crate::sandbox::api) fn activity_query(
     body: &[u8],
     settings: &Settings,
 ) -> Result<Response, Problem> {
-    let query: Query = parsed(body)?;
+    let query: ActivityQuery = parsed(body)?;
     query.filter.check(DIMENSIONS)?;
     if let Some(unknown) = query.group_by.iter().find(|name| !DIMENSIONS.contains(&name.as_str())) {
         return Err(Problem::bad_request(format!("The sandbox does not group by {unknown}.")));
@@ -113,7 +113,12 @@ pub(in crate::sandbox::api) fn activity_query(
     Ok(with_json(StatusCode::OK, &json!({ "results": results, "entityIdDimension": "conversationId" })))
 }
 
-fn observe(conversation: &Conversation, query: &Query, groups: &mut BTreeMap<Vec<String>, Group>, now: Instant) {
+fn observe(
+    conversation: &Conversation,
+    query: &ActivityQuery,
+    groups: &mut BTreeMap<Vec<String>, Group>,
+    now: Instant,
+) {
     for participant in &conversation.participants {
         for one in participant.communications.iter().filter(|one| one.gone(now).is_none()) {
             let Some(name) = Name::of(participant, one) else { continue };
@@ -180,7 +185,7 @@ fn entity<'a>(
 }
 
 impl Group {
-    fn render(self, query: &Query, key: &[String]) -> Value {
+    fn render(self, query: &ActivityQuery, key: &[String]) -> Value {
         let group: Map<String, Value> =
             query.group_by.iter().cloned().zip(key.iter().cloned().map(Value::String)).collect();
         let data: Vec<Value> =

@@ -45,7 +45,7 @@ const SANDBOX: &str = "tel:+13175550100";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Query {
+struct DetailsQuery {
     interval: Option<String>,
     order: String,
     paging: Option<Paging>,
@@ -70,7 +70,7 @@ const fn first_page() -> usize {
     1
 }
 
-impl Default for Query {
+impl Default for DetailsQuery {
     fn default() -> Self {
         Self {
             interval: None,
@@ -88,7 +88,7 @@ pub(in crate::sandbox::api) fn details_query(
     body: &[u8],
     settings: &Settings,
 ) -> Result<Response, Problem> {
-    let query: Query = parsed(body)?;
+    let query: DetailsQuery = parsed(body)?;
     let interval = Interval::read(query.interval.as_deref())?;
     query.conversation_filters.iter().try_for_each(|filter| filter.check(CONVERSATION))?;
     query.segment_filters.iter().try_for_each(|filter| filter.check(SEGMENT))?;

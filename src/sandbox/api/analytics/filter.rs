@@ -39,14 +39,14 @@ struct Predicate {
     #[serde(rename = "type")]
     kind: Option<String>,
     dimension: Option<String>,
-    operator: Operator,
+    operator: MatchOperator,
     value: Option<String>,
     range: Option<Value>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Operator {
+enum MatchOperator {
     #[default]
     Matches,
     Exists,
@@ -75,7 +75,7 @@ impl Filter {
                     dimensions.join(", ")
                 )));
             }
-            if predicate.operator == Operator::Matches && predicate.value.is_none() {
+            if predicate.operator == MatchOperator::Matches && predicate.value.is_none() {
                 return Err(Problem::bad_request(format!("The value of the dimension {dimension} is missing.")));
             }
         }
@@ -97,9 +97,9 @@ impl Predicate {
     fn holds<'a>(&self, look: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
         let found = look(self.dimension.as_deref().unwrap_or_default());
         match self.operator {
-            Operator::Exists => found.is_some(),
-            Operator::NotExists => found.is_none(),
-            Operator::Matches => found.as_deref() == self.value.as_deref(),
+            MatchOperator::Exists => found.is_some(),
+            MatchOperator::NotExists => found.is_none(),
+            MatchOperator::Matches => found.as_deref() == self.value.as_deref(),
         }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) enum AfterRefusal {
 
 /// The renewals that 401s asked for.
 #[derive(Debug)]
-pub(super) struct Refusals {
+pub(super) struct Renewals {
     /// Least time between two of them.
     pub(super) interval: Duration,
     asked: Mutex<RenewalAsked>,
@@ -72,7 +72,7 @@ struct RenewalAsked {
     generation: u64,
 }
 
-impl Refusals {
+impl Renewals {
     pub(super) fn new(interval: Duration) -> Self {
         Self { interval, asked: Mutex::default() }
     }

@@ -11,9 +11,9 @@ use super::api::Failed;
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// A form.
-pub(super) struct Sent<T>(pub(super) T);
+pub(super) struct TimelyForm<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for TimelyForm<T> {
     type Rejection = Failed;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {

@@ -22,7 +22,7 @@ const OPTIONS: [(&str, &str); 3] = [
 
 /// The members of a body that were understood.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::http) struct Wishes {
+pub(in crate::http) struct DisconnectBody {
     reason: Option<String>,
     cause: Option<String>,
     media: Option<Medium>,
@@ -30,7 +30,7 @@ pub(in crate::http) struct Wishes {
     wrapup_skipped: Option<bool>,
 }
 
-impl Wishes {
+impl DisconnectBody {
     /// Reads the body of a disconnect. Unknown members are ignored, unless they are options.
     pub(in crate::http) fn read(members: &Map<String, Value>) -> Result<Self, Problem> {
         refuse_options(members)?;
@@ -198,9 +198,9 @@ mod tests {
     use super::*;
     use crate::problem::Code;
 
-    fn read(body: Value) -> Result<Wishes, Problem> {
+    fn read(body: Value) -> Result<DisconnectBody, Problem> {
         let Value::Object(members) = body else { panic!("no object") };
-        Wishes::read(&members)
+        DisconnectBody::read(&members)
     }
 
     fn wrapup(code: &str, notes: Option<&str>) -> Option<Wrapup> {
@@ -216,7 +216,7 @@ mod tests {
             json!({"media": null, "wrapup": {"code": "", "notes": ""}, "wrapupSkipped": null}),
             json!({"wrapupSkipped": "false", "wait": "", "dryRun": null}),
         ] {
-            assert_eq!(read(body.clone()).unwrap(), Wishes::default(), "{body}");
+            assert_eq!(read(body.clone()).unwrap(), DisconnectBody::default(), "{body}");
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
         let all = read(
             json!({"reason": "r", "cause": "c", "media": "Call", "wrapup": {"code": "7", "notes": "n", "name": null}}),
         );
-        let expected = Wishes {
+        let expected = DisconnectBody {
             reason: Some("r".into()),
             cause: Some("c".into()),
             media: Some(Medium::Calls),
