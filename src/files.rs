@@ -5,10 +5,14 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
+
 use crate::config::Config;
+use crate::config::value::trimmed;
 
 /// A file larger than this is not read.
 const MAX_SIZE: u64 = 4 << 20;
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Reads one file of the configuration key `key`: a regular file, and no more than 4 MiB of it. A FIFO would have us wait for
 /// ever, and `/dev/zero` has no end.
@@ -18,7 +22,7 @@ pub(crate) fn read(key: &str, path: &Path) -> Result<Vec<u8>, String> {
     })
 }
 
-/// Reads a regular file of at most 4 MiB.
+/// Reads a regular file of at most 4 MiB, without the byte order mark that some editors put before the text.
 pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let other = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
     // Without this flag, opening a FIFO waits for a writer.
@@ -29,7 +33,26 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     }
     let mut content = Vec::new();
     file.take(MAX_SIZE + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_SIZE { other("it is larger than 4 MiB") } else { Ok(content) }
+    if content.len() as u64 > MAX_SIZE {
+        return other("it is larger than 4 MiB");
+    }
+    if content.starts_with(BYTE_ORDER_MARK) {
+        content.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(content)
+}
+
+/// Reads a secret that is alone in a file, without the blanks and line ends around it.
+///
+/// # Errors
+/// What is wrong with the file; never its content.
+pub(crate) fn read_secret(path: &Path) -> Result<SecretString, String> {
+    let content = read_regular(path).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(content).map_err(|_| "it is not UTF-8 text".to_owned())?;
+    match trimmed(&text) {
+        "" => Err("it is empty".to_owned()),
+        secret => Ok(secret.into()),
+    }
 }
 
 /// Says for each file with keys or secrets that the configuration names when its group, or any user, could change it. Shown at
@@ -85,6 +108,20 @@ mod tests {
             let error = read("auth.keys_file", &file).unwrap_err();
             assert!(error.starts_with("auth.keys_file ") && error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_a_final_newline_never_break_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "\u{feff}-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert_eq!(read("server.tls.cert", &path).unwrap(), b"-----BEGIN CERTIFICATE-----\n");
+        std::fs::write(&path, "\u{feff} secret \r\n").unwrap();
+        assert_eq!(secrecy::ExposeSecret::expose_secret(&read_secret(&path).unwrap()), "secret");
+        std::fs::write(&path, "\u{feff}\n").unwrap();
+        assert_eq!(read_secret(&path).unwrap_err(), "it is empty");
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert_eq!(read_secret(&path).unwrap_err(), "it is not UTF-8 text");
     }
 
     #[test]

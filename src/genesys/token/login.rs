@@ -1,6 +1,6 @@
 //! One login: the client-credentials grant, and what can be wrong with its answer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 use super::failure::LoginFailure;
 use crate::config;
 use crate::config::value::trimmed;
+use crate::files::read_secret;
 use crate::genesys::answer::{Answer, BodyEnd};
 use crate::genesys::error::{CallError, Cause};
 use crate::genesys::exchange::{BodyLimit, Exchange, ExchangeOptions};
@@ -67,20 +68,22 @@ impl Login {
         }
     }
 
+    /// The file with the secret, if it is in one.
+    pub(crate) fn secret_file(&self) -> Option<&Path> {
+        match &self.secret {
+            SecretSource::Value(_) => None,
+            SecretSource::File(path) => Some(path),
+        }
+    }
+
     /// The secret as it is now: a file is read anew each time, so that it can be rotated.
     pub(crate) async fn secret(&self) -> Result<SecretString, LoginFailure> {
         match &self.secret {
             SecretSource::Value(secret) => Ok(secret.clone()),
             SecretSource::File(path) => {
                 let path = path.clone();
-                let read = tokio::task::spawn_blocking(move || crate::files::read_regular(&path)).await;
-                let bytes = read.map_err(|e| LoginFailure::Secret(e.to_string()))?;
-                match bytes.map(String::from_utf8) {
-                    Ok(Ok(text)) if trimmed(&text).is_empty() => Err(LoginFailure::Secret("it is empty".to_owned())),
-                    Ok(Ok(text)) => Ok(trimmed(&text).into()),
-                    Ok(Err(_)) => Err(LoginFailure::Secret("it is not UTF-8 text".to_owned())),
-                    Err(e) => Err(LoginFailure::Secret(e.to_string())),
-                }
+                let read = tokio::task::spawn_blocking(move || read_secret(&path)).await;
+                read.unwrap_or_else(|e| Err(e.to_string())).map_err(LoginFailure::Secret)
             }
         }
     }

@@ -14,6 +14,8 @@ use super::{LoginState, Token, TokenCache};
 use crate::config;
 use crate::genesys::metrics::{GRANTED, UpstreamMetrics};
 
+/// A failure that goes on is logged again after this.
+const LOGGED_AGAIN: Duration = Duration::from_secs(60);
 /// A token counts as expired this much early, or 5 % of its life if that is less.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
 /// The renewal comes up to this share of the life earlier, so that instances do not log in together.
@@ -34,11 +36,13 @@ pub(crate) struct Writer {
     token: Option<Arc<Token>>,
     /// The secret of the last attempt, to see whether it has been changed since.
     tried: Option<SecretString>,
+    /// The failure that was logged last, and when.
+    logged: Option<(LoginFailure, Instant)>,
 }
 
 impl Writer {
     pub(crate) fn new(cache: TokenCache, login: Login, settings: config::Token, metrics: Arc<UpstreamMetrics>) -> Self {
-        Self { cache, login, settings, metrics, failures: 0, token: None, tried: None }
+        Self { cache, login, settings, metrics, failures: 0, token: None, tried: None, logged: None }
     }
 
     /// Runs until `stop`. Never gives up.
@@ -62,10 +66,7 @@ impl Writer {
                     self.failures = self.failures.saturating_add(1);
                     self.metrics.token_renewal(failure.kind());
                     let wait = self.wait_after(&failure);
-                    tracing::warn!(
-                        event = "login_failed", kind = failure.kind(), cause = %failure, failures = self.failures,
-                        next_attempt_ms = wait.as_millis() as u64, "login failed"
-                    );
+                    self.log(&failure, wait);
                     let next = Instant::now() + wait;
                     self.cache.publish(self.token.clone(), LoginState::Waiting { next, failure: failure.clone() });
                     if matches!(failure, LoginFailure::Rejected(_) | LoginFailure::Secret(_)) {
@@ -76,6 +77,21 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Logs a failure, and the same one again once a minute: the attempts in between are counted.
+    fn log(&mut self, failure: &LoginFailure, wait: Duration) {
+        let said = self.logged.as_ref().is_some_and(|(last, at)| last == failure && at.elapsed() < LOGGED_AGAIN);
+        if said {
+            return;
+        }
+        self.logged = Some((failure.clone(), Instant::now()));
+        // Callers read the failure, too, and the path is not for them.
+        let path = self.login.secret_file().filter(|_| matches!(failure, LoginFailure::Secret(_)));
+        tracing::warn!(
+            event = "login_failed", kind = failure.kind(), cause = %failure, failures = self.failures,
+            path = path.map(|path| path.display().to_string()), next_attempt_ms = wait.as_millis() as u64, "login failed"
+        );
     }
 
     async fn log_in(&mut self) -> Result<Grant, LoginFailure> {
@@ -95,7 +111,7 @@ impl Writer {
             asked + grant.life.mul_f64((self.settings.renew_at - early).clamp(0.0, 1.0)),
             asked + grant.life.saturating_sub(EXPIRY_MARGIN.min(grant.life.mul_f64(0.05))),
         );
-        self.failures = 0;
+        (self.failures, self.logged) = (0, None);
         self.metrics.token_renewal(GRANTED);
         tracing::info!(
             event = "login_granted",

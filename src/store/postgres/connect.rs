@@ -1,5 +1,6 @@
 //! Connections to PostgreSQL: TLS by rustls, and a password that may come from a file.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,13 +10,14 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::ConfigVerifierExt as _;
+use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config;
-use crate::files::read_regular;
+use crate::files::{read_regular, read_secret};
 
 /// Makes connections.
 pub(super) struct PostgresConnector {
@@ -41,18 +43,20 @@ pub(super) fn connector(settings: &config::Store) -> Result<(Config, PostgresCon
     if url.get_user().is_none() {
         return Err(format!("{key}: names no user; write it as \"postgres://USER@HOST:5432/DATABASE\""));
     }
-    if settings.ca_file.is_some() && url.get_ssl_mode() == SslMode::Prefer {
-        // Who names a CA wants TLS.
+    // "prefer" would go on in the clear wherever something in between says that there is no TLS: only where it is asked for, or
+    // within this machine.
+    let chosen = settings.ca_file.is_none() && settings.url.expose().contains("sslmode=");
+    if url.get_ssl_mode() == SslMode::Prefer && !chosen && (settings.ca_file.is_some() || !is_local(&url)) {
         url.ssl_mode(SslMode::Require);
     }
     if let Some(path) = &settings.password_file {
-        let unreadable = |e| {
+        let unreadable = |e: String| {
             format!(
                 "store.password_file = \"{}\": cannot be read ({e}); check the path and its permissions",
                 path.display()
             )
         };
-        std::fs::read_to_string(path).map_err(unreadable)?;
+        read_secret(path).map_err(unreadable)?;
     }
     url.connect_timeout(settings.timeout).application_name("hangup");
     let connector = PostgresConnector {
@@ -60,6 +64,19 @@ pub(super) fn connector(settings: &config::Store) -> Result<(Config, PostgresCon
         password_file: settings.password_file.clone(),
     };
     Ok((url, connector))
+}
+
+/// Whether no connection leaves this machine.
+fn is_local(url: &Config) -> bool {
+    let named = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|addr: IpAddr| addr.is_loopback()),
+    };
+    // An address outranks the name beside it, which then only says whose certificate is expected.
+    match url.get_hostaddrs() {
+        [] => url.get_hosts().iter().all(named),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
+    }
 }
 
 /// Trusts the certificates of `store.ca_file`, else the system's.
@@ -89,12 +106,14 @@ impl Connect for PostgresConnector {
         async move {
             if let Some(path) = &self.password_file {
                 // Read each time: a rotated password is taken over with the next connection.
-                match tokio::fs::read_to_string(path).await {
+                let path_read = path.clone();
+                let read = tokio::task::spawn_blocking(move || read_secret(&path_read)).await;
+                match read.unwrap_or_else(|e| Err(e.to_string())) {
                     Ok(password) => {
-                        to.password(password.trim().as_bytes());
+                        to.password(password.expose_secret());
                     }
                     // The server's answer, that a password is missing, becomes the store's error.
-                    Err(cause) => tracing::debug!(path = %path.display(), cause = %cause, "store.password_file"),
+                    Err(cause) => tracing::debug!(path = %path.display(), cause, "store.password_file"),
                 }
             }
             let (client, connection) = to.connect(self.tls.clone()).await?;
@@ -105,5 +124,30 @@ impl Connect for PostgresConnector {
             Ok((client, task))
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str) -> SslMode {
+        let mut settings = crate::config::Config::defaults().store;
+        settings.url = url.into();
+        connector(&settings).map(|(url, _)| url.get_ssl_mode()).unwrap()
+    }
+
+    #[test]
+    fn a_database_elsewhere_is_reached_by_tls_unless_its_url_says_otherwise() {
+        for elsewhere in ["db.example", "10.0.0.5", "[2001:db8::1]", "localhost,db.example", "localhost.evil.example"] {
+            assert_eq!(mode(&format!("postgres://app@{elsewhere}/hangup")), SslMode::Require, "{elsewhere}");
+        }
+        assert_eq!(mode("postgres://app@localhost/hangup?hostaddr=10.0.0.5"), SslMode::Require);
+        for here in ["localhost", "127.0.0.1:5433", "[::1]", "%2Frun%2Fpostgresql"] {
+            assert_eq!(mode(&format!("postgres://app@{here}/hangup")), SslMode::Prefer, "{here}");
+        }
+        assert_eq!(mode("postgres://app@db/hangup?sslmode=disable"), SslMode::Disable);
+        assert_eq!(mode("postgres://app@db/hangup?sslmode=prefer"), SslMode::Prefer);
+        assert_eq!(mode("postgres://app@db/hangup?sslmode=verify-full"), SslMode::Require);
     }
 }
