@@ -107,6 +107,11 @@ impl Reloader {
         done
     }
 
+    /// Records that a configuration could not be used, so that nothing has changed.
+    pub fn refuse(&self, cause: &str) {
+        self.http.audit.event(Event::Reloaded, "rejected", cause.to_owned());
+    }
+
     /// Opens the files of logs and audit anew, and nothing else: for SIGUSR1, which log rotations send.
     pub fn reopen_files(&self, logs: &LogControl) -> Reloaded {
         let mut done = Reloaded::default();
@@ -139,9 +144,16 @@ fn changed(before: &Config, after: &Config) -> Vec<String> {
     if secret(&before.genesys.client_secret) != secret(&after.genesys.client_secret) {
         keys.push("genesys.client_secret".to_owned());
     }
-    // Shown alike, and yet with other credentials in it.
-    if before.genesys.proxy != after.genesys.proxy && !keys.iter().any(|key| key == "genesys.proxy") {
-        keys.push("genesys.proxy".to_owned());
+    // Shown alike, and yet with other credentials in them.
+    for (key, differs) in [
+        ("genesys.proxy", before.genesys.proxy != after.genesys.proxy),
+        ("store.url", before.store.url != after.store.url),
+        ("auth.jwt.jwks_url", before.auth.jwt.jwks_url != after.auth.jwt.jwks_url),
+        ("telemetry.otlp_endpoint", before.telemetry.otlp_endpoint != after.telemetry.otlp_endpoint),
+    ] {
+        if differs && !keys.iter().any(|known| known == key) {
+            keys.push(key.to_owned());
+        }
     }
     keys
 }
@@ -182,6 +194,12 @@ mod tests {
         after.genesys.client_secret = Some(SecretString::from("secret"));
         let expected = ["disconnect.mode", "retry.max_attempts", "genesys.region", "genesys.client_secret"];
         assert_eq!(changed(&before, &after), expected);
+        let with_password = |password: &str| {
+            let mut config = before.clone();
+            config.store.url = format!("postgres://app:{password}@db/hangup").as_str().into();
+            config
+        };
+        assert_eq!(changed(&with_password("old"), &with_password("new")), ["store.url"]);
     }
 
     #[test]

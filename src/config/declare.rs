@@ -14,6 +14,10 @@ macro_rules! section {
                 $(<$kind as Setting>::keys(&join(at, stringify!($key)), into);)*
             }
 
+            fn fractions(at: &str, into: &mut BTreeSet<String>) {
+                $(<$kind as Setting>::fractions(&join(at, stringify!($key)), into);)*
+            }
+
             fn check(&self, at: &str) -> Result<(), Wrong> {
                 $({
                     let key = join(at, stringify!($key));

@@ -88,7 +88,7 @@ section! {
         audience: Option<String>,
         jwks_url: Option<SensitiveUrl>,
         algorithms: List,
-        permissions_claim: String,
+        permissions_claim: String where text_up_to(256),
         console_client_id: Option<String>,
         console_scope: String,
     }
@@ -252,7 +252,7 @@ section! {
         required: bool,
         redact: List where redactions,
         fsync: Fsync,
-        max_size: ByteSize,
+        max_size: ByteSize where size_between(ByteSize::kib(64), ByteSize::tib(1)),
         keep: usize where count_up_to(10_000),
     }
 }

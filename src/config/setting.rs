@@ -32,6 +32,8 @@ pub(super) trait Setting {
     fn keys(at: &str, into: &mut BTreeSet<String>) {
         into.insert(at.to_owned());
     }
+    /// Adds the keys at and below `at` whose values may be fractions.
+    fn fractions(_at: &str, _into: &mut BTreeSet<String>) {}
 
     /// Checks what its type cannot express.
     fn check(&self, _at: &str) -> Result<(), Wrong> {
@@ -45,6 +47,10 @@ pub(super) trait Setting {
 impl<T: Setting> Setting for Option<T> {
     fn keys(at: &str, into: &mut BTreeSet<String>) {
         T::keys(at, into);
+    }
+
+    fn fractions(at: &str, into: &mut BTreeSet<String>) {
+        T::fractions(at, into);
     }
 
     fn check(&self, at: &str) -> Result<(), Wrong> {
@@ -61,8 +67,18 @@ macro_rules! shown {
     (plain $($kind:ty),*) => { $(impl Setting for $kind { fn shown(&self) -> String { self.to_string() } })* };
     (quoted $($kind:ty),*) => { $(impl Setting for $kind { fn shown(&self) -> String { format!("\"{self}\"") } })* };
 }
-shown!(plain bool, u32, usize, f64);
+shown!(plain bool, u32, usize);
 shown!(quoted SocketAddr, ByteSize, Rate, SensitiveUrl);
+
+impl Setting for f64 {
+    fn fractions(at: &str, into: &mut BTreeSet<String>) {
+        into.insert(at.to_owned());
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
 
 /// URLs are texts, too, and may hold credentials by mistake.
 impl Setting for String {

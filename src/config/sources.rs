@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::setting::Setting as _;
-use super::{Config, ConfigError};
+use super::{CORRECT, Config, ConfigError};
 
 /// The file's text and the environment's variables, with the key that each line and variable sets.
 #[derive(Debug, Default)]
@@ -54,12 +54,17 @@ impl Sources {
             let line = e.span().map_or_else(String::new, |span| format!(", line {}", line_of(&text, span.start)));
             ConfigError(format!("{name}{line}: is not valid TOML: {}", e.message().replace('\n', ", ")))
         })?;
-        let mut lines = Vec::new();
+        let (mut lines, mut fractions) = (Vec::new(), BTreeSet::new());
         walk("", table.get_ref(), known, &mut lines);
-        for (key, at) in lines {
+        Config::fractions("", &mut fractions);
+        for (key, at, value) in lines {
             let origin = format!("{name}, line {}", line_of(&text, at));
             if !known.contains(&key) {
                 return Err(unknown(&key, &origin));
+            }
+            // The `config` crate would round it, or take the fraction for a yes.
+            if let Some(number) = value.filter(|_| !fractions.contains(&key)) {
+                return Err(ConfigError(format!("{key} = {number}: must not be a fraction; {CORRECT} ({origin})")));
             }
             self.origins.insert(key, origin);
         }
@@ -125,8 +130,9 @@ fn meant(variable: &str, known: &BTreeSet<String>) -> Option<String> {
     known.iter().find(|key| key.replace('.', "_") == name).map(|key| variable_of(key))
 }
 
-/// Lists the keys that a table sets, with their places; a section that is unknown counts as a key.
-fn walk(at: &str, table: &DeTable<'_>, known: &BTreeSet<String>, into: &mut Vec<(String, usize)>) {
+/// Lists the keys that a table sets, with their places, and their values where those are fractions; a section that is unknown counts
+/// as a key.
+fn walk(at: &str, table: &DeTable<'_>, known: &BTreeSet<String>, into: &mut Vec<(String, usize, Option<String>)>) {
     for (name, value) in table {
         let dot = if at.is_empty() { "" } else { "." };
         let key = format!("{at}{dot}{}", name.get_ref());
@@ -135,7 +141,8 @@ fn walk(at: &str, table: &DeTable<'_>, known: &BTreeSet<String>, into: &mut Vec<
             DeValue::Table(table) if known.iter().any(|known| known.starts_with(&below)) => {
                 walk(&key, table, known, into);
             }
-            _ => into.push((key, name.span().start)),
+            DeValue::Float(number) => into.push((key, name.span().start, Some(number.as_str().to_owned()))),
+            _ => into.push((key, name.span().start, None)),
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
+
 use super::region;
 use super::setting::{Setting as _, Wrong};
+use super::value::trimmed;
 use super::{Config, ConfigError, Genesys, Store, StoreKind};
 
 impl Config {
@@ -45,13 +48,14 @@ impl Config {
     pub fn check_serve(&self) -> Result<(), ConfigError> {
         let missing = |text: &str| Err(ConfigError(text.to_owned()));
         self.genesys.urls().map_err(ConfigError)?;
-        if self.genesys.client_id.is_none() {
+        if self.genesys.client_id.as_deref().is_none_or(|id| trimmed(id).is_empty()) {
             return missing(
                 "genesys.client_id is not set; give the id of an OAuth client of the kind \"Client Credentials\" \
                  (HANGUP__GENESYS__CLIENT_ID)",
             );
         }
-        if self.genesys.client_secret.is_none() && self.genesys.client_secret_file.is_none() {
+        let secret = self.genesys.client_secret.as_ref().map(|secret| trimmed(secret.expose_secret()));
+        if secret.is_none_or(str::is_empty) && self.genesys.client_secret_file.is_none() {
             return missing(
                 "genesys.client_secret is not set; give it (HANGUP__GENESYS__CLIENT_SECRET), or better a file that \
                  holds it (HANGUP__GENESYS__CLIENT_SECRET_FILE)",

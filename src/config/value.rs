@@ -1,5 +1,6 @@
 //! Value types that configuration is read into: durations, sizes, lists, rates.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -81,6 +82,10 @@ pub(crate) fn trimmed(text: &str) -> &str {
 /// What callers may be allowed to do, as it is written in keys files and in `auth.anonymous_permissions`.
 pub const PERMISSIONS: [&str; 8] = ["disconnect", "read", "search", "bulk", "teardown", "jobs", "audit", "operate"];
 
+/// Members of a URL's query that may be shown. A list of those that may not would miss the next one's name.
+const SHOWN: [&str; 8] =
+    ["sslmode", "user", "host", "hostaddr", "port", "dbname", "connect_timeout", "target_session_attrs"];
+
 /// A URL that may hold credentials: shown without them.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -93,13 +98,21 @@ impl SensitiveUrl {
         &self.0
     }
 
-    /// A URL as it may be shown: without what stands before an `@`.
-    pub(super) fn hide(url: &str) -> std::borrow::Cow<'_, str> {
-        let Some((before, host)) = url.rsplit_once('@') else { return url.into() };
-        match before.split_once("://") {
-            Some((scheme, _)) => format!("{scheme}://[not shown]@{host}").into(),
-            None => host.into(),
-        }
+    /// A URL as it may be shown: without what stands before an `@`, and without the values in its query that may be credentials.
+    pub(super) fn hide(url: &str) -> Cow<'_, str> {
+        let without_user: Cow<'_, str> = match url.rsplit_once('@') {
+            None => url.into(),
+            Some((before, host)) => match before.split_once("://") {
+                Some((scheme, _)) => format!("{scheme}://[not shown]@{host}").into(),
+                None => host.into(),
+            },
+        };
+        let Some((before, query)) = without_user.split_once('?') else { return without_user };
+        let shown = query.split('&').map(|pair| match pair.split_once('=') {
+            Some((name, _)) if !SHOWN.contains(&name) => format!("{name}=[not shown]"),
+            _ => pair.to_owned(),
+        });
+        format!("{before}?{}", shown.collect::<Vec<_>>().join("&")).into()
     }
 }
 

@@ -118,6 +118,10 @@ fn what_is_wrong_in_a_file_is_reported_with_its_line() {
         ("[server]\n[servr]\nbind = \"127.0.0.1:1\"\n", ["line 2", "unknown key \"servr\"", ""]),
         ("[limits]\n# none\nmax_in_flight = 0\n", ["line 3", "limits.max_in_flight = 0", "at least 1"]),
         ("[retry]\nmax_attempts = \"many\"\n", ["line 2", "retry.max_attempts", "many"]),
+        ("[retry]\nmax_attempts = 1.5\n", ["line 2", "retry.max_attempts = 1.5", "fraction"]),
+        ("[auth]\nanonymous = 0.5\n", ["line 2", "auth.anonymous = 0.5", "fraction"]),
+        ("[audit]\nmax_size = \"0 B\"\n", ["line 2", "audit.max_size = \"0 B\"", "64.0 KiB"]),
+        ("[auth.jwt]\npermissions_claim = \"\"\n", ["line 2", "auth.jwt.permissions_claim", "1 to 256"]),
         ("[disconnect]\ndeadline = 10\n", ["line 2", "disconnect.deadline", "10s"]),
         ("server = 1\n", ["line 1", "unknown key \"server\"", ""]),
     ] {
@@ -152,6 +156,11 @@ fn serving_needs_an_upstream_credentials_and_trusted_callers() {
     assert!(check(&[]).unwrap_err().contains("genesys.region"));
     assert!(check(&base[..1]).unwrap_err().contains("HANGUP__GENESYS__CLIENT_ID"));
     assert!(check(&base[..2]).unwrap_err().contains("HANGUP__GENESYS__CLIENT_SECRET"));
+    for (key, blank) in [("GENESYS__CLIENT_ID", " "), ("GENESYS__CLIENT_SECRET", "\u{feff}\r\n")] {
+        let key = format!("HANGUP__{key}");
+        let error = check(&[&base[..], &[(&*key, blank)]].concat()).unwrap_err();
+        assert!(error.contains(&key), "blanks are none: {error}");
+    }
     let open = [&base[..], &[("HANGUP__SERVER__BIND", "0.0.0.0:8080")]].concat();
     assert!(check(&open).unwrap_err().contains("auth.keys_file"));
     assert_eq!(check(&[&open[..], &[("HANGUP__AUTH__ANONYMOUS", "true")]].concat()), Ok(()));
@@ -182,6 +191,12 @@ fn secrets_are_never_shown() {
         load(&[("HANGUP__GENESYS__CLIENT_SECRET", "canary"), ("HANGUP__SANDBOX__CLIENT_SECRET", "canary")]).unwrap();
     assert!(!format!("{config:?}").contains("canary"));
     assert!(!toml::to_string(&config).unwrap().contains("canary"));
+    let in_queries = load(&[
+        ("HANGUP__STORE__URL", "postgres://db/hangup?user=app&password=canary&sslmode=require"),
+        ("HANGUP__TELEMETRY__OTLP_ENDPOINT", "https://collector/?api-key=canary"),
+    ]);
+    let shown = format!("{:?}", in_queries.unwrap());
+    assert!(!shown.contains("canary") && shown.contains("user=app&password=[not shown]&sslmode=require"), "{shown}");
     let api_url = "https://user:canary@api.example.com";
     let error =
         load(&[("HANGUP__GENESYS__API_URL", api_url), ("HANGUP__GENESYS__LOGIN_URL", "https://x")]).unwrap_err();
