@@ -193,7 +193,7 @@ fn assemble(
     background.spawn(async move { records.watch(ended).await });
     let changed = audit.clone();
     let callers = Callers::open(&config.auth)?
-        .reporting(move |changes| changed.event(Event::KeysChanged, "changed", changes.to_owned()));
+        .reporting(move |outcome, text| changed.event(Event::KeysChanged, outcome, text.to_owned()));
     let (watched, ended) = (callers.clone(), shutdown.ended.clone());
     background.spawn(async move { watched.watch(ended).await });
     let bind = config.server.bind;

@@ -106,9 +106,10 @@ impl Callers {
         })))
     }
 
-    /// Calls `report` when keys are added, removed or changed, by name and without secrets.
+    /// Calls `report` with `changed` when keys are added, removed or changed, by name and without secrets, and with `rejected` when a
+    /// changed file cannot be used.
     #[must_use]
-    pub fn reporting(self, report: impl Fn(&str) + Send + Sync + 'static) -> Self {
+    pub fn reporting(self, report: impl Fn(&'static str, &str) + Send + Sync + 'static) -> Self {
         if let Some(keys) = &self.0.keys {
             keys.set_report(report);
         }
@@ -259,6 +260,15 @@ impl Callers {
         let caller = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY)?.find(key.0)?;
         let expired = caller.expires().is_some_and(|at| at <= SystemTime::now());
         Some(if expired { Err(Refusal::KeyExpired) } else { Ok(caller) })
+    }
+
+    /// Counts a key that came from an address that it may not be used from, as a wrong one.
+    ///
+    /// # Errors
+    /// [`Refusal::Throttled`], once there are too many from this address.
+    pub fn refuse_from(&self, addr: IpAddr) -> Result<(), Refusal> {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
+        self.0.wrong.wrong(addr, self.replicas()).map_err(Refusal::Throttled)
     }
 
     /// Counts a wrong credential, and refuses its address once there are too many.

@@ -34,6 +34,8 @@ pub(crate) trait FileSource: Send + Sync + 'static {
 
     /// Makes a value of the content. `previous` is the one in force, if there is one.
     fn make(&self, content: &[Vec<u8>], previous: Option<&Self::Value>) -> Result<Self::Value, String>;
+    /// A change could not be used, for this reason; the value in force stays.
+    fn rejected(&self, _problem: &str) {}
 }
 
 /// A value that follows its files.
@@ -136,6 +138,7 @@ impl<S: FileSource> WatchedFile<S> {
             }
             Err(problem) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
+                self.source.rejected(&problem);
                 error!(%problem, "{} have changed and cannot be used; the last good ones stay in force", S::NAME);
                 Err(ConfigError(problem))
             }

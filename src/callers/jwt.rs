@@ -27,6 +27,8 @@ use seen::SeenTokens;
 const LEEWAY: Duration = Duration::from_secs(30);
 /// Longer names are cut: they go into logs.
 const MAX_NAME: usize = 128;
+/// Digits of the digest at the end of a name that is not the whole subject.
+const DIGITS: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Verifier {
@@ -113,21 +115,28 @@ impl Verifier {
             .find(|name| !name.is_empty())
             .map(name)
             .ok_or(Refusal::TokenClaim("sub"))?;
-        let expires = claims.get("exp").and_then(Value::as_u64);
-        let expires = expires.and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at)));
+        let expires = claims.get("exp").and_then(seconds).and_then(|at| SystemTime::UNIX_EPOCH.checked_add(at));
         let permissions = permissions(claim(claims, &self.permissions_claim));
         Ok(Caller::new(Profile { expires, ..Profile::unlimited(CallerKind::Token, name, permissions) }))
     }
 }
 
-/// A subject as a name. One that has to be cut or cleaned ends in a digest of the whole, so that no two are the same.
+/// A subject as a name. One that has to be cut or cleaned, or ends as such names do, gets a digest of the whole at its end, so that no
+/// two are the same.
 fn name(subject: &str) -> String {
     let clean: String = subject.chars().filter(|c| !is_unprintable(*c)).take(MAX_NAME).collect();
-    if clean == subject {
+    let has_digest = |subject: &str| subject.rsplit_once('#').is_some_and(|(_, end)| end.len() == DIGITS);
+    if clean == subject && !has_digest(subject) {
         return clean;
     }
     let digest = Digest::of(subject.as_bytes()).to_string();
-    format!("{clean}#{}", digest.get(..16).unwrap_or_default())
+    format!("{clean}#{}", digest.get(..DIGITS).unwrap_or_default())
+}
+
+/// A moment as a token has it: in seconds, and not always whole ones (RFC 7519, 2).
+fn seconds(moment: &Value) -> Option<Duration> {
+    let whole = moment.as_u64().map(Duration::from_secs);
+    whole.or_else(|| Duration::try_from_secs_f64(moment.as_f64()?).ok())
 }
 
 /// The header's `typ` (RFC 8725, 3.11; RFC 9068, 2.1) and the claim of that name that Keycloak uses: a token for another

@@ -16,8 +16,8 @@ use crate::watched_file::{Content, FileSource, WatchedFile};
 
 const KEY: &str = "auth.keys_file";
 
-/// Called with the names of the keys that changed.
-type ReportChanges = dyn Fn(&str) + Send + Sync;
+/// Called with `changed` and the names of the keys that changed, or with `rejected` and what is wrong with a changed file.
+type ReportChanges = dyn Fn(&'static str, &str) + Send + Sync;
 
 pub(super) struct KeysFile {
     path: PathBuf,
@@ -46,11 +46,21 @@ impl FileSource for KeysFile {
         let keys = KeySet::parse(text, previous.unwrap_or(&KeySet::default())).map_err(explain)?;
         if let Some(changes) = previous.and_then(|previous| keys.changes_since(previous)) {
             info!(event = "keys_changed", %changes, "caller keys changed");
-            if let Some(report) = self.report.get() {
-                report(&changes);
-            }
+            self.tell("changed", &changes);
         }
         Ok(keys)
+    }
+
+    fn rejected(&self, problem: &str) {
+        self.tell("rejected", problem);
+    }
+}
+
+impl KeysFile {
+    fn tell(&self, outcome: &'static str, text: &str) {
+        if let Some(report) = self.report.get() {
+            report(outcome, text);
+        }
     }
 }
 
@@ -76,7 +86,7 @@ impl KeyRing {
     }
 
     /// Calls `report` on later changes. Only the first `report` that is set is called.
-    pub(super) fn set_report(&self, report: impl Fn(&str) + Send + Sync + 'static) {
+    pub(super) fn set_report(&self, report: impl Fn(&'static str, &str) + Send + Sync + 'static) {
         let _ = self.0.source().report.set(Box::new(report));
     }
 

@@ -16,7 +16,7 @@ impl Networks {
     pub(super) fn read(texts: &[String]) -> Result<Self, String> {
         let read = |text: &String| {
             let text = text.trim();
-            text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+            text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map(canonical).map_err(|_| {
                 format!("\"{text}\" is neither an address nor a network; write \"10.1.2.3\" or \"10.0.0.0/8\"")
             })
         };
@@ -27,5 +27,30 @@ impl Networks {
     pub(super) fn contain(&self, addr: IpAddr) -> bool {
         let addr = addr.to_canonical();
         self.0.iter().any(|network| network.contains(&addr))
+    }
+}
+
+/// IPv4 networks written as IPv6 (`::ffff:10.0.0.0/104`) are the same networks.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(wide) = network else { return network };
+    let narrow = (wide.prefix_len().checked_sub(96)).zip(wide.network().to_ipv4_mapped());
+    narrow.and_then(|(length, addr)| IpNet::new(addr.into(), length).ok()).unwrap_or(network)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv4_network_is_the_same_however_it_is_written() {
+        for text in ["10.1.0.0/16", "::ffff:10.1.0.0/112", "::ffff:10.1.2.3", " 10.1.2.3 "] {
+            let networks = Networks::read(&[text.to_owned()]).unwrap();
+            assert!(networks.contain("10.1.2.3".parse().unwrap()), "{text}");
+            assert!(networks.contain("::ffff:10.1.2.3".parse().unwrap()), "{text}");
+            assert!(!networks.contain("10.2.2.3".parse().unwrap()), "{text}");
+            assert!(!networks.contain("2001:db8::1".parse().unwrap()), "{text}");
+        }
+        let all = Networks::read(&["::/0".to_owned()]).unwrap();
+        assert!(all.contain("2001:db8::1".parse().unwrap()) && !all.contain("10.1.2.3".parse().unwrap()));
     }
 }

@@ -4,21 +4,21 @@ use std::net::IpAddr;
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
-use ipnet::IpNet;
 
+use super::networks::Networks;
 use crate::config::{self, ConfigError};
 
 /// The proxies whose word about the caller's address is believed, and the one header in which they give it.
 #[derive(Debug, Clone)]
 pub struct TrustedProxies {
-    networks: Vec<IpNet>,
+    networks: Networks,
     header: HeaderName,
 }
 
 impl Default for TrustedProxies {
     /// None.
     fn default() -> Self {
-        Self { networks: Vec::new(), header: HeaderName::from_static("x-forwarded-for") }
+        Self { networks: Networks::default(), header: HeaderName::from_static("x-forwarded-for") }
     }
 }
 
@@ -34,27 +34,21 @@ impl TrustedProxies {
     /// # Errors
     /// A network or a header that is none.
     pub fn new(server: &config::Server) -> Result<Self, ConfigError> {
-        let read = |text: &String| {
-            text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
-                ConfigError(format!(
-                    "server.trusted_proxies: \"{text}\" is neither an address nor a network; write \"10.1.2.3\" or \"10.0.0.0/8\""
-                ))
-            })
-        };
+        let networks = Networks::read(&server.trusted_proxies.0)
+            .map_err(|wrong| ConfigError(format!("server.trusted_proxies: {wrong}")))?;
         let header = server.forwarded_header.parse().map_err(|_| {
             ConfigError(format!(
                 "server.forwarded_header = \"{}\": is not the name of a header",
                 server.forwarded_header
             ))
         })?;
-        Ok(Self { networks: server.trusted_proxies.0.iter().map(read).collect::<Result<_, _>>()?, header })
+        Ok(Self { networks, header })
     }
 
     /// Whether this address is a trusted proxy's.
     #[must_use]
     pub fn trusts(&self, addr: IpAddr) -> bool {
-        let addr = addr.to_canonical();
-        self.networks.iter().any(|network| network.contains(&addr))
+        self.networks.contain(addr)
     }
 
     /// The address of the caller of a request that came from `peer`: the last one in the configured header that no trusted
@@ -62,7 +56,7 @@ impl TrustedProxies {
     #[must_use]
     pub fn caller_addr(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut addr = peer.to_canonical();
-        if self.networks.is_empty() || !self.trusts(addr) {
+        if !self.trusts(addr) {
             return addr;
         }
         let read = if self.header == FORWARDED { forwarded_for } else { address };

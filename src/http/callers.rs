@@ -105,9 +105,11 @@ impl FromRequestParts<AppState> for Operator {
     }
 }
 
-/// On loopback, a service without keys is operated by anyone who may use the machine.
+/// On loopback, a service without keys is operated by anyone who may use the machine; not by those for whom a trusted proxy asks from
+/// there.
 fn operates(app: &AppState, context: &RequestContext, caller: &Caller) -> bool {
-    caller.may(Permission::Operate) || (app.callers.is_keyless() && context.on_loopback)
+    let on_this_machine = context.on_loopback && context.addr.is_loopback();
+    caller.may(Permission::Operate) || (app.callers.is_keyless() && on_this_machine)
 }
 
 async fn recognise(app: &AppState, parts: &Parts, context: &RequestContext) -> Result<Caller, Refused> {
@@ -127,6 +129,8 @@ async fn recognise(app: &AppState, parts: &Parts, context: &RequestContext) -> R
         _ => {}
     }
     if !caller.may_call_from(context.addr) {
+        // Its rate belongs to those who may use it; where it came from, it is as good as a wrong one.
+        app.callers.refuse_from(context.addr)?;
         let detail = format!(
             "the key may not be used from your address ({}); ask the operator of this service to add it to the key's \
              addresses",

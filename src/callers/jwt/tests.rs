@@ -158,17 +158,38 @@ async fn wrong_tokens_are_refused_for_what_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_ends_at_its_fraction_of_a_second_and_one_far_ahead_never() {
+    let signer = Signer::new("a");
+    let setup = TestIssuer::new(set(&[&signer]));
+    let at = get_current_timestamp() + 600;
+    for (exp, expected) in [
+        (json!(at), Some(Duration::from_secs(at))),
+        (json!(at as f64 + 0.5), Some(Duration::from_millis(at * 1000 + 500))),
+        (json!(u64::MAX), None),
+        (json!(1e18), Some(Duration::from_secs(1_000_000_000_000_000_000))),
+    ] {
+        let caller = setup.verifier.verify(&signer.sign(&with("exp", exp.clone()))).await.unwrap();
+        let expires = caller.expires().map(|end| end.duration_since(SystemTime::UNIX_EPOCH).unwrap());
+        assert_eq!(expires, expected, "{exp}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn subjects_that_are_cut_or_cleaned_stay_different() {
     let signer = Signer::new("a");
     let setup = TestIssuer::new(set(&[&signer]));
     let long = "x".repeat(MAX_NAME);
     let mut names = std::collections::BTreeSet::new();
-    for subject in ["alice", "alice\u{202e}", "alice\n", &long, &format!("{long}y"), &format!("{long}z")] {
+    let as_cleaned = name("alice\n");
+    for subject in
+        ["alice", "alice\u{202e}", "alice\n", &long, &format!("{long}y"), &format!("{long}z"), &as_cleaned, "auth0#7"]
+    {
         let caller = setup.verifier.verify(&signer.sign(&with("sub", json!(subject)))).await.unwrap();
         assert!(!caller.identity().chars().any(is_unprintable));
         names.insert(caller.identity().to_string());
     }
-    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
+    assert!(names.contains("jwt:auth0#7"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -246,6 +246,23 @@ async fn a_key_is_refused_beyond_its_addresses() {
 }
 
 #[tokio::test]
+async fn a_key_that_comes_from_elsewhere_is_slowed_down_like_a_wrong_one_and_its_rate_is_left_to_its_owner() {
+    let (service, keys, _file) = with_keys_and(&[("there", "addresses = [\"10.0.0.0/8\"]\nrate = \"1/m\"")], |c| {
+        c.auth.wrong_key_rate = "3/m".parse().unwrap();
+        c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()];
+    })
+    .await;
+    let from = |addr: &str| service.disconnect(0).header("x-api-key", &keys[0]).header("x-forwarded-for", addr);
+    for _ in 0..3 {
+        assert_eq!(from("203.0.113.9").send().await.verdict(), "403 forbidden_caller");
+    }
+    let slowed = from("203.0.113.9").send().await;
+    assert_eq!(slowed.verdict(), "429 caller_rate_limited");
+    assert!(slowed.retry_after().is_some());
+    assert_eq!(from("10.1.2.3").send().await.verdict(), "200 accepted");
+}
+
+#[tokio::test]
 async fn a_typo_in_a_key_is_recognised() {
     let (service, keys, _file) = with_keys(&[("ivr", "")]).await;
     let cut = service.disconnect_by(&keys[0][..keys[0].len() - 1], "agent").await;

@@ -63,6 +63,25 @@ async fn without_keys_the_operators_side_is_for_this_machine_and_not_for_pages_o
 }
 
 #[tokio::test]
+async fn without_keys_those_behind_a_trusted_proxy_on_this_machine_operate_nothing() {
+    let trusting = |c: &mut hangup::config::Config| {
+        loopback(c);
+        c.server.trusted_proxies.0 = vec!["127.0.0.1".to_owned()];
+    };
+    let service = TestApp::sockets().config(trusting).start().await;
+    for admin in [false, true] {
+        let ask = |method: Method, path: &str| {
+            let request = if admin { service.admin(method, path) } else { service.request(method, path) };
+            request.header("x-forwarded-for", "203.0.113.9")
+        };
+        let put = ask(Method::PUT, "/mode").json(&json!({"mode": "observe"})).send().await;
+        assert_eq!(put.verdict(), "403 forbidden_caller");
+        assert_eq!(ask(Method::GET, "/status").send().await.verdict(), "403 forbidden_caller");
+    }
+    assert_eq!(service.get("/mode").await.get("mode"), "enforce", "those on this machine may");
+}
+
+#[tokio::test]
 async fn an_admin_listener_beyond_loopback_without_keys_serves_probes_and_metrics_only() {
     let everywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
     let service = TestApp::sockets().config(|c| c.admin.bind = Some(everywhere)).start().await;
