@@ -56,6 +56,8 @@ struct AuditInner {
     instance: Arc<str>,
     lanes: Vec<Lane>,
     redact: Redaction,
+    /// Whether one of the sinks is the store.
+    in_store: bool,
     /// Where an intent is committed before anything is sent, if `audit.required`.
     required: Option<Store>,
     denials: Mutex<Denials>,
@@ -116,8 +118,15 @@ impl Audit {
         };
         let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
         let redact = Redaction::of(settings);
+        let in_store = settings.target.0.iter().any(|target| target == "store");
         let (instance, denials) = (Arc::clone(instance), Mutex::default());
-        Ok(Self(Some(Arc::new(AuditInner { instance, lanes, redact, required, denials }))))
+        Ok(Self(Some(Arc::new(AuditInner { instance, lanes, redact, in_store, required, denials }))))
+    }
+
+    /// Whether records go to the store, where they can be read from.
+    #[must_use]
+    pub fn is_in_store(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.in_store)
     }
 
     /// Writes a record of something that operators or the service itself did. `outcome` is one word, `reason` gives details.

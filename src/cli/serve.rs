@@ -84,10 +84,13 @@ async fn reload_on(mut signals: Signals, mut reloader: Reloader, file: Option<&P
         }
         let fresh = Config::load(file).and_then(|fresh| fresh.check_serve().map(|()| fresh));
         match fresh {
-            Err(cause) => tracing::error!(
-                event = "reload_failed", cause = %cause,
-                "SIGHUP: the configuration cannot be used; nothing has changed"
-            ),
+            Err(cause) => {
+                reloader.refuse(&cause.to_string());
+                tracing::error!(
+                    event = "reload_failed", cause = %cause,
+                    "SIGHUP: the configuration cannot be used; nothing has changed"
+                );
+            }
             Ok(fresh) => {
                 let done = reloader.reload(fresh, logs).await;
                 tracing::info!(

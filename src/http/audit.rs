@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -19,6 +19,7 @@ use super::input::Query;
 use super::refused::Refused;
 use crate::audit::query::moment;
 use crate::claims::unavailable;
+use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
 use crate::store::{AuditEntry, AuditQuery, Store};
 
@@ -26,6 +27,8 @@ use crate::store::{AuditEntry, AuditQuery, Store};
 const PAGE: i64 = 100;
 /// Records of one read of a download.
 const CHUNK: i64 = 500;
+/// Whether records are kept in the store. Where they are not (`audit.target`), to find none does not mean that nothing happened.
+const RECORDING: HeaderName = HeaderName::from_static("x-hangup-recording");
 const NAMES: [&str; 8] = ["conversation", "participant", "caller", "job", "outcome", "since", "until", "cursor"];
 
 #[derive(Serialize)]
@@ -33,6 +36,7 @@ struct AuditAnswer<'a> {
     ok: bool,
     records: Vec<&'a RawValue>,
     cursor: Option<String>,
+    recording: bool,
 }
 
 /// Answers with records.
@@ -45,16 +49,19 @@ pub(super) async fn get(
     let mut wanted = read_query(&query)?;
     if caller.guards().is_some() {
         // Records do not tell purpose and queue: a guarded key sees its own.
-        wanted.caller = Some(caller.identity().to_string());
+        wanted.own = Some(caller.identity().to_string());
     }
-    match Form::wanted(&Accept::of(&headers)) {
-        Form::Page => page(&app.store, wanted).await,
+    let recording = app.audit.is_in_store();
+    let mut response = match Form::wanted(&Accept::of(&headers)) {
+        Form::Page => page(&app.store, wanted, recording).await?,
         form => {
             let text = format!("as {}, {}", if form == Form::Csv { "CSV" } else { "NDJSON" }, described(&query));
             app.audit.exported(caller.identity(), text);
-            Ok(every_record(app.store.clone(), wanted, form).await?)
+            every_record(app.store.clone(), wanted, form).await?
         }
-    }
+    };
+    response.headers_mut().insert(RECORDING, HeaderValue::from_static(if recording { "true" } else { "false" }));
+    Ok(response)
 }
 
 fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
@@ -63,16 +70,22 @@ fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
         let at = moment(value).map_err(|remedy| Problem::new(Code::InvalidQuery, format!("{name}: {remedy}")))?;
         Ok::<_, Problem>(i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
     };
+    // A mistyped id would find nothing, as if nothing had happened.
+    let id = |name: &str, value: &str| {
+        let wrong = || format!("the query parameter {name} must be a hyphenated UUID");
+        let id = ConversationId::parse(value).ok_or_else(|| Problem::new(Code::InvalidQuery, wrong()))?;
+        Ok::<_, Problem>(id.to_string())
+    };
     query.read(&NAMES, |name, value| {
         if value.is_empty() {
             return Err(Problem::new(Code::InvalidQuery, format!("the query parameter {name} is empty; leave it out")));
         }
         match name {
             // As records write them.
-            "conversation" => wanted.conversation = Some(value.to_ascii_lowercase()),
-            "participant" => wanted.participant = Some(value.to_ascii_lowercase()),
+            "conversation" => wanted.conversation = Some(id(name, value)?),
+            "participant" => wanted.participant = Some(id(name, value)?),
             "caller" => wanted.caller = Some(value.to_owned()),
-            "job" => wanted.job = Some(value.to_ascii_lowercase()),
+            "job" => wanted.job = Some(id(name, value)?),
             "outcome" => wanted.outcome = Some(value.to_owned()),
             "since" => wanted.since = Some(time(name, value)?),
             "until" => wanted.until = Some(time(name, value)?),
@@ -105,14 +118,14 @@ fn described(query: &Query) -> String {
     if query.text().is_empty() { "all records".to_owned() } else { query.text().chars().take(512).collect() }
 }
 
-async fn page(store: &Store, wanted: AuditQuery) -> Result<Response, Refused> {
+async fn page(store: &Store, wanted: AuditQuery, recording: bool) -> Result<Response, Refused> {
     let found = store.read_audit(&AuditQuery { limit: PAGE, ..wanted }).await.map_err(|e| unavailable(&e))?;
     let records =
         fitting(found.records.iter().filter_map(|entry| serde_json::from_str::<&RawValue>(&entry.record).ok()));
     let more = found.more || records.len() < found.records.len();
     let last = found.records.get(records.len().saturating_sub(1)).filter(|_| more);
     let cursor = last.map(|entry| cursor(&entry.place));
-    Ok(json(StatusCode::OK, &AuditAnswer { ok: true, records, cursor }))
+    Ok(json(StatusCode::OK, &AuditAnswer { ok: true, records, cursor, recording }))
 }
 
 async fn every_record(store: Store, wanted: AuditQuery, form: Form) -> Result<Response, Problem> {

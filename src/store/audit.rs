@@ -40,8 +40,10 @@ pub struct AuditQuery {
     pub conversation: Option<String>,
     /// The participant. Records of whole conversations are picked as well.
     pub participant: Option<String>,
-    /// The caller.
+    /// The caller, by its whole name or without its kind.
     pub caller: Option<String>,
+    /// The caller by its whole name, whatever else is asked for: of those who may see no others.
+    pub own: Option<String>,
     /// The job.
     pub job: Option<String>,
     /// The outcome, or the code.
@@ -144,6 +146,7 @@ impl Store {
             (participant, &query.participant),
             // By the whole name, `key:ivr`, or without its kind.
             ("caller IN ($, 'key:' || $, 'jwt:' || $)", &query.caller),
+            ("caller = $", &query.own),
             ("job = $", &query.job),
             ("(outcome = $ OR code = $)", &query.outcome),
         ] {

@@ -47,7 +47,16 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
     assert_eq!(records(&service, &auditor, "?outcome=would_disconnect&since=1h").await.len(), 1);
     assert_eq!(records(&service, &auditor, "?until=2020-01-01").await.len(), 0);
     assert_eq!(read(&service, &ivr, "", "*/*").await.0, 403, "another permission");
-    for wrong in ["?conversation=", "?since=yesterday", "?cursor=x", "?limit=5", "?caller=a&caller=b"] {
+    for wrong in [
+        "?conversation=",
+        "?conversation=7",
+        "?participant=ann",
+        "?job=1",
+        "?since=yesterday",
+        "?cursor=x",
+        "?limit=5",
+        "?caller=a&caller=b",
+    ] {
         assert_eq!(read(&service, &auditor, wrong, "*/*").await.0, 400, "{wrong}");
     }
     let (status, csv) = read(&service, &auditor, "", "text/csv").await;
@@ -73,6 +82,42 @@ async fn by_default_records_are_kept_in_the_store_and_shown_to_whom_they_concern
             assert_eq!(service.stop().await, Some(0));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guarded_key_sees_its_own_records_alone_whatever_it_asks_for() {
+    let binary = Binary::new().await;
+    let (ivr, _) = keys(&binary);
+    let guarded = hangup::callers::new_key("guarded").unwrap();
+    let path = binary.path("keys.toml");
+    let limited = guarded.toml.replace("\"read\"]", "\"read\", \"audit\"]\npurposes = [\"agent\"]");
+    std::fs::write(&path, std::fs::read_to_string(&path).unwrap() + "\n" + &limited).unwrap();
+    let service = binary.serve(&[], &[("HANGUP__AUTH__KEYS_FILE", &text(&path))]).await;
+    let disconnect = async |purpose: &str, key: &str| {
+        service.post(&binary.disconnect(binary.who(purpose)), &[("x-api-key", key)], "").await.0
+    };
+    assert_eq!(disconnect("customer", &ivr).await, 200);
+    assert_eq!(disconnect("agent", &guarded.text).await, 200);
+    until(async || records(&service, &guarded.text, "").await.len() == 1).await;
+    assert_eq!(records(&service, &guarded.text, "?caller=guarded").await.len(), 1);
+    for another in ["?caller=ivr", "?caller=key:ivr", "?caller=nobody"] {
+        assert_eq!(records(&service, &guarded.text, another).await, Vec::<Value>::new(), "{another}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_nothing_is_recorded_is_told_from_that_nothing_happened() {
+    let binary = Binary::new().await;
+    let (ivr, auditor) = keys(&binary);
+    let (file, lines) = (text(&binary.path("keys.toml")), text(&binary.path("audit.jsonl")));
+    for (target, recording) in [("off", false), (&*lines, false), (&*format!("store,{lines}"), true)] {
+        let environment = [("HANGUP__AUTH__KEYS_FILE", file.as_str()), ("HANGUP__AUDIT__TARGET", target)];
+        let service = binary.serve(&[], &environment).await;
+        let (status, body) = read(&service, &auditor, "", "application/json").await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &body["recording"]), (200, &json!(recording)), "{target}");
+    }
+    drop(ivr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,16 @@ async fn a_good_file_is_taken_over_as_far_as_it_can_be_and_the_rest_is_named() {
     assert!(record("mode_changed").contains("\"outcome\":\"observe\""));
     assert!(record("reloaded").contains("retry.max_attempts"));
     assert!(record("keys_changed").contains("added: ivr"));
+    std::fs::write(&keys, "[[key]]\nname = \"ivr\"\nsha256 = \"short\"\n").unwrap();
+    let rejected = |event: &str| {
+        let records = std::fs::read_to_string(&audit).unwrap();
+        records.lines().any(|line| line.contains(event) && line.contains("\"outcome\":\"rejected\""))
+    };
+    until(|| async { rejected("\"event\":\"keys_changed\"") }).await;
+    std::fs::write(&config, "[disconnect]\nmode = \"sometimes\"\n").unwrap();
+    service.signal("HUP");
+    until(|| async { rejected("\"event\":\"reloaded\"") }).await;
+    assert_eq!(service.post(&disconnect, &key, "").await.0, 200, "the last good keys stay");
     assert_eq!(service.line("upstream_attempt").await["level"], "DEBUG", "the new level is in force");
 }
 
