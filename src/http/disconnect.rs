@@ -17,7 +17,7 @@ use crate::genesys::request::Operation;
 use crate::ids::{self, ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
 use crate::json::Object;
-use crate::outcome::Settled;
+use crate::outcome::{Outcome, Settled};
 use crate::problem::Code;
 
 /// Room for an answer, in bytes.
@@ -56,7 +56,8 @@ fn answer(
     conversation_id: ConversationId,
     participant_id: ParticipantId,
 ) -> Response {
-    if preferences.minimal && !settled.still_there {
+    // Without its body, a dry run would pass for a disconnect.
+    if preferences.minimal && !settled.still_there && settled.outcome != Outcome::WouldDisconnect {
         return preferences.no_content();
     }
     let status = if settled.still_there { StatusCode::ACCEPTED } else { StatusCode::OK };

@@ -94,8 +94,8 @@ pub(super) async fn disconnect(
     // Who was seen still there is not counted as disconnected, as in a dry run or a repeat.
     let disconnected = |settled: &&Settled| settled.gone != Some(false);
     let still_there = settled().any(|settled| settled.still_there);
-    // Without its body, a partial failure would pass for a success.
-    if preferences.minimal && failed == 0 && !still_there {
+    // Without its body, a partial failure or a dry run would pass for a success.
+    if preferences.minimal && failed == 0 && !still_there && outcome != Outcome::WouldDisconnect.name() {
         return Ok(preferences.no_content());
     }
     let items = fitting(results.iter().map(|(target, result)| item(target, result)));

@@ -16,6 +16,7 @@ use crate::disconnect::Teardown;
 use crate::genesys::request::Operation;
 use crate::ids::ConversationId;
 use crate::jobs::{ItemInput, Plan, TargetInput};
+use crate::outcome::Outcome;
 use crate::problem::{Code, Problem};
 use crate::selector::says_yes;
 
@@ -58,7 +59,7 @@ pub(super) async fn disconnect(
     let teardown = Teardown { origin, conversation, idempotency_key, wait, dry_run, among: None };
     let settled = app.disconnector.tear_down(teardown).await?;
     context.log().settled(&settled);
-    if preferences.minimal && !settled.still_there {
+    if preferences.minimal && !settled.still_there && settled.outcome != Outcome::WouldDisconnect {
         return Ok(preferences.no_content());
     }
     let mut response = json(

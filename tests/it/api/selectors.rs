@@ -24,7 +24,7 @@ async fn a_selector_disconnects_exactly_whom_it_names() {
 }
 
 #[tokio::test]
-async fn who_wants_no_body_gets_none_unless_it_has_to_tell_of_a_failure_or_that_it_is_not_over() {
+async fn who_wants_no_body_gets_none_unless_it_has_to_tell_of_a_failure_or_a_dry_run_or_that_it_is_not_over() {
     let service = with_teardown().await;
     let minimal = |ask: Ask| ask.header("prefer", "return=minimal").send();
     let mut refused = Fault::status(On::Disconnect, 422);
@@ -41,6 +41,11 @@ async fn who_wants_no_body_gets_none_unless_it_has_to_tell_of_a_failure_or_that_
         assert_eq!((still_there.status, still_there.header("preference-applied")), (202, "wait=1"));
     }
     service.sandbox.clear_faults();
+    let one = service.post(&service.path_of(service.who("agent")));
+    for ask in [one, service.selector(&json!({"purpose": "agent", "max": 2})), service.teardown()] {
+        let dry = minimal(ask.query("dryRun=true")).await;
+        assert_eq!((dry.verdict().as_str(), dry.header("preference-applied")), ("200 would_disconnect", ""));
+    }
     for ask in [service.selector(&json!({"purpose": "customer"})), service.teardown()] {
         let answer = minimal(ask).await;
         assert_eq!((answer.status, answer.text.as_str()), (204, ""));
