@@ -162,10 +162,10 @@ impl Disconnector {
         Instant::now() + self.inner.settings.deadline
     }
 
-    /// The reason of those who give none.
+    /// The reason that was given, or the default one.
     #[must_use]
-    pub fn default_reason(&self) -> &str {
-        &self.inner.settings.default_reason
+    pub fn reason<'a>(&'a self, given: Option<&'a str>) -> &'a str {
+        given.unwrap_or(&self.inner.settings.default_reason)
     }
 
     /// The operation by which this org disconnects, once it is known.

@@ -71,8 +71,8 @@ impl Disconnector {
             (Ok(_), Some(result)) => (result, false, false),
             (Ok(context), None) => {
                 self.inner.client.deposit();
-                let DisconnectorInner { client, operations, unknown, settings, .. } = &*self.inner;
-                let reason = request.reason.as_deref().unwrap_or(&settings.default_reason);
+                let DisconnectorInner { client, operations, unknown, .. } = &*self.inner;
+                let reason = self.reason(request.reason.as_deref());
                 let mut run = Run::new((client, operations, unknown), context, request, reason);
                 let result = run.run().await.map_err(|problem| problem.attempts(run.context.attempts()));
                 let accepted =

@@ -17,7 +17,7 @@ impl Disconnector {
             caller: &origin.requester.caller,
             conversation: request.conversation,
             participant: Some(request.participant),
-            reason: request.reason.as_deref().unwrap_or(self.default_reason()),
+            reason: self.reason(request.reason.as_deref()),
             cause: request.cause.as_deref(),
             dry_run: request.dry_run || origin.observe || self.observing(),
         };
@@ -38,7 +38,7 @@ impl Disconnector {
             caller: &origin.requester.caller,
             conversation: request.conversation,
             participant: None,
-            reason: self.default_reason(),
+            reason: self.reason(None),
             cause: None,
             dry_run: request.dry_run || origin.observe || self.observing(),
         };

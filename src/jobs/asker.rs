@@ -80,8 +80,7 @@ impl Jobs {
             record.set_caller(Some(Arc::clone(&asker.requester.caller)));
             record.conversation_id = ConversationId::parse(&item.conversation);
             record.participant_id = item.participant.as_deref().and_then(ParticipantId::parse);
-            let reason = lease.plan.reason.as_deref();
-            record.reason = Some(reason.unwrap_or(self.0.disconnector.default_reason()).to_owned());
+            record.reason = Some(self.0.disconnector.reason(lease.plan.reason.as_deref()).to_owned());
             record.dry_run = lease.plan.dry_run;
             match problem {
                 Some(problem) => record.problem(problem),

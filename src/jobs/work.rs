@@ -10,7 +10,7 @@ use super::runner::Lease;
 use super::target::{ItemTarget, Set, ended, gone, unreadable, what_is_left};
 use crate::claims::Claim;
 use crate::conversation::Conversation;
-use crate::disconnect::{Glance, Origin, Request, Teardown};
+use crate::disconnect::{Glance, Origin, Request, Teardown, conversation_not_found};
 use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
 use crate::outcome::{Outcome, Settled};
@@ -132,7 +132,8 @@ impl Jobs {
             (Glance::Ended, _) => return settled(done(ended(item.attempts > 0), None)),
             (Glance::Unknown | Glance::Unreadable(_), Some(next)) => return settled(next),
             // The disconnect says what is to be said of these. But a reason to skip that cannot be checked is not overridden.
-            (Glance::Unknown, None) => return Ok(Looked::Nothing),
+            (Glance::Unknown, None) if lease.plan.skip_if.is_empty() => return Ok(Looked::Nothing),
+            (Glance::Unknown, None) => return Err(conversation_not_found(None)),
             (Glance::Unreadable(problem), None) if lease.plan.skip_if.is_empty() => {
                 tracing::debug!(cause = problem.detail, "an item cannot be looked at first");
                 return Ok(Looked::Nothing);

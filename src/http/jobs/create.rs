@@ -47,7 +47,7 @@ pub(in crate::http) async fn create(
         body,
         request_key,
     };
-    Ok(submit(&app, &context, &caller, submission, order.was_due).await?)
+    Ok(submit(&app, &context, &caller, submission, None, order.was_due).await?)
 }
 
 /// What is asked, and the digest of it.

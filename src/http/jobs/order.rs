@@ -19,6 +19,7 @@ use super::super::refused::Refused;
 use super::ACCEPTED;
 use crate::callers::{Caller, CallerKind};
 use crate::digest::Digest;
+use crate::ids::ConversationId;
 use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TargetInput, TokenRights};
 use crate::medium::Medium;
 use crate::problem::{Code, Problem};
@@ -147,8 +148,11 @@ fn skip_if(value: &Value) -> Result<SkipIf, Problem> {
             "agent" => skip.agent = flag("skipIf.agent", Some(value))?,
             "youngerThan" => skip.younger_than = Some(length("skipIf.youngerThan", value, LONGEST_AGE)?),
             "leftQueue" => {
-                let id = value.as_str().ok_or_else(|| invalid("skipIf.leftQueue must be the id of a queue"))?;
-                skip.left_queue = Some(id.trim().to_owned());
+                // With its name all items would be skipped. Any hyphenated UUID: they all look alike.
+                let id = value.as_str().and_then(|text| ConversationId::parse(text.trim())).ok_or_else(|| {
+                    invalid("skipIf.leftQueue must be the id of a queue, a hyphenated UUID, and not its name")
+                })?;
+                skip.left_queue = Some(id.to_string());
             }
             _ => return Err(invalid("unknown member in skipIf; known: agent, youngerThan, leftQueue")),
         }
@@ -172,12 +176,13 @@ struct Queued<'a> {
     request_id: &'a str,
 }
 
-/// Queues it, under the permissions of this caller.
+/// Queues it, under the permissions of this caller. Its record says `why`, or else how many items it has.
 pub(super) async fn submit(
     app: &AppState,
     context: &RequestContext,
     caller: &Caller,
     mut submission: Submission,
+    why: Option<String>,
     was_due: bool,
 ) -> Result<Response, Problem> {
     for needed in submission.needs() {
@@ -192,7 +197,7 @@ pub(super) async fn submit(
     log.outcome = Some(if accepted.repeated { "repeated" } else { accepted.job.state.name() });
     log.job = Some(accepted.job.id.as_str().into());
     let total = accepted.job.total;
-    log.reason = Some(if total == 1 { "1 item".to_owned() } else { format!("{total} items") });
+    log.reason = why.or_else(|| Some(if total == 1 { "1 item".to_owned() } else { format!("{total} items") }));
     drop(log);
     Ok(queued(context, &accepted, was_due))
 }
@@ -251,7 +256,7 @@ pub(in crate::http) async fn asynchronously(
         Some(key) => given_key(identity, key),
         None => (Digest::of(format!("async\n{identity}\n{body}").as_bytes()).to_string(), KeyKind::Request),
     };
-    let reason = plan.reason.clone().unwrap_or_else(|| app.disconnector.default_reason().to_owned());
+    let reason = app.disconnector.reason(plan.reason.as_deref()).to_owned();
     let submission = Submission {
         caller: identity.to_string(),
         name: None,
@@ -262,8 +267,7 @@ pub(in crate::http) async fn asynchronously(
         body,
         request_key: Some(request_key),
     };
-    let mut response = submit(app, context, caller, submission, false).await?;
-    context.log().reason = Some(reason);
+    let mut response = submit(app, context, caller, submission, Some(reason), false).await?;
     response.headers_mut().insert("preference-applied", HeaderValue::from_static("respond-async"));
     Ok(response)
 }

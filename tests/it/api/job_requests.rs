@@ -1,6 +1,6 @@
 //! Jobs of one item, and when jobs begin: a repeat reaches the same participants, and no job begins before its time.
 
-use hangup::sandbox::ParticipantSpec;
+use hangup::sandbox::{Fault, On, ParticipantSpec};
 use serde_json::json;
 
 use super::jobs::{Queue, id, item};
@@ -162,6 +162,33 @@ async fn a_wrong_value_beside_a_file_is_one_of_the_query() {
         assert_eq!(answer.verdict(), "400 invalid_query", "{wrong}");
     }
     assert_eq!(queue.service.get("/jobs").await.get("jobs"), json!([]));
+}
+
+#[tokio::test]
+async fn a_queue_that_must_not_have_been_left_is_named_by_its_id_alone() {
+    let queue = Queue::new().await;
+    let conference = queue.conferences(1).remove(0);
+    let job =
+        |queue: &str| json!({"items": [item(&conference, "customer")], "skipIf": {"leftQueue": queue}, "dryRun": true});
+    let named = queue.submit(&job("Support")).await;
+    assert_eq!(named.verdict(), "400 invalid_body", "it would skip everybody");
+    assert!(named.get("detail").as_str().unwrap().starts_with("skipIf.leftQueue must be the id"), "{named:?}");
+    let other = id(&queue.submit(&job("A1000000-0000-4000-8000-0000000000FF")).await);
+    assert_eq!(queue.until(&other, "done").await["counts"], json!({"skipped": 1}));
+}
+
+#[tokio::test]
+async fn an_item_with_reasons_to_skip_is_not_disconnected_where_its_conversation_cannot_be_read() {
+    let queue = Queue::new().await;
+    for status in [403, 404] {
+        queue.service.sandbox.set_faults(vec![Fault::status(On::Read, status)]).unwrap();
+        let conference = queue.conferences(1).remove(0);
+        let job = json!({"items": [item(&conference, "customer")], "skipIf": {"agent": true}});
+        let job = queue.until(&id(&queue.submit(&job).await), "done").await;
+        let code = if status == 404 { "conversation_not_found" } else { "upstream_forbidden" };
+        assert_eq!(job["counts"], json!({code: 1}));
+    }
+    assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
 }
 
 #[tokio::test]
