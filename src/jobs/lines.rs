@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::input::{ItemInput, read_item};
-use crate::spreadsheet::{plain, records};
+use crate::spreadsheet::{delimiter, plain, records};
 use crate::strict_json;
 
 /// Items with the numbers of their lines.
@@ -17,9 +17,15 @@ const BOM: &str = "\u{feff}";
 /// The line that is wrong, and why.
 pub fn read_csv(text: &str) -> Result<Numbered, String> {
     let text = text.strip_prefix(BOM).unwrap_or(text);
-    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .delimiter(delimiter(first))
+        .from_reader(text.as_bytes());
     let head = reader.headers().map_err(|error| format!("line 1: {error}"))?.clone();
-    if !head.iter().any(|name| name == "conversationId") {
+    let columns: Vec<Option<&str>> = head.iter().map(member).collect();
+    if !columns.contains(&Some("conversationId")) {
         return Err(format!(
             "line 1: the head line must name the columns, conversationId among them; it says \"{}\"",
             head.iter()
@@ -32,23 +38,27 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
                 .collect::<String>()
         ));
     }
-    let twice = super::MEMBERS.iter().find(|name| head.iter().filter(|column| column == *name).count() > 1);
+    let twice = super::MEMBERS.iter().find(|name| columns.iter().filter(|column| **column == Some(**name)).count() > 1);
     if let Some(name) = twice {
         return Err(format!("line 1: the head line names \"{name}\" twice"));
     }
     let mut items = Vec::new();
     for record in records(text, &mut reader) {
         let (line, record) = record?;
-        let members: Map<String, Value> = head
+        let members: Map<String, Value> = columns
             .iter()
             .zip(record.iter())
-            .filter(|(name, _)| super::MEMBERS.contains(name))
-            .map(|(name, value)| (name.to_owned(), plain(value).into()))
+            .filter_map(|(name, value)| Some(((*name)?.to_owned(), plain(value).into())))
             .collect();
         let item = read_item(&members).map_err(|error| format!("line {line}: {error}"))?;
         items.push((line, item));
     }
     Ok(items)
+}
+
+/// The member of an item that a column is, in whatever case: a `participantid` that is left alone would widen its item.
+fn member(column: &str) -> Option<&'static str> {
+    super::MEMBERS.into_iter().find(|name| name.eq_ignore_ascii_case(column))
 }
 
 /// Reads one JSON object a line. Empty lines are left out.
@@ -76,6 +86,7 @@ pub fn read_ndjson(text: &str) -> Result<Numbered, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::TargetInput;
 
     const CID: &str = "11111111-1111-4111-8111-111111111111";
     const PID: &str = "22222222-2222-4222-8222-222222222222";
@@ -90,6 +101,21 @@ mod tests {
         assert_eq!(items[0].1, items[1].1);
         let selector = format!("conversationId,selector\n{CID},\"{{\"\"purpose\"\":\"\"customer\"\"}}\"\n");
         assert_eq!(read_csv(&selector).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn columns_are_known_in_any_case_and_between_semicolons_or_tabs() {
+        for text in [
+            format!("ConversationID;Note;ParticipantId\r\n{CID};\"a; b\nc\";{PID}\r\n"),
+            format!("note\tconversationid\tparticipantid\n\t{CID}\t{PID}"),
+        ] {
+            let items = read_csv(&text).unwrap();
+            assert!(matches!(items[0].1.target, TargetInput::Participant(_)), "{text:?}");
+        }
+        let wider = format!("conversationId,participantID,all\n{CID},{PID},true\n");
+        assert!(read_csv(&wider).unwrap_err().starts_with("line 2: give exactly one"), "{:?}", read_csv(&wider));
+        let twice = format!("conversationId,conversationid,all\n{CID},{CID},true\n");
+        assert!(read_csv(&twice).unwrap_err().starts_with("line 1: the head line names"));
     }
 
     #[test]
