@@ -127,8 +127,9 @@ impl Service {
         config.admin.bind = None;
         config.server.bind = ([127, 0, 0, 1], 0).into();
         config.server.tls = Config::defaults().server.tls;
-        config.store = Config::defaults().store;
-        config.store.url = "memory".into();
+        // With the service's store: its mode holds here, too, and the record is where `hangup audit` finds it. But under a name of
+        // its own, so that it does not leave the fleet in another's name.
+        config.store.instance = None;
         // It waits for a connection as long as for an answer: there is one request, and a person who waits for it.
         config.disconnect.connect_timeout = config.disconnect.attempt_timeout;
         let app = App::build(config, UpstreamTransport::Sockets).await.map_err(Failure::unusable)?;

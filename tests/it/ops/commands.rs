@@ -43,6 +43,27 @@ async fn disconnect_ends_one_participant_and_says_so_by_its_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn disconnect_leaves_its_record_in_the_store_and_keeps_to_the_mode_that_is_stored_there() {
+    let binary = Binary::new().await;
+    let url = format!("sqlite:{}", text(&binary.path("hangup.db")));
+    let environment = [("HANGUP__STORE__URL", url.as_str())];
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    let service = binary.serve(&[], &environment).await;
+    let disconnect = ["disconnect", cid.as_str(), customer.as_str(), "--yes"];
+    assert_eq!(service.put("/mode", r#"{"mode":"observe"}"#).await.0, 200);
+    let observed = binary.run(&disconnect, &environment).await;
+    assert_eq!(observed.status.code(), Some(1), "{}", shown(&observed));
+    assert_eq!(service.put("/mode", r#"{"mode":"enforce"}"#).await.0, 200);
+    let done = binary.run(&disconnect, &environment).await;
+    assert_eq!(done.status.code(), Some(0), "{}", shown(&done));
+    let audit = binary.run(&["audit", "--participant", &customer, "--json"], &environment).await;
+    let said = String::from_utf8(audit.stdout).unwrap();
+    let outcomes: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["would_disconnect", "disconnected"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn disconnect_shows_scripts_what_went_wrong_by_its_exit_code() {
     let binary = Binary::new().await;
     let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
