@@ -170,7 +170,6 @@ impl Sweep {
         if self.arguments.filters.state.as_deref() == Some("waiting")
             && let (1, Some(Some(queue))) = (found.queues.len(), found.queues.first())
         {
-            // A job that is no longer held was started or cancelled by another caller.
             order.skip.left_queue = Some(queue.clone());
         }
         if self.arguments.teardown == SweepTeardown::Always {

@@ -212,6 +212,11 @@ impl Failed {
     pub(super) fn bad_request(detail: &str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, problem: Problem::of_ours(detail).into() }
     }
+
+    /// There is no such page.
+    pub(super) fn not_found() -> Self {
+        Self { status: StatusCode::NOT_FOUND, problem: Problem::of_ours("there is no such page").into() }
+    }
 }
 
 impl IntoResponse for Failed {

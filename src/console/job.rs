@@ -122,7 +122,7 @@ pub(super) async fn items(
 }
 
 fn row(item: &Item) -> Markup {
-    let result = item.outcome.as_deref().or(item.code.as_deref()).unwrap_or(&item.state);
+    let result = item.code.as_deref().or(item.outcome.as_deref()).unwrap_or(&item.state);
     let tone = match (item.outcome.as_deref(), item.code.is_some()) {
         (_, true) | (Some("unconfirmed"), _) => "bad",
         (Some("skipped" | "cancelled" | "would_disconnect"), _) | (None, _) => "quiet",
@@ -143,6 +143,9 @@ fn row(item: &Item) -> Markup {
 
 /// `GET /console/jobs/{jobId}/{act}`: what cannot be taken back is confirmed, a start by typing how many.
 pub(super) async fn ask(asker: Asker, Path((id, act)): Path<(String, String)>) -> Result<Html<String>, Failed> {
+    if !["start", "cancel"].contains(&act.as_str()) {
+        return Err(Failed::not_found());
+    }
     let id = segment(&id);
     let job = read(&asker, &id).await?;
     let starts = act == "start";

@@ -131,7 +131,11 @@ async fn pause(service: &Service, ids: &[String]) -> SweepEnd {
             }
         }
     }
-    SweepEnd::Interrupted
+    // The last of them may have ended meanwhile: then there is nothing to go on with.
+    match look(service, ids).await {
+        Ok(snapshot) if snapshot.pending == 0 => SweepEnd::Done,
+        _ => SweepEnd::Interrupted,
+    }
 }
 
 /// What people see meanwhile, on stderr.

@@ -102,6 +102,10 @@ async fn other_methods_and_paths_are_answered_as_everywhere() {
         assert_eq!(answer.get("requestId"), answer.header("x-request-id"), "{path}");
     }
     assert_eq!(service.get("/console/nothing").await.verdict(), "404 no_such_route");
+    // What is done to a job without being asked about first has no page that asks.
+    for act in ["pause", "resume", "nonsense"] {
+        assert_eq!(service.get(&format!("{job}/{act}")).await.status, 404, "{act}");
+    }
 }
 
 #[tokio::test]
