@@ -154,6 +154,12 @@ impl Participant {
         distinct(self.communications.iter())
     }
 
+    /// The media it takes part by: those that are not over; once it is gone, those that it had.
+    #[must_use]
+    pub fn shown_media(&self) -> Vec<Medium> {
+        if self.is_live() { self.live_media() } else { self.media() }
+    }
+
     /// One word for the whole participant: the state of its first live communication, or how it ended.
     #[must_use]
     pub fn state(&self) -> Option<&str> {

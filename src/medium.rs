@@ -95,6 +95,12 @@ impl Medium {
         matches!(self, Self::Calls | Self::Callbacks | Self::Cobrowsesessions | Self::Emails | Self::Messages)
     }
 
+    /// Whether it only goes along with another medium of its participant, and ends with that one.
+    #[must_use]
+    pub fn accompanies(self) -> bool {
+        matches!(self, Self::Screenshares | Self::Other("screenMonitorings"))
+    }
+
     /// The name in our lists: the singular.
     #[must_use]
     pub fn singular(self) -> &'static str {

@@ -142,7 +142,7 @@ impl Selector {
     ///
     /// # Errors
     /// `participant_not_found` for an `except` that is not in the conversation, `selector_ambiguous` when more match than
-    /// `max`: nobody is to be touched then.
+    /// `max`, `upstream_invalid_response` when one who matches has no id to be disconnected by: nobody is to be touched then.
     pub fn resolve<'a>(&self, conversation: &'a Conversation) -> Result<Vec<&'a Participant>, Problem> {
         let mut kept_users = BTreeSet::new();
         for id in &self.except {
@@ -158,10 +158,19 @@ impl Selector {
             }
         }
         let mut matched: Vec<&Participant> = Vec::new();
+        let mut nameless = false;
         if !conversation.ended() {
             let mut seen = BTreeSet::new();
-            let live = conversation.participants.iter().filter(|p| p.is_live() && self.matches(p, &kept_users));
-            matched.extend(live.filter(|p| ParticipantId::parse(&p.id).is_some_and(|id| seen.insert(id))));
+            for participant in conversation.participants.iter().filter(|p| p.is_live() && self.matches(p, &kept_users))
+            {
+                let is_new = match ParticipantId::parse(&participant.id) {
+                    Some(id) => seen.insert(id),
+                    // Without a communication it may be anything, and hides nobody.
+                    None => !participant.live_media().is_empty(),
+                };
+                nameless |= is_new && ParticipantId::parse(&participant.id).is_none();
+                matched.extend(is_new.then_some(participant));
+            }
         }
         let max = self.most().unwrap_or(usize::MAX);
         if matched.len() > max {
@@ -175,6 +184,12 @@ impl Selector {
             });
             problem.candidates = Some(Box::new(candidates.collect()));
             return Err(problem);
+        }
+        if nameless {
+            // It cannot be disconnected, and saying that all who match were would be wrong.
+            let detail =
+                "the id of a live participant who matches cannot be read, and nobody was disconnected; name the others";
+            return Err(Problem::new(Code::UpstreamInvalidResponse, detail).still_there());
         }
         Ok(matched)
     }
@@ -199,7 +214,7 @@ impl Selector {
         if self.address.is_some() && self.address != address {
             return false;
         }
-        let kept = ParticipantId::parse(&participant.id).is_none_or(|id| self.except.contains(&id));
+        let kept = ParticipantId::parse(&participant.id).is_some_and(|id| self.except.contains(&id));
         !kept && user.is_none_or(|user| !kept_users.contains(&user))
     }
 }

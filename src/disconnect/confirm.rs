@@ -18,6 +18,7 @@ impl Disconnector {
     ) -> Result<Settled, Problem> {
         let settings = &self.inner.settings;
         let wait = match (request.wait, settings.confirm) {
+            (Some(wait), _) if wait.is_zero() => return Ok(settled),
             (Some(_), _) if request.trust_stated && settled.outcome == Outcome::Disconnected => return Ok(settled),
             (Some(wait), _) => wait,
             (None, Confirm::Always) => settings.confirm_wait,
@@ -30,7 +31,13 @@ impl Disconnector {
         let shown = Box::pin(self.watch(&request.origin, awaited(request), wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
-        Ok(shown.after(settled))
+        shown.after(settled)
+    }
+
+    /// How long to look after an accepted disconnect of a caller that wants to wait this long.
+    pub(super) fn confirm_wait(&self, wait: Option<Duration>) -> Option<Duration> {
+        let settings = &self.inner.settings;
+        wait.or((settings.confirm == Confirm::Always).then_some(settings.confirm_wait))
     }
 
     pub(super) async fn watch(&self, origin: &Origin, awaited: Awaited, wait: Duration) -> Presence {

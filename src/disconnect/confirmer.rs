@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::judge::Observation;
+use super::last::{participant_not_found, without_medium};
 use super::look::{Read, look, read};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
@@ -20,6 +21,7 @@ use crate::genesys::requester::Requester;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::medium::Medium;
 use crate::outcome::{Outcome, Settled};
+use crate::problem::Problem;
 
 /// The first look comes this long after acceptance; each further one at twice the time.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
@@ -42,6 +44,8 @@ pub(super) enum Awaited {
 pub(super) enum Presence {
     /// Nothing could be read.
     Nothing,
+    /// The conversation goes on and has no such participant, or one without this medium.
+    Absent(Option<Medium>),
     /// Still there.
     There,
     /// Gone.
@@ -66,14 +70,21 @@ struct Watched {
 
 impl Presence {
     /// What became of a disconnect that was accepted.
-    pub(super) fn after(self, settled: Settled) -> Settled {
-        match self {
+    ///
+    /// # Errors
+    /// `participant_not_found`: it was accepted of a participant that is not there.
+    pub(super) fn after(self, settled: Settled) -> Result<Settled, Problem> {
+        Ok(match self {
             Self::Gone => Settled { outcome: Outcome::Disconnected, verified: true, gone: Some(true), ..settled },
             Self::There => {
                 Settled { outcome: Outcome::Accepted, verified: false, gone: Some(false), still_there: true, ..settled }
             }
+            Self::Absent(medium) => {
+                let problem = medium.map_or_else(|| participant_not_found(None), |medium| without_medium(medium, None));
+                return Err(problem.effect(true).attempts(settled.attempts));
+            }
             Self::Nothing => settled,
-        }
+        })
     }
 }
 
@@ -165,7 +176,13 @@ impl Looks {
                 () = self.watched.more.notified() => continue,
             }
             let shown = self.look().await;
-            if shown != Presence::Nothing {
+            // A look that is behind does not take back what another one has shown.
+            let is_news = match shown {
+                Presence::Nothing => false,
+                Presence::Absent(_) => *self.watched.shown.borrow() != Presence::There,
+                Presence::There | Presence::Gone => true,
+            };
+            if is_news {
                 self.watched.shown.send_replace(shown);
             }
             let now = Instant::now();
@@ -198,6 +215,8 @@ impl Looks {
         match observation {
             Ok(Observation::Gone | Observation::Ended { .. }) => Presence::Gone,
             Ok(Observation::Live(_)) => Presence::There,
+            Ok(Observation::Absent) => Presence::Absent(None),
+            Ok(Observation::WithoutMedium(medium)) => Presence::Absent(Some(medium)),
             // What cannot be seen is not gone.
             _ => Presence::Nothing,
         }

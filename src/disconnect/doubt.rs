@@ -32,7 +32,12 @@ impl Run<'_> {
         let (verdict, read) = self.look().await?;
         self.last.note(&read);
         match self.last.result(verdict, &self.context, self.refusals.first()) {
-            Ok(result) => result,
+            Ok(result) => {
+                if result.is_ok() && self.request.has_wrapup() {
+                    self.say_that_the_wrapup_is_not_set();
+                }
+                result
+            }
             // What ends the attempts leaves the participant where it was seen, unless it may have had an effect of its own.
             Err(Open::StillThere(media)) => self.insist(first, &media).await.map_err(|problem| match problem.effect {
                 Effect::None => problem.still_there(),
@@ -40,6 +45,16 @@ impl Run<'_> {
             }),
             Err(Open::Unread) => self.judge_unread(first, &read).await,
         }
+    }
+
+    /// The participant was gone before, and Genesys Cloud has refused the wrap-up with the disconnect.
+    fn say_that_the_wrapup_is_not_set(&self) {
+        let upstream_code = self.refusals.first().and_then(|upstream| upstream.code);
+        tracing::warn!(
+            event = "wrapup_not_set", conversation_id = %self.request.conversation, participant_id = %self.request.participant,
+            request_id = &*self.context.requester.request_id, caller = &*self.context.requester.caller, upstream_code,
+            "the participant was gone already, and this request has set no wrap-up"
+        );
     }
 
     /// Reads the conversation, and finds out about one that Genesys Cloud does not know.

@@ -8,7 +8,7 @@ use super::look::{Read, look, read};
 use super::operation::Way;
 use super::possible;
 use super::{Disconnector, Request, forbidden_participant};
-use crate::conversation::{Conversation, Participant};
+use crate::conversation::Conversation;
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
 use crate::outcome::{Outcome, Settled};
@@ -91,20 +91,20 @@ fn observation(request: &Request, conversation: Option<&Conversation>) -> Observ
 
 /// Whether the key may touch this participant, and it is still as the caller has seen it, as far as it is there.
 fn check(request: &Request, conversation: Option<&Conversation>) -> Result<(), Problem> {
-    let Some(participant) = conversation.and_then(|c| c.participant(request.participant)) else { return Ok(()) };
+    let Some(conversation) = conversation else { return Ok(()) };
+    let Some(participant) = conversation.participant(request.participant) else { return Ok(()) };
     let (purpose, queue) = (participant.purpose.as_deref(), participant.queue_id.as_deref());
     if request.origin.guards.as_ref().is_some_and(|guards| !guards.permits(purpose, queue)) {
         return Err(forbidden_participant());
     }
     if request.as_seen.as_ref().is_some_and(|seen| !seen.holds(participant)) {
-        return Err(changed(participant));
+        return Err(changed(participant.is_live() && !conversation.ended()));
     }
     Ok(())
 }
 
 /// `If-Match` was sent, and the participant is not as it was seen.
-fn changed(participant: &Participant) -> Problem {
-    let live = participant.is_live();
+fn changed(live: bool) -> Problem {
     let now = if live { "changed" } else { "left" };
     let detail = format!(
         "the participant has {now} since it was listed, and nobody was disconnected; list the participants again"

@@ -79,13 +79,13 @@ impl Last {
     }
 }
 
-fn participant_not_found(upstream: Option<Box<UpstreamDetail>>) -> Problem {
+pub(super) fn participant_not_found(upstream: Option<Box<UpstreamDetail>>) -> Problem {
     let detail = "the conversation was read and has no participant with this id; take the id from \
                   GET /conversations/{conversationId}/participants";
     Problem { upstream, ..Problem::new(Code::ParticipantNotFound, detail) }
 }
 
-fn without_medium(medium: Medium, upstream: Option<Box<UpstreamDetail>>) -> Problem {
+pub(super) fn without_medium(medium: Medium, upstream: Option<Box<UpstreamDetail>>) -> Problem {
     let detail = format!(
         "the participant is in the conversation but has no {}; its media are in \
          GET /conversations/{{conversationId}}/participants",

@@ -84,14 +84,18 @@ impl Refusals {
     /// # Errors
     /// What to tell the caller otherwise.
     pub(super) fn unread(&self, read: &Answer, post_is_known: bool) -> Result<(), Problem> {
-        let Some((way, last)) = self.refused.last() else { return Err(Problem::not_genesys(read, "read")) };
-        let said_gone = matches!(last.status, StatusCode::NOT_FOUND | StatusCode::CONFLICT) && !last.is_html();
-        if *way == Way::Post && said_gone && (last.is_own_refusal() || post_is_known) {
-            return Ok(());
+        let last = self.refused.last();
+        if let Some((Way::Post, last)) = last {
+            let said_gone = matches!(last.status, StatusCode::NOT_FOUND | StatusCode::CONFLICT) && !last.is_html();
+            if said_gone && (last.is_own_refusal() || post_is_known) {
+                return Ok(());
+            }
         }
         if read.status == StatusCode::FORBIDDEN && read.is_own_refusal() {
             return Err(Problem::forbidden(read, super::look::VIEW));
         }
+        // Without a refusal nothing was sent: the read had to come first.
+        let Some((_, last)) = last else { return Err(Problem::not_genesys(read, "read")) };
         let Some(own) = self.own().next() else { return Err(Problem::not_genesys(last, "disconnect")) };
         if own.status == StatusCode::FORBIDDEN || own.error().needs_user_context() {
             return Err(Problem::forbidden(own, DISCONNECT));

@@ -202,7 +202,9 @@ impl<'a> Run<'a> {
             let sent = self.retry(Way::Patch, Some(*medium), false).await;
             taken += u32::from(sent.map_err(|problem| if taken > 0 { problem.effect(true) } else { problem })?);
         }
-        if taken > 0 && taken == tried {
+        // No PATCH ends these, and nothing else that was taken does.
+        let goes_on = media.iter().any(|medium| !medium.is_published() && !medium.accompanies());
+        if taken > 0 && taken == tried && !goes_on {
             return Ok(self.done(Way::Patch));
         }
         let last_resort = taken == 0 && first == Way::Patch && self.post_is_open();

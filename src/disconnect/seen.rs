@@ -60,7 +60,7 @@ pub fn tag<'a>(participants: impl Iterator<Item = &'a Participant>) -> String {
 /// Changes with every member that lists show.
 fn fingerprint(participant: &Participant) -> String {
     let mut shown = participant.id.clone();
-    let media: Vec<&str> = participant.media().into_iter().map(crate::medium::Medium::singular).collect();
+    let media: Vec<&str> = participant.shown_media().into_iter().map(crate::medium::Medium::singular).collect();
     let texts = [
         participant.name.as_deref(),
         participant.purpose.as_deref(),
@@ -109,6 +109,20 @@ mod tests {
             assert!(seen.holds(&after[0]), "{form}");
             assert!(!seen.holds(&after[1]), "{form}");
         }
+    }
+
+    #[test]
+    fn a_medium_that_has_ended_is_a_change() {
+        let of = |call: &str| {
+            let one = json!({"id": "p", "calls": [{"state": call}], "callbacks": [{"state": "connected"}]});
+            let body = json!({"id": CID, "participants": [one]}).to_string();
+            Conversation::parse(body.as_bytes(), ConversationId::parse(CID).unwrap()).unwrap().participants
+        };
+        let seen = AsSeen::read([tag(of("connected").iter()).as_str()].into_iter());
+        assert!(seen.holds(&of("connected")[0]) && !seen.holds(&of("disconnected")[0]));
+        let words =
+            |call| of(call)[0].shown_media().into_iter().map(crate::medium::Medium::singular).collect::<Vec<_>>();
+        assert_eq!((words("connected"), words("disconnected")), (vec!["call", "callback"], vec!["callback"]));
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::outcome::Settled;
 use crate::problem::{Problem, UpstreamDetail};
 use crate::selector::Selector;
 
-/// Disconnects of one selection under way at once.
+/// Disconnects of one selection under way at once. Where each is confirmed all are, so that no disconnect has to wait until
+/// another one is over.
 const AT_ONCE: usize = 8;
 
 /// What a caller wants done to all who match.
@@ -76,13 +77,14 @@ impl Disconnector {
             // Whom a repeat of this request reaches is settled here and nowhere else.
             self.inner.claims.targets(&key, resolve).await?.targets
         };
+        let at_once = if self.confirm_wait(wait).is_some() { targets.len().max(1) } else { AT_ONCE };
         let disconnects = targets.iter().cloned().map(|target| {
             // With the caller's guards of now: a target may have moved, or the set is a remembered one.
             let request =
                 Request { wait, dry_run, ..Request::new(origin.for_one_of_several(), conversation, target.id) };
             async move { (target, self.disconnect(request).await) }
         });
-        Ok(Selected { observed, results: stream::iter(disconnects).buffered(AT_ONCE).collect().await })
+        Ok(Selected { observed, results: stream::iter(disconnects).buffered(at_once).collect().await })
     }
 
     /// Reads the conversation and resolves the selector. Nobody is touched here.

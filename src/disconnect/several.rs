@@ -29,14 +29,17 @@ impl Disconnector {
 
     async fn one_by_one(&self, requests: Vec<Request>, wait: Option<Duration>) -> Result<Settled, Problem> {
         let mut results = Vec::with_capacity(requests.len());
+        let wait = self.confirm_wait(wait);
         for request in &requests {
-            results.push(self.disconnect(request.clone()).await);
+            // Confirmed one by one, the first would take the time of the others.
+            let wait = wait.map(|_| Duration::ZERO);
+            results.push(self.disconnect(Request { wait, ..request.clone() }).await);
         }
         let Some(until) = wait.map(|wait| Instant::now() + wait) else { return as_one(&results) };
         let confirmed = requests.iter().zip(results).map(async |(request, result)| match result {
             Ok(settled) if matches!(settled.outcome, Outcome::Accepted | Outcome::Disconnected) => {
                 let left = until.saturating_duration_since(Instant::now());
-                Ok(self.watch(&request.origin, awaited(request), left).await.after(settled))
+                self.watch(&request.origin, awaited(request), left).await.after(settled)
             }
             other => other,
         });

@@ -89,7 +89,7 @@ impl Disconnector {
         let shown = Box::pin(self.watch(&request.origin, Awaited::Conversation(request.conversation), wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
-        Ok(shown.after(settled))
+        shown.after(settled)
     }
 
     /// Claims those who are there, and ends the conversation while no others are.

@@ -74,7 +74,7 @@ impl<'a> From<&'a Participant> for ParticipantItem<'a> {
             name: participant.name.as_deref(),
             purpose: participant.purpose.as_deref(),
             state: participant.state(),
-            media: participant.media().into_iter().map(Medium::singular).collect(),
+            media: participant.shown_media().into_iter().map(Medium::singular).collect(),
             user_id: participant.user_id.as_deref(),
             queue_id: participant.queue_id.as_deref(),
             address: participant.address.as_deref(),

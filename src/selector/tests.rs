@@ -146,3 +146,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_match_without_an_id_to_be_disconnected_by_is_not_passed_over() {
+    let people = json!([
+        {"id": "no uuid", "purpose": "agent", "calls": [{"state": "connected"}]},
+        {"id": pid(1), "purpose": "customer", "calls": [{"state": "connected"}]},
+        {"id": null, "purpose": "customer"},
+    ]);
+    let body = json!({"id": CID, "participants": people}).to_string();
+    let seen = Conversation::parse(body.as_bytes(), CID.parse().unwrap()).unwrap();
+    let resolve = |selector: Value| read(&selector).unwrap().resolve(&seen).map(|matched| matched.len());
+    for selector in [json!({"purpose": "agent"}), json!({"all": true}), json!({"except": pid(1)})] {
+        let problem = resolve(selector.clone()).unwrap_err();
+        assert_eq!((problem.code, problem.gone), (Code::UpstreamInvalidResponse, Some(false)), "{selector}");
+    }
+    assert_eq!(resolve(json!({"purpose": "customer"})).unwrap(), 1, "what has no communication hides nobody");
+    let both = resolve(json!({"purpose": ["agent", "customer"]})).unwrap_err();
+    assert_eq!(both.code, Code::SelectorAmbiguous);
+}

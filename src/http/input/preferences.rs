@@ -48,7 +48,7 @@ impl Preferences {
     }
 
     fn of_headers(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
+        let (mut found, mut form) = (Self::default(), None);
         let words = headers.get_all(PREFER).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
         for word in words {
             let preference = word.split(';').next().unwrap_or_default();
@@ -57,11 +57,12 @@ impl Preferences {
             match (name.trim().to_ascii_lowercase().as_str(), value) {
                 // The first of several counts.
                 ("wait", text) if found.wait.is_none() => found.wait = seconds(text),
-                ("return", "minimal") => found.minimal = true,
+                ("return", word @ ("minimal" | "representation")) => form = form.or(Some(word == "minimal")),
                 ("respond-async", _) => found.respond_async = true,
                 _ => {}
             }
         }
+        found.minimal = form.unwrap_or_default();
         found
     }
 
@@ -148,6 +149,8 @@ mod tests {
             assert_eq!(of(&format!("?{long}"), &[]).unwrap(), waits(60));
         }
         assert_eq!(of("", &["wait=soon, handling=strict"]).unwrap(), NONE);
+        assert_eq!(of("", &["return=representation", "return=minimal"]).unwrap(), NONE, "the first of several counts");
+        assert!(of("", &["return=odd, return=minimal, return=representation"]).unwrap().minimal);
         assert_eq!(waits(5).applied(true).unwrap(), "wait=5, return=minimal");
     }
 

@@ -3,7 +3,7 @@
 use hangup::sandbox::{ConversationSpec, ParticipantSpec};
 use serde_json::Value;
 
-use crate::support::{NOBODY, TestApp};
+use crate::support::{Kind, NOBODY, Reply, TestApp};
 
 fn purposes(list: &Value) -> Vec<&str> {
     list.as_array().unwrap().iter().map(|p| p["purpose"].as_str().unwrap()).collect()
@@ -117,3 +117,20 @@ async fn a_disconnect_of_a_participant_who_has_changed_since_the_list_is_refused
     assert_eq!(disconnect(service.who("external"), "*").await.verdict(), "200 accepted");
     assert_eq!(service.sandbox.counts().disconnects(), sent + 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_changed_because_the_conversation_has_ended_is_told_to_be_gone() {
+    let service = TestApp::patch()
+        .script(|asked| {
+            let id = asked.path.rsplit('/').next().unwrap();
+            let person = serde_json::json!({"id": PERSON, "calls": [{"state": "connected"}]});
+            let ended = serde_json::json!({"id": id, "endTime": "2026-01-01T00:00:00Z", "participants": [person]});
+            (asked.kind == Kind::Read).then(|| Reply::json(&ended))
+        })
+        .ready()
+        .await;
+    let answer = service.disconnect_id(PERSON.parse().unwrap()).header("if-match", "\"nonsense\"").send().await;
+    assert_eq!((answer.verdict(), answer.get("gone")), ("412 changed".to_owned(), true.into()));
+}
+
+const PERSON: &str = "22222222-2222-4222-8222-222222222222";

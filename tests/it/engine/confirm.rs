@@ -159,3 +159,41 @@ async fn polls_wait_behind_disconnects_at_the_gate() {
     assert!(first_read.is_none_or(|at| at >= last_disconnect), "{first_read:?} before {last_disconnect:?}");
     polled.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_accepted_of_somebody_who_is_not_there_is_not_found_once_it_is_looked_at() {
+    let service =
+        TestApp::patch().script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, ""))).ready().await;
+    let nobody = "99999999-9999-4999-8999-999999999999".parse().unwrap();
+    let answer = service.disconnect_id(nobody).query("wait=2").send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("404 participant_not_found", "unknown"), "{}", answer.json);
+    let path = format!("{}?wait=2", service.path_of(service.who("customer")));
+    let answer = service.post(&path).json(&serde_json::json!({"media": "email"})).send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("404 participant_not_found", "unknown"), "{}", answer.json);
+    assert!(answer.json["detail"].as_str().unwrap().contains("no email"), "{}", answer.json);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_is_behind_takes_nothing_back() {
+    let service = TestApp::patch()
+        .script(|asked| {
+            let id = asked.path.rsplit('/').next().unwrap();
+            match (asked.kind, asked.nth) {
+                (Kind::Patch, _) => Some(Reply::status(202, "")),
+                (Kind::Read, 2..) => Some(Reply::json(&serde_json::json!({"id": id, "participants": []}))),
+                _ => None,
+            }
+        })
+        .ready()
+        .await;
+    let answer = service.disconnect(0).query("wait=2").send().await;
+    assert_eq!((answer.status, answer.json["gone"].as_bool()), (202, Some(false)), "{}", answer.json);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_no_time_reads_nothing() {
+    let service = TestApp::patch().ready().await;
+    assert_eq!(service.disconnect(0).query("wait=0").send().await.line(), "200 accepted");
+    sleep(s(1)).await;
+    assert_eq!(service.counts()[3], 0);
+}

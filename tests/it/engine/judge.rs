@@ -293,3 +293,10 @@ async fn a_teardown_that_a_gateway_refuses_says_nothing_about_the_conversation()
         assert_eq!(answer.json["gone"], Value::Null);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_taken_is_no_end_of_a_participant_who_also_chats() {
+    let (answer, took) = run(OperationChoice::Auto, "patch=409 read=both own=202", None).await;
+    assert_eq!((answer.line().as_str(), took.as_str()), ("409 upstream_conflict", "patch read own"), "{}", answer.json);
+    assert_eq!((answer.effect(), answer.json["gone"].as_bool()), ("unknown", Some(false)));
+}

@@ -64,6 +64,7 @@ pub(super) fn word(word: &str, asked: &Asked) -> Reply {
         "302" => error(302, "").with("location", &"http://evil.test/"),
         "303" => error(303, "").with("location", &"http://evil.test/"),
         "live" => person(asked, &[("calls", "connected")]),
+        "both" => person(asked, &[("calls", "connected"), ("chats", "connected")]),
         "chat" => person(asked, &[("chats", "connected"), ("calls", "terminated")]),
         "twice" => people(asked, None, &[Some(("calls", "terminated")), Some(("calls", "connected"))]),
         "over" => people(asked, None, &[Some(("calls", "terminated")), Some(("calls", "disconnected"))]),

@@ -186,3 +186,18 @@ async fn a_wrap_up_that_only_a_post_could_take_is_refused_whether_or_not_the_pos
     assert_eq!(ask(&service, skipped).await.unwrap_err().code, Code::UpstreamRejected);
     assert_eq!(service.count(Kind::Post), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_medium_without_a_path_in_a_conversation_that_may_not_be_read_names_the_permission() {
+    let reads = [
+        (Reply::status(403, "missing.permissions"), Code::UpstreamForbidden, "conversation:communication:view"),
+        (Reply::foreign(404, "<html>"), Code::UpstreamInvalidResponse, "not Genesys Cloud"),
+    ];
+    for (read, code, words) in reads {
+        let service =
+            TestApp::auto().script(move |asked| (asked.kind == Kind::Read).then(|| read.clone())).ready().await;
+        let problem = ask(&service, |r| r.media = Some(Medium::Chats)).await.unwrap_err();
+        assert_eq!((problem.code, service.disconnects()), (code, 0));
+        assert!(problem.detail.contains(words), "{}", problem.detail);
+    }
+}

@@ -1,5 +1,6 @@
 //! A selector is one request: its look and all its disconnects share one deadline.
 
+use hangup::config::Confirm;
 use serde_json::json;
 
 use crate::support::{Kind, Reply, TestApp, ms, s};
@@ -74,5 +75,25 @@ async fn a_repeat_that_sees_everybody_still_there_counts_nobody_as_disconnected(
         let answer = service.selector(&json!({"purpose": "customer", "max": 2})).send().await;
         assert_eq!((answer.line().as_str(), answer.json["disconnected"].as_u64()), ("200 all", Some(disconnected)));
         assert_eq!(answer.json["results"][0]["gone"], gone);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_one_participant_of_a_selector_keeps_no_other_from_being_disconnected() {
+    for (query, always) in [("wait=12", false), ("dryRun=false", true)] {
+        let service = TestApp::patch()
+            .crowd(20)
+            .config(move |c| {
+                c.auth.anonymous_permissions.0.push("teardown".to_owned());
+                c.disconnect.confirm = if always { Confirm::Always } else { Confirm::Never };
+                c.disconnect.confirm_wait = s(12);
+            })
+            .script(|asked| (asked.kind == Kind::Patch).then(|| Reply::status(202, "")))
+            .ready()
+            .await;
+        let answer = service.selector(&json!({"purpose": "customer", "max": 20})).query(query).send().await;
+        assert_eq!((answer.status, answer.json["failed"].as_u64()), (202, Some(0)), "{query}: {}", answer.json);
+        assert_eq!(service.disconnects(), 20);
+        assert!(answer.took < s(14), "{query}: {:?}", answer.took);
     }
 }

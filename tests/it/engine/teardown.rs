@@ -62,3 +62,26 @@ async fn a_teardown_that_was_sent_is_named_though_the_conversation_had_ended_alr
         assert!(answer.attempts() > 0);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn members_that_are_always_confirmed_are_all_sent_for_first() {
+    let service = TestApp::patch()
+        .crowd(4)
+        .config(|c| {
+            c.auth.anonymous_permissions.0.push("teardown".to_owned());
+            c.disconnect.confirm = hangup::config::Confirm::Always;
+            c.disconnect.confirm_wait = s(5);
+        })
+        .script(move |asked| match asked.kind {
+            Kind::Post => Some(Reply::status(422, "bad.request")),
+            Kind::Patch => Some(Reply::status(202, "")),
+            _ => None,
+        })
+        .ready()
+        .await;
+    assert_eq!(service.teardown().send().await.line(), "422 upstream_rejected");
+    service.sandbox.add_participant(service.conference.id, ParticipantSpec::of("agent")).unwrap();
+    let answer = service.teardown().send().await;
+    assert_eq!((answer.status, answer.attempts()), (202, 4), "{}", answer.json);
+    assert!(answer.took < s(6), "{:?}", answer.took);
+}
