@@ -8,11 +8,12 @@ use super::AppState;
 use super::answer::json_text;
 use super::callers::{Permitted, to};
 use super::context::RequestContext;
-use super::input::{DisconnectBody, IdempotencyKey, IfMatch, Members, Preferences};
+use super::input::{DisconnectBody, IdempotencyKey, Preferences};
 use super::jobs::asynchronously;
 use super::path::ParticipantPath;
 use super::refused::Refused;
 use crate::disconnect::Request;
+use crate::disconnect::seen::AsSeen;
 use crate::genesys::request::Operation;
 use crate::ids::{self, ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, TargetInput};
@@ -29,11 +30,10 @@ pub(super) async fn disconnect(
     Permitted { caller, origin, context, .. }: Permitted<to::Disconnect>,
     ParticipantPath(conversation, participant): ParticipantPath,
     preferences: Preferences,
-    IfMatch(as_seen): IfMatch,
+    as_seen: Option<AsSeen>,
     idempotency_key: IdempotencyKey,
-    Members(members): Members,
+    body: DisconnectBody,
 ) -> Result<Response, Refused> {
-    let body = DisconnectBody::read(&members)?;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::Participant(participant) };
         let plan = Plan { dry_run: preferences.dry_run, as_seen, ..body.plan() };

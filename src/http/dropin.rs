@@ -13,11 +13,12 @@ use http::StatusCode;
 
 use super::AppState;
 use super::callers::{Permitted, to};
-use super::input::{DisconnectBody, IfMatch, Members, NoQuery};
+use super::input::{DisconnectBody, Members, NoQuery};
 use super::path::ParticipantPath;
 use super::refused::Refused;
 use super::upstream_form::as_the_upstream;
 use crate::disconnect::Request;
+use crate::disconnect::seen::AsSeen;
 use crate::medium::Medium;
 use crate::problem::Problem;
 
@@ -32,10 +33,10 @@ pub(super) async fn post(
     who: Permitted<to::Disconnect>,
     path: ParticipantPath,
     _: NoQuery,
-    as_seen: IfMatch,
-    Members(members): Members,
+    as_seen: Option<AsSeen>,
+    body: DisconnectBody,
 ) -> Result<Response, Refused> {
-    carry_out(&app, who, path, as_seen, DisconnectBody::read(&members)?, Some(POST_WAIT)).await?;
+    carry_out(&app, who, path, as_seen, body, Some(POST_WAIT)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -46,7 +47,7 @@ pub(super) async fn patch(
     who: Permitted<to::Disconnect>,
     path: ParticipantPath,
     _: NoQuery,
-    as_seen: IfMatch,
+    as_seen: Option<AsSeen>,
     Members(members): Members,
 ) -> Result<Response, Refused> {
     carry_out(&app, who, path, as_seen, DisconnectBody::of_patch(&members, media)?, None).await?;
@@ -57,7 +58,7 @@ async fn carry_out(
     app: &AppState,
     who: Permitted<to::Disconnect>,
     ParticipantPath(conversation, participant): ParticipantPath,
-    IfMatch(as_seen): IfMatch,
+    as_seen: Option<AsSeen>,
     body: DisconnectBody,
     wait: Option<Duration>,
 ) -> Result<(), Problem> {

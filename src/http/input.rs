@@ -8,6 +8,6 @@ mod query;
 
 pub(super) use body::{Members, SelectorMembers, body};
 pub(super) use disconnect_body::DisconnectBody;
-pub(super) use headers::{IdempotencyKey, IfMatch};
+pub(super) use headers::IdempotencyKey;
 pub(super) use preferences::Preferences;
 pub(super) use query::{NoQuery, Query};

@@ -69,7 +69,8 @@ impl FromRequest<AppState> for SelectorMembers {
     }
 }
 
-async fn members_of(request: Request, app: &AppState, twice: Code) -> Result<Map<String, Value>, Problem> {
+/// The members of the body of a request. `twice` is the code where a name is given twice.
+pub(super) async fn members_of(request: Request, app: &AppState, twice: Code) -> Result<Map<String, Value>, Problem> {
     let (parts, content) = request.into_parts();
     let bytes = body(&parts.headers, content, app.max_body, app.body_timeout).await?;
     members(&parts.headers, &bytes, twice)

@@ -1,14 +1,17 @@
 //! What a body asks for beyond the disconnect itself. Every member is optional, and `""` and `null` mean absent: that is how
 //! unset variables of IVR scripts arrive.
 
+use axum::extract::{FromRequest, Request as HttpRequest};
 use serde_json::{Map, Value};
 
-use super::body::invalid_body;
+use super::super::AppState;
+use super::super::refused::Refused;
+use super::body::{invalid_body, members_of};
 use crate::disconnect::{Origin, Request, Wrapup};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::Plan;
 use crate::medium::Medium;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Longest reason or cause that is passed on, in bytes.
 const LONGEST_REASON: usize = 1024;
@@ -20,7 +23,7 @@ const OPTIONS: [(&str, &str); 3] = [
     ("async", "async does not go in the body: it is an option of the query, ?async=true"),
 ];
 
-/// The members of a body that were understood.
+/// The body of a disconnect.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::http) struct DisconnectBody {
     reason: Option<String>,
@@ -100,6 +103,14 @@ impl DisconnectBody {
     ) -> Request {
         let Self { reason, cause, media, wrapup, wrapup_skipped } = self;
         Request { reason, cause, media, wrapup, wrapup_skipped, ..Request::new(origin, conversation, participant) }
+    }
+}
+
+impl FromRequest<AppState> for DisconnectBody {
+    type Rejection = Refused;
+
+    async fn from_request(request: HttpRequest, app: &AppState) -> Result<Self, Refused> {
+        Ok(Self::read(&members_of(request, app, Code::InvalidBody).await?)?)
     }
 }
 
@@ -196,7 +207,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::problem::Code;
 
     fn read(body: Value) -> Result<DisconnectBody, Problem> {
         let Value::Object(members) = body else { panic!("no object") };

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::header::IF_MATCH;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
@@ -13,16 +13,13 @@ use crate::problem::{Code, Problem};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// `If-Match`, where there is one.
-#[derive(Debug)]
-pub(in crate::http) struct IfMatch(pub(in crate::http) Option<AsSeen>);
-
-impl<S: Sync> FromRequestParts<S> for IfMatch {
+impl<S: Sync> OptionalFromRequestParts<S> for AsSeen {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
         let values = parts.headers.get_all(IF_MATCH).iter().map(|value| value.to_str().unwrap_or_default());
         let mut values = values.peekable();
-        Ok(Self(values.peek().is_some().then(|| AsSeen::read(values))))
+        Ok(values.peek().is_some().then(|| Self::read(values)))
     }
 }
 
