@@ -150,7 +150,7 @@ impl Audit {
         }
     }
 
-    /// Writes that a caller has taken many records along.
+    /// Writes that a caller has exported records.
     pub fn exported(&self, caller: &Arc<str>, what: String) {
         if self.0.is_some() {
             let mut record = Box::new(Record::begin(Event::Exported, &Source::default()));
@@ -175,7 +175,7 @@ impl Audit {
         record.time = now();
         record.instance = Arc::clone(&inner.instance);
         if record.id.is_nil() {
-            // Of the version that begins with the time, so that the store adds each record at the end of its index.
+            // Version 7 begins with the time, so that the store adds each record at the end of its index.
             record.id = Uuid::now_v7();
         }
         if record.is_denial() {
@@ -198,7 +198,7 @@ impl Audit {
         stop.run_until_cancelled(each_second).await;
     }
 
-    /// Opens files anew, for those who rotate them from outside. Says whether there was anything to open.
+    /// Opens files anew, after another program has rotated them. Says whether there was anything to open.
     pub fn reopen(&self) -> bool {
         let Some(inner) = &self.0 else { return false };
         inner.lanes.iter().filter(|lane| lane.reopens && lane.queue.try_send(Message::Reopen).is_ok()).count() > 0

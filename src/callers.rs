@@ -247,7 +247,7 @@ impl Callers {
         if let Some(caller) = tokens.recall(bearer.0) {
             return Ok(caller);
         }
-        // Verified even where the address has to wait, for this one may be valid. Boxed, because it is large and most
+        // Verified even if the address is throttled, because this one may be valid. Boxed, because it is large and most
         // callers have keys.
         Box::pin(tokens.verify(bearer.0)).await.map_err(|refusal| match refusal {
             Refusal::IssuerUnavailable(_) => refusal,

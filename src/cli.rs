@@ -1,6 +1,6 @@
 //! The commands, from arguments to exit codes: 0 done, 1 failed, 2 unusable arguments or configuration.
 
-// What std has for this panics when the reader has left, as in `hangup audit | head`. These end the process quietly.
+// std's macros panic when the reader has left, as in `hangup audit | head`. These end the process quietly.
 macro_rules! print {
     ($($text:tt)*) => { $crate::cli::out::show(format_args!($($text)*)) };
 }
@@ -206,7 +206,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// More workers than this win nothing: one carries thousands of disconnects a second, and an org allows some five.
+/// More workers gain nothing: one carries thousands of disconnects a second, and an org allows some five.
 const MOST_WORKERS: usize = 4;
 
 fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {

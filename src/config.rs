@@ -38,7 +38,7 @@ impl Config {
         Self::from_parts(file, environment()?)
     }
 
-    /// As [`Config::load`], with where each value comes from that is not a default: in words, by key.
+    /// As [`Config::load`], and where each value that is not a default comes from: in words, by key.
     ///
     /// # Errors
     /// As [`Config::load`].

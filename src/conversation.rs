@@ -69,7 +69,7 @@ impl Communication {
 #[error("the body is not a conversation")]
 pub struct NoConversation;
 
-/// A conversation that was read while its body came. In an [`std::sync::Arc`], for answers are cloned.
+/// A conversation that was read while its body came. In an [`std::sync::Arc`], because answers are cloned.
 pub type Streamed = std::sync::Arc<Result<Conversation, NoConversation>>;
 
 impl Conversation {
@@ -135,7 +135,7 @@ impl Conversation {
 }
 
 impl Participant {
-    /// Gone is who has an end time, or has communications of which every one is over.
+    /// A participant is gone if it has an end time, or has communications and all of them are over.
     #[must_use]
     pub fn is_live(&self) -> bool {
         let over = !self.communications.is_empty() && self.communications.iter().all(Communication::is_over);

@@ -112,8 +112,8 @@ struct DisconnectorInner {
 }
 
 impl Disconnector {
-    /// Disconnects through `client`, whom `claims` admit. Work goes on in `tasks` when a caller leaves, until `shutdown` gives it up; looking again
-    /// ends when it begins to stop.
+    /// Disconnects through `client`; `claims` decide whom selectors and teardowns may reach. Work goes on in `tasks` when a
+    /// caller leaves, until `shutdown` gives it up; reads that only confirm end as soon as it begins to stop.
     #[must_use]
     pub fn new(
         config: &config::Config,
@@ -157,7 +157,7 @@ impl Disconnector {
         &self.inner.client
     }
 
-    /// The end of a request that is accepted now.
+    /// The deadline of a request that is accepted now.
     pub(crate) fn deadline(&self) -> Instant {
         Instant::now() + self.inner.settings.deadline
     }

@@ -8,8 +8,8 @@
 //! - `work` is the way of one item: may its caller still do this, is the participant still there, is there a reason to skip it;
 //!   then disconnect, and read until the participant is gone. An item is done when it was read as gone.
 //!
-//! An item may be tried more than once: after a crash its lease passes, and another replica takes it over. Each attempt but the
-//! first therefore looks before it sends, and the result is written under the lease's token only.
+//! An item may be tried more than once: after a crash its lease expires, and another replica takes it over. Each attempt except
+//! the first therefore looks before it sends, and the result is written under the lease's token only.
 
 mod asker;
 mod input;

@@ -1,7 +1,6 @@
 //! JSON that other programs write not quite right: a byte order mark, bytes of Latin-1, half of an emoji.
 //!
-//! serde_json refuses a whole document for one such character, wherever it stands. Nothing that we decide by is ever written
-//! like that, but names are, so each is replaced by U+FFFD before the document is read.
+//! serde_json refuses a whole document for one such character, wherever it stands. No member that decisions depend on is ever written like that, but names are, so each such character is replaced by U+FFFD before the document is read.
 
 use std::borrow::Cow;
 use std::io::{self, Read};

@@ -52,11 +52,11 @@ impl Outcome {
 pub struct Settled {
     /// What became of it.
     pub outcome: Outcome,
-    /// We have looked.
+    /// A read has shown it.
     pub verified: bool,
     /// `true`: observed or stated gone; `false`: observed still there, or a dry run; `None`: unknown.
     pub gone: Option<bool>,
-    /// Looked at after it was accepted, and still there: answered 202.
+    /// A read after acceptance showed it still there: answered 202.
     pub still_there: bool,
     /// The last operation that was sent, if any.
     pub operation: Option<Operation>,
@@ -69,7 +69,7 @@ pub struct Settled {
 }
 
 impl Settled {
-    /// A read has shown that none of those who were meant is there any more.
+    /// A read has shown that none of the participants is there any more.
     pub(crate) fn nobody_left() -> Self {
         Self {
             outcome: Outcome::AlreadyDisconnected,

@@ -1,11 +1,11 @@
 //! The listening side: serves a router over HTTP/1.1, plain or TLS, and survives callers that misbehave.
 //!
-//! `axum::serve` installs no timer, so that half a request head stays open for ever and holds a shutdown. Here
+//! `axum::serve` installs no timer: half a request head would stay open for ever and hold up a shutdown. So here
 //! - a request head is complete within `header_timeout` or the connection is cut, while a connection that waits for
-//!   its *next* request may wait `idle_timeout`, and an answer must be taken at a least pace;
-//! - at `max_connections`, or as many from one address, the longest idle connection makes place (`places`); while all are
+//!   its *next* request may wait `idle_timeout`, and a caller must read its answer at a minimum pace;
+//! - at `max_connections`, or as many from one address, the longest idle connection makes room (`places`); while all are
 //!   busy, new callers wait in the backlog;
-//! - failing accepts (no descriptors left) are waited out, without spinning and without giving up;
+//! - when accepting fails (no descriptors left), it waits a little and tries again;
 //! - a caller that has closed its sending half still gets its answer;
 //! - `stop` drains, `kill` drops.
 
@@ -105,7 +105,7 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = stop.cancelled() => {
-                // It has come before the stop: dropping it would reset it.
+                // It came before the stop, and dropping it would reset it.
                 start((stream, addr), places.seat(addr.ip(), None));
                 break;
             }
@@ -117,7 +117,7 @@ pub async fn serve(
 
     leaving.cancel();
 
-    // Those who have come before the stop are served: dropping the listener would reset them.
+    // Connections that came before the stop are served: dropping the listener would reset them.
     let until = Instant::now() + LAST_LOOK;
     while let Some(slot) = places.try_take() {
         let Ok(Ok((stream, addr))) = timeout_at(until, listener.accept()).await else { break };

@@ -11,7 +11,7 @@
 //!
 //! **To add a table:** append a migration that creates it to `schema::MIGRATIONS`; write a file beside `claims.rs` with an `impl
 //! Store` whose methods put `sql("…").bind(…)` into a `Batch`; add its cases to `tests.rs`, which run on each database.
-//! What is decided is decided in SQL, within one batch: `INSERT … ON CONFLICT`, or for a lease an `UPDATE … WHERE id IN (SELECT
+//! Decisions are made in SQL, within one batch: `INSERT … ON CONFLICT`, or for a lease an `UPDATE … WHERE id IN (SELECT
 //! … LIMIT $1)` whose condition still holds, with `{skip_locked}` after the inner `SELECT`'s `LIMIT` where several replicas lease.
 //! A batch that timed out may have happened: give rows ids of the caller's choosing, so that it can be repeated.
 

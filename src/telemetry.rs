@@ -25,7 +25,7 @@ use log_file::{LogFile, Reopen};
 const QUEUE: usize = 8 * 1024;
 /// Longest wait at the end of the process for lines that have not been written.
 const LAST_WAIT: Duration = Duration::from_secs(2);
-/// Our dependencies' inner life is not ours to log, and could show what we keep to ourselves.
+/// The most that dependencies may log: their details are of no use to operators, and could show secrets.
 const OTHERS: LevelFilter = LevelFilter::WARN;
 
 /// Must live until the last line: dropping it writes what waits.
@@ -121,12 +121,12 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
     Ok(Guard { writer: Some(guard), dropped, control: LogControl { levels: handle, file } })
 }
 
-/// The levels of a configured text: as it says for ourselves, and at most warnings of everybody else.
+/// The levels that a configured text sets: for ourselves as it says, for dependencies at most warnings.
 fn levels(log_level: &str) -> Result<Targets, String> {
     let asked: Targets = log_level.parse().map_err(|e| format!("telemetry.log_level: {e}"))?;
     let default = asked.default_level().unwrap_or(LevelFilter::OFF);
     let own = |target: &str| target == "hangup" || target.starts_with("hangup::");
-    // `min` would be the quieter one's opposite: more verbose filters are greater.
+    // The quieter of the two: a more verbose filter is the greater one.
     let quiet = |level: LevelFilter| if level > OTHERS { OTHERS } else { level };
     let mut levels = Targets::new().with_default(quiet(default)).with_target("hangup", default);
     for (target, level) in asked.iter() {

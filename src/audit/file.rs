@@ -49,7 +49,7 @@ impl File {
         let open = self.open()?;
         let written = if open.torn { open.file.write_all(b"\n") } else { Ok(()) };
         if let Err(error) = written.and_then(|()| open.file.write_all(lines)) {
-            // What is there of them goes away, so that no reader meets half of one.
+            // Removes what was written of them, so that no reader meets half a line.
             open.torn = open.file.set_len(open.len).is_err();
             if !open.torn || !open.regular {
                 self.open = None;

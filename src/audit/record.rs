@@ -14,7 +14,7 @@ use crate::ids::{ConversationId, ParticipantId};
 use crate::outcome::Settled;
 use crate::problem::{Code, Effect, Problem};
 
-/// A word of ours: written from where it stands in the program, read into memory of its own.
+/// One of our own words: borrowed from the program when it is written, owned when it was read.
 pub(super) type Word = Cow<'static, str>;
 
 /// What a record is about.
@@ -130,7 +130,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// With what is known from the start.
+    /// A record with what is known from the start.
     pub(super) fn begin(event: Event, source: &Source) -> Self {
         Self {
             id: Uuid::nil(),
@@ -190,7 +190,7 @@ impl Record {
         self.correlation_id.clone_from(&settled.correlation_id);
     }
 
-    /// Whether we refused what was asked. Observe mode does so after it has looked, and a trial of it wants every record.
+    /// Whether we refused what was asked. The refusals of observe mode do not count: who tries it wants to see every record.
     pub(super) fn is_denial(&self) -> bool {
         self.outcome == "denied" && self.code.as_deref() != Some(Code::ObserveMode.name())
     }

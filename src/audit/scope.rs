@@ -140,7 +140,7 @@ impl AuditScope {
 }
 
 impl ScopeInner {
-    /// Boxed, for it is handed on several times.
+    /// Boxed, because it is moved several times.
     fn record(&self) -> Box<Record> {
         let mut record = Box::new(Record::begin(self.entry.event(), &self.source));
         record.endpoint = Some(self.entry.name().into());

@@ -68,7 +68,7 @@ pub(super) struct Profile {
 }
 
 impl Profile {
-    /// Of a caller that nothing limits but its permissions.
+    /// A caller that is limited by nothing but its permissions.
     pub(super) fn unlimited(kind: CallerKind, name: String, permissions: Permissions) -> Self {
         Self { kind, name, permissions, mode: None, guards: None, addresses: None, expires: None, limiter: None }
     }

@@ -1,6 +1,6 @@
 //! Callers with a token of an OpenID Connect issuer.
 //!
-//! A token counts when its algorithm is one of those configured, its signature fits a key of the issuer, and `iss`,
+//! A token is accepted if its algorithm is one of those configured, its signature fits a key of the issuer, and `iss`,
 //! `aud`, `exp` and `nbf` are right. Its permissions are the words of one claim that are permissions of ours.
 
 mod fetch;
@@ -73,7 +73,7 @@ impl Verifier {
         self.seen.get(token, self.issuer.generation())
     }
 
-    /// Verifies a token. Waits for the issuer's keys when they are on their way.
+    /// Verifies a token. Waits for the issuer's keys while they are being fetched.
     pub(super) async fn verify(&self, token: &str) -> Result<Caller, Refusal> {
         let header = decode_header(token).map_err(|_| Refusal::Malformed("The bearer token cannot be read."))?;
         if !self.validation.algorithms.contains(&header.alg) || header.crit.is_some() {
@@ -90,7 +90,7 @@ impl Verifier {
                     if !is_access_token(header.typ.as_deref(), typ.and_then(Value::as_str)) {
                         return Err(Refusal::TokenNotForUs("typ"));
                     }
-                    // A list would be accepted if any of its issuers is ours (RFC 7519, 4.1.1 has one).
+                    // A list would be accepted if any member of it were ours; RFC 7519, 4.1.1 allows one issuer.
                     if !data.claims.get("iss").is_some_and(Value::is_string) {
                         return Err(Refusal::TokenNotForUs("iss"));
                     }
@@ -133,7 +133,7 @@ fn name(subject: &str) -> String {
     format!("{clean}#{}", digest.get(..DIGITS).unwrap_or_default())
 }
 
-/// A moment as a token has it: in seconds, and not always whole ones (RFC 7519, 2).
+/// A time in a token: in seconds, which need not be whole (RFC 7519, 2).
 fn seconds(moment: &Value) -> Option<Duration> {
     let whole = moment.as_u64().map(Duration::from_secs);
     whole.or_else(|| Duration::try_from_secs_f64(moment.as_f64()?).ok())
@@ -147,7 +147,7 @@ fn is_access_token(header: Option<&str>, claim: Option<&str>) -> bool {
     matches!(header, None | Some("jwt" | "at+jwt")) && claim.is_none_or(|typ| typ.eq_ignore_ascii_case("bearer"))
 }
 
-/// What a token is held against.
+/// What a token must satisfy.
 fn validation(jwt: &config::Jwt, issuer: &str) -> Result<Validation, ConfigError> {
     let audience = jwt.audience.as_ref().filter(|audience| !audience.is_empty()).ok_or_else(|| {
         ConfigError(

@@ -1,4 +1,4 @@
-//! The keys file as a source of keys that follow it.
+//! The keys in force, read from a keys file that is watched for changes.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

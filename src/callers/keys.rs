@@ -72,7 +72,7 @@ impl Key {
 }
 
 impl KeySet {
-    /// Reads the text of a keys file. Rates and last uses go on where they are in `previous`.
+    /// Reads the text of a keys file. Keys that are in `previous`, too, keep their rate's state and last use.
     ///
     /// # Errors
     /// What is wrong, where, and what to do.

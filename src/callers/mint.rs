@@ -48,7 +48,7 @@ pub fn new_key(name: &str) -> Result<NewKey, String> {
 }
 
 /// Whether an unknown key was one of ours before it was mistyped or cut off. Keys of the first version have no checksum:
-/// of those, and of words that were never a key of ours, nothing can be said.
+/// it cannot tell those from text that was never a key of ours.
 pub(super) fn is_mistyped(key: &str) -> bool {
     let Some(rest) = key.strip_prefix(PREFIX).filter(|rest| rest.len() > SECRET) else { return false };
     let cut = rest.is_char_boundary(SECRET).then(|| key.split_at(PREFIX.len() + SECRET));

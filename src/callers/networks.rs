@@ -1,4 +1,4 @@
-//! Addresses and networks of the configuration: whom a key may be used by.
+//! Addresses and networks of the configuration: from where a key may be used.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 pub(super) struct Networks(Vec<IpNet>);
 
 impl Networks {
-    /// The networks of these texts.
+    /// Reads networks.
     ///
     /// # Errors
     /// The first text that is neither an address nor a network.

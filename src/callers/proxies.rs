@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName};
 use super::networks::Networks;
 use crate::config::{self, ConfigError};
 
-/// The proxies whose word about the caller's address is believed, and the one header in which they give it.
+/// The trusted proxies, and the one header in which they give the caller's address.
 #[derive(Debug, Clone)]
 pub struct TrustedProxies {
     networks: Networks,
@@ -32,7 +32,7 @@ impl TrustedProxies {
     /// From `server.trusted_proxies`, addresses or networks (`10.0.0.0/8`), and `server.forwarded_header`.
     ///
     /// # Errors
-    /// A network or a header that is none.
+    /// A network or a header name that is not valid.
     pub fn new(server: &config::Server) -> Result<Self, ConfigError> {
         let networks = Networks::read(&server.trusted_proxies.0)
             .map_err(|wrong| ConfigError(format!("server.trusted_proxies: {wrong}")))?;
@@ -51,8 +51,9 @@ impl TrustedProxies {
         self.networks.contain(addr)
     }
 
-    /// The address of the caller of a request that came from `peer`: the last one in the configured header that no trusted
-    /// proxy has, read from the right, where what we trust was added. Other headers come from the client and say nothing.
+    /// The address of the caller of a request that came from `peer`: the first one in the configured header, read from the right,
+    /// that is not a trusted proxy's. Proxies append on the right; whatever is left of that, and every other header, comes from
+    /// the client and proves nothing.
     #[must_use]
     pub fn caller_addr(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut addr = peer.to_canonical();
@@ -61,7 +62,7 @@ impl TrustedProxies {
         }
         let read = if self.header == FORWARDED { forwarded_for } else { address };
         for hop in elements(headers, &self.header).into_iter().rev().map(read) {
-            // What cannot be read ends the chain: beyond it nothing is vouched for.
+            // An unreadable element ends the chain: no trusted proxy vouches for what is left of it.
             let Some(hop) = hop else { break };
             addr = hop;
             if !self.trusts(addr) {

@@ -68,7 +68,7 @@ impl Limiter {
     pub(super) fn charge(&self, replicas: usize) -> Result<(), Duration> {
         let mut part = self.part.load();
         if part.replicas != replicas {
-            // Begins anew, which is exact enough while replicas come and go.
+            // Starts afresh, which is accurate enough when replicas come and go.
             self.part.store(Arc::new(Part::of(self.rate, replicas)));
             part = self.part.load();
         }

@@ -33,7 +33,7 @@ impl Throttle {
     /// Counts one wrong credential of this address, while this many replicas are alive.
     ///
     /// # Errors
-    /// The address has presented too many; how long until one more is answered as what it is.
+    /// The address has presented too many; the time until one more is let through to be judged.
     pub(super) fn wrong(&self, addr: IpAddr, replicas: usize) -> Result<(), Duration> {
         let key = prefix(addr);
         let mut addresses = self.addresses.lock();

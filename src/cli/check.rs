@@ -1,4 +1,4 @@
-//! `hangup check`: is everything right before it has to be? Changes nothing anywhere, unless it is asked to prove what it says.
+//! `hangup check`: finds what is wrong before the service is needed. Changes nothing, unless it is asked for a proof.
 
 mod between;
 mod files;
@@ -186,7 +186,7 @@ struct ShownConversation {
     json: serde_json::Value,
 }
 
-/// Who could be dropped from a live conversation.
+/// Who could be disconnected from a live conversation.
 async fn show(upstream: &LiveUpstream, cid: ConversationId, report: &mut Report) -> Option<ShownConversation> {
     const NAME: &str = "conversation";
     let seen = match upstream.read(cid).await {

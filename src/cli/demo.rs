@@ -84,8 +84,8 @@ fn state_folder(candidates: &[Option<PathBuf>]) -> Option<PathBuf> {
     candidates.iter().flatten().map(|folder| folder.join(&name)).find(|folder| std::fs::create_dir(folder).is_ok())
 }
 
-/// The configured address. Where it is only the default, and in use, a free port: a demo runs beside anything. An address that
-/// was chosen is never changed.
+/// The configured address. Where it is only the default, and in use, a free port: a demo runs beside any other program. An
+/// address that was chosen is never changed.
 fn listen(bind: SocketAddr, chosen: bool) -> Result<TcpListener, Failure> {
     let failed = |e| {
         Failure::failed(format!(
@@ -141,7 +141,7 @@ fn target(conference: &Conference) -> Option<Uuid> {
     conference.participants.iter().find(|p| p.live && p.purpose == "customer").map(|p| p.id)
 }
 
-/// Disconnects the customer over HTTP, and holds the conference after against the one before.
+/// Disconnects the customer over HTTP, and compares the conference before and after.
 async fn disconnect_one(stand_in: &Sandbox, before: &Conference, service: &str) -> Result<(), Failure> {
     let someone = target(before).ok_or_else(|| Failure::failed("the conference has no live customer"))?;
     let url = format!("{service}/conversations/{}/participants/{someone}/disconnect", before.id);

@@ -105,7 +105,7 @@ impl Setting for SecretString {
     }
 }
 
-/// Longest time that any setting may say: later moments could not be computed.
+/// Longest duration of any setting: adding a longer one to a time could overflow.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 impl Setting for Duration {

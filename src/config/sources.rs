@@ -62,7 +62,7 @@ impl Sources {
             if !known.contains(&key) {
                 return Err(unknown(&key, &origin));
             }
-            // The `config` crate would round it, or take the fraction for a yes.
+            // The `config` crate would round it, or read the fraction as `true`.
             if let Some(number) = value.filter(|_| !fractions.contains(&key)) {
                 return Err(ConfigError(format!("{key} = {number}: must not be a fraction; {CORRECT} ({origin})")));
             }

@@ -35,7 +35,7 @@ words! {
     Surface {
         /// PATCH only, as the published API.
         Published "published",
-        /// `POST …/disconnect` only, as the seeds have it.
+        /// The unpublished `POST …/disconnect` only.
         Unpublished "unpublished",
         /// Both.
         Both "both",

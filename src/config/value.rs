@@ -82,7 +82,7 @@ pub(crate) fn trimmed(text: &str) -> &str {
 /// What callers may be allowed to do, as it is written in keys files and in `auth.anonymous_permissions`.
 pub const PERMISSIONS: [&str; 8] = ["disconnect", "read", "search", "bulk", "teardown", "jobs", "audit", "operate"];
 
-/// Members of a URL's query that may be shown. A list of those that may not would miss the next one's name.
+/// Members of a URL's query that may be shown. A list of secret ones would miss the next secret one.
 const SHOWN: [&str; 8] =
     ["sslmode", "user", "host", "hostaddr", "port", "dbname", "connect_timeout", "target_session_attrs"];
 

@@ -1,4 +1,4 @@
-//! What the page loads: style, scripts and icon. They need no key, for there is nothing in them that is not in the source.
+//! What the page loads: style, scripts and icon. They need no key, because all of it is in the public source.
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};

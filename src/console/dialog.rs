@@ -18,8 +18,8 @@ pub(super) const DONE: [(HeaderName, &str); 1] = [(HeaderName::from_static("hx-t
 /// How long an answer waits to see the participant gone.
 pub(super) const WAIT: &str = "wait=3";
 
-/// `GET /console/conversations/{conversationId}/participants/{participantId}`: read anew, for nobody is disconnected by what a
-/// list has shown some seconds ago.
+/// `GET /console/conversations/{conversationId}/participants/{participantId}`: read anew, because what a list showed some seconds
+/// ago may no longer be true.
 pub(super) async fn ask(
     asker: Asker,
     Path((conversation, participant)): Path<(String, String)>,
@@ -165,7 +165,7 @@ fn result_of(name: &str, settled: &Settled, watched: &str) -> Markup {
     }
 }
 
-/// Whose leaving is awaited.
+/// The query of [`gone`].
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct GoneQuery {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! The forms that the page sends: small, and there at once.
+//! Forms that the page sends. They are small, and must arrive quickly.
 
 use std::time::Duration;
 

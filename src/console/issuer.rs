@@ -8,7 +8,8 @@ use maud::{DOCTYPE, Markup, html};
 use super::parts;
 use crate::config::Jwt;
 
-/// The issuer, where the console is known to it.
+/// The issuer, if the console is registered with it.
+
 #[derive(Debug, Clone)]
 pub(super) struct SignInIssuer {
     url: String,

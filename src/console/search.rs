@@ -64,7 +64,8 @@ pub(super) async fn found(asker: Asker, Query(asked): Query<SearchQuery>) -> Res
     .into_response())
 }
 
-/// The newest conversations from this place on, and where they go on. If a page fails after some were found, it is asked for again
+/// The newest conversations from this cursor on, and the cursor of the next ones. If a page fails after some were found, it is
+/// asked for again
 /// from there.
 async fn newest(asker: &Asker, from: String) -> Result<Found, Failed> {
     let mut found = Found { conversations: Vec::new(), cursor: Some(from) };

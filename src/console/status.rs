@@ -143,7 +143,7 @@ pub(super) struct ModeForm {
 
 /// `GET /console/mode`.
 pub(super) async fn ask_mode(asker: Asker, Query(ModeForm { mode }): Query<ModeForm>) -> Result<Html<String>, Failed> {
-    // Refused here already to those who may not switch it.
+    // Callers who may not switch it are refused already here.
     asker.read::<serde_json::Value>(Ask::get("/mode")).await?;
     Ok(parts::page(&html! {
         h2 #dialog-title { "Switch to " (mode) " mode?" }

@@ -28,7 +28,7 @@ impl Subject {
         }
     }
 
-    /// To be held while the caller waits for the outcome, and dropped with its handler.
+    /// A guard for the handler to hold while its caller waits for the outcome; dropped earlier, the caller has left.
     pub(super) fn waiting_caller(&self) -> WaitingCaller {
         WaitingCaller(Arc::clone(&self.caller_left))
     }

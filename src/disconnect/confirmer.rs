@@ -130,7 +130,7 @@ impl Confirmer {
             watched.more.notify_one();
             watched.shown.subscribe()
         };
-        // An instance that leaves does not go on looking: what was accepted is answered as accepted.
+        // A process that is stopping does not go on looking: what was accepted is answered as accepted.
         let gone = self.stopping.run_until_cancelled(shown.wait_for(|shown| *shown == Presence::Gone));
         let _ = timeout_at(until, gone).await;
         *shown.borrow_and_update()

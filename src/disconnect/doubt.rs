@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Effect, Problem};
 
 impl Run<'_> {
-    /// Behind a page for people: only what is read counts.
+    /// After an answer that left open what was done, such as a page for people: only what is read counts.
     pub(super) async fn look_behind(&mut self, page: Problem) -> Result<Settled, Problem> {
         self.looked_after = Some(self.context.unknown_attempts());
         let Ok((verdict, read)) = self.look().await else { return Err(page) };
@@ -38,7 +38,7 @@ impl Run<'_> {
                 }
                 result
             }
-            // What ends the attempts leaves the participant where it was seen, unless it may have had an effect of its own.
+            // The participant was just seen there, and still is, unless one of these attempts may have had an effect.
             Err(Open::StillThere(media)) => self.insist(first, &media).await.map_err(|problem| match problem.effect {
                 Effect::None => problem.still_there(),
                 Effect::Unknown => problem,
@@ -64,7 +64,7 @@ impl Run<'_> {
         Ok((verdict, read))
     }
 
-    /// Nothing could be read: the last disconnect request that was sent must tell.
+    /// Nothing could be read: the answer to the last disconnect request decides.
     async fn judge_unread(&mut self, first: Way, read: &Answer) -> Result<Settled, Problem> {
         let known = self.operations.post_is_known();
         if first == Way::Patch && self.post_is_open() && self.retry(Way::Post, None, false).await? {

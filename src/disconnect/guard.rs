@@ -89,7 +89,7 @@ fn observation(request: &Request, conversation: Option<&Conversation>) -> Observ
     })
 }
 
-/// Whether the key may touch this participant, and it is still as the caller has seen it, as far as it is there.
+/// Checks, where the participant is in the conversation, that the key may touch it and that it is as the caller has seen it.
 fn check(request: &Request, conversation: Option<&Conversation>) -> Result<(), Problem> {
     let Some(conversation) = conversation else { return Ok(()) };
     let Some(participant) = conversation.participant(request.participant) else { return Ok(()) };

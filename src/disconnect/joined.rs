@@ -31,7 +31,7 @@ impl Disconnector {
                 // What the other request has sent is not known here.
                 request.origin.requester.note_sent();
                 match follower.result().await {
-                    // Others' words were refused; these have not been tried.
+                    // Another reason or cause was refused; those of this request have not been tried.
                     Some(shared) if shared.refuses_other_words_than(request) => {
                         Box::pin(self.lead(request, None, &mut admission)).await
                     }

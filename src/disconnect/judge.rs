@@ -78,7 +78,7 @@ pub enum Verdict {
     ConversationNotFound,
     /// Still there.
     StillThere(Vec<Medium>),
-    /// The conversation could not be read; what was answered to the disconnect must do.
+    /// The conversation could not be read; the answer to the disconnect decides.
     Unread,
 }
 

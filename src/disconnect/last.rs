@@ -1,4 +1,4 @@
-//! What was sent and answered last, and the result that a verdict comes to with it.
+//! What was sent and answered last, and the result that follows from it and a verdict.
 
 use std::sync::Arc;
 

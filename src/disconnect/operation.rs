@@ -75,7 +75,7 @@ impl Operations {
             Way::Post => &self.post_worked,
             Way::Patch => &self.patch_exists,
         };
-        // Read first: a store by every disconnect would send the line from core to core.
+        // Read first: if every disconnect wrote, the cache line would move from core to core.
         if !known.load(Ordering::Relaxed) && !known.swap(true, Ordering::Relaxed) && self.is_auto() {
             tracing::info!(event = "operation_found", operation = ?way, "found out how this org disconnects");
         }

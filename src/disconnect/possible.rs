@@ -29,7 +29,7 @@ pub(super) fn alone(medium: Medium, live: &[Medium]) -> Result<(), Problem> {
     Err(Problem::new(Code::UpstreamRejected, detail).still_there())
 }
 
-/// Nothing is dropped silently.
+/// The refusal of what the POST alone would drop silently.
 pub(super) fn only_the_post(request: &Request) -> Problem {
     let what = if request.has_wrapup() { "wrap-up" } else { "media" };
     let detail = format!(

@@ -78,8 +78,8 @@ impl Refusals {
         Problem { upstream: self.first(), ..Problem::new(Code::UpstreamConflict, detail) }.still_there()
     }
 
-    /// All was refused, and nothing could be read. `Ok` where the seeds' rule holds: the participant is gone, by the upstream's
-    /// word alone. `read` is the answer to the read.
+    /// All was refused, and nothing could be read. `Ok` if the last answer to a POST counts as "already gone": then only the
+    /// upstream's word says so. `read` is the answer to the read.
     ///
     /// # Errors
     /// What to tell the caller otherwise.

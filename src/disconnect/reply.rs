@@ -1,4 +1,4 @@
-//! What the upstream's answer to a disconnect means, before anybody has looked.
+//! What the upstream's answer to a disconnect means, before the conversation is read.
 
 use http::StatusCode;
 

@@ -71,7 +71,7 @@ pub struct Request {
     pub as_seen: Option<AsSeen>,
     /// Read until the participant is gone, for at most this long.
     pub wait: Option<Duration>,
-    /// Take the word of an upstream that disconnects at once, and wait only after it has merely accepted.
+    /// Trust an upstream that says it has disconnected, and wait only if it has merely accepted.
     pub trust_stated: bool,
     /// Read only, and report what would have been done.
     pub dry_run: bool,

@@ -156,10 +156,10 @@ impl<'a> Run<'a> {
                 self.unclear = true;
                 Err(Problem::refused(&answer, "disconnect", DISCONNECT).effect(true))
             }
-            // While the PATCH is open, the refusal of an unpublished operation proves nothing.
+            // While the PATCH can still be tried, the refusal of an unpublished operation proves nothing.
             Reply::Forbidden if way == Way::Post && self.operations.is_auto() => Ok(self.refused(way, answer)),
             Reply::Doubtful => Ok(self.refused(way, answer)),
-            // One more refusal, whatever its words: the first one is the reason.
+            // One more refusal, whatever it says: the first one is the one to report.
             Reply::Rejected | Reply::Foreign if !self.refusals.is_empty() => Ok(self.refused(way, answer)),
             Reply::Forbidden | Reply::Rejected | Reply::Foreign | Reply::Transient | Reply::Redirected => {
                 Err(Problem::refused(&answer, "disconnect", DISCONNECT))
@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
         if self.wrapup_needs_the_patch() {
             return Err(possible::only_the_post(self.request).still_there());
         }
-        // Part of a participant disconnected is not the participant disconnected.
+        // If only some of its media ended, the participant is not disconnected.
         Err(self.refusals.still_there().effect(taken > 0))
     }
 
@@ -236,7 +236,7 @@ impl<'a> Run<'a> {
             && self.refusals.lead_to_post()
     }
 
-    /// The PATCH is not there, or kept shut, and nothing is known of the POST but that it takes no wrap-up.
+    /// The PATCH does not exist or is blocked, and all we know of the POST is that it takes no wrap-up.
     pub(super) fn no_patch(&self) -> Problem {
         let upstream = self.refusals.first();
         let status = upstream.as_ref().map_or(0, |upstream| upstream.status);

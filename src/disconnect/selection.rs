@@ -79,7 +79,7 @@ impl Disconnector {
         };
         let at_once = if self.confirm_wait(wait).is_some() { targets.len().max(1) } else { AT_ONCE };
         let disconnects = targets.iter().cloned().map(|target| {
-            // With the caller's guards of now: a target may have moved, or the set is a remembered one.
+            // With the caller's present guards: a target may have moved to another queue, or the set may be an older decision.
             let request =
                 Request { wait, dry_run, ..Request::new(origin.for_one_of_several(), conversation, target.id) };
             async move { (target, self.disconnect(request).await) }

@@ -47,7 +47,7 @@ impl Disconnector {
     }
 }
 
-/// What is said of several disconnects together: what is least certain speaks for all. Of none it is that nobody is left.
+/// The result of several disconnects together: the least certain one. Of no disconnects: nobody is left.
 ///
 /// # Errors
 /// The first failure. Its effect is unknown where any of them may have disconnected a participant.

@@ -139,7 +139,7 @@ impl Disconnector {
         }
         self.inner.client.deposit();
         let call = Call::teardown(context, request.conversation);
-        // Others may come at any moment: a repeat is sent right after it has looked, or not at all.
+        // Others may join at any moment, so what a repeat has read holds for one attempt only.
         let call = if claim.first { call } else { call.once() };
         let sent = self.inner.client.call(call).await;
         let result = match sent {

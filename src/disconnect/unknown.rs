@@ -152,7 +152,7 @@ enum AnalyticsRefusal {
     OfThisConversation,
 }
 
-/// None for what passes, such as a 429 or a 5xx, and for answers that prove nothing.
+/// `None` for transient answers, such as a 429 or a 5xx, and for those that prove nothing.
 fn refusal(answer: &Answer) -> Option<AnalyticsRefusal> {
     if !answer.is_final_refusal() {
         return None;

@@ -131,7 +131,7 @@ impl Answer {
                 && self.error().code.is_some_and(|code| TRANSIENT_CODES.contains(&code.as_str()))
     }
 
-    /// Whether it is a refusal that a repetition would meet again.
+    /// Whether it is a refusal that a retry would get again.
     #[must_use]
     pub fn is_final_refusal(&self) -> bool {
         self.status == StatusCode::NOT_IMPLEMENTED || self.status.is_client_error() && !self.says_try_again()

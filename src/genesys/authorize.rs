@@ -8,7 +8,7 @@ use super::error::CallError;
 use super::layer::{CallResult, Next, Step};
 use super::request::Call;
 
-/// Remembers when each token was last accepted, and makes an error of a 401, for the renew layer to settle.
+/// Remembers when each token was last accepted, and turns a 401 into an error, which the renew layer settles.
 #[derive(Debug)]
 pub struct Authorize;
 

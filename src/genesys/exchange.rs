@@ -131,7 +131,7 @@ async fn send(
         unsent.sent();
         match lease.send(request).await {
             Ok(response) => return Ok((response, lease)),
-            // Closed meanwhile, and nothing of the request has gone out: the next one.
+            // Closed meanwhile, before anything was sent: take the next one.
             Err(PoolFailure::Unsent(back, _)) if lease.is_reused() => request = back,
             Err(PoolFailure::Unsent(_, error)) => return Err(no_connection(&error)),
             Err(PoolFailure::Broken(error)) => return Err(classify(&error, false, false)),
@@ -171,7 +171,7 @@ impl tower::Service<Request<Bytes>> for Wire {
         match &self.0.client {
             HttpClient::Direct(pool) => {
                 request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(client::AGENT));
-                // Boxed, for it is handed on several times.
+                // Boxed, because it is moved several times.
                 let (origin, request) = (pool.origin(request.uri()), Box::new(request.map(Full::new)));
                 Box::pin(async move { shared.directly(&origin, request, wanted).await })
             }

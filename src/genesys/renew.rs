@@ -40,7 +40,7 @@ impl Step for Renew {
     async fn run(&self, call: Call, mut next: impl Next) -> CallResult {
         let mut first: Option<RefusedCall> = None;
         loop {
-            // Only to know that there is one: the gate stamps the newest. Boxed, for mostly there is.
+            // Only checks that there is one: the gate stamps the newest. Boxed, because usually there is.
             if self.tokens.current().is_none() {
                 Box::pin(self.unless_stopping(&call, self.tokens.acquire(call.deadline()))).await?;
             }
@@ -51,7 +51,7 @@ impl Step for Renew {
                 }
                 settled => return settled,
             };
-            // Boxed, for it is rare.
+            // Boxed, because it is rare.
             let settling = Box::pin(self.tokens.settle_401(&refused, first.as_ref(), call.deadline()));
             match self.unless_stopping(&call, settling).await? {
                 AfterRefusal::Replay => first = Some(refused),

@@ -25,7 +25,7 @@ const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 #[derive(Debug, Clone)]
 pub struct Transport(Arc<Base>);
 
-/// In one piece, for each layer above clones it with every call.
+/// In one piece, because each layer above clones it with every call.
 #[derive(Debug)]
 struct Base {
     exchange: Exchange,

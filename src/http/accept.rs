@@ -24,12 +24,12 @@ impl Range {
             let (name, value) = part.split_once('=')?;
             name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse().ok()).flatten()
         };
-        // What is not a quality counts as if it were not there.
+        // An invalid quality is ignored.
         let quality = parts.find_map(named).filter(|quality| (0.0..=1.0).contains(quality)).unwrap_or(1.0);
         Self { kind, quality }
     }
 
-    /// How closely this range names the type: 2 by its name, 1 by the first half of it, 0 as any type; `None` not at all.
+    /// How specifically this range matches the type: 2 by its name, 1 as `text/*`, 0 as `*/*`; `None` if it does not match.
     fn closeness(&self, kind: &str) -> Option<u8> {
         let half = || Some(self.kind.strip_suffix("/*")? == kind.split_once('/')?.0);
         match self.kind.as_str() {
@@ -48,14 +48,14 @@ impl Accept {
         Self(values.flat_map(|value| value.split(',')).map(Range::read).collect())
     }
 
-    /// The range that names a type most closely, with its closeness and its place.
+    /// The range that matches a type most specifically, with how specific it is and its position.
     fn range(&self, kind: &str) -> Option<(Quality, u8, usize)> {
         let ranges = self.0.iter().enumerate();
         let near = ranges.filter_map(|(place, range)| Some((range.quality, range.closeness(kind)?, place)));
         near.max_by_key(|(_, closeness, place)| (*closeness, std::cmp::Reverse(*place)))
     }
 
-    /// Whether a type is admitted. Without `Accept` none is, for then nothing is known of the caller.
+    /// Whether a type is accepted. Without `Accept` none is, because nothing is known of the caller.
     pub(super) fn admits(&self, kind: &str) -> bool {
         self.range(kind).is_some_and(|(quality, ..)| quality > 0.0)
     }
@@ -82,8 +82,8 @@ const FORMS: [(&str, Form); 5] = [
 ];
 
 impl Form {
-    /// The form that is wanted most; of equals the one that is named most closely, then the one that is named first. A page
-    /// where none is admitted: an answer in another form is of more use than a refusal.
+    /// The preferred form: by quality, then by how specifically it is named, then by order. If none is accepted, a page: an
+    /// answer in another form is more useful than a refusal.
     pub(super) fn wanted(accept: &Accept) -> Self {
         let admitted = FORMS.iter().filter_map(|(kind, form)| {
             let (quality, closeness, place) = accept.range(kind).filter(|(quality, ..)| *quality > 0.0)?;

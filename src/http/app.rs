@@ -30,7 +30,7 @@ pub struct AppState(Arc<AppStateInner>);
 pub struct AppStateInner {
     /// The use case.
     pub disconnector: Disconnector,
-    /// Reads that those who watch a conversation share.
+    /// Reads of a conversation that all who watch it share.
     pub watch: Watch,
     /// Finding live conversations.
     pub search: Search,
@@ -74,7 +74,7 @@ pub struct AppStateInner {
     pub body_timeout: Duration,
 }
 
-/// A moment on the clock for durations and in words.
+/// When the process started, on the clock for durations and as text.
 #[derive(Debug)]
 pub struct Started {
     /// For durations.

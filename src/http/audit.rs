@@ -48,7 +48,7 @@ pub(super) async fn get(
 ) -> Result<Response, Refused> {
     let mut wanted = read_query(&query)?;
     if caller.guards().is_some() {
-        // Records do not tell purpose and queue: a guarded key sees its own.
+        // Records have no purpose and no queue, so a guarded key sees only its own.
         wanted.own = Some(caller.identity().to_string());
     }
     let recording = app.audit.is_in_store();

@@ -1,7 +1,7 @@
-//! Who calls, and may it do this? In this order, so that a refusal costs its caller as much as an answer:
-//! recognise the caller (wrong credentials are slowed down there), charge its rate, then its permission.
+//! Who calls, and may it do this? The order is: recognise the caller (wrong credentials are slowed down there), charge its rate,
+//! check its permission. So a refusal costs its caller as much as an answer.
 //!
-//! Handlers take one of these extractors before any other but the app, so that strangers learn nothing else.
+//! Handlers take one of these extractors before any other except the app, so that strangers learn nothing else.
 
 use std::marker::PhantomData;
 
@@ -105,8 +105,7 @@ impl FromRequestParts<AppState> for Operator {
     }
 }
 
-/// On loopback, a service without keys is operated by anyone who may use the machine; not by those for whom a trusted proxy asks from
-/// there.
+/// On loopback, anyone on the machine may operate a service without keys, but not callers behind a trusted proxy.
 fn operates(app: &AppState, context: &RequestContext, caller: &Caller) -> bool {
     let on_this_machine = context.on_loopback && context.addr.is_loopback();
     caller.may(Permission::Operate) || (app.callers.is_keyless() && on_this_machine)
@@ -129,7 +128,7 @@ async fn recognise(app: &AppState, parts: &Parts, context: &RequestContext) -> R
         _ => {}
     }
     if !caller.may_call_from(context.addr) {
-        // Its rate belongs to those who may use it; where it came from, it is as good as a wrong one.
+        // It counts as a wrong key of this address, and not against the rate of those who may use it.
         app.callers.refuse_from(context.addr)?;
         let detail = format!(
             "the key may not be used from your address ({}); ask the operator of this service to add it to the key's \

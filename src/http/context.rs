@@ -52,8 +52,9 @@ pub(super) struct RequestFacts {
 pub(super) struct RequestLog {
     pub(super) caller: Option<Arc<str>>,
     pub(super) outcome: Option<&'static str>,
-    /// The job that was made or changed, or that the path names, and what is worth a record about it.
+    /// The job that was made or changed, or that the path names.
     pub(super) job: Option<Arc<str>>,
+    /// What the audit says about that job.
     pub(super) reason: Option<String>,
     pub(super) verified: bool,
     pub(super) code: Option<&'static str>,
@@ -76,7 +77,7 @@ impl RequestContext {
         Self(Arc::new(facts))
     }
 
-    /// What its line will say, to be added to.
+    /// What its log line will say, to add to.
     pub(super) fn log(&self) -> MutexGuard<'_, RequestLog> {
         self.0.log.lock()
     }

@@ -85,10 +85,10 @@ impl<'a> From<&'a Participant> for ParticipantItem<'a> {
     }
 }
 
-/// Those whom a caller may see of a conversation, live ones first, as many as there is room for.
+/// The participants that a caller may see, live ones first, as many as there is room for.
 struct ParticipantPage<'a> {
     participants: Vec<ParticipantItem<'a>>,
-    /// How many fit, with those for whom there is no room.
+    /// How many match, including those for whom there is no room.
     total: usize,
     /// How many the caller's key may not touch.
     hidden: usize,

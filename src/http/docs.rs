@@ -22,7 +22,7 @@ const JSON: &str = "application/json";
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Everything here needs no key: there is nothing in it that is not in the source.
+/// Nothing here needs a key, because all of it is in the public source.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
     let plain = |kind: &'static str, body: &'static str| get(move || async move { asset(kind, body) });
     let packed = |kind: &'static str, body: &'static [u8]| get(move || async move { compressed(kind, body) });

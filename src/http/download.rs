@@ -11,11 +11,11 @@ use http::header;
 use super::accept::Form;
 use crate::problem::Problem;
 
-/// Streams what `read` gives: it is called with a place, `begin` first, and answers with the text from there on and the place where
-/// the next text begins, if there is more.
+/// Streams what `read` gives. It is called with a position, first with `begin`, and returns the text from there and the position
+/// of the next text, if there is more.
 ///
-/// The first text is read before the status is sent. A read that fails later breaks the connection off: a part must not pass for the
-/// whole. What has come until then ends with a whole line.
+/// The first text is read before the status is sent. A read that fails later aborts the connection, so that a part does not pass
+/// for the whole; what was sent until then ends with a whole line.
 ///
 /// # Errors
 /// Those of the first read.

@@ -1,6 +1,6 @@
 //! Drop-in: the upstream's own paths, statuses and error bodies, so that SDKs change host and credentials and no code.
 //!
-//! Whatever the org really has, POST answers 204 and PATCH 202 with effect. A caller's token is never forwarded.
+//! Whichever operation the org has, POST answers 204 and PATCH 202, and both disconnect. A caller's token is never forwarded.
 
 mod read;
 pub(super) mod teardown;

@@ -74,7 +74,8 @@ fn accept_of(headers: &HeaderMap) -> HeaderMap {
     headers.get_all(header::ACCEPT).iter().map(|value| (header::ACCEPT, value.clone())).collect()
 }
 
-/// What only our own bodies say, and how much of the upstream's rate limit is left: SDKs look there.
+/// Adds as headers what our own answers say in their bodies, and how much of the upstream's rate limit is left, because SDKs look
+/// for it there.
 fn stamp_drop_in(app: &AppState, context: &RequestContext, headers: &mut HeaderMap) {
     let (outcome, verified) = {
         let log = context.log();

@@ -17,7 +17,8 @@ pub(super) async fn livez() -> Response {
     answer(StatusCode::OK, &json!({"ok": true}))
 }
 
-/// There is a usable token and we are not leaving; else why not. Observe mode is reported, and does not make it unready.
+/// Whether there is a usable token and the process is not stopping; if not, why. Observe mode is reported, and does not make it
+/// unready.
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     let mut reasons = not_ready(&app);
     let ready = reasons.is_empty();

@@ -1,4 +1,4 @@
-//! How the console asks: its requests pass the same router as everybody's, with the caller's own headers. Beside the answer it
+//! How the console asks: its requests pass the same router as all others, with the caller's own headers. Besides the answer it
 //! learns what no body says, and it may share reads with others who watch the same conversation.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Aside {
     pub caller: Option<Caller>,
     /// Whether it may see the status and switch the mode.
     pub operator: bool,
-    /// Whether its disconnects only look: the service or its key is in observe mode.
+    /// Whether its disconnects only read: the service or its key is in observe mode.
     pub observing: bool,
     /// Names of queues, by id, of the conversation that was read.
     pub queues: BTreeMap<String, String>,

@@ -1,5 +1,5 @@
-//! What answers of the console's pages carry, and the line that each leaves. Pages stand outside of `edge`, which gives and logs each
-//! of the requests that they make to the routes inside it.
+//! Headers and log lines of the console's pages. Pages are outside of `edge`; the requests that a page makes to the API pass
+//! `edge` and have log lines of their own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::begin::{REQUEST_ID, peer, request_id, taken_over};
 use super::edge::CALLER_GONE;
 use crate::genesys::answer::CORRELATION_ID;
 
-/// Gives the request its id, which whatever the page asks for it shares, and renders a problem as everywhere.
+/// Gives the page an id, which all requests that it makes share, and renders a problem as everywhere else.
 pub(super) async fn layer(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let accept = Accept::of(headers);
@@ -47,7 +47,7 @@ pub(super) async fn layer(State(app): State<AppState>, mut request: Request, nex
     response
 }
 
-/// Logs a page when it is dropped: also when the browser left. What the page asked of the routes has lines of its own, of the same id.
+/// Logs a page when it is dropped, also when the browser has left.
 struct PageLogLine {
     request_id: Arc<str>,
     method: Method,

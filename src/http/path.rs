@@ -37,7 +37,7 @@ impl<S: Sync> FromRequestParts<S> for ParticipantPath {
     }
 }
 
-/// `{jobId}` in lower case, as the store has it: a job is found by it, or it is not.
+/// `{jobId}` in lower case, as the store has it. What is not an id of a job is not found.
 #[derive(Debug)]
 pub(super) struct JobPath(pub(super) String);
 

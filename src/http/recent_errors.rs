@@ -1,4 +1,4 @@
-//! The last answers that speak of trouble of ours or of the upstream, for `/status`. Bounded, and without texts of others.
+//! The last errors of ours or of the upstream, for `/status`. Bounded, and without text from outside.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const KEPT: usize = 10;
 #[derive(Debug, Clone, Default)]
 pub struct RecentErrors(Arc<Mutex<VecDeque<RecentError>>>);
 
-/// One answer that spoke of trouble.
+/// One such error.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecentError {

@@ -39,8 +39,8 @@ pub enum Listener {
 /// What serves the requests of one listener: the router, behind the prefix that is taken off before routing.
 pub type Routes = MapRequest<Router, fn(Request) -> Request>;
 
-/// The routes of one listener. To callers it also gives the pages of `console`, which ask what they show of the routes
-/// that they are given.
+/// The routes of one listener. A listener for callers also serves the pages of `console`, which is given these routes to ask them
+/// for what it shows.
 pub fn router(app: &AppState, listener: Listener, console: impl FnOnce(Routes) -> Router) -> Routes {
     let mut router = Router::new();
     if listener != Listener::Admin {
@@ -90,7 +90,7 @@ pub fn router(app: &AppState, listener: Listener, console: impl FnOnce(Routes) -
     let router = router
         .fallback(fallback::no_such_route)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        // One layer of the router, for each of them costs every request a box and a clone.
+        // One layer for all, because each layer costs every request a box and a clone.
         .layer(
             ServiceBuilder::new()
                 // Answers are about people at this moment: they must not be cached, nor taken for another type.

@@ -25,11 +25,11 @@ pub const JOB_START: &str = "/jobs/{jobId}/start";
 pub const JOB_PAUSE: &str = "/jobs/{jobId}/pause";
 /// Resumes a paused job.
 pub const JOB_RESUME: &str = "/jobs/{jobId}/resume";
-/// Gives up what has not been taken up.
+/// Cancels the items that have not started.
 pub const JOB_CANCEL: &str = "/jobs/{jobId}/cancel";
 /// The OAuth endpoint.
 pub const TOKEN: &str = "/oauth/token";
-/// Drop-in: the seeds' POST.
+/// Drop-in: the unpublished POST.
 pub const API_DISCONNECT: &str = "/api/v2/conversations/{conversationId}/participants/{participantId}/disconnect";
 /// Drop-in: the published PATCH.
 pub const API_PARTICIPANT: &str = "/api/v2/conversations/{conversationId}/participants/{participantId}";

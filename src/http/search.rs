@@ -18,7 +18,7 @@ use crate::medium::Medium;
 use crate::problem::{Code, Problem};
 use crate::search::{Cursor, Excluded, Filter, Found, Hit, State as Wanted};
 
-/// What can be asked.
+/// The query parameters.
 const NAMES: &[&str] = &[
     "media",
     "queue",
@@ -38,8 +38,8 @@ const NAMES: &[&str] = &[
 ];
 /// The largest `limit` that callers may give.
 const MOST: usize = 1_000;
-/// No answer has room for more, so no more are looked for: the next page asks for them. One less than a page of analytics, which
-/// thus tells that there are more.
+/// No answer has room for more; the next page asks for the rest. One less than a page of analytics, so that one such page shows
+/// whether there are more.
 const AT_ONCE: usize = 99;
 /// Longest name or address that is shown, in bytes: one conversation must always fit into an answer.
 const LONGEST: usize = 256;
@@ -65,7 +65,7 @@ struct Exclusions {
 }
 
 impl Exclusions {
-    /// Those that come before this place, or all.
+    /// Those that come before this cursor, or all.
     fn of(found: &Found, until: Option<Cursor>) -> Self {
         let mut counts = Self::default();
         let before = |start, id| until.is_none_or(|until| !until.precedes(start, id));
@@ -167,7 +167,7 @@ fn answer(found: &Found) -> SearchAnswer<'_> {
     }
 }
 
-/// With milliseconds, always: such texts sort as their times do.
+/// Always with milliseconds, so that the texts sort as their times do.
 fn text(time: OffsetDateTime) -> String {
     let time = time.to_offset(UtcOffset::UTC);
     let (date, (hour, minute, second, milli)) = (time.date(), time.to_hms_milli());
@@ -232,7 +232,7 @@ fn media(word: &str) -> Result<&'static str, Problem> {
 }
 
 fn id(name: &str, value: &str) -> Result<String, Problem> {
-    // Any hyphenated UUID; the type is that of conversations because they all look alike.
+    // Any hyphenated UUID; read as a conversation's id, because all ids look alike.
     ConversationId::parse(value)
         .map(|id| id.to_string())
         .ok_or_else(|| invalid(&format!("{name} must be a hyphenated UUID")))

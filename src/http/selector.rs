@@ -91,7 +91,7 @@ pub(super) async fn disconnect(
         log.outcome = Some(outcome);
         log.attempts = Some(settled().map(|settled| settled.attempts).sum());
     }
-    // Who was seen still there is not counted as disconnected, as in a dry run or a repeat.
+    // A participant that was seen still there does not count as disconnected; nor does any in a dry run.
     let disconnected = |settled: &&Settled| settled.gone != Some(false);
     let still_there = settled().any(|settled| settled.still_there);
     // Without its body, a partial failure or a dry run would pass for a success.

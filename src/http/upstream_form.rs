@@ -43,14 +43,14 @@ fn known(problem: &Problem) -> (u16, &'static str) {
     }
 }
 
-/// What is an outcome for our own paths and an error for the upstream's.
+/// Outcomes on our own paths that are errors on the upstream's.
 pub(super) fn as_the_upstream(settled: &Settled) -> Result<(), Problem> {
     match settled.outcome {
         Outcome::WouldDisconnect => {
             let detail = "hangup is in observe mode; nobody was disconnected; this is not a permission problem";
             Err(Problem::new(Code::ObserveMode, detail).still_there())
         }
-        // All that was seen is a 404, and here the upstream's statuses hold.
+        // The only evidence is a 404, and on these paths the upstream's statuses apply.
         Outcome::ConversationEnded if !settled.verified => Err(conversation_not_found(None)),
         _ => Ok(()),
     }
@@ -68,7 +68,8 @@ pub(super) fn render(problem: &Problem, request_id: &str, response: &mut Respons
     {
         status = upstream.status;
     }
-    // Its words go with its status alone: beside another one, "not found" would be said of a participant who is still there.
+    // The upstream's words go with its own status only: beside another one, "not found" could be said of someone still there.
+
     let goes_with_it =
         |u: &&UpstreamDetail| status < 500 && (u.status == status || problem.code == Code::UpstreamUserContext);
     let words = refusal.filter(goes_with_it);

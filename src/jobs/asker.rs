@@ -15,7 +15,7 @@ use crate::problem::{Code, Problem};
 use crate::store::LeasedItem;
 
 impl Jobs {
-    /// Who asks for this item, whatever they may do by now.
+    /// Who asks for this item, whatever they are permitted by now.
     pub(super) fn asker(&self, lease: &Lease, item: &LeasedItem) -> Origin {
         let (caller, actor) = (Arc::from(lease.job.caller.as_str()), lease.plan.actor.as_deref().map(Arc::from));
         Origin::of_job(&self.0.audit, &caller, actor, &lease.job.id, item.number)

@@ -1,5 +1,5 @@
-//! A job pauses itself when its first items all fail for one and the same reason: the rest would, too. So the rest waits until each
-//! of the first has been tried once.
+//! A job pauses itself when its first items all fail for the same reason, because the rest would fail, too. So the rest waits
+//! until each of the first has been tried once.
 
 use super::Jobs;
 use crate::problem::{Code, Problem};
@@ -11,8 +11,8 @@ const FIRST: i64 = 20;
 const ITSELF: &str = "the first 20 items failed with";
 
 impl Jobs {
-    /// Pauses a job for this caller, if it is in one of these states, and gives it as it is then. That it once paused itself stays
-    /// known.
+    /// Pauses a job for this caller, if it is in one of these states, and gives it as it is then. The reason still says if it
+    /// once paused itself.
     ///
     /// # Errors
     /// As for [`Jobs::change`].

@@ -62,7 +62,7 @@ enum QueueLook {
 
 impl Jobs {
     /// Works until `stop`, then sees through what is under way. What does not end in time is taken over by another replica when
-    /// its lease passes.
+    /// its lease expires.
     pub async fn run(&self, stop: CancellationToken) {
         if self.needs_store().is_err() {
             return;

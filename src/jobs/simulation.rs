@@ -2,8 +2,8 @@
 //! lease and go on, a store that fails before or after the commit, an upstream with every answer, people who join meanwhile,
 //! callers who pause, resume and cancel.
 //!
-//! Each replica is a runtime of its own with a paused clock. Dropping it is the crash, not driving it is the freeze: nothing in
-//! the code under test knows of either. `HANGUP_SIMULATION=SEED` runs one schedule again, `HANGUP_SIMULATION=A..B` many.
+//! Each replica is a runtime of its own with a paused clock. Dropping it is the crash, not driving it is the freeze: the code
+//! under test knows of neither. `HANGUP_SIMULATION=SEED` runs one schedule again, `HANGUP_SIMULATION=A..B` many.
 
 mod check;
 pub(super) mod replica;

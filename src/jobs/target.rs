@@ -113,7 +113,7 @@ impl Jobs {
         match self.store().keep_reached(&lease.job.id, item, &set.to_json()).await {
             Ok(true) => Ok(ItemTarget { set, tears_down, is_fresh: true }),
             // Another replica holds the item by now, and decides for itself.
-            Ok(false) => Err(Problem::new(Code::ShuttingDown, "the lease of this item has passed")),
+            Ok(false) => Err(Problem::new(Code::ShuttingDown, "the lease of this item has expired")),
             Err(error) => Err(super::unavailable(&error)),
         }
     }

@@ -48,7 +48,7 @@ enum NextStep {
 }
 
 impl Jobs {
-    /// Works on one item and writes what became of it. When the store does not take it, the lease passes and the item is looked
+    /// Works on one item and writes what became of it. If the store does not take it, the lease expires and the item is looked
     /// at again.
     pub(super) async fn work(&self, lease: &Lease, item: LeasedItem) {
         if let Err(error) = self.work_and_write(lease, &item).await {
@@ -201,7 +201,7 @@ impl Jobs {
                     settled.push(result);
                     set.accepted.extend(id.filter(|_| !tears_down));
                 }
-                // The first failure speaks for the item.
+                // The first failure is the item's result.
                 Err(problem) => failure = failure.or(Some(Problem { attempts, ..problem })),
             }
         }
@@ -215,7 +215,7 @@ impl Jobs {
         let earlier = set.members.len() > open.len() && !tears_down;
         let observed = !earlier
             && settled.iter().all(|s| s.outcome == Outcome::WouldDisconnect || (s.verified && s.gone == Some(true)));
-        // What is least certain speaks for all.
+        // The least certain result is the item's.
         let spokesman =
             settled.iter().find(|s| s.outcome == Outcome::WouldDisconnect || !s.verified).or(settled.first());
         let result = ItemResult {

@@ -32,7 +32,7 @@ pub struct JobStats {
     pub depth: QueueDepth,
     /// Items that got their result here: each outcome or code with its number.
     pub items: BTreeMap<&'static str, u64>,
-    /// Items whose lease had passed before this replica took them over.
+    /// Items whose lease had expired before this replica took them over.
     pub taken_over: u64,
     /// Jobs that paused themselves.
     pub self_paused: u64,
@@ -53,7 +53,7 @@ impl JobMetrics {
                 "Items of jobs that got their result, by outcome or error code",
                 Family::default(),
             ),
-            taken_over: add(r, "jobs_items_taken_over", "Items whose earlier lease had passed", Counter::default()),
+            taken_over: add(r, "jobs_items_taken_over", "Items whose earlier lease had expired", Counter::default()),
             self_paused: add(
                 r,
                 "jobs_self_paused",

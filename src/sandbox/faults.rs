@@ -61,7 +61,7 @@ pub enum On {
     Api,
     /// Both ways to disconnect a participant, and the PATCH of a communication.
     Disconnect,
-    /// The seeds' POST.
+    /// The unpublished POST.
     Post,
     /// The published PATCH.
     Patch,

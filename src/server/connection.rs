@@ -37,7 +37,7 @@ pub(super) struct ListenerContext<A> {
     pub(super) kill: CancellationToken,
 }
 
-/// As [`LAST_LOOK`], for a connection that makes place: another waits for it.
+/// Like [`LAST_LOOK`], for a connection that is evicted: another one waits for its place.
 const EVICTED_LOOK: Duration = Duration::from_millis(2);
 
 /// The answer to plain HTTP where TLS is spoken.

@@ -1,5 +1,5 @@
 //! What a connection is busy with, shared between its stream (which limits times), its service (which knows when a request
-//! starts and when its answer ends) and the listener (which closes idle connections where it needs their place).
+//! starts and when its answer ends) and the listener (which closes idle connections when it needs their places).
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -74,7 +74,7 @@ impl ConnectionState {
         idle.then(|| self.since.load(Ordering::Relaxed))
     }
 
-    /// Asks the connection to make place for another.
+    /// Asks the connection to make room for another.
     pub(super) fn evict(&self) {
         self.evicted.store(true, Ordering::Relaxed);
         self.eviction.notify_one();
@@ -84,7 +84,7 @@ impl ConnectionState {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// Ready once the connection is asked to make place.
+    /// Ready once the connection is asked to make room.
     pub(super) async fn evicted(&self) {
         self.eviction.notified().await;
     }

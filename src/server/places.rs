@@ -1,4 +1,4 @@
-//! Who may hold a connection: up to a limit altogether, and up to another from one address. Where a limit is reached, the
+//! Limits how many connections there are, in total and from one address. When a limit is reached, the
 //! connection that has been idle for longest is closed, so that idle callers never lock others out.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::ServeSettings;
 use super::phase::{ConnectionPhase, ConnectionState};
 
-/// How often a full house is searched again for an idle connection.
+/// How often to look for an idle connection again while all places are taken.
 const SEARCH_AGAIN: Duration = Duration::from_millis(50);
 /// A search looks at every connection, so it frees this share of the places at once.
 const SHARE: usize = 64;
@@ -78,7 +78,7 @@ impl Places {
         ConnectionPlace { places: Arc::clone(self), network, state, _slot: slot }
     }
 
-    /// Whether one more may come from this address; its longest idle connection makes place if need be.
+    /// Whether one more connection may come from this address; if necessary, its longest idle one makes room.
     fn address_has_room(&self, addr: IpAddr) -> bool {
         let by_network = self.by_network.lock();
         let Some(open) = by_network.get(&network(addr)) else { return true };
@@ -89,7 +89,7 @@ impl Places {
     /// Asks those that have been idle for longest to leave.
     fn make_room(&self) {
         let by_network = self.by_network.lock();
-        // Those asked before leave within moments, unless a request of theirs came first.
+        // Those asked earlier close within moments, unless a request came first.
         if by_network.values().flatten().any(|state| state.is_evicted() && state.phase() != ConnectionPhase::Busy) {
             return;
         }

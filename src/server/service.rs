@@ -1,4 +1,4 @@
-//! The router as hyper's service: adds who is calling, and notes at the connection where a request begins and ends.
+//! The router as hyper's service: adds the peer, and tells the connection's state when a request begins and ends.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ pub(super) async fn call(
     Ok(answer.map(|inner| AnswerBody { inner, state }))
 }
 
-/// The body of a request; knows when it has been read to its end.
+/// The body of a request, which notes when it has been read to its end.
 struct RequestBody {
     inner: Incoming,
     state: Arc<ConnectionState>,

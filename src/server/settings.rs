@@ -30,11 +30,11 @@ pub struct ServeSettings {
     pub header_timeout: Duration,
     /// Longest time that a connection waits for its next request.
     pub idle_timeout: Duration,
-    /// Longest time for which an answer may wait for its caller to take it, plus what its size needs at `read_pace`.
+    /// Longest time that an answer may wait for its caller to read it; every `read_pace` bytes that are read add a second.
     pub write_timeout: Duration,
-    /// Bytes of an answer that a caller must take in a second, at least, once `write_timeout` is over.
+    /// Once `write_timeout` is over, bytes of an answer that a caller must read per second.
     pub read_pace: u32,
-    /// Encrypts connections; plain HTTP without.
+    /// The TLS configuration; plain HTTP if there is none.
     pub tls: Option<TlsSource>,
     /// What is counted; keep a clone for `/metrics`.
     pub stats: Arc<ServeStats>,

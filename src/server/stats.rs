@@ -40,7 +40,7 @@ impl ServeStats {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Connections closed at once because their address held as many busy ones as it may.
+    /// Connections closed at once because their address held as many busy ones as is allowed.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! A stream that limits times: of a request head, of idleness, of an answer that is not taken.
+//! A stream with time limits: for a request head, for an idle connection, for an answer that the caller does not read.
 //!
 //! hyper's own header time-out runs while a connection waits for its next request, too (its timer starts with the
 //! first attempt to read a head, not with the head's first byte), so a short one would cut idle connections. Here the
@@ -66,7 +66,7 @@ impl TimedStream {
         }
     }
 
-    /// A read has to wait: ready when it has waited for too long in this phase, or has nothing to wait for.
+    /// For a read that must wait: ready when it has waited too long in this phase, or when there is nothing left to wait for.
     fn poll_read_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.state.phase();
         if phase == ConnectionPhase::Busy {
@@ -88,7 +88,7 @@ impl TimedStream {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request head in time")))
     }
 
-    /// Passes on how a write went, and fails it when the caller takes its answer too slowly.
+    /// Passes on the result of a write, and fails it when the caller reads its answer too slowly.
     fn limit_write(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match (&result, &mut self.behind) {
             (Poll::Ready(Ok(count)), Some((_, taken))) => *taken += count,
@@ -149,7 +149,7 @@ impl AsyncWrite for TimedStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.state.phase() == ConnectionPhase::Head {
-            // hyper refuses a head by itself. What the caller still sends is not wanted, but must not reset the answer.
+            // hyper refuses a bad head by itself. What the caller still sends must be read: unread, it would reset the answer.
             this.state.set_unread_body(true);
         }
         let result = Pin::new(&mut this.inner).poll_write(cx, buf);
@@ -181,8 +181,8 @@ impl AsyncWrite for TimedStream {
     }
 }
 
-/// A moment after which a wait is over. The timer is set only when a wait begins and moved only when it must ring
-/// earlier or has rung too early, so that a busy connection does not touch it.
+/// A timer for a deadline that moves. It is set only when a wait begins, and moved only when it must fire earlier or has fired
+/// too early, so that a busy connection does not touch it.
 #[derive(Debug, Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 

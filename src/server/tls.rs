@@ -1,4 +1,4 @@
-//! TLS and mutual TLS for our listener, from PEM files that are followed.
+//! TLS and mutual TLS for our listener, from PEM files that are watched for changes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ const CERT: &str = "server.tls.cert";
 const KEY: &str = "server.tls.key";
 const CLIENT_CA: &str = "server.tls.client_ca";
 
-/// What TLS connections are accepted with. Follows its files: a half-written or mismatching pair keeps the last one.
+/// The TLS configuration of new connections. It follows its files; a half-written or mismatching pair is not taken over.
 #[derive(Debug, Clone)]
 pub struct TlsSource(Arc<WatchedFile<PemFiles>>);
 

@@ -112,7 +112,7 @@ impl Store {
 
     /// The first items of a job, in the order of their numbers.
     pub async fn first_items(&self, job: &str, limit: i64) -> Result<Vec<FirstItem>, StoreError> {
-        // The lease of one whose replica died passes: then it is no longer waited for.
+        // If its replica died, the lease expires, and the item is no longer waited for.
         let first = sql("SELECT CASE WHEN state = 'done' THEN code END, \
              CASE WHEN tries = 0 OR (tries = 1 AND state = 'leased' AND due > {now}) THEN 1 ELSE 0 END \
              FROM items WHERE job = $1 ORDER BY number LIMIT $2");

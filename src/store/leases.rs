@@ -1,7 +1,8 @@
 //! The leases of the table `items`: a replica takes some, works on them, and writes what became of each.
 //!
 //! `due` is the whole schedule: when an item may be taken next, 0 for one that was never taken. A lease is a `due` in the future
-//! under a token; when it passes, the item can be taken over, and what its former holder writes under the old token changes nothing.
+//! under a token; when it expires, the item can be taken over, and what its former holder writes under the old token changes
+//! nothing.
 
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub struct LeasedItem {
     pub confirming: bool,
     /// Another lease ran before this one: something may have been sent.
     pub tried: bool,
-    /// The lease before this one passed without a word from who held it.
+    /// The lease before this one expired without a result.
     pub taken_over: bool,
     /// Disconnect requests sent for it so far.
     pub attempts: i64,
@@ -50,7 +51,7 @@ pub enum Pick {
     All,
     /// Those, but of items that were never taken only as many as these, from the job's first one on.
     First(i64),
-    /// Those whose lease or confirmation has to be seen through.
+    /// Only those that were leased before, to finish them.
     UnderWay,
 }
 
@@ -64,7 +65,8 @@ impl Store {
         life: Duration,
         token: &str,
     ) -> Result<Vec<LeasedItem>, StoreError> {
-        // What is under way first: what was accepted is read while it is fresh, and a result is worth more than one more start.
+        // Items under way go first: accepted ones are read while they are fresh, and to finish one is worth more than to start
+        // another.
         let seen_through = if pick == Pick::UnderWay { "state IN ('leased', 'confirming')" } else { STILL_RUNS };
         let under_way = format!("due > 0 AND due <= {{now}} AND {seen_through}");
         let mut leased = self.lease_some(&under_way, job, limit, life, token).await?;
@@ -173,7 +175,7 @@ impl Store {
     }
 
     /// Gives up waiting items of a cancelled job, at most `limit` at once, and returns how many. One for which something may
-    /// have been sent is not simply given up: it is looked at once more, as if its lease had passed.
+    /// have been sent is not simply given up: it is looked at once more, as if its lease had expired.
     pub async fn give_up_items(&self, job: &str, limit: i64) -> Result<u64, StoreError> {
         let some = |which: &str| {
             format!(

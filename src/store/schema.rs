@@ -47,7 +47,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     },
     Migration {
         // The next items of a job are found without sorting all that wait. `taken` counts how often an item was taken over,
-        // below zero where the last lease was an ordinary one: what was sent under a lease that passed is not known.
+        // below zero where the last lease was an ordinary one: what was sent under a lease that expired is not known.
         sql: "ALTER TABLE items ADD COLUMN taken BIGINT;
           CREATE INDEX items_next ON items (job, due, number);
           DROP INDEX items_due",

@@ -19,7 +19,7 @@ impl<W: Write> Gather<W> {
 }
 
 impl<W: Write> Write for Gather<W> {
-    /// One line, for that is how the writer passes them on.
+    /// One line, because that is how the writer passes them on.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.pause.count(1);
         self.inner.write(line)

@@ -61,7 +61,7 @@ fn discovered(document: &Value, issuer: &str) -> Result<Url, String> {
     trustworthy(document.get("jwks_uri").and_then(Value::as_str).unwrap_or_default())
 }
 
-/// Keys are only worth as much as the way they come: encrypted, or from this machine.
+/// Keys must come encrypted, or from this machine: otherwise they could be exchanged on their way.
 fn trustworthy(url: &str) -> Result<Url, String> {
     let shown = SensitiveUrl::from(url);
     let parsed =

@@ -16,13 +16,13 @@ use tracing::{info, warn};
 use super::super::refusal::Refusal;
 use super::fetch::Fetch;
 
-/// Keys in force are fetched again after this,
+/// How long after a successful fetch keys are fetched again.
 const REFRESH: Duration = Duration::from_secs(600);
-/// after a failure, and for an unknown key id, this much after the last attempt,
+/// The same after a failure, and the least time between two fetches for unknown key ids.
 pub(super) const RETRY: Duration = Duration::from_secs(30);
-/// and while there are none at all after this.
+/// The same after a failure while there are no keys at all.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
-/// Longest wait of a request for keys that are on their way.
+/// Longest wait of a request for keys that are being fetched.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Keys of a set, and keys tried for one token, at most.
 const MOST: usize = 64;
@@ -150,7 +150,7 @@ impl Issuer {
             let wanted = async {
                 loop {
                     self.wanted.notified().await;
-                    // A wish that the attempt just made has met already is not a new one.
+                    // A request for keys that this attempt has met already must not cause another one.
                     if started.elapsed() >= RETRY {
                         return;
                     }

@@ -51,7 +51,7 @@ pub(super) async fn check(config: &Config, upstream: &LiveUpstream, answer: &Ans
     }
 }
 
-/// The headers of an answer from the place where conversations should be. It is asked with the token, which it has had already.
+/// The headers of whatever answers on the conversations' path. The request carries the token, which has been sent there before.
 async fn headers(config: &Config, upstream: &LiveUpstream) -> Option<HeaderMap> {
     let (api, _) = config.genesys.urls().ok()?;
     let url = format!("{}/api/v2/conversations/{}", api.trim_end_matches('/'), uuid::Uuid::new_v4());

@@ -14,7 +14,7 @@ use crate::genesys::exchange::Wire;
 
 /// Longest wait for a name or a host.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// More than the second that `Date` leaves open, and the way of the answer.
+/// More than the second to which `Date` is rounded, and the time that the answer takes.
 const SKEW_NOTED: Duration = Duration::from_secs(5);
 /// With more, tokens of an issuer and certificates are misjudged.
 const SKEW_WRONG: Duration = Duration::from_secs(60);

@@ -102,7 +102,7 @@ impl SweepBatch {
         self.jobs.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    /// Gives up what was not taken up.
+    /// Cancels what has not started.
     pub(super) async fn cancel(&self, service: &Service) {
         for (id, _) in &self.jobs {
             // What was never started does nothing if this fails.

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Failed tries of one page before it is given up: what analytics cannot find within the deadline, or answers with 502 however small
 /// the part of the search is, it will not find later.
 const TRIES: usize = 3;
-/// Pause after a 502, of which a search has met many by then; should it be a short trouble of the way there, it passes in between.
+/// Pause after a 502. By then the search has met many; if something on the way is disturbed for a moment, it may be over
+/// afterwards.
 const AFTER_502: u64 = 5;
 
 /// Which conversations are meant. They combine.

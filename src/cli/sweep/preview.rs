@@ -97,7 +97,7 @@ impl Preview {
     }
 }
 
-/// To whole minutes, once it is some.
+/// Rounded to minutes, if it is several of them.
 fn round(seconds: u64) -> u64 {
     if seconds < 120 { seconds.max(1) } else { seconds.div_ceil(60) * 60 }
 }

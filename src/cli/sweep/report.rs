@@ -8,7 +8,8 @@ use super::row::{HEAD, SweepRow};
 use super::zone::Zone;
 use crate::cli::Failure;
 
-/// Writes rows to a file that only its owner can read, for addresses are personal. An older version of it is replaced as a whole.
+/// Writes rows to a file that only its owner can read, because addresses are personal data. An older version of it is replaced as
+/// a whole.
 ///
 /// # Errors
 /// It cannot be written.
@@ -22,7 +23,7 @@ pub(super) fn write<'a>(path: &Path, rows: impl Iterator<Item = &'a SweepRow>, z
     let file = options.write(true).create(true).truncate(true).open(&new).map_err(failed)?;
     let mut out = std::io::BufWriter::new(file);
     let text: String = std::iter::once(format!("{}\n", HEAD.join(","))).chain(rows.map(|row| row.line(zone))).collect();
-    // Excel needs a mark of the encoding where it matters; some scripts stumble over it where it does not.
+    // Excel needs a byte order mark where the text is not ASCII; elsewhere it is left out, because some scripts stumble over it.
     let mark = if text.is_ascii() { "" } else { "\u{feff}" };
     let written = out.write_all(mark.as_bytes()).and_then(|()| out.write_all(text.as_bytes()));
     let done = written.and_then(|()| out.flush()).and_then(|()| std::fs::rename(&new, path));

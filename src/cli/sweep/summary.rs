@@ -22,7 +22,7 @@ const STOPPED: u8 = 5;
 /// The service does not tell.
 const LOST: u8 = 6;
 
-/// A sweep that came to an end, if not to its own.
+/// A sweep that has ended, finished or not.
 #[derive(Debug)]
 pub(super) struct Ended<'a> {
     pub(super) end: SweepEnd,

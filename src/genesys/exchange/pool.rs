@@ -114,7 +114,7 @@ fn host_of(url: &Uri) -> HeaderValue {
         Some(port) if port != usual => format!("{name}:{port}"),
         _ => name.to_owned(),
     };
-    // Whatever is a host in a URL is a header's value.
+    // The host of a URL is always a valid header value.
     HeaderValue::from_str(&host).unwrap_or(HeaderValue::from_static(""))
 }
 

@@ -83,7 +83,7 @@ impl Gate {
             // Not left to the driver, which may not have run yet since the token came.
             state.take_token(&token);
             state.note(call.rank, now);
-            // Those of a lower rank who wait may only wait for what is not theirs.
+            // Calls of a lower rank may be waiting for a part of the window that is not theirs: they are passed.
             let first = state.line.first_rank();
             let is_next = first.is_none_or(|first| call.rank < first && state.spreading.is_none());
             if is_next

@@ -161,8 +161,8 @@ impl GateState {
         self.window_length.unwrap_or(USUAL_WINDOW)
     }
 
-    /// Lets through the calls that may go at this moment, and says when to look again if nothing happens. Both by one clock
-    /// reading: a moment that passed between two of them would be waited for no more, and those who wait for it for ever.
+    /// Lets through the calls that may go at this moment, and says when to look again if nothing happens. Both use one reading of
+    /// the clock: a moment between two readings would be missed, and the calls due then would wait for ever.
     pub(super) fn release(&mut self, now: Instant, settings: &config::Pace) -> Option<Instant> {
         while let Some(turn) = self.turn(now)
             && let Some(waiter) = self.next(now, settings)
