@@ -17,6 +17,7 @@ use std::path::Path;
 
 use config::{Environment, File, FileFormat};
 
+use error::CORRECT;
 pub use error::ConfigError;
 pub use sections::{
     Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Genesys, Jobs, Jwt, Limits, LogFormat, Mode,
@@ -104,8 +105,6 @@ fn environment() -> Result<std::collections::HashMap<String, String>, ConfigErro
     }
     Ok(environment)
 }
-
-const CORRECT: &str = "correct the value (`hangup config` shows the form of each, as config/default.toml does)";
 
 /// Says in one line what is wrong, and what to do, from the `config` crate's error.
 fn explain(error: &config::ConfigError, sources: &Sources) -> String {

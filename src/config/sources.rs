@@ -6,8 +6,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::error::CORRECT;
 use super::setting::Setting as _;
-use super::{CORRECT, Config, ConfigError};
+use super::{Config, ConfigError};
 
 /// The file's text and the environment's variables, with the key that each line and variable sets.
 #[derive(Debug, Default)]
