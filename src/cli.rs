@@ -41,7 +41,6 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Builder;
 
 use crate::config::{Config, Surface};
-use crate::ids::{ConversationId, ParticipantId};
 use crate::telemetry;
 use failure::Failure;
 
@@ -97,17 +96,7 @@ enum Command {
     /// Filter and print the audit from the store, or from a file and its rotated predecessors
     Audit(audit::AuditArguments),
     /// Show all about one conversation: audit records, a live read, and what a disconnect would do now
-    Explain {
-        /// The conversation
-        #[arg(value_name = "CONVERSATION")]
-        conversation: ConversationId,
-        /// One of its participants
-        #[arg(value_name = "PARTICIPANT")]
-        participant: Option<ParticipantId>,
-        /// An audit file to read instead of the store or the configured file
-        #[arg(long, value_name = "FILE")]
-        audit: Option<PathBuf>,
-    },
+    Explain(explain::ExplainArguments),
     /// Ask whether the service on this machine is alive
     Healthcheck {
         /// Ask /readyz instead of /livez
@@ -191,9 +180,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Audit(arguments) => block_on(audit::run(arguments, load)),
-        Command::Explain { conversation, participant, audit } => {
-            block_on(explain::run(load()?, conversation, participant, audit))
-        }
+        Command::Explain(arguments) => block_on(explain::run(arguments, load)),
         Command::Healthcheck { ready, sandbox } => {
             let question = match (ready, sandbox) {
                 (_, true) => healthcheck::Question::Sandbox,

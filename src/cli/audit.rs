@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
+use super::service::{Service, ServiceReply, Which};
 use super::text::{COLUMNS, Tone, clipped, printable, toned};
 use crate::audit::Record;
 use crate::audit::query::{self, AuditFilter, FoundRecords};
@@ -18,6 +20,7 @@ use crate::store::{AuditQuery, Store};
 #[derive(Debug, Args)]
 pub(super) struct AuditArguments {
     /// An audit file, or "-" for stdin; if not given, the store
+    #[arg(conflicts_with = "server")]
     file: Option<PathBuf>,
     /// Only records of this caller
     #[arg(long, value_name = "NAME")]
@@ -40,6 +43,8 @@ pub(super) struct AuditArguments {
     /// Print one JSON record per line
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    which: Which,
 }
 
 /// Prints the records that fit.
@@ -55,9 +60,10 @@ pub(super) async fn run(
         since: arguments.since,
         until: arguments.until,
     };
-    let found = match &arguments.file {
-        Some(file) => read(file, &filter)?,
-        None => {
+    let found = match (&arguments.file, arguments.which.named()?) {
+        (Some(file), _) => read(file, &filter)?,
+        (None, Some(service)) => FoundRecords { records: served(&service, &filter).await?, foreign: 0 },
+        (None, None) => {
             let config = config()?;
             if !config.audit.target.0.iter().any(|target| target == "store") {
                 eprintln!(
@@ -99,6 +105,31 @@ pub(super) fn read(path: &Path, filter: &AuditFilter) -> Result<FoundRecords, Fa
         }
     }
     Ok(found)
+}
+
+/// Asks a service, which must let the key have its audit, oldest records first.
+pub(super) async fn served(service: &Service, filter: &AuditFilter) -> Result<Vec<Record>, Failure> {
+    let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
+    let asked = [
+        ("caller", filter.caller.clone()),
+        ("conversation", filter.conversation.map(|id| id.to_string())),
+        ("participant", filter.participant.map(|id| id.to_string())),
+        ("outcome", filter.outcome.clone()),
+        ("since", filter.since.map(time)),
+        ("until", filter.until.map(time)),
+    ];
+    let asked = asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
+    let (status, lines) = service.lines(&format!("/audit?{query}")).await?;
+    if status != 200 {
+        let body = serde_json::from_slice(&lines).unwrap_or_default();
+        return Err(Failure::failed(ServiceReply { status, body }.problem()));
+    }
+    let mut found = FoundRecords::default();
+    let broken = |e: io::Error| Failure::failed(format!("the service's answer cannot be read ({e})"));
+    query::read_lines(&*lines, &AuditFilter::default(), &mut found).map_err(broken)?;
+    found.records.reverse();
+    Ok(found.records)
 }
 
 /// Records of one read of the store.

@@ -2,29 +2,54 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+use serde_json::Value;
+
 use super::audit::{Reasons, read as read_audit, shown, stored, word};
 use super::live::{LiveRead, LiveUpstream, participants, verdict};
+use super::service::{Service, Which};
 use super::text::printable;
 use super::words::meaning;
 use super::{Failure, table};
 use crate::audit::Record;
 use crate::audit::query::AuditFilter;
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, StoreKind, UnknownConversation};
+use crate::conversation::Conversation;
 use crate::disconnect::judge::Observation;
 use crate::disconnect::look::Read;
 use crate::ids::{ConversationId, ParticipantId};
 
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// The conversation
+    #[arg(value_name = "CONVERSATION")]
+    conversation: ConversationId,
+    /// One of its participants
+    #[arg(value_name = "PARTICIPANT")]
+    participant: Option<ParticipantId>,
+    /// An audit file to read instead of the store or the configured file
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    audit: Option<PathBuf>,
+    #[command(flatten)]
+    which: Which,
+}
+
 /// Prints the records, the live read, the judge's words, and the ids for a ticket.
 pub(super) async fn run(
-    config: Config,
-    cid: ConversationId,
-    pid: Option<ParticipantId>,
-    file: Option<PathBuf>,
+    arguments: ExplainArguments,
+    config: impl FnOnce() -> Result<Config, Failure>,
 ) -> Result<(), Failure> {
+    let ExplainArguments { conversation: cid, participant: pid, audit: file, which } = arguments;
+    let filter = AuditFilter { conversation: Some(cid), participant: pid, ..AuditFilter::default() };
     let about = pid.map_or_else(String::new, |pid| format!(", participant {pid}"));
     println!("Conversation {cid}{about}\n");
-    let records = recorded(&config, cid, pid, file).await?;
-    let now = live(&config, cid).await;
+    let (records, now, unknown) = if let Some(service) = which.named()? {
+        (served_records(&service, &filter).await, served(&service, cid).await, UnknownConversation::Error)
+    } else {
+        let config = config()?;
+        let records = recorded(&config, &filter, file).await?;
+        (records, live(&config, cid).await, config.disconnect.unknown_conversation)
+    };
     if let Some(records) = &records {
         println!("What the audit says:\n");
         print!("{}", timeline(records));
@@ -34,7 +59,7 @@ pub(super) async fn run(
         println!();
     }
     match &now {
-        Ok(seen) => println!("What is there now:\n\n{}", show(&config, seen, cid, pid)),
+        Ok(seen) => println!("What is there now:\n\n{}", show(unknown, seen, cid, pid)),
         Err(why) => println!("What is there now: could not be read: {}\n", printable(why)),
     }
     println!("For a support ticket with Genesys:\n");
@@ -48,21 +73,19 @@ pub(super) async fn run(
 /// The records of the named file, of the store, or of the configured file.
 async fn recorded(
     config: &Config,
-    cid: ConversationId,
-    pid: Option<ParticipantId>,
+    filter: &AuditFilter,
     file: Option<PathBuf>,
 ) -> Result<Option<Vec<Record>>, Failure> {
-    let filter = AuditFilter { conversation: Some(cid), participant: pid, ..AuditFilter::default() };
     let in_store = config.audit.target.0.iter().any(|target| target == "store");
     if file.is_none() && in_store && config.store.kind() != StoreKind::Memory {
-        return stored(config, &filter).await.map(Some);
+        return stored(config, filter).await.map(Some);
     }
     let configured = || config.audit.files().next().map(Path::to_owned);
     let Some(file) = file.or_else(configured) else {
         println!("Neither a store nor an audit file is configured, and none is named with --audit.\n");
         return Ok(None);
     };
-    let mut records = read_audit(&file, &filter)?.records;
+    let mut records = read_audit(&file, filter)?.records;
     // Written when they ended; several callers can end out of order.
     records.sort_by(|a, b| a.time.cmp(&b.time));
     Ok(Some(records))
@@ -72,6 +95,32 @@ async fn live(config: &Config, cid: ConversationId) -> Result<LiveRead, String> 
     config.check_serve().map_err(|e| e.to_string())?;
     let upstream = LiveUpstream::start(config)?;
     upstream.read(cid).await.map_err(|problem| problem.detail)
+}
+
+/// The records of a service that runs elsewhere. A key that may not have them may read the conversation all the same.
+async fn served_records(service: &Service, filter: &AuditFilter) -> Option<Vec<Record>> {
+    match super::audit::served(service, filter).await {
+        Ok(records) => Some(records),
+        Err(failure) => {
+            println!("What the audit says: could not be read: {}\n", printable(&failure.text));
+            None
+        }
+    }
+}
+
+/// What such a service reads, in Genesys Cloud's own form.
+async fn served(service: &Service, cid: ConversationId) -> Result<LiveRead, String> {
+    let (status, body) = service.text(&format!("/api/v2/conversations/{cid}")).await.map_err(|failure| failure.text)?;
+    let read = match status {
+        200 => Read::Found(Conversation::parse(&body, cid).map_err(|_| "it is not a conversation".to_owned())?),
+        404 => Read::NotFound,
+        _ => {
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let word = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+            return Err(format!("status {status}, {}: {}", word("code"), word("message")));
+        }
+    };
+    Ok(LiveRead { read, correlation_id: None })
 }
 
 fn timeline(records: &[Record]) -> String {
@@ -94,8 +143,7 @@ fn words(records: &[Record]) -> Vec<String> {
     said
 }
 
-fn show(config: &Config, seen: &LiveRead, cid: ConversationId, pid: Option<ParticipantId>) -> String {
-    let unknown = config.disconnect.unknown_conversation;
+fn show(unknown: UnknownConversation, seen: &LiveRead, cid: ConversationId, pid: Option<ParticipantId>) -> String {
     match &seen.read {
         Read::Found(conversation) => {
             let state = if conversation.ended() { "ended" } else { "active" };

@@ -41,6 +41,16 @@ pub(super) struct Which {
     key_file: Option<PathBuf>,
 }
 
+impl Which {
+    /// The service that is named, if one is.
+    ///
+    /// # Errors
+    /// A URL or a key file that cannot be used.
+    pub(super) fn named(&self) -> Result<Option<Service>, Failure> {
+        self.server.as_deref().map(|base| Service::remote(base, self.key_file.as_deref())).transpose()
+    }
+}
+
 /// See the module.
 pub(super) enum Service {
     Remote { client: reqwest::Client, base: String, key: Option<SecretString> },
@@ -85,8 +95,8 @@ impl Service {
     /// # Errors
     /// A key file that cannot be read, or a configuration without an upstream.
     pub(super) async fn open(which: &Which, config: impl FnOnce() -> Result<Config, Failure>) -> Result<Self, Failure> {
-        if let Some(base) = &which.server {
-            return Self::remote(base, which.key_file.as_deref());
+        if let Some(named) = which.named()? {
+            return Ok(named);
         }
         let own = match config() {
             Ok(config) => Self::own(config).await,
@@ -186,6 +196,14 @@ impl Service {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/x-ndjson"));
         self.send(Method::GET, path, headers, String::new(), LONGEST_LIST).await
+    }
+
+    /// Fetches a text as it is.
+    ///
+    /// # Errors
+    /// No answer, or one that broke off.
+    pub(super) async fn text(&self, path: &str) -> Result<(u16, Bytes), Failure> {
+        self.send(Method::GET, path, HeaderMap::new(), String::new(), LONGEST_ANSWER).await
     }
 
     async fn send(

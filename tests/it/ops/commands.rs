@@ -149,6 +149,48 @@ async fn disconnect_asks_a_service_that_runs_elsewhere_with_a_callers_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn audit_and_explain_ask_a_service_that_runs_elsewhere_with_a_callers_key() {
+    let binary = Binary::new().await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    let (desk, auditor) = [("desk", r#"["disconnect", "read"]"#), ("auditor", r#"["audit", "read"]"#)]
+        .map(|(name, may)| {
+            let made = hangup::callers::new_key(name).unwrap();
+            std::fs::write(binary.path(name), &made.text).unwrap();
+            made.toml.replace(r#"["disconnect", "read"]"#, may)
+        })
+        .into();
+    let keys = binary.path("keys.toml");
+    std::fs::write(&keys, format!("{desk}\n{auditor}")).unwrap();
+    let url = format!("sqlite:{}", text(&binary.path("hangup.db")));
+    let service = binary.serve(&[], &[("HANGUP__AUTH__KEYS_FILE", &text(&keys)), ("HANGUP__STORE__URL", &url)]).await;
+    let nothing = [("HANGUP__GENESYS__CLIENT_ID", ""), ("HANGUP__GENESYS__CLIENT_SECRET", "")];
+    let ask = async |key: &str, command: &[&str]| {
+        let key = text(&binary.path(key));
+        let elsewhere = ["--server", &service.url, "--key-file", &key];
+        binary.run(&[command, &elsewhere[..]].concat(), &nothing).await
+    };
+    let done = ask("desk", &["disconnect", &cid, &customer, "--yes", "--reason", "a+b & c"]).await;
+    assert_eq!(done.status.code(), Some(0), "{}", shown(&done));
+
+    let found = ask("auditor", &["audit", "--conversation", &cid, "--since", "1h"]).await;
+    assert_eq!(found.status.code(), Some(0), "{}", shown(&found));
+    assert!(shown(&found).contains("key:desk") && shown(&found).contains("1 records"), "{}", shown(&found));
+    let none = ask("auditor", &["audit", "--caller", "stranger"]).await;
+    assert!(shown(&none).contains("0 records"), "{}", shown(&none));
+    let refused = ask("desk", &["audit"]).await;
+    assert_eq!(refused.status.code(), Some(1), "{}", shown(&refused));
+    assert!(shown(&refused).contains("lacks the permission \"audit\""), "{}", shown(&refused));
+
+    let all = ask("auditor", &["explain", &cid, &customer]).await;
+    assert_eq!(all.status.code(), Some(0), "{}", shown(&all));
+    assert!(shown(&all).contains("a+b & c") || shown(&all).contains("disconnected"), "{}", shown(&all));
+    assert!(shown(&all).contains("be answered 200"), "{}", shown(&all));
+    let without_audit = ask("desk", &["explain", &cid]).await;
+    assert_eq!(without_audit.status.code(), Some(0), "{}", shown(&without_audit));
+    assert!(shown(&without_audit).contains("What the audit says: could not be read"), "{}", shown(&without_audit));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn config_prints_a_file_to_start_from_and_every_value_with_its_source() {
     let binary = Binary::new().await;
     let output = binary.run(&["config"], &[]).await;
