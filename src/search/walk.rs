@@ -14,7 +14,7 @@ use crate::callers::Guards;
 use crate::genesys::Client;
 use crate::genesys::context::Context;
 use crate::ids::ConversationId;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// The longest interval that the upstream takes.
 const LONGEST: Duration = Duration::days(31);
@@ -109,7 +109,11 @@ impl Walk<'_> {
         }
         match last {
             Some(last) if last < end - Duration::milliseconds(1) => Ok(SearchedBack::Until(last)),
-            _ => Ok(SearchedBack::Start),
+            // Nothing tells the rest of them from those that were listed, and what is left is not left out.
+            _ => Err(NoPage::Problem(Problem::new(
+                Code::InvalidQuery,
+                "more conversations began in one moment than Genesys Cloud lists; narrow the search, by queue, medium or address",
+            ))),
         }
     }
 
