@@ -114,7 +114,7 @@ impl Setting for Duration {
     }
 
     fn shown(&self) -> String {
-        format!("\"{}\"", humantime::format_duration(*self))
+        format!("\"{}\"", super::value::duration::text(self))
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn positive(value: &Duration) -> Checked {
 
 pub(super) fn up_to(seconds: u64) -> impl Fn(&Duration) -> Checked {
     let most = Duration::from_secs(seconds);
-    move |value| ensure(*value <= most, || format!("must be at most \"{}\"", humantime::format_duration(most)))
+    move |value| ensure(*value <= most, || format!("must be at most \"{}\"", super::value::duration::text(&most)))
 }
 
 pub(super) fn positive_up_to(seconds: u64) -> impl Fn(&Duration) -> Checked {

@@ -21,7 +21,18 @@ pub(crate) mod duration {
     }
 
     pub(crate) fn serialize<S: Serializer>(value: &Duration, output: S) -> Result<S::Ok, S::Error> {
-        output.collect_str(&humantime::format_duration(*value))
+        output.collect_str(&text(value))
+    }
+
+    /// As people write it: whole days as days, for 90 of them are neither three months nor what was set.
+    pub(crate) fn text(value: &Duration) -> String {
+        const DAY: u64 = 24 * 3600;
+        match value.as_secs() {
+            seconds if seconds > DAY && seconds % DAY == 0 && value.subsec_nanos() == 0 => {
+                format!("{}d", seconds / DAY)
+            }
+            _ => humantime::format_duration(*value).to_string(),
+        }
     }
 }
 

@@ -30,10 +30,14 @@ pub(super) async fn ask(
     let (people, aside) = answer.read::<People>()?;
     let found = people.participants.iter().find(|person| person.id.eq_ignore_ascii_case(&participant));
     let Some(person) = found.filter(|person| person.is_live()) else {
-        let name = found.map_or_else(|| "The participant".to_owned(), Person::label);
         return Ok(parts::page(&html! {
-            h2 #dialog-title { (name) " has left already" }
-            p { "There is nothing left to disconnect." }
+            @if let Some(person) = found {
+                h2 #dialog-title { (person.label()) " has left already" }
+                p { "There is nothing left to disconnect." }
+            } @else {
+                h2 #dialog-title { "The participant is not listed" }
+                p { "The list of participants does not have it, or your key may not see it. Nobody was disconnected." }
+            }
             div.buttons { button type="button" data-close autofocus { "Close" } }
         }));
     };

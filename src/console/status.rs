@@ -145,6 +145,9 @@ pub(super) struct ModeForm {
 pub(super) async fn ask_mode(asker: Asker, Query(ModeForm { mode }): Query<ModeForm>) -> Result<Html<String>, Failed> {
     // Callers who may not switch it are refused already here.
     asker.read::<serde_json::Value>(Ask::get("/mode")).await?;
+    if !["observe", "enforce"].contains(&mode.as_str()) {
+        return Err(Failed::not_found());
+    }
     Ok(parts::page(&html! {
         h2 #dialog-title { "Switch to " (mode) " mode?" }
         @if mode == "observe" {

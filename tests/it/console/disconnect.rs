@@ -51,7 +51,9 @@ async fn a_participant_that_changed_since_the_dialog_is_left_alone() {
     let answer = service.send_dialog(agent, &[("seen", &of_another)]).await;
     assert_eq!(answer.status, 412, "{}", answer.text);
     assert!(answer.text.contains("<code>changed</code>"), "{}", answer.text);
-    assert!(service.get(&service.one(agent)).await.text.contains("has left already"));
+    assert!(service.get(&service.one(agent)).await.text.contains("Anna Agent has left already"));
+    let unknown = service.get(&service.one(uuid::Uuid::new_v4())).await.text;
+    assert!(unknown.contains("is not listed") && !unknown.contains("has left"), "{unknown}");
     let blind = service.send_dialog(customer, &[("reason", "x")]).await;
     assert_eq!(blind.status, 400, "{}", blind.text);
     assert_eq!(service.remain().await, ["customer", "agent", "external"]);

@@ -106,6 +106,9 @@ async fn other_methods_and_paths_are_answered_as_everywhere() {
     for act in ["pause", "resume", "nonsense"] {
         assert_eq!(service.get(&format!("{job}/{act}")).await.status, 404, "{act}");
     }
+    for mode in ["", "?mode=nonsense"] {
+        assert_eq!(service.get(&format!("/console/mode{mode}")).await.status, 404, "{mode}");
+    }
 }
 
 #[tokio::test]

@@ -204,6 +204,7 @@ async fn config_prints_a_file_to_start_from_and_every_value_with_its_source() {
         ("disconnect.deadline = \"7s\"", "line 2"),
         ("genesys.client_id = \"sandbox\"", "# HANGUP__GENESYS__CLIENT_ID"),
         ("disconnect.confirm = \"never\"", "# default"),
+        ("store.keep_audit = \"90d\"", "# default"),
     ] {
         let line = shown.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("{key} in {shown}"));
         assert!(line.ends_with(source), "{line}");
