@@ -40,7 +40,7 @@ pub use audit::{AuditEntry, AuditPage, AuditQuery, AuditRow};
 pub(crate) use claims::{NewClaim, StoredClaim};
 pub use error::StoreError;
 pub use items::{FirstItem, ItemCounts, ItemResult, NewItem, StoredItem};
-pub use jobs::{JobQuery, JobState, KeyKind, NewJob, StoredJob};
+pub use jobs::{JobQuery, JobState, KeyKind, NewJob, Start, StoredJob};
 pub use leases::{LeasedItem, Pick};
 pub use queue::{Due, QueueDepth, ServedLast};
 pub use replicas::Replica;

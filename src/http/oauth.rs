@@ -28,7 +28,8 @@ pub(super) async fn token(
     if !context.behind_proxy {
         keep_pages_away(&parts, &context)?;
     }
-    let body = input::body(&parts.headers, body, app.max_body, app.body_timeout).await?;
+    let body =
+        input::body(&parts.headers, body, app.max_body, app.body_timeout, "send grant_type=client_credentials").await?;
     let grant =
         form_urlencoded::parse(&body).find(|(name, _)| name == "grant_type").map(|(_, value)| value.into_owned());
     if grant.as_deref().is_some_and(|grant| grant != "client_credentials") {

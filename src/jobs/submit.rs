@@ -7,7 +7,7 @@ use super::input::{ItemInput, TargetInput};
 use super::{Jobs, Plan, not_committed, unavailable};
 use crate::callers::Permission;
 use crate::problem::{Code, Problem};
-use crate::store::{JobState, KeyKind, NewItem, NewJob, StoreError, StoredJob};
+use crate::store::{JobState, KeyKind, NewItem, NewJob, Start, StoreError, StoredJob};
 
 /// The longest time that a start may lie ahead.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(30 * 86_400);
@@ -27,8 +27,8 @@ pub struct Submission {
     pub items: Vec<(i64, ItemInput)>,
     /// Wait for `start`.
     pub hold: bool,
-    /// Start not before this has passed.
-    pub start_in: Duration,
+    /// When it is to start.
+    pub start: Start,
     /// Digest of what was asked.
     pub body: String,
     /// What makes a repeat the same job.
@@ -99,7 +99,7 @@ impl Jobs {
         }
         let state = match () {
             () if submission.hold || self.needs_approval(total) => JobState::Held,
-            () if !submission.start_in.is_zero() => JobState::Scheduled,
+            () if submission.start != Start::Now => JobState::Scheduled,
             () => JobState::Running,
         };
         if let Err(error) = self.store().add_items(&new.id, &items).await {
@@ -107,7 +107,7 @@ impl Jobs {
             let _ = self.store().abandon_job(&new.id).await;
             return Err(unavailable(&error));
         }
-        let job = self.make_visible(&new.id, state, total, submission.start_in).await?;
+        let job = self.make_visible(&new.id, state, total, submission.start).await?;
         self.0.work.notify_one();
         tracing::info!(
             event = "job_accepted",
@@ -128,20 +128,14 @@ impl Jobs {
     }
 
     /// The commit that makes the promise. One that timed out may have happened: look before giving up.
-    async fn make_visible(
-        &self,
-        id: &str,
-        state: JobState,
-        total: i64,
-        start_in: Duration,
-    ) -> Result<StoredJob, Problem> {
-        let mut last = self.store().accept_job(id, state, total, start_in).await;
+    async fn make_visible(&self, id: &str, state: JobState, total: i64, start: Start) -> Result<StoredJob, Problem> {
+        let mut last = self.store().accept_job(id, state, total, start).await;
         let mut in_doubt = last == Err(StoreError::TimedOut);
         for _ in 0..LOOKS {
             match self.store().job(id).await {
                 Ok(Some(job)) => return Ok(job),
                 Ok(None) => {
-                    last = self.store().accept_job(id, state, total, start_in).await;
+                    last = self.store().accept_job(id, state, total, start).await;
                     in_doubt |= last == Err(StoreError::TimedOut);
                 }
                 Err(error) => last = Err(error),

@@ -122,6 +122,18 @@ pub struct StoredJob {
     pub now: i64,
 }
 
+/// When a job is to start. The store's clock decides: those of the replicas may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// At once.
+    #[default]
+    Now,
+    /// When this has passed.
+    After(Duration),
+    /// At this moment, in milliseconds since 1970; at once where it has passed.
+    NotBefore(i64),
+}
+
 /// Which jobs to list. What is `None` picks all.
 #[derive(Debug, Clone, Default)]
 pub struct JobQuery {
@@ -191,22 +203,25 @@ impl Store {
         rows.last().and_then(|rows| rows.first()).map(job).ok_or(StoreError::TimedOut)
     }
 
-    /// Makes a job visible, with all its items, in this state. Harmless when repeated.
-    pub async fn accept_job(
-        &self,
-        id: &str,
-        state: JobState,
-        total: i64,
-        start_in: Duration,
-    ) -> Result<(), StoreError> {
-        let accept = sql(
-            "UPDATE jobs SET state = $1, total = $2, due = CASE WHEN CAST($3 AS BIGINT) > 0 THEN {now} + $3 ELSE created END, \
-             started = CASE WHEN $1 = 'running' THEN {now} END WHERE id = $4 AND state = 'accepting'",
-        )
+    /// Makes a job visible, with all its items, in this state. One that is scheduled for a time that has passed runs. Harmless when
+    /// repeated.
+    pub async fn accept_job(&self, id: &str, state: JobState, total: i64, start: Start) -> Result<(), StoreError> {
+        let (wait, moment) = match start {
+            Start::Now => (Duration::ZERO, 0),
+            Start::After(wait) => (wait, 0),
+            Start::NotBefore(moment) => (Duration::ZERO, moment),
+        };
+        let due = "CASE WHEN $4 > 0 THEN {now} + $4 WHEN $5 > created THEN $5 ELSE created END";
+        let runs = format!("($1 = 'running' OR ($1 = 'scheduled' AND {due} <= {{now}}))");
+        let accept = sql(format!(
+            "UPDATE jobs SET state = CASE WHEN {runs} THEN 'running' ELSE $1 END, total = $2, due = {due}, \
+             started = CASE WHEN {runs} THEN {{now}} END WHERE id = $3 AND state = 'accepting'"
+        ))
         .bind(state.name())
         .bind(total)
-        .bind(start_in)
-        .bind(id);
+        .bind(id)
+        .bind(wait)
+        .bind(moment);
         self.run(Batch::write([accept])).await.map(|_| ())
     }
 

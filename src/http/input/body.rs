@@ -18,15 +18,16 @@ pub(super) fn invalid_body(detail: impl Into<String>) -> Problem {
     Problem::new(Code::InvalidBody, detail)
 }
 
-/// Reads a body up to `limit` bytes, within `within`.
+/// Reads a body up to `limit` bytes, within `within`; `remedy` tells the caller of a larger one what to do.
 pub(in crate::http) async fn body(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
     within: Duration,
+    remedy: &str,
 ) -> Result<Bytes, Problem> {
     let too_large = || {
-        let detail = format!("the body may have at most {limit} bytes; a disconnect needs none");
+        let detail = format!("the body may have at most {limit} bytes; {remedy}");
         Problem::new(Code::BodyTooLarge, detail)
     };
     let announced =
@@ -72,7 +73,7 @@ impl FromRequest<AppState> for SelectorMembers {
 /// The members of the body of a request. `twice` is the code where a name is given twice.
 pub(super) async fn members_of(request: Request, app: &AppState, twice: Code) -> Result<Map<String, Value>, Problem> {
     let (parts, content) = request.into_parts();
-    let bytes = body(&parts.headers, content, app.max_body, app.body_timeout).await?;
+    let bytes = body(&parts.headers, content, app.max_body, app.body_timeout, "a disconnect needs none").await?;
     members(&parts.headers, &bytes, twice)
 }
 

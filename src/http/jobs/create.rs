@@ -12,7 +12,7 @@ use super::super::input::{self, IdempotencyKey, Query};
 use super::super::refused::Refused;
 use super::order::{MEMBERS, Order, cannot, given_key, submit};
 use crate::digest::Digest;
-use crate::jobs::{ItemInput, Submission, read_csv, read_item, read_ndjson};
+use crate::jobs::{ItemInput, Plan, Submission, read_csv, read_item, read_ndjson};
 use crate::problem::{Code, Problem};
 use crate::strict_json::{self, Once};
 
@@ -30,7 +30,7 @@ pub(in crate::http) async fn create(
     let (parts, body) = request.into_parts();
     let settings = app.jobs.settings();
     let limit = usize::try_from(settings.max_body.as_u64()).unwrap_or(usize::MAX);
-    let body = input::body(&parts.headers, body, limit, settings.body_timeout).await?;
+    let body = input::body(&parts.headers, body, limit, settings.body_timeout, "split the job (jobs.max_body)").await?;
     let idempotency_key = idempotency_key.read(Code::InvalidBody)?;
     // A hundred thousand lines take a while: other requests go on meanwhile.
     let read = tokio::task::spawn_blocking(move || read(&query, &kind(&parts.headers), &body)).await;
@@ -43,11 +43,11 @@ pub(in crate::http) async fn create(
         plan: order.plan,
         items,
         hold: order.hold,
-        start_in: order.start_in,
+        start: order.start,
         body,
         request_key,
     };
-    Ok(submit(&app, &context, &caller, submission, None, order.was_due).await?)
+    Ok(submit(&app, &context, &caller, submission, None).await?)
 }
 
 /// What is asked, and the digest of it.
@@ -55,7 +55,6 @@ fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(NumberedItems, Order,
     let refused = |code, why: String| Problem::new(code, format!("{why}; nothing was queued"));
     let invalid = |why| refused(Code::InvalidBody, why);
     let text = std::str::from_utf8(body).map_err(|_| invalid("the body is not UTF-8".to_owned()))?;
-    let digest = Digest::of(format!("{}\n{text}", query.text()).as_bytes()).to_string();
     let file = match kind {
         "text/csv" => Some(read_csv(text)),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Some(read_ndjson(text)),
@@ -82,7 +81,22 @@ fn read(query: &Query, kind: &str, body: &[u8]) -> Result<(NumberedItems, Order,
     if let Some((number, why)) = items.iter().find_map(|(number, item)| Some((number, cannot(&order.plan, item)?))) {
         return Err(invalid(format!("{place} {number}: {why}")));
     }
+    let digest = Digest::of(asked(&items, &order).as_bytes()).to_string();
     Ok((items, order, digest))
+}
+
+/// What is asked for, as the same text however it was written: a repeat is recognised by it. The reason makes no difference.
+fn asked(items: &NumberedItems, order: &Order) -> String {
+    let Order { name, plan, hold, start } = order;
+    let plan = Plan { reason: None, ..plan.clone() };
+    let mut text = serde_json::json!([name, plan, hold, format!("{start:?}")]).to_string();
+    for (_, item) in items {
+        text.push('\n');
+        text.push_str(&item.conversation.to_string());
+        text.push(' ');
+        text.push_str(&item.target.canonical());
+    }
+    text
 }
 
 fn kind(headers: &HeaderMap) -> String {

@@ -23,7 +23,7 @@ use crate::ids::ConversationId;
 use crate::jobs::{Accepted, ItemInput, LONGEST_DELAY, Plan, SkipIf, Submission, TargetInput, TokenRights};
 use crate::medium::Medium;
 use crate::problem::{Code, Problem};
-use crate::store::{JobState, KeyKind};
+use crate::store::{JobState, KeyKind, Start};
 use crate::strict_json;
 
 /// The job's own members.
@@ -40,9 +40,7 @@ pub(super) struct Order {
     pub(super) name: Option<String>,
     pub(super) plan: Plan,
     pub(super) hold: bool,
-    pub(super) start_in: Duration,
-    /// The time at which it was to start has passed, so that it starts now.
-    pub(super) was_due: bool,
+    pub(super) start: Start,
 }
 
 fn invalid(detail: impl Into<String>) -> Problem {
@@ -61,7 +59,7 @@ impl Order {
         }
         let given = |name: &str| members.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""));
         let (wrapup, wrapup_skipped) = DisconnectBody::wrapup(members)?;
-        let (start_in, was_due) = start(given("notBefore"), given("after"))?;
+        let start = start(given("notBefore"), given("after"))?;
         let name = match given("name") {
             None => None,
             Some(Value::String(name)) => Some(name.clone()),
@@ -84,8 +82,7 @@ impl Order {
                 ..Plan::default()
             },
             hold: flag("hold", given("hold"))?,
-            start_in,
-            was_due,
+            start,
         })
     }
 }
@@ -115,19 +112,20 @@ fn length(name: &str, value: &Value, longest: Duration) -> Result<Duration, Prob
     read.filter(|time| *time <= longest).ok_or_else(wrong)
 }
 
-fn start(not_before: Option<&Value>, after: Option<&Value>) -> Result<(Duration, bool), Problem> {
+fn start(not_before: Option<&Value>, after: Option<&Value>) -> Result<Start, Problem> {
     match (not_before, after) {
-        (None, None) => Ok((Duration::ZERO, false)),
+        (None, None) => Ok(Start::Now),
         (Some(_), Some(_)) => Err(invalid("give notBefore or after, not both")),
-        (None, Some(after)) => Ok((length("after", after, LONGEST_DELAY)?, false)),
+        (None, Some(after)) => Ok(Start::After(length("after", after, LONGEST_DELAY)?)),
         (Some(at), None) => {
             let at = at.as_str().and_then(|text| OffsetDateTime::parse(text.trim(), &Rfc3339).ok());
             let at = at.ok_or_else(|| invalid("notBefore must be a time such as 2026-12-01T06:00:00Z"))?;
-            match Duration::try_from(at - OffsetDateTime::now_utc()) {
-                Ok(ahead) if ahead > LONGEST_DELAY => Err(invalid("notBefore must be within 30 days")),
-                Ok(ahead) => Ok((ahead, false)),
-                Err(_) => Ok((Duration::ZERO, true)),
+            let ahead = Duration::try_from(at - OffsetDateTime::now_utc()).unwrap_or_default();
+            if ahead > LONGEST_DELAY {
+                return Err(invalid("notBefore must be within 30 days"));
             }
+            let moment = i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX);
+            Ok(Start::NotBefore(moment.max(0)))
         }
     }
 }
@@ -183,7 +181,6 @@ pub(super) async fn submit(
     caller: &Caller,
     mut submission: Submission,
     why: Option<String>,
-    was_due: bool,
 ) -> Result<Response, Problem> {
     for needed in submission.needs() {
         demand(caller, needed)?;
@@ -192,6 +189,7 @@ pub(super) async fn submit(
         submission.plan.token = Some(TokenRights::of(caller));
     }
     submission.plan.actor = context.scope.actor().map(str::to_owned);
+    let start = submission.start;
     let accepted = app.jobs.submit(submission).await?;
     let mut log = context.log();
     log.outcome = Some(if accepted.repeated { "repeated" } else { accepted.job.state.name() });
@@ -199,6 +197,7 @@ pub(super) async fn submit(
     let total = accepted.job.total;
     log.reason = why.or_else(|| Some(if total == 1 { "1 item".to_owned() } else { format!("{total} items") }));
     drop(log);
+    let was_due = matches!(start, Start::NotBefore(_)) && accepted.job.due <= accepted.job.created;
     Ok(queued(context, &accepted, was_due))
 }
 
@@ -263,11 +262,11 @@ pub(in crate::http) async fn asynchronously(
         plan,
         items: vec![(0, item)],
         hold: false,
-        start_in: Duration::ZERO,
+        start: Start::Now,
         body,
         request_key: Some(request_key),
     };
-    let mut response = submit(app, context, caller, submission, Some(reason), false).await?;
+    let mut response = submit(app, context, caller, submission, Some(reason)).await?;
     response.headers_mut().insert("preference-applied", HeaderValue::from_static("respond-async"));
     Ok(response)
 }

@@ -15,7 +15,7 @@ use crate::genesys::answer::Body;
 use crate::genesys::error::CallError;
 use crate::genesys::exchange::Exchange;
 use crate::jobs::simulation::replica::jobs_over;
-use crate::store::{ItemResult, JobState, NewItem, NewJob, Pick, SharedDatabase, Store, StoreFault};
+use crate::store::{ItemResult, JobState, NewItem, NewJob, Pick, SharedDatabase, Start, Store, StoreFault};
 
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
 /// Enough to keep the runner busy far longer than the test looks.
@@ -40,7 +40,7 @@ async fn queue_with(store: &Store, id: &str, items: i64, plan: &str) {
         |number| NewItem { number, conversation: conversation(number), participant: Some(ID.to_owned()), target: None };
     store.begin_job(&job).await.unwrap();
     store.add_items(id, &(0..items).map(item).collect::<Vec<_>>()).await.unwrap();
-    store.accept_job(id, JobState::Running, items, Duration::ZERO).await.unwrap();
+    store.accept_job(id, JobState::Running, items, Start::Now).await.unwrap();
     sleep(Duration::from_millis(1)).await;
 }
 

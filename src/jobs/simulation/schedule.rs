@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -12,7 +11,7 @@ use super::world::{DEADLINE_MS, Meant, STEP_MS, SimulatedConversation, Simulated
 use crate::ids::{ConversationId, ParticipantId};
 use crate::jobs::{ItemInput, Plan, Submission, TargetInput};
 use crate::selector::Selector;
-use crate::store::{JobState, SharedDatabase};
+use crate::store::{JobState, SharedDatabase, Start};
 use crate::strict_json;
 
 /// After this, nothing goes wrong any more.
@@ -215,7 +214,7 @@ fn submission(asked: &SimulatedJob) -> Submission {
         plan: Plan::default(),
         items: items.collect(),
         hold: false,
-        start_in: Duration::ZERO,
+        start: Start::Now,
         body: "simulated".to_owned(),
         request_key: None,
     }

@@ -40,7 +40,7 @@ async fn submitted(well: usize, trouble: StoreFault) -> Result<Accepted, Problem
         plan: Plan::default(),
         items: vec![(0, item)],
         hold: false,
-        start_in: Duration::ZERO,
+        start: Start::Now,
         body: String::new(),
         request_key: None,
     };

@@ -31,7 +31,7 @@ fn items(number: i64) -> Vec<NewItem> {
 async fn queue(store: &Store, id: &str, number: i64) {
     store.begin_job(&new(id, None)).await.unwrap();
     store.add_items(id, &items(number)).await.unwrap();
-    store.accept_job(id, JobState::Running, number, Duration::ZERO).await.unwrap();
+    store.accept_job(id, JobState::Running, number, Start::Now).await.unwrap();
 }
 
 /// Ends what is over, and gives what there is to work on.
@@ -62,7 +62,7 @@ async fn a_job_is_invisible_until_the_last_commit_and_a_repeat_of_its_key_finds_
         store.add_items("a", &items(1_201)).await.unwrap();
         assert_eq!(store.job("a").await.unwrap(), None);
         assert_eq!(due(&store, &ServedLast::default(), 10).await, []);
-        store.accept_job("a", JobState::Running, 1_201, Duration::ZERO).await.unwrap();
+        store.accept_job("a", JobState::Running, 1_201, Start::Now).await.unwrap();
         assert_eq!(store.job("a").await.unwrap().unwrap().total, 1_201);
         assert_eq!(store.begin_job(&new("b", Some("k"))).await.unwrap().id, "a", "the key is taken");
         assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
@@ -225,7 +225,7 @@ async fn looking_for_work_writes_only_where_a_job_starts_or_ends() {
         queue(&store, "a", 1).await;
         store.begin_job(&new("later", None)).await.unwrap();
         store.add_items("later", &items(1)).await.unwrap();
-        store.accept_job("later", JobState::Scheduled, 1, Duration::from_secs(60)).await.unwrap();
+        store.accept_job("later", JobState::Scheduled, 1, Start::After(Duration::from_secs(60))).await.unwrap();
         let writes = store.stats().writes;
         assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
         assert_eq!(store.stats().writes, writes, "nothing starts and nothing ends");
@@ -239,6 +239,30 @@ async fn looking_for_work_writes_only_where_a_job_starts_or_ends() {
         later(&store, Duration::from_secs(60)).await;
         assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
         assert_eq!(store.job("later").await.unwrap().unwrap().state, JobState::Running);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stores_clock_decides_whether_the_time_of_a_job_has_come() {
+    on_each(async |place| {
+        let store = place.open().await;
+        store.begin_job(&new("clock", None)).await.unwrap();
+        let now = store.begin_job(&new("other", None)).await.unwrap().now;
+        for (id, start, state) in [
+            ("now", Start::After(Duration::ZERO), JobState::Running),
+            ("past", Start::NotBefore(now - 3_600_000), JobState::Running),
+            ("ahead", Start::NotBefore(now + 3_600_000), JobState::Scheduled),
+            ("later", Start::After(Duration::from_secs(60)), JobState::Scheduled),
+        ] {
+            store.begin_job(&new(id, None)).await.unwrap();
+            store.add_items(id, &items(1)).await.unwrap();
+            store.accept_job(id, JobState::Scheduled, 1, start).await.unwrap();
+            let job = store.job(id).await.unwrap().unwrap();
+            assert_eq!((job.state, job.started.is_some()), (state, state == JobState::Running), "{id}");
+            assert_eq!(job.due > job.now, state == JobState::Scheduled, "{id}");
+        }
+        assert_eq!(store.job("ahead").await.unwrap().unwrap().due, now + 3_600_000, "to the millisecond");
     })
     .await;
 }

@@ -156,8 +156,25 @@ async fn a_repeat_with_the_same_idempotency_key_gives_the_same_job_and_another_b
     let first = send(json!({"items": [item(&conferences[0], "customer")]})).await;
     let second = send(json!({"items": [item(&conferences[0], "customer")]})).await;
     assert_eq!((id(&first), second.get("repeated")), (id(&second), true.into()));
-    let other = send(json!({"items": [item(&conferences[1], "customer")]})).await;
-    assert_eq!(other.verdict(), "422 idempotency_key_reused");
+    let [cid, pid] = ["conversationId", "participantId"].map(|m| item(&conferences[0], "customer")[m].to_string());
+    for same in [
+        format!("{{\"items\":[{{\"participantId\":{pid}, \"conversationId\":{cid}}}]}}"),
+        format!(
+            "{{\"reason\":\"again\",\"hold\":null,\"items\":[{{\"conversationId\":{cid},\"participantId\":{pid},\"all\":\"\"}}]}}"
+        ),
+        format!("{{\"items\":[{{\"conversationId\":{},\"participantId\":{pid}}}]}}", cid.to_uppercase()),
+    ] {
+        let again = queue.service.post("/jobs").header("idempotency-key", "k1").body(same.clone()).send().await;
+        assert_eq!((id(&first), again.get("repeated")), (id(&again), true.into()), "{same}: {again:?}");
+    }
+    for other in [
+        json!({"items": [item(&conferences[1], "customer")]}),
+        json!({"items": [item(&conferences[0], "customer")], "dryRun": true}),
+        json!({"items": [item(&conferences[0], "customer")], "after": "1h"}),
+        json!({"items": [item(&conferences[0], "customer"), item(&conferences[1], "customer")]}),
+    ] {
+        assert_eq!(send(other.clone()).await.verdict(), "422 idempotency_key_reused", "{other}");
+    }
 }
 
 #[tokio::test]
