@@ -125,6 +125,7 @@ impl Disconnector {
     ) -> Self {
         let observing = config.disconnect.mode == Mode::Observe;
         metrics.set_observing(observing);
+        client.gate().set_observing(observing);
         Self {
             inner: Arc::new(DisconnectorInner {
                 client,
@@ -194,5 +195,6 @@ impl Disconnector {
             tracing::warn!(event = "mode_changed", observing, "disconnect.mode changed");
         }
         self.inner.metrics.set_observing(observing);
+        self.inner.client.gate().set_observing(observing);
     }
 }

@@ -4,7 +4,7 @@
 //! reach. Nothing here is on the way of a disconnect.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -38,6 +38,8 @@ struct FleetInner {
     mode_known: AtomicBool,
     /// The store has one.
     mode_stored: AtomicBool,
+    /// Counts the changes of the mode that were made here, before and after each: what was read meanwhile may be older.
+    mode_changes: AtomicU64,
     replicas: Mutex<Vec<Replica>>,
 }
 
@@ -62,6 +64,7 @@ impl Fleet {
             live: AtomicUsize::new(1),
             mode_known: AtomicBool::new(false),
             mode_stored: AtomicBool::new(false),
+            mode_changes: AtomicU64::new(0),
             replicas: Mutex::default(),
         }))
     }
@@ -96,14 +99,17 @@ impl Fleet {
     /// # Errors
     /// The store could not take it. It may have, where that timed out.
     pub async fn set_mode(&self, mode: Mode) -> Result<(), StoreError> {
-        self.0.store.set_mode(mode).await?;
+        self.0.mode_changes.fetch_add(1, Ordering::Relaxed);
+        let set = self.0.store.set_mode(mode).await;
+        self.0.mode_changes.fetch_add(1, Ordering::Relaxed);
+        set?;
         self.0.mode_stored.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     /// The first heartbeat, and the first look, if the store lets us.
     pub async fn enter(&self) -> Option<Look> {
-        let _ = self.0.store.beat(&self.0.instance).await;
+        let _ = self.0.store.enter(&self.0.instance).await;
         let look = self.look().await;
         if !self.0.mode_known.load(Ordering::Relaxed) {
             tracing::warn!(
@@ -116,7 +122,9 @@ impl Fleet {
 
     /// Looks who is alive, and which mode was set.
     async fn look(&self) -> Option<Look> {
+        let changes = self.0.mode_changes.load(Ordering::Relaxed);
         let seen = self.0.store.look_around().await.ok()?;
+        let is_current = self.0.mode_changes.load(Ordering::Relaxed) == changes;
         self.0.mode_known.store(true, Ordering::Relaxed);
         self.0.mode_stored.store(seen.mode.is_some(), Ordering::Relaxed);
         let others = seen.replicas.iter().filter(|replica| replica.instance != *self.0.instance).count();
@@ -126,7 +134,7 @@ impl Fleet {
             tracing::info!(event = "fleet_changed", replicas = live, before, "another number of replicas is alive");
         }
         *self.0.replicas.lock() = seen.replicas;
-        Some(Look { mode: seen.mode, replicas: live })
+        Some(Look { mode: seen.mode.filter(|_| is_current), replicas: live })
     }
 
     /// Keeps the heartbeat going until `stop`, hands each look to `apply`, and has the store forget what has ended.

@@ -7,7 +7,7 @@ use super::last::{Last, Open};
 use super::look::{Read, look, read};
 use super::operation::Way;
 use super::possible;
-use super::{Disconnector, Request, forbidden_participant};
+use super::{Admission, Disconnector, Request, forbidden_participant};
 use crate::conversation::Conversation;
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
@@ -37,7 +37,16 @@ impl Disconnector {
 
     /// Observe mode and dry runs: real reads, no writes. What would be refused before anything is sent is refused here, too.
     pub(super) async fn observe(&self, request: &Request) -> Result<Settled, Problem> {
-        let admission = self.admit(&request.origin)?;
+        self.observe_instead(request, None).await
+    }
+
+    /// The same for one that has its place already.
+    pub(super) async fn observe_instead(
+        &self,
+        request: &Request,
+        admission: Option<Admission>,
+    ) -> Result<Settled, Problem> {
+        let admission = admission.map_or_else(|| self.admit(&request.origin), Ok)?;
         let context = &admission.context;
         let (conversation, last) = self.read_for(request, context).await?;
         check(request, conversation.as_ref())?;

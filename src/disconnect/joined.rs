@@ -7,12 +7,12 @@ use super::run::Run;
 use super::singleflight::{Leader, Role};
 use super::{Admission, Disconnector, DisconnectorInner, Request};
 use crate::outcome::{Outcome, Settled};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Effect, Problem};
 
 impl Disconnector {
     /// The futures of rare paths are boxed, so that the usual disconnect needs no memory for them.
     pub(super) async fn carry_out(&self, request: &Request) -> Result<Settled, Problem> {
-        if request.dry_run || request.origin.observe || self.observing() {
+        if request.dry_run || self.observing() {
             return Box::pin(self.observe(request)).await;
         }
         let mut admission = None;
@@ -42,7 +42,15 @@ impl Disconnector {
                     }
                 }
             }
-        }?;
+        };
+        let settled = match settled {
+            Ok(settled) => settled,
+            // The service was switched to observe mode before anything was sent.
+            Err(problem) if problem.code == Code::ObserveMode && problem.effect == Effect::None => {
+                return Box::pin(self.observe_instead(request, admission)).await;
+            }
+            Err(problem) => return Err(problem),
+        };
         if matches!(settled.outcome, Outcome::Disconnected | Outcome::Accepted) {
             return self.confirm_as_asked(request, settled, admission).await;
         }

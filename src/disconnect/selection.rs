@@ -79,9 +79,13 @@ impl Disconnector {
         };
         let at_once = if self.confirm_wait(wait).is_some() { targets.len().max(1) } else { AT_ONCE };
         let disconnects = targets.iter().cloned().map(|target| {
-            // With the caller's present guards: a target may have moved to another queue, or the set may be an older decision.
-            let request =
-                Request { wait, dry_run, ..Request::new(origin.for_one_of_several(), conversation, target.id) };
+            // With the caller's present guards: a target may have moved to another queue, or the set may be an older decision. What was
+            // only looked at is only reported, though the mode may have been switched since: nothing was claimed.
+            let request = Request {
+                wait,
+                dry_run: observed,
+                ..Request::new(origin.for_one_of_several(), conversation, target.id)
+            };
             async move { (target, self.disconnect(request).await) }
         });
         Ok(Selected { observed, results: stream::iter(disconnects).buffered(at_once).collect().await })

@@ -11,7 +11,9 @@ impl Disconnector {
     ///
     /// # Errors
     /// The problem to show the caller.
-    pub async fn disconnect(&self, request: Request) -> Result<Settled, Problem> {
+    pub async fn disconnect(&self, mut request: Request) -> Result<Settled, Problem> {
+        // Decided once: a record without an intent must not become a disconnect.
+        request.dry_run |= request.origin.observe || self.observing();
         let origin = &request.origin;
         let asked = RequestedDisconnect {
             caller: &origin.requester.caller,
@@ -19,7 +21,7 @@ impl Disconnector {
             participant: Some(request.participant),
             reason: self.reason(request.reason.as_deref()),
             cause: request.cause.as_deref(),
-            dry_run: request.dry_run || origin.observe || self.observing(),
+            dry_run: request.dry_run,
         };
         let (pending, subject) = (origin.scope.begin(&asked), Subject::of(&asked, &origin.requester));
         let this = self.clone();
@@ -32,7 +34,8 @@ impl Disconnector {
     ///
     /// # Errors
     /// The problem to show the caller.
-    pub async fn tear_down(&self, request: Teardown) -> Result<Settled, Problem> {
+    pub async fn tear_down(&self, mut request: Teardown) -> Result<Settled, Problem> {
+        request.dry_run |= request.origin.observe || self.observing();
         let origin = &request.origin;
         let asked = RequestedDisconnect {
             caller: &origin.requester.caller,
@@ -40,7 +43,7 @@ impl Disconnector {
             participant: None,
             reason: self.reason(None),
             cause: None,
-            dry_run: request.dry_run || origin.observe || self.observing(),
+            dry_run: request.dry_run,
         };
         let (pending, subject) = (origin.scope.begin(&asked), Subject::of(&asked, &origin.requester));
         let this = self.clone();

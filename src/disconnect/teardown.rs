@@ -16,7 +16,7 @@ use crate::genesys::context::Context;
 use crate::genesys::request::{Call, Operation};
 use crate::ids::ConversationId;
 use crate::outcome::{Outcome, Settled};
-use crate::problem::{Code, Problem};
+use crate::problem::{Code, Effect, Problem};
 
 /// One teardown as a caller asks for it.
 #[derive(Debug, Clone)]
@@ -39,16 +39,8 @@ impl Disconnector {
     /// Ends a conversation for all who are there when it is first asked for. A repeat shares the work of the first; later
     /// ones reach nobody else.
     pub(super) async fn end(&self, request: &Teardown) -> Result<Settled, Problem> {
-        let guards = request.origin.guards.as_ref();
-        if request.dry_run || request.origin.observe || self.observing() {
-            let admission = self.admit(&request.origin)?;
-            return match self.look_for_end(request.conversation, guards, &admission.context).await? {
-                EndRead::Settled(result) => result,
-                EndRead::GoesOn(read, _) => {
-                    Ok(Last::of(&read).settled(&admission.context, Outcome::WouldDisconnect, true))
-                }
-                EndRead::Unread(read) => Err(unreadable(&read)),
-            };
+        if request.dry_run || self.observing() {
+            return self.observe_end(request, None).await;
         }
         let key = (Arc::clone(&request.origin.requester.caller), request.conversation, request.idempotency_key.clone());
         let mut admission = None;
@@ -72,8 +64,26 @@ impl Disconnector {
                 leader.complete(sent, || result.clone());
                 result
             }
-        }?;
-        self.confirm_teardown(request, settled, admission).await
+        };
+        match settled {
+            Ok(settled) => self.confirm_teardown(request, settled, admission).await,
+            // The service was switched to observe mode before anything was sent.
+            Err(problem) if problem.code == Code::ObserveMode && problem.effect == Effect::None => {
+                self.observe_end(request, admission).await
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Observe mode and dry runs: real reads, no writes.
+    async fn observe_end(&self, request: &Teardown, admission: Option<Admission>) -> Result<Settled, Problem> {
+        let admission = admission.map_or_else(|| self.admit(&request.origin), Ok)?;
+        let guards = request.origin.guards.as_ref();
+        match self.look_for_end(request.conversation, guards, &admission.context).await? {
+            EndRead::Settled(result) => result,
+            EndRead::GoesOn(read, _) => Ok(Last::of(&read).settled(&admission.context, Outcome::WouldDisconnect, true)),
+            EndRead::Unread(read) => Err(unreadable(&read)),
+        }
     }
 
     /// Reads until the conversation has ended, where the caller asks for it.

@@ -68,6 +68,9 @@ pub enum CallError {
     /// The token ran out while the call waited at the gate. Settled by the renew layer.
     #[error("the token expired before the call was sent")]
     TokenExpired,
+    /// The service was switched to observe mode, and the call had not gone upstream.
+    #[error("observe mode")]
+    Observing,
     /// We are shutting down, and the call had not gone upstream.
     #[error("shutting down")]
     ShuttingDown,

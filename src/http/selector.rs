@@ -95,12 +95,12 @@ pub(super) async fn disconnect(
     let disconnected = |settled: &&Settled| settled.gone != Some(false);
     let still_there = settled().any(|settled| settled.still_there);
     // Without its body, a partial failure or a dry run would pass for a success.
-    if preferences.minimal && failed == 0 && !still_there && outcome != Outcome::WouldDisconnect.name() {
+    if preferences.minimal && !still_there && matches!(outcome, "all" | "none_matched") {
         return Ok(preferences.no_content());
     }
     let items = fitting(results.iter().map(|(target, result)| item(target, result)));
     let answer = SelectorAnswer {
-        ok: failed == 0,
+        ok: outcome != "partial",
         outcome,
         conversation_id: conversation,
         matched: results.len(),
@@ -116,12 +116,17 @@ pub(super) async fn disconnect(
     Ok(response)
 }
 
-/// One word for all of them.
+/// One word for all of them. Where the mode was switched in the middle, some were only observed.
 fn outcome(selected: &Selected, failed: usize) -> &'static str {
+    let observed = |result: &Result<Settled, Problem>| {
+        result.as_ref().is_ok_and(|settled| settled.outcome == Outcome::WouldDisconnect)
+    };
+    let only_observed = selected.results.iter().filter(|(_, result)| observed(result)).count();
     match selected.results.len() {
         0 => "none_matched",
         _ if failed > 0 => "partial",
-        _ if selected.observed => Outcome::WouldDisconnect.name(),
+        all if selected.observed || only_observed == all => Outcome::WouldDisconnect.name(),
+        _ if only_observed > 0 => "partial",
         _ => "all",
     }
 }

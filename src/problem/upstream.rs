@@ -180,6 +180,10 @@ impl Problem {
             CallError::Unauthorized { answer, .. } => {
                 rejected("the API answers 401".to_owned(), SOON).upstream(UpstreamDetail::of(&answer))
             }
+            CallError::Observing => Self::new(
+                Code::ObserveMode,
+                "hangup was switched to observe mode before this was sent; this is not a permission problem",
+            ),
             CallError::ShuttingDown => {
                 Self::new(Code::ShuttingDown, "repeat the request: another instance will take it").retry_after(SOON)
             }

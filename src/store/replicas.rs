@@ -36,10 +36,21 @@ pub(crate) struct FleetSeen {
 }
 
 impl Store {
+    /// Says that this replica has started. One of its name that crashed has left its row.
+    pub(crate) async fn enter(&self, instance: &str) -> Result<(), StoreError> {
+        self.write_beat(instance, ", started = excluded.started").await
+    }
+
     /// Says that this replica is alive.
     pub(crate) async fn beat(&self, instance: &str) -> Result<(), StoreError> {
-        let beat = sql("INSERT INTO replicas (instance, version, started, seen) VALUES ($1, $2, {now}, {now}) \
-             ON CONFLICT (instance) DO UPDATE SET version = excluded.version, seen = excluded.seen")
+        self.write_beat(instance, "").await
+    }
+
+    async fn write_beat(&self, instance: &str, more: &str) -> Result<(), StoreError> {
+        let beat = sql(format!(
+            "INSERT INTO replicas (instance, version, started, seen) VALUES ($1, $2, {{now}}, {{now}}) \
+             ON CONFLICT (instance) DO UPDATE SET version = excluded.version, seen = excluded.seen{more}"
+        ))
         .bind(instance)
         .bind(env!("CARGO_PKG_VERSION"));
         self.run(Batch::write([beat])).await.map(|_| ())

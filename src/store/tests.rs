@@ -179,6 +179,12 @@ async fn replicas_are_alive_until_they_leave_or_are_silent_for_long() {
             seen.replicas.into_iter().map(|replica| replica.instance).collect::<Vec<_>>()
         };
         assert_eq!(names().await, ["a", "b", "c"]);
+        let age = async || store.look_around().await.unwrap().replicas[0].age;
+        run(&store, "UPDATE replicas SET started = started - 3600000 WHERE instance = 'a'").await;
+        store.beat("a").await.unwrap();
+        assert!(age().await >= Duration::from_secs(3_600), "a heartbeat is not a start");
+        store.enter("a").await.unwrap();
+        assert!(age().await < Duration::from_secs(3_600), "after a crash it is as old as its new process");
         run(&store, "UPDATE replicas SET seen = seen - 10000 WHERE instance = 'b'").await;
         store.leave("c").await.unwrap();
         assert_eq!(names().await, ["a"]);

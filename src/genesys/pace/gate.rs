@@ -1,7 +1,7 @@
 //! The gate: who goes through when, who waits, and who is refused at once because waiting would be in vain.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -46,13 +46,31 @@ pub struct Gate {
     state: Mutex<GateState>,
     /// Wakes the driver when the next moment of interest has changed.
     rescheduled: Notify,
+    /// No disconnect goes through: the service only observes.
+    observing: AtomicBool,
 }
 
 impl Gate {
     /// A gate in its starting phase. `capacity` bounds the share of a single caller.
     #[must_use]
     pub fn new(settings: config::Pace, capacity: usize, tokens: TokenCache) -> Self {
-        Self { settings, tokens, capacity, state: Mutex::new(GateState::new()), rescheduled: Notify::new() }
+        Self {
+            settings,
+            tokens,
+            capacity,
+            state: Mutex::new(GateState::new()),
+            rescheduled: Notify::new(),
+            observing: AtomicBool::new(false),
+        }
+    }
+
+    /// Says whether the service only observes: then no disconnect goes through any more, also none that waits already.
+    pub fn set_observing(&self, observing: bool) {
+        self.observing.store(observing, Ordering::Relaxed);
+    }
+
+    fn keeps_back(&self, call: &Call) -> bool {
+        call.operation.disconnects() && self.observing.load(Ordering::Relaxed)
     }
 
     /// Says how many replicas are alive, this one included.
@@ -72,6 +90,9 @@ impl Gate {
         // Whatever has not gone upstream yet stays here; a last look is let through if it need not wait.
         if call.operation.disconnects() && stopping.is_cancelled() {
             return Err(CallError::ShuttingDown);
+        }
+        if self.keeps_back(call) {
+            return Err(CallError::Observing);
         }
         let mut waiting = {
             let now = Instant::now();
@@ -114,6 +135,10 @@ impl Gate {
             () = stopping.cancelled() => return Err(CallError::ShuttingDown),
         };
         match turn {
+            Ok(Ok(Ok(turn))) if self.keeps_back(call) => {
+                Pass::new(self, turn).unused();
+                Err(CallError::Observing)
+            }
             Ok(Ok(Ok(turn))) => Ok(Pass::new(self, turn)),
             Ok(Ok(Err(refused))) => Err(refused),
             // The deadline came first, or the gate is gone.

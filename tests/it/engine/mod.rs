@@ -8,6 +8,7 @@ mod fairness;
 mod join;
 mod judge;
 mod line;
+mod mode;
 mod operations;
 mod org;
 mod pace;
