@@ -12,8 +12,8 @@ use crate::problem::{Code, Effect, Problem};
 
 impl Run<'_> {
     /// After an answer that left open what was done, such as a page for people: only what is read counts.
-    pub(super) async fn look_behind(&mut self, page: Problem) -> Result<Settled, Problem> {
-        self.looked_after = Some(self.context.unknown_attempts());
+    pub(super) async fn settle_unclear(&mut self, page: Problem) -> Result<Settled, Problem> {
+        self.unknown_when_read = Some(self.context.unknown_attempts());
         let Ok((verdict, read)) = self.look().await else { return Err(page) };
         match verdict {
             Verdict::StillThere(_) => Err(page.still_there()),
@@ -27,8 +27,8 @@ impl Run<'_> {
     }
 
     /// A doubtful refusal: read once, and try what is left where the participant is still there.
-    pub(super) async fn look_into(&mut self, first: Way) -> Result<Settled, Problem> {
-        self.looked_after = Some(self.context.unknown_attempts());
+    pub(super) async fn settle_doubtful(&mut self, first: Way) -> Result<Settled, Problem> {
+        self.unknown_when_read = Some(self.context.unknown_attempts());
         let (verdict, read) = self.look().await?;
         self.last.note(&read);
         match self.last.result(verdict, &self.context, self.refusals.first()) {
@@ -67,7 +67,7 @@ impl Run<'_> {
     /// Nothing could be read: the answer to the last disconnect request decides.
     async fn judge_unread(&mut self, first: Way, read: &Answer) -> Result<Settled, Problem> {
         let known = self.operations.post_is_known();
-        if first == Way::Patch && self.post_is_open() && self.retry(Way::Post, None, false).await? {
+        if first == Way::Patch && self.post_is_open() && self.send_another(Way::Post, None, false).await? {
             return Ok(self.done(Way::Post));
         }
         match self.refusals.unread(read, known) {
@@ -80,12 +80,12 @@ impl Run<'_> {
     }
 
     /// After a failure whose effect is unknown: one read within the reserve.
-    pub(super) async fn look_after(&mut self, problem: Problem) -> Result<Settled, Problem> {
+    pub(super) async fn settle_unknown_effect(&mut self, problem: Problem) -> Result<Settled, Problem> {
         // What was read already needs no second look.
         if matches!(problem.code, Code::ParticipantNotFound | Code::ConversationNotFound) {
             return Err(problem);
         }
-        if self.looked_after == Some(self.context.unknown_attempts()) {
+        if self.unknown_when_read == Some(self.context.unknown_attempts()) {
             return Err(problem.effect(true));
         }
         let read = look(self.client, &self.context, Rank::Disconnect, self.request.target()).await;

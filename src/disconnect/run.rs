@@ -40,7 +40,7 @@ pub(super) struct Run<'a> {
     /// A POST was sent: reason and cause had their effect on the result.
     pub(super) posted: bool,
     /// Attempts of unknown effect that there had been when the conversation was last read.
-    pub(super) looked_after: Option<u32>,
+    pub(super) unknown_when_read: Option<u32>,
     /// An answer left open who gave it and what was done, such as a 2xx with a page or an error as its body.
     unclear: bool,
 }
@@ -70,7 +70,7 @@ impl<'a> Run<'a> {
             last: Last::default(),
             refusals: Refusals::of_participant(),
             posted: false,
-            looked_after: None,
+            unknown_when_read: None,
             unclear: false,
         }
     }
@@ -79,13 +79,13 @@ impl<'a> Run<'a> {
     pub(super) async fn run(&mut self) -> Result<Settled, Problem> {
         let result = match self.send().await {
             Ok((way, Sent::Done)) => Ok(self.done(way)),
-            Ok((way, Sent::Refused)) => Box::pin(self.look_into(way)).await,
+            Ok((way, Sent::Refused)) => Box::pin(self.settle_doubtful(way)).await,
             Err(problem) => Err(problem),
         };
         match result {
-            Err(problem) if self.unclear => Box::pin(self.look_behind(problem)).await,
+            Err(problem) if self.unclear => Box::pin(self.settle_unclear(problem)).await,
             // It may have succeeded unseen: read once within the reserve.
-            Err(problem) if self.context.effect_unknown() => Box::pin(self.look_after(problem)).await,
+            Err(problem) if self.context.effect_unknown() => Box::pin(self.settle_unknown_effect(problem)).await,
             other => other,
         }
     }
@@ -173,7 +173,12 @@ impl<'a> Run<'a> {
     }
 
     /// One more request where others were refused already.
-    pub(super) async fn retry(&mut self, way: Way, medium: Option<Medium>, insisting: bool) -> Result<bool, Problem> {
+    pub(super) async fn send_another(
+        &mut self,
+        way: Way,
+        medium: Option<Medium>,
+        insisting: bool,
+    ) -> Result<bool, Problem> {
         let sent = match way {
             Way::Post => self.post(insisting).await?,
             Way::Patch => self.patch(medium).await?,
@@ -190,7 +195,7 @@ impl<'a> Run<'a> {
             if !self.operations.is_auto() {
                 return Err(self.refusals.still_there());
             }
-            if self.retry(Way::Patch, None, false).await? {
+            if self.send_another(Way::Patch, None, false).await? {
                 return Ok(self.done(Way::Patch));
             }
         }
@@ -199,7 +204,7 @@ impl<'a> Run<'a> {
         let (mut tried, mut taken) = (0, 0);
         for medium in published {
             tried += 1;
-            let sent = self.retry(Way::Patch, Some(*medium), false).await;
+            let sent = self.send_another(Way::Patch, Some(*medium), false).await;
             taken += u32::from(sent.map_err(|problem| if taken > 0 { problem.effect(true) } else { problem })?);
         }
         // No PATCH ends these, and nothing else that was taken does.
@@ -208,7 +213,7 @@ impl<'a> Run<'a> {
             return Ok(self.done(Way::Patch));
         }
         let last_resort = taken == 0 && first == Way::Patch && self.post_is_open();
-        if last_resort && (self.retry(Way::Post, None, false).await? || self.post_again().await?) {
+        if last_resort && (self.send_another(Way::Post, None, false).await? || self.post_again().await?) {
             return Ok(self.done(Way::Post));
         }
         if self.wrapup_needs_the_patch() {
@@ -220,7 +225,7 @@ impl<'a> Run<'a> {
 
     /// The POST once more with both members. With both in it already, the same again would be refused again.
     async fn post_again(&mut self) -> Result<bool, Problem> {
-        if self.request.cause.is_some() { Ok(false) } else { self.retry(Way::Post, None, true).await }
+        if self.request.cause.is_some() { Ok(false) } else { self.send_another(Way::Post, None, true).await }
     }
 
     /// Whether the POST is the last resort of this request.

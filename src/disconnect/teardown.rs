@@ -147,12 +147,16 @@ impl Disconnector {
                 EndRead::Unread(read) => return Err(unreadable(&read)),
             }
         }
-        self.inner.client.deposit();
         let call = Call::teardown(context, request.conversation);
         // Others may join at any moment, so what a repeat has read holds for one attempt only.
         let call = if claim.first { call } else { call.once() };
-        let sent = self.inner.client.call(call).await;
-        let result = match sent {
+        self.send_teardown(request, context, call).await
+    }
+
+    /// Sends the teardown, and reads where its answer, or its silence, leaves open what it did.
+    async fn send_teardown(&self, request: &Teardown, context: &Arc<Context>, call: Call) -> Result<Settled, Problem> {
+        self.inner.client.deposit();
+        let result = match self.inner.client.call(call).await {
             Ok(answer) => self.judge_teardown(request, context, answer).await,
             Err(error) => Err(Problem::from(error)),
         };
