@@ -60,6 +60,7 @@ use unknown::UnknownConversations;
 pub use crate::outcome;
 pub(crate) use admission::Admission;
 pub(crate) use glance::Glance;
+pub(crate) use guard::all_as_seen;
 pub(crate) use last::conversation_not_found;
 pub use request::{Origin, Request, Wrapup};
 pub use selection::{Selected, Selection};

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::guard::all_as_seen;
 use super::judge::Observation;
 use super::last::{Last, Open};
 use super::look::{Read, read, refused};
+use super::seen::AsSeen;
 use super::{Disconnector, forbidden_participant};
 use crate::callers::Guards;
 use crate::claims::Target;
@@ -26,11 +28,13 @@ pub(super) enum EndRead {
 }
 
 impl Disconnector {
-    /// Reads whether the conversation is over. Where the caller's key has guards, they must permit everyone who is there.
+    /// Reads whether the conversation is over. Where the caller's key has guards, they must permit everyone who is there; and all of
+    /// them must be as the caller has seen them, where it says what it has seen.
     pub(super) async fn look_for_end(
         &self,
         id: ConversationId,
         guards: Option<&Arc<Guards>>,
+        as_seen: Option<&AsSeen>,
         context: &Arc<Context>,
     ) -> Result<EndRead, Problem> {
         let client = &self.inner.client;
@@ -46,6 +50,7 @@ impl Disconnector {
                 if !permitted {
                     return Err(forbidden_participant());
                 }
+                all_as_seen(as_seen, conversation.participants.iter().filter(|p| p.is_live()))?;
                 let live = conversation.participants.iter().filter(|p| p.is_live());
                 present = live.filter_map(Target::of).collect();
                 Observation::Live(Vec::new())

@@ -25,7 +25,7 @@ impl Disconnector {
         cid: ConversationId,
         selector: &Selector,
     ) -> Result<Vec<ParticipantId>, Problem> {
-        Ok(self.resolve(origin, cid, selector).await?.into_iter().map(|target| target.id).collect())
+        Ok(self.resolve(origin, cid, selector, None).await?.into_iter().map(|target| target.id).collect())
     }
 
     /// The same in a conversation that was just read.

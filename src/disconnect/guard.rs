@@ -7,8 +7,9 @@ use super::last::{Last, Open};
 use super::look::{Read, look, read};
 use super::operation::Way;
 use super::possible;
+use super::seen::AsSeen;
 use super::{Admission, Disconnector, Request, forbidden_participant};
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Participant};
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
 use crate::outcome::{Outcome, Settled};
@@ -110,6 +111,22 @@ fn check(request: &Request, conversation: Option<&Conversation>) -> Result<(), P
         return Err(changed(participant.is_live() && !conversation.ended()));
     }
     Ok(())
+}
+
+/// Where `If-Match` was sent: whether all who are there and meant are as they were seen.
+///
+/// # Errors
+/// `changed`: nobody is to be touched.
+pub(crate) fn all_as_seen<'a>(
+    as_seen: Option<&AsSeen>,
+    mut live: impl Iterator<Item = &'a Participant>,
+) -> Result<(), Problem> {
+    if as_seen.is_none_or(|seen| live.all(|participant| seen.holds(participant))) {
+        return Ok(());
+    }
+    let detail = "a participant has changed or joined since they were listed, and nobody was disconnected; list the \
+                  participants again";
+    Err(Problem::new(Code::Changed, detail).still_there())
 }
 
 /// `If-Match` was sent, and the participant is not as it was seen.

@@ -15,18 +15,28 @@ pub(super) const DISCONNECT: &str = "conversation:communication:disconnect";
 pub(super) struct Refusals {
     /// What was read after the refusals: "the participant is still there".
     still: &'static str,
+    /// What to do about a wrap-up that is owed.
+    wrap_up: &'static str,
     refused: Vec<(Way, Answer)>,
 }
 
 impl Refusals {
     /// Of a disconnect of one participant.
     pub(super) fn of_participant() -> Self {
-        Self { still: "the participant is still there", refused: Vec::new() }
+        Self {
+            still: "the participant is still there",
+            wrap_up: "send wrapup with a code, or wrapupSkipped",
+            refused: Vec::new(),
+        }
     }
 
     /// Of the one request that ends a conversation; it is published, as the PATCH is.
     pub(super) fn of_teardown(answer: Answer) -> Self {
-        Self { still: "the conversation goes on", refused: vec![(Way::Patch, answer)] }
+        Self {
+            still: "the conversation goes on",
+            wrap_up: "disconnect the participant who owes it, with wrapup or wrapupSkipped",
+            refused: vec![(Way::Patch, answer)],
+        }
     }
 
     pub(super) fn add(&mut self, way: Way, answer: Answer) {
@@ -56,8 +66,7 @@ impl Refusals {
     /// to do about it.
     pub(super) fn still_there(&self) -> Problem {
         if let Some(answer) = self.own().find(|answer| owes_wrapup(answer)) {
-            let detail =
-                format!("{} and a wrap-up code is owed: send wrapup with a code, or wrapupSkipped", self.still);
+            let detail = format!("{} and a wrap-up code is owed: {}", self.still, self.wrap_up);
             return Problem::new(Code::WrapupRequired, detail).upstream(UpstreamDetail::of(answer)).still_there();
         }
         if let Some(answer) = self.own().find(|answer| answer.error().needs_user_context()) {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
+use super::guard::all_as_seen;
 use super::judge::{Observation, Verdict};
 use super::last::conversation_not_found;
 use super::look::{Read, read};
+use super::seen::AsSeen;
 use super::service::internal;
 use super::{Disconnector, Origin, Request, forbidden_participant};
 use crate::callers::Guards;
@@ -34,6 +36,8 @@ pub struct Selection {
     pub selector: Selector,
     /// `Idempotency-Key`, where the caller sends one.
     pub idempotency_key: Option<String>,
+    /// Disconnect only if all of them are still as they were seen.
+    pub as_seen: Option<AsSeen>,
     /// Read until each is gone, for at most this long.
     pub wait: Option<Duration>,
     /// Read only, and report what would have been done.
@@ -62,26 +66,29 @@ impl Disconnector {
     }
 
     async fn carry_out_selection(&self, selection: Selection) -> Result<Selected, Problem> {
-        let Selection { origin, conversation, selector, idempotency_key, wait, dry_run } = selection;
+        let Selection { origin, conversation, selector, idempotency_key, as_seen, wait, dry_run } = selection;
         let observed = dry_run || origin.observe || self.observing();
         // One deadline for the look and all disconnects: a caller waits no longer for many than for one.
         let origin = Origin { deadline: Some(self.deadline()), ..origin };
-        let resolve = self.resolve(&origin, conversation, &selector);
-        let targets = if observed {
+        let resolve = self.resolve(&origin, conversation, &selector, as_seen.as_ref());
+        let (targets, just_seen) = if observed {
             // A caller that only observes must not settle whom a later, real request reaches.
-            Arc::new(resolve.await?)
+            (Arc::new(resolve.await?), true)
         } else {
             let waits = (self.inner.settings.deadline, wait.unwrap_or_default());
             let (caller, body) = (&origin.requester.caller, selector.canonical());
             let key = ClaimKey::new(caller, "selector", conversation, &body, idempotency_key.as_deref(), waits);
             // Whom a repeat of this request reaches is settled here and nowhere else.
-            self.inner.claims.targets(&key, resolve).await?.targets
+            let claim = self.inner.claims.targets(&key, resolve).await?;
+            (claim.targets, claim.first)
         };
+        let as_seen = as_seen.filter(|_| !just_seen);
         let at_once = if self.confirm_wait(wait).is_some() { targets.len().max(1) } else { AT_ONCE };
         let disconnects = targets.iter().cloned().map(|target| {
             // With the caller's present guards: a target may have moved to another queue, or the set may be an older decision. What was
             // only looked at is only reported, though the mode may have been switched since: nothing was claimed.
             let request = Request {
+                as_seen: as_seen.clone(),
                 wait,
                 dry_run: observed,
                 ..Request::new(origin.for_one_of_several(), conversation, target.id)
@@ -97,9 +104,12 @@ impl Disconnector {
         origin: &Origin,
         conversation: ConversationId,
         selector: &Selector,
+        as_seen: Option<&AsSeen>,
     ) -> Result<Vec<Target>, Problem> {
         let Some(conversation) = self.read_to_select(origin, conversation).await? else { return Ok(Vec::new()) };
-        Self::permitted(origin, &conversation, selector)
+        let targets = Self::permitted(origin, &conversation, selector)?;
+        all_as_seen(as_seen, targets.iter().filter_map(|target| conversation.participant(target.id)))?;
+        Ok(targets)
     }
 
     /// Whom the selector means in this conversation, if the caller may touch them all.

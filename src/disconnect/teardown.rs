@@ -8,6 +8,7 @@ use super::end_read::{EndRead, unreadable};
 use super::last::Last;
 use super::refusals::{DISCONNECT, Refusals};
 use super::reply::Reply;
+use super::seen::AsSeen;
 use super::singleflight::Role;
 use super::{Admission, Disconnector, Origin, Request};
 use crate::claims::{Claim, ClaimKey, Target};
@@ -27,6 +28,8 @@ pub struct Teardown {
     pub conversation: ConversationId,
     /// `Idempotency-Key`, where the caller sends one: repeats with the same one are known for longer.
     pub idempotency_key: Option<Arc<str>>,
+    /// End it only if all who are there are still as they were seen.
+    pub as_seen: Option<AsSeen>,
     /// Read until the conversation has ended, for at most this long.
     pub wait: Option<Duration>,
     /// Read only, and report what would have been done.
@@ -79,7 +82,7 @@ impl Disconnector {
     async fn observe_end(&self, request: &Teardown, admission: Option<Admission>) -> Result<Settled, Problem> {
         let admission = admission.map_or_else(|| self.admit(&request.origin), Ok)?;
         let guards = request.origin.guards.as_ref();
-        match self.look_for_end(request.conversation, guards, &admission.context).await? {
+        match self.look_for_end(request.conversation, guards, request.as_seen.as_ref(), &admission.context).await? {
             EndRead::Settled(result) => result,
             EndRead::GoesOn(read, _) => Ok(Last::of(&read).settled(&admission.context, Outcome::WouldDisconnect, true)),
             EndRead::Unread(read) => Err(unreadable(&read)),
@@ -114,7 +117,7 @@ impl Disconnector {
             among.clone()
         } else {
             let look = async {
-                match self.look_for_end(request.conversation, guards, context).await? {
+                match self.look_for_end(request.conversation, guards, request.as_seen.as_ref(), context).await? {
                     EndRead::Settled(result) => {
                         settled = Some(result);
                         Ok(Vec::new())
@@ -131,8 +134,9 @@ impl Disconnector {
         if let Some(result) = settled {
             return result;
         }
-        if !claim.first {
-            match self.look_for_end(request.conversation, guards, context).await? {
+        let unseen = request.among.is_some() && request.as_seen.is_some();
+        if !claim.first || unseen {
+            match self.look_for_end(request.conversation, guards, request.as_seen.as_ref(), context).await? {
                 EndRead::Settled(result) => return result,
                 EndRead::GoesOn(_, live) if live.iter().any(|one| !claim.reaches(one.id)) => {
                     let members = live.into_iter().filter(|one| claim.reaches(one.id)).collect();
@@ -162,7 +166,7 @@ impl Disconnector {
         };
         let result = match result.map_err(|problem| problem.attempts(context.attempts())) {
             Err(problem) if context.effect_unknown() => {
-                match self.look_for_end(request.conversation, None, context).await {
+                match self.look_for_end(request.conversation, None, None, context).await {
                     Ok(EndRead::Settled(Ok(settled))) => Ok(settled),
                     Ok(EndRead::GoesOn(..)) => Err(problem.effect(true).still_there()),
                     _ => Err(problem.effect(true)),
@@ -199,7 +203,7 @@ impl Disconnector {
             Reply::Unclear | Reply::Doubtful => {}
             _ => return Err(Problem::refused(&answer, "teardown", DISCONNECT)),
         }
-        let look = self.look_for_end(request.conversation, None, context).await;
+        let look = self.look_for_end(request.conversation, None, None, context).await;
         if reply == Reply::Unclear {
             let unclear = Problem::refused(&answer, "teardown", DISCONNECT).effect(true);
             return match look {

@@ -70,8 +70,9 @@ pub fn router(app: &AppState, listener: Listener, console: impl FnOnce(Routes) -
             let path = |template: &str| template.replace("{media}", medium.segment());
             router = router.route(&path(routes::API_MEDIUM_PARTICIPANT), patch_of(Some(medium)));
             if medium.is_read_by_path() {
-                let end =
-                    move |app, who, path, query, body| dropin::teardown::patch(medium, app, who, path, query, body);
+                let end = move |app, who, path, query, seen, body| {
+                    dropin::teardown::patch(medium, app, who, path, query, seen, body)
+                };
                 router = router.route(&path(routes::API_MEDIUM), read_of(Some(medium)).patch(end));
             }
         }

@@ -14,6 +14,7 @@ use super::path::ConversationPath;
 use super::refused::Refused;
 use crate::callers::Permission;
 use crate::claims::Target;
+use crate::disconnect::seen::AsSeen;
 use crate::disconnect::{Selected, Selection, as_one};
 use crate::genesys::request::Operation;
 use crate::ids::{ConversationId, ParticipantId};
@@ -60,6 +61,7 @@ pub(super) async fn disconnect(
     Permitted { caller, origin, context, .. }: Permitted<to::Disconnect>,
     ConversationPath(conversation): ConversationPath,
     preferences: Preferences,
+    as_seen: Option<AsSeen>,
     idempotency_key: IdempotencyKey,
     SelectorMembers(members): SelectorMembers,
 ) -> Result<Response, Refused> {
@@ -72,11 +74,11 @@ pub(super) async fn disconnect(
     let Preferences { wait, dry_run, .. } = preferences;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::selector(&selector, members) };
-        let plan = Plan { dry_run, ..Plan::default() };
+        let plan = Plan { dry_run, as_seen, ..Plan::default() };
         return asynchronously(&app, &context, &caller, item, plan, idempotency_key).await;
     }
     let idempotency_key = idempotency_key.map(str::to_owned);
-    let selection = Selection { origin, conversation, selector, idempotency_key, wait, dry_run };
+    let selection = Selection { origin, conversation, selector, idempotency_key, as_seen, wait, dry_run };
     let selected = app.disconnector.select(selection).await?;
 
     let results = &selected.results;

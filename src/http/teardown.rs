@@ -13,6 +13,7 @@ use super::jobs::asynchronously;
 use super::path::ConversationPath;
 use super::refused::Refused;
 use crate::disconnect::Teardown;
+use crate::disconnect::seen::AsSeen;
 use crate::genesys::request::Operation;
 use crate::ids::ConversationId;
 use crate::jobs::{ItemInput, Plan, TargetInput};
@@ -40,6 +41,7 @@ pub(super) async fn disconnect(
     Permitted { caller, origin, context, .. }: Permitted<to::Teardown>,
     ConversationPath(conversation): ConversationPath,
     preferences: Preferences,
+    as_seen: Option<AsSeen>,
     idempotency_key: IdempotencyKey,
     Members(members): Members,
 ) -> Result<Response, Refused> {
@@ -52,11 +54,11 @@ pub(super) async fn disconnect(
     let Preferences { wait, dry_run, .. } = preferences;
     if preferences.respond_async {
         let item = ItemInput { conversation, target: TargetInput::All };
-        let plan = Plan { dry_run, ..Plan::default() };
+        let plan = Plan { dry_run, as_seen, ..Plan::default() };
         return asynchronously(&app, &context, &caller, item, plan, idempotency_key).await;
     }
     let idempotency_key = idempotency_key.map(Into::into);
-    let teardown = Teardown { origin, conversation, idempotency_key, wait, dry_run, among: None };
+    let teardown = Teardown { origin, conversation, idempotency_key, as_seen, wait, dry_run, among: None };
     let settled = app.disconnector.tear_down(teardown).await?;
     context.log().settled(&settled);
     if preferences.minimal && !settled.still_there && settled.outcome != Outcome::WouldDisconnect {

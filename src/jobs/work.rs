@@ -173,6 +173,7 @@ impl Jobs {
                 origin: origin.clone(),
                 conversation: cid,
                 idempotency_key: None,
+                as_seen: plan.as_seen.clone(),
                 wait: None,
                 dry_run: plan.dry_run,
                 among: Some(Claim::kept_elsewhere(&set.members, is_fresh && !set.members.is_empty())),

@@ -15,7 +15,10 @@ use super::super::refused::Refused;
 use super::super::upstream_form::as_the_upstream;
 use crate::callers::Guards;
 use crate::conversation::Conversation;
-use crate::disconnect::{Glance, Origin, Request, Teardown, conversation_not_found, forbidden_participant};
+use crate::disconnect::seen::AsSeen;
+use crate::disconnect::{
+    Glance, Origin, Request, Teardown, all_as_seen, conversation_not_found, forbidden_participant,
+};
 use crate::genesys::request::Rank;
 use crate::ids::{ConversationId, ParticipantId};
 use crate::medium::Medium;
@@ -27,8 +30,9 @@ pub(in crate::http) async fn post(
     Permitted { origin, context, .. }: Permitted<to::Teardown>,
     ConversationPath(conversation): ConversationPath,
     _: NoQuery,
+    as_seen: Option<AsSeen>,
 ) -> Result<Response, Refused> {
-    end(&app, &context, origin, conversation).await?;
+    end(&app, &context, origin, conversation, as_seen).await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
@@ -39,11 +43,12 @@ pub(in crate::http) async fn patch(
     Permitted { origin, context, .. }: Permitted<to::Teardown>,
     ConversationPath(cid): ConversationPath,
     _: NoQuery,
+    as_seen: Option<AsSeen>,
     Members(members): Members,
 ) -> Result<Response, Refused> {
     DisconnectBody::of_patch(&members, None)?.state_alone()?;
-    match reached(&app, &origin, cid, medium).await? {
-        MediumScope::AllOfIt => end(&app, &context, origin, cid).await?,
+    match reached(&app, &origin, cid, medium, as_seen.as_ref()).await? {
+        MediumScope::AllOfIt => end(&app, &context, origin, cid, as_seen).await?,
         MediumScope::These(ids) => {
             let origin = Origin { deadline: Some(app.disconnector.deadline()), ..origin };
             let one = |id| Request { media: Some(medium), ..Request::new(origin.clone(), cid, id) };
@@ -61,8 +66,10 @@ async fn end(
     context: &RequestContext,
     origin: Origin,
     conversation: ConversationId,
+    as_seen: Option<AsSeen>,
 ) -> Result<(), Problem> {
-    let teardown = Teardown { origin, conversation, idempotency_key: None, wait: None, dry_run: false, among: None };
+    let teardown =
+        Teardown { origin, conversation, idempotency_key: None, as_seen, wait: None, dry_run: false, among: None };
     let settled = app.disconnector.tear_down(teardown).await?;
     context.log().settled(&settled);
     as_the_upstream(&settled)
@@ -76,16 +83,27 @@ enum MediumScope {
     These(Vec<ParticipantId>),
 }
 
-async fn reached(app: &AppState, origin: &Origin, cid: ConversationId, medium: Medium) -> Result<MediumScope, Problem> {
+async fn reached(
+    app: &AppState,
+    origin: &Origin,
+    cid: ConversationId,
+    medium: Medium,
+    as_seen: Option<&AsSeen>,
+) -> Result<MediumScope, Problem> {
     match app.disconnector.glance(origin, Rank::Disconnect, cid).await? {
-        Glance::Found(conversation) => of(&conversation, medium, origin.guards.as_deref()),
+        Glance::Found(conversation) => of(&conversation, medium, origin.guards.as_deref(), as_seen),
         Glance::Ended => Ok(MediumScope::AllOfIt),
         Glance::Unknown => Err(conversation_not_found(None)),
         Glance::Unreadable(problem) => Err(problem),
     }
 }
 
-fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> Result<MediumScope, Problem> {
+fn of(
+    conversation: &Conversation,
+    medium: Medium,
+    guards: Option<&Guards>,
+    as_seen: Option<&AsSeen>,
+) -> Result<MediumScope, Problem> {
     if conversation.ended() {
         return Ok(MediumScope::AllOfIt);
     }
@@ -103,6 +121,7 @@ fn of(conversation: &Conversation, medium: Medium, guards: Option<&Guards>) -> R
     if !guards.is_none_or(permits) {
         return Err(forbidden_participant());
     }
+    all_as_seen(as_seen, having())?;
     let ids: Option<Vec<_>> = having().map(|participant| ParticipantId::parse(&participant.id)).collect();
     // Without an id the participant cannot be disconnected, and saying that the medium has ended would be wrong.
     ids.map(MediumScope::These).ok_or_else(|| {

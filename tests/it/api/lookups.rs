@@ -1,7 +1,8 @@
 //! Lookups: a conversation in short, and its participants.
 
 use hangup::sandbox::{ConversationSpec, ParticipantSpec};
-use serde_json::Value;
+use http::Method;
+use serde_json::{Value, json};
 
 use crate::support::{Kind, NOBODY, Reply, TestApp};
 
@@ -41,7 +42,7 @@ async fn the_list_has_every_member_and_live_participants_first() {
             "userId"
         ]
     );
-    assert_eq!(json["participants"][0]["media"], serde_json::json!(["call"]));
+    assert_eq!(json["participants"][0]["media"], json!(["call"]));
 }
 
 #[tokio::test]
@@ -123,14 +124,47 @@ async fn who_has_changed_because_the_conversation_has_ended_is_told_to_be_gone()
     let service = TestApp::patch()
         .script(|asked| {
             let id = asked.path.rsplit('/').next().unwrap();
-            let person = serde_json::json!({"id": PERSON, "calls": [{"state": "connected"}]});
-            let ended = serde_json::json!({"id": id, "endTime": "2026-01-01T00:00:00Z", "participants": [person]});
+            let person = json!({"id": PERSON, "calls": [{"state": "connected"}]});
+            let ended = json!({"id": id, "endTime": "2026-01-01T00:00:00Z", "participants": [person]});
             (asked.kind == Kind::Read).then(|| Reply::json(&ended))
         })
         .ready()
         .await;
     let answer = service.disconnect_id(PERSON.parse().unwrap()).header("if-match", "\"nonsense\"").send().await;
     assert_eq!((answer.verdict(), answer.get("gone")), ("412 changed".to_owned(), true.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_touched_by_a_selector_or_teardown_when_one_of_them_is_not_as_listed() {
+    let service = TestApp::patch().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).ready().await;
+    let cid = service.conference.id;
+    let list = service.get(&format!("/conversations/{cid}/participants")).await;
+    let tag = list.header("etag").to_owned();
+    service.sandbox.add_participant(cid, ParticipantSpec::of("agent")).unwrap();
+    let both = json!({"purpose": "agent", "max": 5});
+    let patch = |tag: &str| {
+        let path = format!("/api/v2/conversations/calls/{cid}");
+        service.request(Method::PATCH, &path).json(&json!({"state": "disconnected"})).header("if-match", tag).send()
+    };
+    for query in ["dryRun=true", "wait=1"] {
+        for ask in [service.selector(&both), service.teardown()] {
+            let answer = ask.query(query).header("if-match", &tag).send().await;
+            assert_eq!((answer.verdict().as_str(), answer.get("gone")), ("412 changed", false.into()));
+        }
+    }
+    assert_eq!((patch(&tag).await.status, service.disconnects()), (412, 0));
+
+    let list = service.get(&format!("/conversations/{cid}/participants")).await;
+    let tag = list.header("etag").to_owned();
+    let reads = service.counts()[3];
+    let selected = service.selector(&both).header("if-match", &tag).send().await;
+    assert_eq!((selected.verdict().as_str(), service.disconnects()), ("200 all", 3));
+    assert_eq!(service.counts()[3] - reads, 1, "no further read for each of them");
+    service.settled().await;
+    let repeated = service.selector(&both).header("if-match", &tag).send().await;
+    assert_eq!((repeated.verdict().as_str(), repeated.get("gone")), ("412 changed", Value::Null));
+    let ended = service.teardown().header("if-match", &tag).send().await;
+    assert_eq!(ended.verdict(), "200 accepted", "that others have left is no change");
 }
 
 const PERSON: &str = "22222222-2222-4222-8222-222222222222";
