@@ -140,6 +140,13 @@ impl Service {
         // With the service's store: its mode holds here, too, and the record is where `hangup audit` finds it. But under a name of
         // its own, so that it does not leave the fleet in another's name.
         config.store.instance = None;
+        // What a command prints is its answer, and nothing else.
+        let targets = &mut config.audit.target.0;
+        if let Some(at) = targets.iter().position(|target| target == "stdout") {
+            "store".clone_into(&mut targets[at]);
+            targets.sort();
+            targets.dedup();
+        }
         // It waits for a connection as long as for an answer: there is one request, and a person who waits for it.
         config.disconnect.connect_timeout = config.disconnect.attempt_timeout;
         let app = App::build(config, UpstreamTransport::Sockets).await.map_err(Failure::unusable)?;

@@ -61,6 +61,15 @@ async fn disconnect_leaves_its_record_in_the_store_and_keeps_to_the_mode_that_is
     let outcomes: Vec<Value> =
         said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["outcome"].clone()).collect();
     assert_eq!(outcomes, ["would_disconnect", "disconnected"]);
+
+    // Where the service prints its records, the command prints its answer all the same.
+    let external = binary.who("external").to_string();
+    let printing = [environment[0], ("HANGUP__AUDIT__TARGET", "stdout")];
+    let done = binary.run(&["disconnect", &cid, &external, "--yes", "--json"], &printing).await;
+    let answer: Value = serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{}", shown(&done)));
+    assert_eq!(answer["outcome"], "disconnected");
+    let audit = binary.run(&["audit", "--participant", &external], &environment).await;
+    assert!(shown(&audit).contains("1 records"), "{}", shown(&audit));
 }
 
 #[tokio::test(flavor = "multi_thread")]
