@@ -221,7 +221,7 @@ impl Callers {
     }
 
     fn by_key(&self, key: CredentialText<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
-        self.known_key(key).unwrap_or_else(|| Err(self.wrong(peer, unknown(key))))
+        self.known_key(key).unwrap_or_else(|| Err(unknown(key))).map_err(|refusal| self.wrong(peer, refusal))
     }
 
     /// The caller with this identity as it is now, with the permissions and guards of now; `None` where its key was removed or
@@ -238,7 +238,7 @@ impl Callers {
     /// A bearer token is a key, or else, in three parts, a token of the issuer.
     async fn by_bearer(&self, bearer: CredentialText<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
         if let Some(found) = self.known_key(bearer) {
-            return found;
+            return found.map_err(|refusal| self.wrong(peer, refusal));
         }
         let Some(tokens) = self.0.tokens.as_ref().filter(|_| bearer.0.bytes().filter(|b| *b == b'.').count() == 2)
         else {

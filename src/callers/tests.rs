@@ -116,6 +116,20 @@ async fn guessing_is_slowed_down_and_right_keys_still_pass() {
     assert_eq!(ask(&callers, &[("x-api-key", "no")]).await, Err(Refusal::UnknownKey));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_that_has_expired_is_slowed_down_like_a_wrong_one() {
+    let file = keys_file(&record("one", "k1", "expires = \"2020-01-01\""));
+    let callers = Callers::open(&auth(Some(file.path()))).unwrap();
+    for header in ["x-api-key", "authorization"] {
+        let text = if header == "x-api-key" { "k1" } else { "Bearer k1" };
+        for _ in 0..5 {
+            assert_eq!(ask(&callers, &[(header, text)]).await, Err(Refusal::KeyExpired));
+        }
+        assert_eq!(ask(&callers, &[(header, text)]).await.unwrap_err().kind(), "throttled");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+}
+
 #[tokio::test]
 async fn the_oauth_door_wants_name_and_key_of_the_same_caller() {
     let file = keys_file(&(record("one", "k1", "") + &record("two", "k2", "")));
