@@ -18,10 +18,9 @@ use super::download::download;
 use super::input::Query;
 use super::refused::Refused;
 use crate::audit::query::moment;
-use crate::claims::unavailable;
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
-use crate::store::{AuditEntry, AuditQuery, Store};
+use crate::store::{AuditEntry, AuditQuery, Store, StoreError};
 
 /// Records looked at for one page of JSON, of which as many are shown as fit.
 const PAGE: i64 = 100;
@@ -56,8 +55,9 @@ pub(super) async fn get(
         Form::Page => page(&app.store, wanted, recording).await?,
         form => {
             let text = format!("as {}, {}", if form == Form::Csv { "CSV" } else { "NDJSON" }, described(&query));
+            let records = every_record(app.store.clone(), wanted, form).await?;
             app.audit.exported(caller.identity(), text);
-            every_record(app.store.clone(), wanted, form).await?
+            records
         }
     };
     response.headers_mut().insert(RECORDING, HeaderValue::from_static(if recording { "true" } else { "false" }));
@@ -104,6 +104,10 @@ fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
     Ok(wanted)
 }
 
+fn unavailable(_: StoreError) -> Problem {
+    Problem::new(Code::StoreUnavailable, "the audit is kept in the store, which cannot be reached; repeat the request")
+}
+
 fn cursor((time, id): &(i64, String)) -> String {
     URL_SAFE_NO_PAD.encode(format!("{time}:{id}"))
 }
@@ -119,7 +123,7 @@ fn described(query: &Query) -> String {
 }
 
 async fn page(store: &Store, wanted: AuditQuery, recording: bool) -> Result<Response, Refused> {
-    let found = store.read_audit(&AuditQuery { limit: PAGE, ..wanted }).await.map_err(|e| unavailable(&e))?;
+    let found = store.read_audit(&AuditQuery { limit: PAGE, ..wanted }).await.map_err(unavailable)?;
     let records =
         fitting(found.records.iter().filter_map(|entry| serde_json::from_str::<&RawValue>(&entry.record).ok()));
     let more = found.more || records.len() < found.records.len();
@@ -133,7 +137,7 @@ async fn every_record(store: Store, wanted: AuditQuery, form: Form) -> Result<Re
     let read = move |(mut wanted, is_first): (AuditQuery, bool)| {
         let store = store.clone();
         async move {
-            let page = store.read_audit(&wanted).await.map_err(|e| unavailable(&e))?;
+            let page = store.read_audit(&wanted).await.map_err(unavailable)?;
             let text = written(&page.records, form, is_first);
             wanted.after = page.records.last().filter(|_| page.more).map(|entry| entry.place.clone());
             Ok((text, wanted.after.is_some().then_some((wanted, false))))

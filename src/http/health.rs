@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
@@ -10,6 +10,9 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 use super::AppState;
 use super::answer::json as answer;
+use super::callers::keep_pages_away;
+use super::context::RequestContext;
+use super::refused::Refused;
 use crate::metrics::Readings;
 
 /// The process runs and answers.
@@ -42,8 +45,15 @@ pub(super) fn not_ready(app: &AppState) -> Vec<String> {
     leaving.into_iter().chain(app.disconnector.client().tokens().not_ready()).collect()
 }
 
-/// Prometheus text.
-pub(super) async fn metrics(State(app): State<AppState>) -> Response {
+/// Prometheus text. It names keys and tells how much they are used: nothing for pages of other sites.
+pub(super) async fn metrics(
+    State(app): State<AppState>,
+    context: RequestContext,
+    request: Request,
+) -> Result<Response, Refused> {
+    if !context.behind_proxy {
+        keep_pages_away(&request.into_parts().0, &context)?;
+    }
     let readings = Readings {
         upstream: app.disconnector.client().reading(),
         audit: app.audit.stats(),
@@ -58,5 +68,5 @@ pub(super) async fn metrics(State(app): State<AppState>) -> Response {
     };
     let text = app.metrics.text(readings);
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind)], text).into_response()
+    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
 }

@@ -56,6 +56,17 @@ async fn without_keys_the_operators_side_is_for_this_machine_and_not_for_pages_o
         ] {
             assert_eq!(put(admin).header(header, value).send().await.verdict(), "403 forbidden_origin", "{header}");
         }
+        for (header, value) in [("host", "evil.example"), ("sec-fetch-site", "cross-site")] {
+            let get = |path: &str| {
+                let ask = if admin { service.admin(Method::GET, path) } else { service.request(Method::GET, path) };
+                ask.header(header, value)
+            };
+            // Without an admin address the metrics are on the main one.
+            let expected = if admin { "403 forbidden_origin" } else { "404 no_such_route" };
+            assert_eq!(get("/metrics").send().await.verdict(), expected, "they name keys");
+            let probe = if admin { 200 } else { 404 };
+            assert_eq!(get("/livez").send().await.status, probe, "probes stay open");
+        }
     }
     assert_eq!(service.get("/mode").await.get("mode"), "enforce");
     assert_eq!(put(true).send().await.get("mode"), "observe");

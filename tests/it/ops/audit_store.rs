@@ -106,6 +106,28 @@ async fn a_guarded_key_sees_its_own_records_alone_whatever_it_asks_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_cannot_be_read_is_said_so_and_leaves_no_record_of_an_export() {
+    let binary = Binary::new().await;
+    let (ivr, auditor) = keys(&binary);
+    let (file, lines) = (text(&binary.path("keys.toml")), binary.path("audit.jsonl"));
+    let environment = [
+        ("HANGUP__AUTH__KEYS_FILE", file.as_str()),
+        ("HANGUP__AUDIT__TARGET", &text(&lines)),
+        ("HANGUP__STORE__URL", "postgres://app@127.0.0.1:1/none"),
+    ];
+    let mut service = binary.serve(&[], &environment).await;
+    for accept in ["application/json", "text/csv"] {
+        let (status, body) = read(&service, &auditor, "", accept).await;
+        assert!(status == 503 && body.contains("the audit is kept in the store"), "{body}");
+    }
+    let header = [("x-api-key", ivr.as_str())];
+    assert_eq!(service.post(&binary.disconnect(binary.who("customer")), &header, "").await.0, 200);
+    assert_eq!(service.stop().await, Some(0));
+    let written = std::fs::read_to_string(&lines).unwrap();
+    assert!(written.contains("\"event\":\"disconnect\"") && !written.contains("exported"), "{written}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn that_nothing_is_recorded_is_told_from_that_nothing_happened() {
     let binary = Binary::new().await;
     let (ivr, auditor) = keys(&binary);
