@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
+use crate::text::is_unprintable;
+
 /// Most columns that a line takes.
 pub(super) const COLUMNS: usize = 100;
 
 /// One line of text that cannot steer a terminal: line breaks, control characters and those that turn the direction of writing
 /// around are shown as escapes. Names and reasons come from callers and from Genesys Cloud's users.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(steers) {
+    if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);
@@ -19,7 +21,7 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
             '\n' => shown.push_str("\\n"),
             '\r' => shown.push_str("\\r"),
             '\t' => shown.push_str("\\t"),
-            c if steers(c) => drop(write!(shown, "\\u{{{:x}}}", u32::from(c))),
+            c if is_unprintable(c) => drop(write!(shown, "\\u{{{:x}}}", u32::from(c))),
             c => shown.push(c),
         }
     }
@@ -29,12 +31,6 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
 /// The same for several lines of ours with text from outside in them.
 pub(super) fn printable_lines(text: &str) -> String {
     text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
-}
-
-/// C0 and C1 control characters, line and paragraph separators, and the marks of bidirectional text.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// At most this many characters; an ellipsis stands for the rest.

@@ -7,13 +7,16 @@ use serde::Deserialize;
 
 use super::answers::Problem;
 use crate::digest::Digest;
+use crate::text::is_unprintable;
 
 /// Digits of a digest that tell one state of a fragment from another.
 const DIGITS: usize = 16;
 
-/// A fragment as an answer.
+/// A fragment as an answer. Marks that reorder or hide text are replaced, so that no name passes for another, or for our words;
+/// those that join letters are part of names.
 pub(super) fn page(markup: &Markup) -> Html<String> {
-    Html(markup.0.clone())
+    let misleads = |c: char| is_unprintable(c) && !matches!(c, '\n' | '\t' | '\u{200c}' | '\u{200d}');
+    Html(markup.0.replace(misleads, "\u{fffd}"))
 }
 
 /// A moment, shown in the browser's time zone.

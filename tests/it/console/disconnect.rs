@@ -83,7 +83,7 @@ async fn a_dry_run_and_a_word_that_was_not_typed_disconnect_nobody() {
 
 #[tokio::test]
 async fn names_from_outside_are_text_and_never_markup() {
-    const NAME: &str = "<img src=x onerror=alert(1)>\"'&";
+    const NAME: &str = "<img src=x onerror=alert(1)>\"'&\u{202e}a\u{200d}b";
     let service = TestApp::sockets().start().await;
     let spec = ParticipantSpec { name: Some(NAME.to_owned()), ..ParticipantSpec::of("customer") };
     let conversation = service.sandbox.create_conference(ConversationSpec::with(vec![spec]));
@@ -94,6 +94,8 @@ async fn names_from_outside_are_text_and_never_markup() {
         let refused = answer.status == 403;
         assert!(refused || answer.text.contains("&lt;img src=x"), "{path}: {}", answer.text);
         assert!(!answer.text.contains("<img"), "{path}");
+        assert!(!answer.text.contains('\u{202e}'), "{path}: it would turn the words after it round");
+        assert!(refused || answer.text.contains("\u{fffd}a\u{200d}b"), "{path}: {}", answer.text);
     }
     let echoed = service.get("/console/conversations/%3Cimg%3E").await;
     assert!(!echoed.text.contains("<img>") && echoed.text.contains("&lt;img&gt;"), "{}", echoed.text);
