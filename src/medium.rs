@@ -98,7 +98,7 @@ impl Medium {
     /// Whether it only goes along with another medium of its participant, and ends with that one.
     #[must_use]
     pub fn accompanies(self) -> bool {
-        matches!(self, Self::Screenshares | Self::Other("screenMonitorings"))
+        matches!(self, Self::Screenshares) || self == SCREEN_MONITORING
     }
 
     /// The name in our lists: the singular.
@@ -140,12 +140,22 @@ impl Medium {
         })
     }
 
-    /// The words of our lists, for people.
+    /// The same for what a participant can have: analytics cannot be asked for screen monitorings, and lists show them.
+    #[must_use]
+    pub fn from_word_of_lists(word: &str) -> Option<Self> {
+        let other = || word.eq_ignore_ascii_case(SCREEN_MONITORING.singular()).then_some(SCREEN_MONITORING);
+        Self::from_word(word).or_else(other)
+    }
+
+    /// The words by which analytics is asked, for people.
     #[must_use]
     pub fn words() -> String {
         Self::ALL.map(Self::singular).join(", ")
     }
 }
+
+/// A medium without a path of its own.
+const SCREEN_MONITORING: Medium = Medium::Other("screenMonitorings");
 
 /// Most names of unknown media that are kept. The API gets a new one every few years.
 const MOST_NAMES: usize = 64;
@@ -199,6 +209,9 @@ mod tests {
         let unknown = Medium::from_member("screenMonitorings");
         assert_eq!((unknown.member(), unknown.singular()), ("screenMonitorings", "screenMonitoring"));
         assert_eq!(unknown, Medium::from_member("screenMonitorings"));
+        assert_eq!(Medium::from_word_of_lists("ScreenMonitoring"), Some(unknown));
+        assert_eq!(Medium::from_word_of_lists("voice"), Some(Medium::Calls));
+        assert!(unknown.accompanies() && Medium::from_word("screenMonitoring").is_none());
         for odd in ["", "two words", "\u{1b}[31m", "a".repeat(41).as_str()] {
             assert_eq!(Medium::from_member(odd).singular(), "other", "{odd:?}");
         }

@@ -94,7 +94,7 @@ mod medium {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Medium>, D::Error> {
         let Some(word) = Option::<String>::deserialize(input)? else { return Ok(None) };
         // A medium that only a later version knows: better disconnect nothing than the whole participant.
-        Medium::from_word(&word).map(Some).ok_or_else(|| serde::de::Error::custom("unknown medium"))
+        Medium::from_word_of_lists(&word).map(Some).ok_or_else(|| serde::de::Error::custom("unknown medium"))
     }
 }
 

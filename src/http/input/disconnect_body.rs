@@ -147,9 +147,11 @@ fn reason(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Pr
 fn media(members: &Map<String, Value>) -> Result<Option<Medium>, Problem> {
     let Some(value) = given(members, "media") else { return Ok(None) };
     let word = value.as_str().unwrap_or_default().trim();
-    Medium::from_word(word).map(Some).ok_or_else(|| {
+    Medium::from_word_of_lists(word).map(Some).ok_or_else(|| {
         let words = Medium::words();
-        invalid_body(format!("media must be one word of: {words}; leave it out to end the whole participant"))
+        invalid_body(format!(
+            "media must be one word of: {words}, screenMonitoring; leave it out to end the whole participant"
+        ))
     })
 }
 

@@ -201,3 +201,18 @@ async fn a_medium_without_a_path_in_a_conversation_that_may_not_be_read_names_th
         assert!(problem.detail.contains(words), "{}", problem.detail);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_word_that_a_list_shows_is_taken_as_the_medium() {
+    let service = before(&[("screenMonitorings", "connected"), ("calls", "connected")], Reply::status(202, "")).await;
+    let list = service.list().send().await;
+    let shown = list.json["participants"][0]["media"].clone();
+    assert_eq!(shown, json!(["call", "screenMonitoring"]));
+    for word in shown.as_array().unwrap() {
+        let answer = service.disconnect_id(PERSON.parse().unwrap()).json(&json!({"media": word})).send().await;
+        assert_ne!(answer.status, 400, "{word}: {}", answer.json);
+    }
+    let alone = before(&[("screenMonitorings", "connected")], Reply::status(202, "")).await;
+    let answer = alone.disconnect_id(PERSON.parse().unwrap()).json(&json!({"media": "screenMonitoring"})).send().await;
+    assert_eq!(answer.line(), "200 accepted");
+}
