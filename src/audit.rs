@@ -198,7 +198,7 @@ impl Audit {
         stop.run_until_cancelled(each_second).await;
     }
 
-    /// Opens files anew, after another program has rotated them. Says whether there was anything to open.
+    /// Reopens files that another program has rotated. Says whether there was anything to reopen.
     pub fn reopen(&self) -> bool {
         let Some(inner) = &self.0 else { return false };
         inner.lanes.iter().filter(|lane| lane.reopens && lane.queue.try_send(Message::Reopen).is_ok()).count() > 0

@@ -73,7 +73,7 @@ fn build_stack(config: &Config, parts: &Parts, transport: Transport) -> Stack {
     let stack = ServiceBuilder::new()
         // Whatever happens below, the call ends at its absolute deadline.
         .layer(StepLayer::new(Deadline))
-        // Repeats transient failures. Outside the token and the gate, so that each attempt passes both anew.
+        // Repeats transient failures. Outside the token and the gate, so that each attempt passes both.
         .layer(RetryLayer::new(policy))
         // Waits for a token, and replays once after a 401: not a retry, it costs no attempt and no budget.
         .layer(StepLayer::new(Renew::new(parts.tokens.clone(), parts.stopping.clone())))
@@ -106,7 +106,7 @@ impl Client {
     /// The first login is started here and not awaited.
     ///
     /// # Errors
-    /// An upstream URL that is none, with its key named.
+    /// An upstream URL that is not valid; the text names its key.
     pub fn start(
         config: &Config,
         exchange: Exchange,

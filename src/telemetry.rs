@@ -81,7 +81,7 @@ impl LogControl {
         self.levels.reload(levels(log_level)?).map_err(|e| e.to_string())
     }
 
-    /// Opens `telemetry.log_target` anew, after its file was moved away. Says whether it is a file.
+    /// Reopens `telemetry.log_target`, after its file was moved away. Says whether it is a file.
     ///
     /// # Errors
     /// It cannot be opened; the old one is written to.

@@ -57,7 +57,7 @@ impl App {
 }
 
 impl Reloader {
-    /// Takes over what can be taken over of `fresh`, and opens the files of logs and audit anew.
+    /// Takes over what can be taken over of `fresh`, and reopens the files of logs and audit.
     ///
     /// A mode that was switched by hand since stays as it is, unless the configured one has changed: SIGHUP is also sent by
     /// what rotates files at night.
@@ -112,7 +112,7 @@ impl Reloader {
         self.http.audit.event(Event::Reloaded, "rejected", cause.to_owned());
     }
 
-    /// Opens the files of logs and audit anew, and nothing else: for SIGUSR1, which log rotations send.
+    /// Reopens the files of logs and audit, and nothing else: for SIGUSR1, which log rotations send.
     pub fn reopen_files(&self, logs: &LogControl) -> Reloaded {
         let mut done = Reloaded::default();
         self.reopen(logs, &mut done);

@@ -39,7 +39,7 @@ impl File {
         Self { path, max_size, keep, open: None, rotation_trouble: None }
     }
 
-    /// Appends whole lines, all or none. After a failure the path is opened anew with the next line.
+    /// Appends whole lines, all or none. After a failure the path is reopened with the next line.
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let (max_size, size) = (self.max_size, lines.len() as u64);
         let open = self.open()?;

@@ -11,7 +11,7 @@ pub trait Sink: fmt::Debug + Send {
     /// Writes all of these, or none.
     ///
     /// # Errors
-    /// Nothing was written; the next call tries anew.
+    /// Nothing was written; the next call tries again.
     fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()>;
 
     /// Makes what was written durable.
@@ -22,7 +22,7 @@ pub trait Sink: fmt::Debug + Send {
         Ok(())
     }
 
-    /// Whether it has something to open anew.
+    /// Whether it has something to reopen.
     fn reopens(&self) -> bool {
         false
     }

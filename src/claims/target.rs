@@ -17,7 +17,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// A participant as a target; `None` where its id is none.
+    /// A participant as a target; `None` if its id is not a UUID.
     #[must_use]
     pub fn of(participant: &Participant) -> Option<Self> {
         let id = ParticipantId::parse(&participant.id)?;

@@ -58,7 +58,7 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> 
 struct Signals {
     /// SIGHUP: reads the configuration again.
     reload: Signal,
-    /// SIGUSR1: opens the files of logs and audit anew.
+    /// SIGUSR1: reopens the files of logs and audit.
     reopen: Signal,
 }
 

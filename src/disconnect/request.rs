@@ -27,7 +27,7 @@ pub struct Origin {
     pub observe: bool,
     /// What the request leaves in the audit.
     pub scope: AuditScope,
-    /// The end of a request that asks for several disconnects; each has its own where there is none.
+    /// The deadline that several disconnects of one request share; without it, each disconnect has its own.
     pub deadline: Option<Instant>,
 }
 
@@ -57,7 +57,7 @@ pub struct Request {
     pub conversation: ConversationId,
     /// The participant to disconnect.
     pub participant: ParticipantId,
-    /// End only communications of this medium, and judge by it; all of them where there is none.
+    /// End only communications of this medium, and judge by them; without it, all.
     pub media: Option<Medium>,
     /// The wrap-up to set with the disconnect.
     pub wrapup: Option<Wrapup>,

@@ -88,7 +88,7 @@ impl<K: Eq + Hash + Clone, R: Clone> Leader<K, R> {
         if accepted {
             state.accepted.insert(&self.key, Instant::now());
         }
-        // A request that joins from now on begins anew.
+        // A request that comes from now on leads a new disconnect.
         let followers = state.under_way.remove(&self.key).unwrap_or_default();
         drop(state);
         if followers.is_empty() {

@@ -7,11 +7,12 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use memchr::memmem;
 
-/// Pieces of a secret of this length are looked for, so that one that was broken off is found, too. Shorter ones say little.
+/// Pieces of a secret of this length are searched for, so that a truncated secret is found, too. Shorter ones would match by
+/// chance.
 const PIECE: usize = 12;
 
-/// The body without `secret`: where it stands as it is, it is replaced; a body that has it in another form, or a part of it, is
-/// dropped as a whole.
+/// The body without `secret`. Where the secret occurs literally, it is replaced; a body that has it in another form, or a part of
+/// it, is dropped as a whole.
 pub(super) fn without(body: Bytes, secret: &[u8]) -> Bytes {
     if secret.is_empty() || body.is_empty() {
         return body;
@@ -26,8 +27,8 @@ pub(super) fn gives_away(text: &[u8], secret: &[u8]) -> bool {
     pieces(secret).into_iter().any(|piece| memmem::find(&text, &piece).is_some())
 }
 
-/// The same of an id, which every answer has. One in the usual form, a UUID, cannot be the secret in another encoding: it is
-/// enough to check that it is not a part of it, which costs a fiftieth.
+/// The same for an id, which every answer has. An id in the usual form, a UUID, cannot be the secret in another encoding, so it
+/// is enough to check that it is not a part of the secret, which costs a fiftieth.
 pub(super) fn id_gives_away(id: &str, secret: &[u8]) -> bool {
     if uuid::Uuid::try_parse(id).is_ok() {
         return secret.windows(id.len()).any(|part| part == id.as_bytes());
@@ -42,7 +43,7 @@ fn replaced(body: Bytes, secret: &[u8]) -> Bytes {
     String::from_utf8_lossy(&body).replace(&*String::from_utf8_lossy(secret), "[token]").into()
 }
 
-/// What gives the secret away: its own pieces, and those of its base64, which depends on where it stands among three bytes.
+/// What gives the secret away: its own pieces, and those of its base64, which depends on its offset modulo three.
 fn pieces(secret: &[u8]) -> Vec<Vec<u8>> {
     let cut =
         |text: &[u8]| text.chunks(PIECE).filter(|piece| piece.len() == PIECE).map(<[u8]>::to_vec).collect::<Vec<_>>();
@@ -52,7 +53,7 @@ fn pieces(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut pieces = cut(secret);
     for before in 0..3 {
         let shifted = [&[0; 3][..before], secret].concat();
-        // The first and last digits also depend on what stands beside the secret.
+        // The first and last digits also depend on the bytes beside the secret.
         for text in [STANDARD_NO_PAD.encode(&shifted), URL_SAFE_NO_PAD.encode(&shifted)] {
             let inner = text.as_bytes().get(4..text.len().saturating_sub(2)).unwrap_or_default();
             pieces.extend(cut(inner));

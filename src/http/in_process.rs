@@ -34,7 +34,8 @@ pub struct Aside {
 }
 
 impl InProcess {
-    /// For a request whose conversation may have been read at most `within` ago, for another caller; `None`: it is read anew.
+    /// For a request that may use a read of the conversation for another caller, at most `within` ago; `None`: it needs a read of
+    /// its own.
     #[must_use]
     pub fn new(within: Option<Duration>) -> Self {
         Self { within, ..Self::default() }

@@ -25,7 +25,7 @@ const IDLE: Duration = Duration::from_millis(500);
 const BEGINNING: i64 = 2_000;
 /// How often it is counted how much is queued.
 const MEASURED_EVERY: Duration = Duration::from_secs(5);
-/// Jobs of which it is remembered that all of their items may be tried; when there are more, all are looked at anew.
+/// How many jobs are remembered as allowed to try all of their items; when there are more, all are forgotten and checked again.
 const MOST_BEGUN: usize = 1_000;
 /// A lease outlives the deadline of the work under it by this much.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);

@@ -38,7 +38,7 @@ impl Problem {
             .upstream(upstream)
     }
 
-    /// An answer that makes no sense for what was asked: a redirect, a body that is none.
+    /// An answer that makes no sense for what was asked: a redirect, or a body of something else.
     #[must_use]
     pub fn invalid_response(answer: &Answer, what: &str) -> Self {
         let detail = format!(

@@ -1,4 +1,4 @@
-//! The file that logs go to, which can be opened anew after a log rotation has moved it away.
+//! The file that logs go to, which can be reopened after a log rotation has moved it away.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ pub(super) struct LogFile {
     reopen: Reopen,
 }
 
-/// Opens the file anew; the writer's thread takes it over with its next write.
+/// Reopens the file; the writer's thread takes it over with its next write.
 #[derive(Debug, Clone)]
 pub(super) struct Reopen {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! The issuer's keys: fetched by one task, kept when the issuer is down, fetched anew for a key id that is unknown.
+//! The issuer's keys: fetched by one task, kept when the issuer is down, fetched again for an unknown key id.
 
 use std::fmt;
 use std::sync::Arc;

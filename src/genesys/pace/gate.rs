@@ -1,4 +1,4 @@
-//! The gate: who goes through when, who waits, and who is refused at once because waiting would be in vain.
+//! The gate: which calls go through now, which wait, and which are refused at once because they would wait too long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -101,7 +101,7 @@ impl Gate {
             }
             let Some(token) = self.tokens.current() else { return Err(CallError::TokenExpired) };
             let mut state = self.state.lock();
-            // Not left to the driver, which may not have run yet since the token came.
+            // Not left to the driver, which may not have run since the token came.
             state.take_token(&token);
             state.note(call.rank, now);
             // Calls of a lower rank may be waiting for a part of the window that is not theirs: they are passed.
@@ -146,7 +146,7 @@ impl Gate {
         }
     }
 
-    /// Lets those who wait go when their time comes. Runs until `stop`, beside everything else.
+    /// Lets waiting calls go when their time comes. Runs until `stop`, in a task of its own.
     pub(crate) async fn drive(self: Arc<Self>, stop: CancellationToken) {
         let mut published: watch::Receiver<u64> = self.tokens.subscribe();
         loop {
@@ -187,7 +187,7 @@ impl Gate {
         }
     }
 
-    /// How many calls of jobs would go now without waiting; `None` where no window is known.
+    /// How many calls of jobs could go now without waiting; `None` if no window is known.
     #[must_use]
     pub fn room_for_jobs(&self) -> Option<usize> {
         let room = self.state.lock().room(Rank::Job, Instant::now());
@@ -202,7 +202,7 @@ impl Gate {
         ample && reading.waiting == 0 && !reading.closed
     }
 
-    /// For one whose deadline came while it waited: closed by the rate limit, or held up by calls without an answer.
+    /// Why a call's deadline came while it waited: the rate limit closed the gate, or other calls have no answer yet.
     fn turned_away(&self, rank: Rank) -> CallError {
         let now = Instant::now();
         match self.state.lock().opens_at(rank, now, &self.settings) {

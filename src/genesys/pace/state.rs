@@ -1,4 +1,4 @@
-//! What the gate knows and how it moves: starting, open, closed until a moment. No waiting happens here.
+//! What the gate knows, and its phases: starting, open, closed until a moment. Nothing waits in here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +121,7 @@ impl GateState {
             (_, Some(window)) => {
                 if now >= window.resets_at + settings.reopen_margin {
                     *window = Window::assumed(window.allowed, now + USUAL_WINDOW);
-                    // Answers to what was sent before tell of the old one.
+                    // Answers to calls that were sent earlier are about the old window.
                     self.epoch += 1;
                     self.taken.clear();
                 }
@@ -131,8 +131,8 @@ impl GateState {
         }
     }
 
-    /// What of the window this rank must leave to disconnects. It shrinks to nothing towards the reset, so that no window
-    /// ends unused; where no disconnects come, jobs need leave none.
+    /// How much of the window this rank must leave to disconnects. It shrinks to nothing towards the reset, so that no window
+    /// ends unused; while no disconnects come, jobs need not leave any.
     fn reserve_for(&self, rank: Rank, now: Instant) -> u32 {
         let lent = rank == Rank::Job && self.lent_from().is_none_or(|from| now >= from);
         match &self.window {

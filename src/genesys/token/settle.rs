@@ -1,4 +1,4 @@
-//! Settles a 401, as `renewals` has it.
+//! Settles a 401 by the rules in `renewals`.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ impl TokenCache {
         deadline: Instant,
     ) -> Result<AfterRefusal, CallError> {
         let token = &refused.token;
-        // Where there is other traffic, an API that has accepted us says soon whether it still does.
+        // If there is other traffic, an API that accepted the token will soon show whether it still does.
         let trusted = token.is_trusted() || before.is_some_and(|b| b.token.is_trusted());
         let asked = Instant::now();
         let left = deadline.saturating_duration_since(asked);
