@@ -188,8 +188,9 @@ impl Group {
     fn render(self, query: &ActivityQuery, key: &[String]) -> Value {
         let group: Map<String, Value> =
             query.group_by.iter().cloned().zip(key.iter().cloned().map(Value::String)).collect();
-        let data: Vec<Value> =
-            self.counts.iter().map(|(name, count)| json!({ "metric": name.text(), "count": count })).collect();
+        // In the order that was asked for, whichever was seen first.
+        let asked = query.metrics.iter().filter_map(|asked| self.counts.iter().find(|(name, _)| *name == asked.metric));
+        let data: Vec<Value> = asked.map(|(name, count)| json!({ "metric": name.text(), "count": count })).collect();
         let truncated = self.entities.len() > ENTITIES;
         let entities = if truncated {
             let (oldest, newest) = (ENTITIES / 2, self.entities.len() - ENTITIES / 2);
