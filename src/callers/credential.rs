@@ -66,13 +66,13 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, wrong: &'static str) ->
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     match value.to_str() {
-        Ok(text) if values.next().is_none() => Ok(Some(text.trim())),
+        Ok(text) if values.next().is_none() => Ok(Some(text.trim_ascii())),
         _ => Err(Refusal::Malformed(wrong)),
     }
 }
 
 fn text<'a>(value: &'a str, wrong: &'static str) -> Result<CredentialText<'a>, Refusal> {
-    let value = value.trim();
+    let value = value.trim_ascii();
     if value.is_empty() || value.len() > MAX_LENGTH {
         Err(Refusal::Malformed(wrong))
     } else {

@@ -106,7 +106,7 @@ impl Answer {
         Self {
             status: head.status,
             correlation_id: text(&head.headers, &CORRELATION_ID)
-                .filter(|id| !id.trim().is_empty())
+                .filter(|id| !id.trim_ascii().is_empty())
                 .map(|id| clip(id, CODE_LIMIT).into()),
             rate_limit,
             retry_after: asked,
@@ -279,7 +279,7 @@ fn is_word(code: &str) -> bool {
 }
 
 fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
-    let number = |name: &HeaderName| text(headers, name)?.trim().parse::<u32>().ok();
+    let number = |name: &HeaderName| text(headers, name)?.trim_ascii().parse::<u32>().ok();
     Some(RateLimit {
         allowed: number(&ALLOWED)?,
         count: number(&COUNT)?,
