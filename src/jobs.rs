@@ -98,7 +98,7 @@ impl Jobs {
     /// `job_not_found`, also for another caller's job; `store_unavailable`.
     pub async fn find(&self, id: &str, caller: &str, sees_all: bool) -> Result<StoredJob, Problem> {
         self.needs_store()?;
-        let found = self.0.store.job(id).await.map_err(|error| unavailable(&error))?;
+        let found = self.0.store.job(id).await.map_err(|error| unread(&error))?;
         found.filter(|job| sees_all || job.caller == caller).ok_or_else(|| {
             let detail = "there is no such job, or it is another caller's, or it ended longer ago than store.keep_jobs; \
                           GET /jobs lists those you may see";
@@ -112,7 +112,7 @@ impl Jobs {
     /// `jobs_need_store`, `store_unavailable`.
     pub async fn list(&self, query: &JobQuery) -> Result<Vec<StoredJob>, Problem> {
         self.needs_store()?;
-        self.0.store.jobs(query).await.map_err(|error| unavailable(&error))
+        self.0.store.jobs(query).await.map_err(|error| unread(&error))
     }
 
     /// A page of a job's items; one more than asked for where there is a next page.
@@ -120,7 +120,7 @@ impl Jobs {
     /// # Errors
     /// `store_unavailable`.
     pub async fn items(&self, id: &str, after: Option<i64>, limit: i64) -> Result<Vec<StoredItem>, Problem> {
-        self.0.store.items(id, after, limit).await.map_err(|error| unavailable(&error))
+        self.0.store.items(id, after, limit).await.map_err(|error| unread(&error))
     }
 
     /// Moves a job from one of these states to another, if it is in one of them, and gives it as it is then.
@@ -176,6 +176,12 @@ fn not_committed(error: &StoreError) -> Problem {
                   you repeat the request, or repeat it with the same Idempotency-Key";
     let problem = Problem::new(Code::StoreUnavailable, detail).effect(true);
     Problem { cause: Some(error.to_string().into()), ..problem }
+}
+
+/// Jobs cannot be shown. They go on by themselves once the store answers.
+fn unread(error: &StoreError) -> Problem {
+    let detail = "the store, which keeps the jobs, does not answer; repeat the request";
+    Problem { cause: Some(error.to_string().into()), ..Problem::new(Code::StoreUnavailable, detail) }
 }
 
 /// The store cannot promise anything; nothing was queued.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Jobs, unavailable};
+use super::{Jobs, unread};
 use crate::problem::Problem;
 use crate::store::{JobState, StoredJob};
 
@@ -25,7 +25,7 @@ impl Jobs {
     /// # Errors
     /// `store_unavailable`.
     pub async fn progress(&self, job: &StoredJob) -> Result<Progress, Problem> {
-        let counts = self.store().item_counts(&job.id).await.map_err(|error| unavailable(&error))?;
+        let counts = self.store().item_counts(&job.id).await.map_err(|error| unread(&error))?;
         let running_ms = job.started.map_or(0, |started| job.ended.unwrap_or(job.now) - started).max(1);
         let done = job.total - counts.open;
         let rate = if running_ms < 60_000 { done * 60_000 / running_ms } else { counts.last_minute };

@@ -26,10 +26,6 @@ async fn submitted(well: usize, trouble: StoreFault) -> Result<Accepted, Problem
         };
         (Duration::ZERO, trouble)
     });
-    let store = SharedDatabase::new().open(0, weather);
-    let exchange = BoxCloneSyncService::new(tower::service_fn(|_| {
-        std::future::ready(Err(CallError::Connect(Cause::text("no upstream in this test"))))
-    }));
     let item = ItemInput {
         conversation: ConversationId::parse(ID).unwrap(),
         target: TargetInput::Participant(ParticipantId::parse(ID).unwrap()),
@@ -44,7 +40,15 @@ async fn submitted(well: usize, trouble: StoreFault) -> Result<Accepted, Problem
         body: String::new(),
         request_key: None,
     };
-    jobs_over(store, exchange).submit(submission).await
+    jobs_with(weather).submit(submission).await
+}
+
+/// Jobs in a store of this weather, without an upstream.
+fn jobs_with(weather: Weather) -> Jobs {
+    let exchange = BoxCloneSyncService::new(tower::service_fn(|_| {
+        std::future::ready(Err(CallError::Connect(Cause::text("no upstream in this test"))))
+    }));
+    jobs_over(SharedDatabase::new().open(0, weather), exchange)
 }
 
 #[tokio::test(start_paused = true)]
@@ -62,4 +66,12 @@ async fn a_commit_that_timed_out_is_not_called_nothing_queued() {
     assert_eq!(doubtful, 2, "the commit that makes the job visible, before and after it took effect");
     let refused = submitted(0, StoreFault::OutOfReach).await.unwrap_err();
     assert_eq!(refused.effect, Effect::None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_cannot_be_read_is_not_told_as_one_that_was_not_queued() {
+    let jobs = jobs_with(Arc::new(|| (Duration::ZERO, StoreFault::OutOfReach)));
+    let problem = jobs.find(ID, "key:ivr", false).await.unwrap_err();
+    assert_eq!((problem.code, problem.effect), (Code::StoreUnavailable, Effect::None));
+    assert!(!problem.detail.contains("queued"), "{}", problem.detail);
 }
