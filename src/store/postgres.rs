@@ -163,8 +163,7 @@ fn error(cause: &Error) -> StoreError {
     let Some(said) = cause.as_db_error() else {
         let source = cause.source().map(|source| format!(" ({source})")).unwrap_or_default();
         if source.contains("server does not support TLS") {
-            let remedy =
-                "beyond this machine TLS is needed: set it up in PostgreSQL, or say sslmode=disable in store.url";
+            let remedy = "set up TLS in PostgreSQL, or say sslmode=disable in store.url";
             return StoreError::OutOfReach(format!("{cause}{source}; {remedy}"));
         }
         return StoreError::OutOfReach(format!("{cause}{source}"));

@@ -43,11 +43,17 @@ pub(super) fn connector(settings: &config::Store) -> Result<(Config, PostgresCon
     if url.get_user().is_none() {
         return Err(format!("{key}: names no user; write it as \"postgres://USER@HOST:5432/DATABASE\""));
     }
-    // "prefer" would go on in the clear wherever something in between says that there is no TLS: only where it is asked for, or
-    // within this machine.
-    let chosen = settings.ca_file.is_none() && settings.url.expose().contains("sslmode=");
-    if url.get_ssl_mode() == SslMode::Prefer && !chosen && (settings.ca_file.is_some() || !is_local(&url)) {
-        url.ssl_mode(SslMode::Require);
+    if url.get_ssl_mode() == SslMode::Prefer {
+        if settings.ca_file.is_some() {
+            // A setting that names a CA asks for TLS.
+            url.ssl_mode(SslMode::Require);
+        } else if !is_local(&url) {
+            // Refusing it would cut off fleets that run this way, and with the store the mode that was set.
+            tracing::warn!(
+                event = "store_may_be_unencrypted",
+                "store.url goes on without TLS where the server, or something in between, says that it has none: add sslmode=require"
+            );
+        }
     }
     if let Some(path) = &settings.password_file {
         let unreadable = |e: String| {
@@ -138,14 +144,20 @@ mod tests {
     }
 
     #[test]
-    fn a_database_elsewhere_is_reached_by_tls_unless_its_url_says_otherwise() {
+    fn only_addresses_of_this_machine_count_as_local() {
+        let local = |url: &str| is_local(&url.parse::<Config>().unwrap());
         for elsewhere in ["db.example", "10.0.0.5", "[2001:db8::1]", "localhost,db.example", "localhost.evil.example"] {
-            assert_eq!(mode(&format!("postgres://app@{elsewhere}/hangup")), SslMode::Require, "{elsewhere}");
+            assert!(!local(&format!("postgres://app@{elsewhere}/hangup")), "{elsewhere}");
         }
-        assert_eq!(mode("postgres://app@localhost/hangup?hostaddr=10.0.0.5"), SslMode::Require);
+        assert!(!local("postgres://app@localhost/hangup?hostaddr=10.0.0.5"));
         for here in ["localhost", "127.0.0.1:5433", "[::1]", "%2Frun%2Fpostgresql"] {
-            assert_eq!(mode(&format!("postgres://app@{here}/hangup")), SslMode::Prefer, "{here}");
+            assert!(local(&format!("postgres://app@{here}/hangup")), "{here}");
         }
+    }
+
+    #[test]
+    fn tls_is_required_where_the_url_or_a_ca_file_asks_for_it() {
+        assert_eq!(mode("postgres://app@db/hangup"), SslMode::Prefer);
         assert_eq!(mode("postgres://app@db/hangup?sslmode=disable"), SslMode::Disable);
         assert_eq!(mode("postgres://app@db/hangup?sslmode=prefer"), SslMode::Prefer);
         assert_eq!(mode("postgres://app@db/hangup?sslmode=verify-full"), SslMode::Require);
