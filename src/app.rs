@@ -50,6 +50,12 @@ pub enum StartError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The store that tells the mode does not answer.
+    #[error(
+        "the store cannot be read, so that it is not known whether the service was set to observe mode; nobody was disconnected. \
+         Try again once the store that store.url names answers"
+    )]
+    ModeUnread,
 }
 
 /// A service that listens, and has started its first login.
@@ -72,6 +78,15 @@ pub enum UpstreamTransport {
     Over(Exchange),
 }
 
+/// What the process is to the others that share its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// One of those that serve: it counts where rates and windows are divided, and keeps up with the mode.
+    Replica,
+    /// A command that does one thing. It counts nowhere, and does nothing before it has read the mode that was set.
+    Visitor,
+}
+
 impl App {
     /// Builds the service: its listeners, its store, and all that works in it. It serves once it runs, or in this process by
     /// [`App::routes`].
@@ -79,6 +94,18 @@ impl App {
     /// # Errors
     /// A setting that cannot be used, or an address that is taken.
     pub async fn build(config: Config, upstream: UpstreamTransport) -> Result<Self, StartError> {
+        Self::build_as(Membership::Replica, config, upstream).await
+    }
+
+    /// The same, as a replica or as a visitor to the store.
+    ///
+    /// # Errors
+    /// As [`App::build`]; and for a visitor a store that cannot be read.
+    pub async fn build_as(
+        membership: Membership,
+        config: Config,
+        upstream: UpstreamTransport,
+    ) -> Result<Self, StartError> {
         config.check_serve()?;
         crate::crypto_provider::install();
         let exchange = match upstream {
@@ -94,7 +121,10 @@ impl App {
         let store = Store::open(&config.store).await.map_err(ConfigError)?;
         let background = TaskTracker::new();
         let http = assemble(&config, exchange, store, &background)?;
-        enter_fleet(&http, &background).await;
+        match membership {
+            Membership::Replica => enter_fleet(&http, &background).await,
+            Membership::Visitor => visit_fleet(&http).await?,
+        }
         if let Some(tls) = &tls {
             let (tls, ended) = (tls.clone(), http.shutdown.ended.clone());
             background.spawn(async move { tls.watch(ended).await });
@@ -229,6 +259,13 @@ fn assemble(
     };
     shared.disconnector.set_witness(Arc::new(witness::StoreWitness(shared.store.clone())));
     Ok(http::AppState::new(shared))
+}
+
+/// Reads the stored mode, and leaves no trace among the replicas.
+async fn visit_fleet(http: &http::AppState) -> Result<(), StartError> {
+    let look = http.fleet.look().await.ok_or(StartError::ModeUnread)?;
+    look.mode.into_iter().for_each(|mode| http.disconnector.set_mode(mode));
+    Ok(())
 }
 
 /// Reads the stored mode before the first request, joins the others, and keeps up with them.

@@ -120,8 +120,8 @@ impl Fleet {
         look
     }
 
-    /// Looks who is alive, and which mode was set.
-    async fn look(&self) -> Option<Look> {
+    /// Looks who is alive, and which mode was set; `None` where the store cannot be read.
+    pub async fn look(&self) -> Option<Look> {
         let changes = self.0.mode_changes.load(Ordering::Relaxed);
         let seen = self.0.store.look_around().await.ok()?;
         let is_current = self.0.mode_changes.load(Ordering::Relaxed) == changes;

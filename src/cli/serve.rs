@@ -109,6 +109,6 @@ async fn reload_on(mut signals: Signals, mut reloader: Reloader, file: Option<&P
 pub(super) fn start_failed(error: StartError) -> Failure {
     match error {
         StartError::Config(error) => Failure::unusable(error),
-        StartError::Listen { .. } => Failure::failed(error.to_string()),
+        StartError::Listen { .. } | StartError::ModeUnread => Failure::failed(error.to_string()),
     }
 }

@@ -15,7 +15,8 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::Failure;
-use crate::app::{App, UpstreamTransport};
+use super::serve::start_failed;
+use crate::app::{App, Membership, UpstreamTransport};
 use crate::config::Config;
 use crate::config::value::List;
 use crate::crypto_provider;
@@ -138,7 +139,7 @@ impl Service {
         config.server.bind = ([127, 0, 0, 1], 0).into();
         config.server.tls = Config::defaults().server.tls;
         // With the service's store: its mode holds here, too, and the record is where `hangup audit` finds it. But under a name of
-        // its own, so that it does not leave the fleet in another's name.
+        // its own in those records.
         config.store.instance = None;
         // What a command prints is its answer, and nothing else.
         let targets = &mut config.audit.target.0;
@@ -149,7 +150,7 @@ impl Service {
         }
         // It waits for a connection as long as for an answer: there is one request, and a person who waits for it.
         config.disconnect.connect_timeout = config.disconnect.attempt_timeout;
-        let app = App::build(config, UpstreamTransport::Sockets).await.map_err(Failure::unusable)?;
+        let app = App::build_as(Membership::Visitor, config, UpstreamTransport::Sockets).await.map_err(start_failed)?;
         Ok(Self::Own { routes: app.routes(Listener::Callers), app: Box::new(app) })
     }
 

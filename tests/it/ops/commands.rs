@@ -1,7 +1,9 @@
 //! The commands that people and scripts use beside `serve`.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
+use hangup::sandbox::{Fault, On};
 use serde_json::Value;
 
 use crate::shared::free_addr;
@@ -70,6 +72,37 @@ async fn disconnect_leaves_its_record_in_the_store_and_keeps_to_the_mode_that_is
     assert_eq!(answer["outcome"], "disconnected");
     let audit = binary.run(&["audit", "--participant", &external], &environment).await;
     assert!(shown(&audit).contains("1 records"), "{}", shown(&audit));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disconnect_disconnects_nobody_where_the_store_cannot_tell_the_mode() {
+    let binary = Binary::new().await;
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    let nowhere = [("HANGUP__STORE__URL", "postgres://hangup@127.0.0.1:1/none")];
+    let output = binary.run(&["disconnect", &cid, &customer, "--yes"], &nowhere).await;
+    assert_eq!(output.status.code(), Some(1), "{}", shown(&output));
+    assert!(shown(&output).contains("not known whether the service was set to observe mode"), "{}", shown(&output));
+    assert!(binary.sandbox.is_live(binary.conference.id, binary.who("customer")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disconnect_is_no_replica_of_the_service_whose_store_it_uses() {
+    let binary = Binary::new().await;
+    let url = format!("sqlite:{}", text(&binary.path("hangup.db")));
+    let environment = [("HANGUP__STORE__URL", url.as_str())];
+    let (cid, customer) = (binary.conference.id.to_string(), binary.who("customer").to_string());
+    let service = binary.serve(&[], &environment).await;
+    // It is there for more than two looks of the service.
+    binary.sandbox.set_faults(vec![Fault::latency(On::Read, Duration::from_millis(1500))]).unwrap();
+    let command = ["disconnect", cid.as_str(), customer.as_str(), "--yes"];
+    let mut command = std::pin::pin!(binary.run(&command, &environment));
+    let done = loop {
+        tokio::select! {
+            done = &mut command => break done,
+            replicas = service.metric("hangup_replicas") => assert_eq!(replicas, 1.0),
+        }
+    };
+    assert_eq!(done.status.code(), Some(0), "{}", shown(&done));
 }
 
 #[tokio::test(flavor = "multi_thread")]
