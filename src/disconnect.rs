@@ -82,8 +82,9 @@ const REPEAT_MEMORY: Duration = Duration::from_secs(10);
 /// How long after acceptance a repeated teardown sends nothing.
 const TEARDOWN_MEMORY: Duration = Duration::from_secs(60);
 
-/// Teardowns by caller, conversation and `Idempotency-Key`.
-type Teardowns = Singleflight<(Arc<str>, ConversationId, Option<Arc<str>>), Result<Settled, Problem>>;
+/// Teardowns by caller, conversation, `Idempotency-Key` and `If-Match`.
+type Teardowns =
+    Singleflight<(Arc<str>, ConversationId, Option<Arc<str>>, Option<seen::AsSeen>), Result<Settled, Problem>>;
 
 /// The use case. Cheap to clone.
 #[derive(Debug, Clone)]

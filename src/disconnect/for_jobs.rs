@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Disconnector, Origin, forbidden_participant};
+use super::seen::AsSeen;
+use super::{Disconnector, Origin, all_as_seen, forbidden_participant};
 use crate::callers::Guards;
 use crate::conversation::Conversation;
 use crate::ids::{ConversationId, ParticipantId};
@@ -15,7 +16,7 @@ impl Disconnector {
         self.inner.settings.deadline
     }
 
-    /// Whom a selector means now, within the guards of the caller.
+    /// Whom a selector means now, within the guards of the caller, if all of them are as they were seen.
     ///
     /// # Errors
     /// As for a selector that is carried out at once. Nobody was touched.
@@ -24,8 +25,9 @@ impl Disconnector {
         origin: &Origin,
         cid: ConversationId,
         selector: &Selector,
+        as_seen: Option<&AsSeen>,
     ) -> Result<Vec<ParticipantId>, Problem> {
-        Ok(self.resolve(origin, cid, selector, None).await?.into_iter().map(|target| target.id).collect())
+        Ok(self.resolve(origin, cid, selector, as_seen).await?.into_iter().map(|target| target.id).collect())
     }
 
     /// The same in a conversation that was just read.
@@ -36,8 +38,11 @@ impl Disconnector {
         origin: &Origin,
         conversation: &Conversation,
         selector: &Selector,
+        as_seen: Option<&AsSeen>,
     ) -> Result<Vec<ParticipantId>, Problem> {
-        Ok(Self::permitted(origin, conversation, selector)?.into_iter().map(|target| target.id).collect())
+        let targets = Self::permitted(origin, conversation, selector)?;
+        all_as_seen(as_seen, targets.iter().filter_map(|target| conversation.participant(target.id)))?;
+        Ok(targets.into_iter().map(|target| target.id).collect())
     }
 
     /// Everybody who is in a conversation now, within the guards of the caller: all of them, or the caller may not end it.

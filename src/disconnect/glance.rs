@@ -15,8 +15,8 @@ pub(crate) enum Glance {
     Found(Conversation),
     /// It can no longer be read, and analytics knows that it has ended.
     Ended,
-    /// Genesys Cloud does not know it.
-    Unknown,
+    /// Genesys Cloud does not know it. It is `over` where our audit records, or `disconnect.unknown_conversation`, say so.
+    Unknown { over: bool },
     /// It cannot be read.
     Unreadable(Problem),
 }
@@ -35,7 +35,7 @@ impl Disconnector {
                 let (client, context) = (&self.inner.client, &admission.context);
                 match self.inner.unknown.judge(Observation::UnknownConversation, client, context, cid).await {
                     Verdict::Settled { verified: true, .. } => Glance::Ended,
-                    _ => Glance::Unknown,
+                    verdict => Glance::Unknown { over: matches!(verdict, Verdict::Settled { .. }) },
                 }
             }
             Read::Hidden(problem) | Read::Foreign(problem) => Glance::Unreadable(problem),

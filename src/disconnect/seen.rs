@@ -16,7 +16,7 @@ const BYTES: usize = 6;
 const CHARS: usize = 8;
 
 /// What a caller has seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AsSeen {
     /// `*`: anything, as long as the participant is in the conversation.

@@ -35,7 +35,9 @@ impl Disconnector {
             let wait = wait.map(|_| Duration::ZERO);
             results.push(self.disconnect(Request { wait, ..request.clone() }).await);
         }
-        let Some(until) = wait.map(|wait| Instant::now() + wait) else { return as_one(&results) };
+        let Some(until) = wait.filter(|wait| !wait.is_zero()).map(|wait| Instant::now() + wait) else {
+            return as_one(&results);
+        };
         let confirmed = requests.iter().zip(results).map(async |(request, result)| match result {
             Ok(settled) if matches!(settled.outcome, Outcome::Accepted | Outcome::Disconnected) => {
                 let left = until.saturating_duration_since(Instant::now());

@@ -45,7 +45,8 @@ impl Disconnector {
         if request.dry_run || self.observing() {
             return self.observe_end(request, None).await;
         }
-        let key = (Arc::clone(&request.origin.requester.caller), request.conversation, request.idempotency_key.clone());
+        let caller = Arc::clone(&request.origin.requester.caller);
+        let key = (caller, request.conversation, request.idempotency_key.clone(), request.as_seen.clone());
         let mut admission = None;
         let settled = match self.inner.teardowns.join(&key) {
             Role::Follower(follower) => {
@@ -99,6 +100,9 @@ impl Disconnector {
         let (Some(wait), Outcome::Accepted, false) = (request.wait, settled.outcome, settled.still_there) else {
             return Ok(settled);
         };
+        if wait.is_zero() {
+            return Ok(settled);
+        }
         let shown = Box::pin(self.watch(&request.origin, Awaited::Conversation(request.conversation), wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
@@ -134,9 +138,11 @@ impl Disconnector {
         if let Some(result) = settled {
             return result;
         }
-        let unseen = request.among.is_some() && request.as_seen.is_some();
+        // A repeat acts on the claimed set alone: its own first attempt may be what has changed them since.
+        let as_seen = request.as_seen.as_ref().filter(|_| claim.first);
+        let unseen = request.among.is_some() && as_seen.is_some();
         if !claim.first || unseen {
-            match self.look_for_end(request.conversation, guards, request.as_seen.as_ref(), context).await? {
+            match self.look_for_end(request.conversation, guards, as_seen, context).await? {
                 EndRead::Settled(result) => return result,
                 EndRead::GoesOn(_, live) if live.iter().any(|one| !claim.reaches(one.id)) => {
                     let members = live.into_iter().filter(|one| claim.reaches(one.id)).collect();

@@ -102,12 +102,17 @@ impl Jobs {
             return Ok(settled);
         }
         let selector = item.target.as_deref().unwrap_or(ALL);
+        let as_seen = lease.plan.as_seen.as_ref();
         let tears_down = selector == ALL;
         let members = match (tears_down, seen) {
             (true, Some(conversation)) => Disconnector::everybody_in(origin, conversation)?,
             (true, None) => self.0.disconnector.everybody_for_job(origin, cid).await?,
-            (false, Some(conversation)) => Disconnector::resolve_in(origin, conversation, &read_selector(selector)?)?,
-            (false, None) => self.0.disconnector.resolve_for_job(origin, cid, &read_selector(selector)?).await?,
+            (false, Some(conversation)) => {
+                Disconnector::resolve_in(origin, conversation, &read_selector(selector)?, as_seen)?
+            }
+            (false, None) => {
+                self.0.disconnector.resolve_for_job(origin, cid, &read_selector(selector)?, as_seen).await?
+            }
         };
         let set = Set { members, ..Set::default() };
         match self.store().keep_reached(&lease.job.id, item, &set.to_json()).await {

@@ -130,10 +130,11 @@ impl Jobs {
         let (seen, stopped) = match (glance, stopped(lease)) {
             (Glance::Found(conversation), stopped) => (conversation, stopped),
             (Glance::Ended, _) => return settled(done(ended(item.attempts > 0), None)),
-            (Glance::Unknown | Glance::Unreadable(_), Some(next)) => return settled(next),
+            (Glance::Unknown { .. } | Glance::Unreadable(_), Some(next)) => return settled(next),
             // The disconnect says what is to be said of these. But a reason to skip that cannot be checked is not overridden.
-            (Glance::Unknown, None) if lease.plan.skip_if.is_empty() => return Ok(Looked::Nothing),
-            (Glance::Unknown, None) => return Err(conversation_not_found(None)),
+            (Glance::Unknown { .. }, None) if lease.plan.skip_if.is_empty() => return Ok(Looked::Nothing),
+            (Glance::Unknown { over: true }, None) => return settled(done(ended(item.attempts > 0), None)),
+            (Glance::Unknown { over: false }, None) => return Err(conversation_not_found(None)),
             (Glance::Unreadable(problem), None) if lease.plan.skip_if.is_empty() => {
                 tracing::debug!(cause = problem.detail, "an item cannot be looked at first");
                 return Ok(Looked::Nothing);
@@ -180,10 +181,12 @@ impl Jobs {
             };
             vec![self.0.disconnector.tear_down(teardown).await]
         } else {
+            // Those whom a selector has just found were checked together, so that none is disconnected while another is refused.
+            let as_seen = plan.as_seen.as_ref().filter(|_| !is_fresh);
             let requests = open.clone().into_iter().map(|id| Request {
                 reason: plan.reason.clone(),
                 cause: plan.cause.clone(),
-                as_seen: plan.as_seen.clone(),
+                as_seen: as_seen.cloned(),
                 media: plan.media,
                 wrapup: plan.wrapup.clone(),
                 wrapup_skipped: plan.wrapup_skipped,
@@ -260,7 +263,7 @@ impl Jobs {
         };
         let seen = match glance {
             Ok(Glance::Found(_) | Glance::Ended) => "the participant is still there after a minute",
-            Ok(Glance::Unknown) => "Genesys Cloud no longer knows the conversation",
+            Ok(Glance::Unknown { .. }) => "Genesys Cloud no longer knows the conversation",
             Ok(Glance::Unreadable(_)) | Err(_) => "the conversation cannot be read",
         };
         Ok(done("unconfirmed", Some(format!("{sent}, and {seen}"))))

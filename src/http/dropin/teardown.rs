@@ -93,7 +93,7 @@ async fn reached(
     match app.disconnector.glance(origin, Rank::Disconnect, cid).await? {
         Glance::Found(conversation) => of(&conversation, medium, origin.guards.as_deref(), as_seen),
         Glance::Ended => Ok(MediumScope::AllOfIt),
-        Glance::Unknown => Err(conversation_not_found(None)),
+        Glance::Unknown { .. } => Err(conversation_not_found(None)),
         Glance::Unreadable(problem) => Err(problem),
     }
 }

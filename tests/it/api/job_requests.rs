@@ -1,5 +1,6 @@
 //! Jobs of one item, and when jobs begin: a repeat reaches the same participants, and no job begins before its time.
 
+use hangup::config::UnknownConversation;
 use hangup::sandbox::{Fault, On, ParticipantSpec};
 use serde_json::json;
 
@@ -36,6 +37,20 @@ async fn an_asynchronous_disconnect_leaves_a_participant_alone_that_is_not_as_it
     assert_eq!(queue.service.remain().await.len(), 4, "nobody was touched");
     let any = queue.service.post(&path).header("if-match", "*").send().await;
     assert_eq!(queue.until(&id(&any), "done").await["counts"], json!({"disconnected": 1}));
+}
+
+#[tokio::test]
+async fn an_asynchronous_selector_touches_nobody_when_one_of_them_is_not_as_listed() {
+    let queue = Queue::with(|_| {}).await;
+    let (service, cid) = (&queue.service, queue.service.conference.id);
+    let list = service.get(&format!("/conversations/{cid}/participants")).await;
+    let tag = list.header("etag").to_owned();
+    service.sandbox.add_participant(cid, ParticipantSpec::of("customer")).unwrap();
+    let path = format!("/conversations/{cid}/participants/disconnect?async=true");
+    let both = json!({"purpose": "customer", "max": 5});
+    let stale = service.post(&path).json(&both).header("if-match", &tag).send().await;
+    assert_eq!(queue.until(&id(&stale), "done").await["counts"], json!({"changed": 1}));
+    assert_eq!(service.remain().await.len(), 5, "nobody was touched");
 }
 
 #[tokio::test]
@@ -188,6 +203,17 @@ async fn an_item_with_reasons_to_skip_is_not_disconnected_where_its_conversation
         let code = if status == 404 { "conversation_not_found" } else { "upstream_forbidden" };
         assert_eq!(job["counts"], json!({code: 1}));
     }
+    assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
+}
+
+#[tokio::test]
+async fn an_item_with_reasons_to_skip_has_ended_where_the_configuration_says_so_of_unknown_conversations() {
+    let queue = Queue::with(|c| c.disconnect.unknown_conversation = UnknownConversation::Ended).await;
+    queue.service.sandbox.set_faults(vec![Fault::status(On::Read, 404)]).unwrap();
+    let conference = queue.conferences(1).remove(0);
+    let job = json!({"items": [item(&conference, "customer")], "skipIf": {"agent": true}});
+    let job = queue.until(&id(&queue.submit(&job).await), "done").await;
+    assert_eq!(job["counts"], json!({"conversation_ended": 1}));
     assert_eq!(queue.service.sandbox.counts().disconnects(), 0);
 }
 

@@ -167,4 +167,17 @@ async fn nobody_is_touched_by_a_selector_or_teardown_when_one_of_them_is_not_as_
     assert_eq!(ended.verdict(), "200 accepted", "that others have left is no change");
 }
 
+#[tokio::test]
+async fn teardowns_at_once_keep_to_what_each_caller_has_seen_and_a_repeat_to_what_was_claimed() {
+    let service = TestApp::patch().config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned())).ready().await;
+    let cid = service.conference.id;
+    let list = service.get(&format!("/conversations/{cid}/participants")).await;
+    let stale = service.teardown().header("if-match", "\"AAAAAAAA\"");
+    let (stale, seen) = tokio::join!(stale.send(), service.teardown().header("if-match", list.header("etag")).send());
+    assert_eq!((stale.verdict().as_str(), seen.verdict().as_str()), ("412 changed", "200 accepted"));
+    service.sandbox.add_participant(cid, ParticipantSpec::of("customer")).unwrap();
+    let repeated = service.teardown().header("if-match", list.header("etag")).send().await;
+    assert_eq!(repeated.verdict(), "200 accepted", "one who came later is no change of those who are meant");
+}
+
 const PERSON: &str = "22222222-2222-4222-8222-222222222222";
