@@ -21,6 +21,9 @@ pub(crate) fn plain(cell: &str) -> &str {
     cell.strip_prefix('\'').unwrap_or(cell)
 }
 
+/// What spreadsheets separate cells with.
+pub(crate) const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
 /// What the head line separates its cells with: spreadsheets write commas, semicolons or tabs.
 #[must_use]
 pub(crate) fn delimiter(head: &str) -> u8 {

@@ -125,7 +125,11 @@ impl Verifier {
 /// two are the same.
 fn name(subject: &str) -> String {
     let clean: String = subject.chars().filter(|c| !is_unprintable(*c)).take(MAX_NAME).collect();
-    let has_digest = |subject: &str| subject.rsplit_once('#').is_some_and(|(_, end)| end.len() == DIGITS);
+    let has_digest = |subject: &str| {
+        subject.rsplit_once('#').is_some_and(|(_, end)| {
+            end.len() == DIGITS && end.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    };
     if clean == subject && !has_digest(subject) {
         return clean;
     }

@@ -64,7 +64,9 @@ impl Sources {
                 return Err(unknown(&key, &origin));
             }
             // The `config` crate would round it, or read the fraction as `true`.
-            if let Some(number) = value.filter(|_| !fractions.contains(&key)) {
+            let is_whole =
+                |number: &str| number.replace('_', "").parse::<f64>().is_ok_and(|number| number.fract() == 0.0);
+            if let Some(number) = value.filter(|number| !fractions.contains(&key) && !is_whole(number)) {
                 return Err(ConfigError(format!("{key} = {number}: must not be a fraction; {CORRECT} ({origin})")));
             }
             self.origins.insert(key, origin);

@@ -9,7 +9,6 @@ use super::parts;
 use crate::config::Jwt;
 
 /// The issuer, if the console is registered with it.
-
 #[derive(Debug, Clone)]
 pub(super) struct SignInIssuer {
     url: String,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::input::{ItemInput, read_item};
-use crate::spreadsheet::{delimiter, plain, records};
+use crate::spreadsheet::{DELIMITERS, plain, records};
 use crate::strict_json;
 
 /// Items with the numbers of their lines.
@@ -17,12 +17,15 @@ const BOM: &str = "\u{feff}";
 /// The line that is wrong, and why.
 pub fn read_csv(text: &str) -> Result<Numbered, String> {
     let text = text.strip_prefix(BOM).unwrap_or(text);
-    let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
-    let mut reader = csv::ReaderBuilder::new()
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .delimiter(delimiter(first))
-        .from_reader(text.as_bytes());
+    let read_with = |delimiter| {
+        let mut builder = csv::ReaderBuilder::new();
+        builder.flexible(true).trim(csv::Trim::All).delimiter(delimiter).from_reader(text.as_bytes())
+    };
+    let fits = |delimiter: &u8| {
+        let mut reader = read_with(*delimiter);
+        reader.headers().is_ok_and(|head| head.iter().any(|column| member(column) == Some("conversationId")))
+    };
+    let mut reader = read_with(DELIMITERS.into_iter().find(fits).unwrap_or(b','));
     let head = reader.headers().map_err(|error| format!("line 1: {error}"))?.clone();
     let columns: Vec<Option<&str>> = head.iter().map(member).collect();
     if !columns.contains(&Some("conversationId")) {
@@ -56,9 +59,11 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
     Ok(items)
 }
 
-/// The member of an item that a column is, in whatever case: a `participantid` that is left alone would widen its item.
+/// The member of an item that a column is, in whatever case and with whatever between its words: a `Participant ID` that is left
+/// alone would widen its item.
 fn member(column: &str) -> Option<&'static str> {
-    super::MEMBERS.into_iter().find(|name| name.eq_ignore_ascii_case(column))
+    let bare: String = column.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).collect();
+    super::MEMBERS.into_iter().find(|name| name.eq_ignore_ascii_case(&bare))
 }
 
 /// Reads one JSON object a line. Empty lines are left out.
@@ -108,6 +113,8 @@ mod tests {
         for text in [
             format!("ConversationID;Note;ParticipantId\r\n{CID};\"a; b\nc\";{PID}\r\n"),
             format!("note\tconversationid\tparticipantid\n\t{CID}\t{PID}"),
+            format!("conversation_id,Participant ID,\"note; old\"\n{CID},{PID},\"a; b\"\n"),
+            format!("conversationId,participant-id,note\r{CID},{PID},a;b\r"),
         ] {
             let items = read_csv(&text).unwrap();
             assert!(matches!(items[0].1.target, TargetInput::Participant(_)), "{text:?}");

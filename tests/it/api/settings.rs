@@ -111,6 +111,14 @@ fn the_domain_of_the_address_bar_is_a_region() {
 }
 
 #[test]
+fn a_whole_number_may_be_written_with_a_point() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"[retry]\nmax_attempts = 3.0\n").unwrap();
+    let config = Config::from_parts(Some(file.path()), HashMap::new()).unwrap();
+    assert_eq!(u64::from(config.retry.max_attempts), 3);
+}
+
+#[test]
 fn what_is_wrong_in_a_file_is_reported_with_its_line() {
     for (text, expected) in [
         ("[server]\n\nbind = \n", ["line 3", "not valid TOML", ""]),
