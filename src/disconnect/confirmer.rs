@@ -79,6 +79,8 @@ impl Presence {
             Self::There => {
                 Settled { outcome: Outcome::Accepted, verified: false, gone: Some(false), still_there: true, ..settled }
             }
+            // Genesys Cloud has said that it disconnected the participant, and no look shows that it did not.
+            Self::Absent(_) if settled.outcome == Outcome::Disconnected => settled,
             Self::Absent(medium) => {
                 let problem = medium.map_or_else(|| participant_not_found(None), |medium| without_medium(medium, None));
                 return Err(problem.effect(true).attempts(settled.attempts));

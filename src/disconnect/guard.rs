@@ -107,8 +107,9 @@ fn check(request: &Request, conversation: Option<&Conversation>) -> Result<(), P
     if request.origin.guards.as_ref().is_some_and(|guards| !guards.permits(purpose, queue)) {
         return Err(forbidden_participant());
     }
-    if request.as_seen.as_ref().is_some_and(|seen| !seen.holds(participant)) {
-        return Err(changed(participant.is_live() && !conversation.ended()));
+    let live = participant.is_live() && !conversation.ended();
+    if request.as_seen.as_ref().is_some_and(|seen| !seen.holds(participant)) && (live || !request.may_have_left) {
+        return Err(changed(live));
     }
     Ok(())
 }

@@ -69,6 +69,8 @@ pub struct Request {
     pub cause: Option<String>,
     /// Disconnect only if the participant is still as it was seen.
     pub as_seen: Option<AsSeen>,
+    /// To have left counts as no change: this repeats a request that may have disconnected the participant.
+    pub may_have_left: bool,
     /// Read until the participant is gone, for at most this long.
     pub wait: Option<Duration>,
     /// Trust an upstream that says it has disconnected, and wait only if it has merely accepted.
@@ -119,6 +121,7 @@ impl Request {
             reason: None,
             cause: None,
             as_seen: None,
+            may_have_left: false,
             wait: None,
             trust_stated: false,
             dry_run: false,

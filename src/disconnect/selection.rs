@@ -89,6 +89,7 @@ impl Disconnector {
             // only looked at is only reported, though the mode may have been switched since: nothing was claimed.
             let request = Request {
                 as_seen: as_seen.clone(),
+                may_have_left: !just_seen,
                 wait,
                 dry_run: observed,
                 ..Request::new(origin.for_one_of_several(), conversation, target.id)

@@ -174,6 +174,19 @@ async fn what_was_accepted_of_somebody_who_is_not_there_is_not_found_once_it_is_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_upstream_said_it_disconnected_is_not_taken_back_by_a_list_without_it() {
+    let service = TestApp::post_only()
+        .script(|asked| {
+            let id = asked.path.rsplit('/').next().unwrap();
+            (asked.kind == Kind::Read).then(|| Reply::json(&serde_json::json!({"id": id, "participants": []})))
+        })
+        .ready()
+        .await;
+    let answer = service.disconnect(0).query("wait=2").send().await;
+    assert_eq!((answer.line().as_str(), answer.json["verified"].as_bool()), ("200 disconnected", Some(false)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_that_is_behind_takes_nothing_back() {
     let service = TestApp::patch()
         .script(|asked| {
