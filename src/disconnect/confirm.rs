@@ -18,7 +18,6 @@ impl Disconnector {
     ) -> Result<Settled, Problem> {
         let settings = &self.inner.settings;
         let wait = match (request.wait, settings.confirm) {
-            (Some(wait), _) if wait.is_zero() => return Ok(settled),
             (Some(_), _) if request.trust_stated && settled.outcome == Outcome::Disconnected => return Ok(settled),
             (Some(wait), _) => wait,
             (None, Confirm::Always) => settings.confirm_wait,
@@ -40,7 +39,11 @@ impl Disconnector {
         wait.or((settings.confirm == Confirm::Always).then_some(settings.confirm_wait))
     }
 
+    /// Looks until it is gone, for at most `wait`; a wait of no time reads nothing.
     pub(super) async fn watch(&self, origin: &Origin, awaited: Awaited, wait: Duration) -> Presence {
+        if wait.is_zero() {
+            return Presence::Nothing;
+        }
         self.inner.confirmer.gone(&self.inner.client, &origin.requester, awaited, wait, &self.inner.tasks).await
     }
 

@@ -35,9 +35,7 @@ impl Disconnector {
             let wait = wait.map(|_| Duration::ZERO);
             results.push(self.disconnect(Request { wait, ..request.clone() }).await);
         }
-        let Some(until) = wait.filter(|wait| !wait.is_zero()).map(|wait| Instant::now() + wait) else {
-            return as_one(&results);
-        };
+        let Some(until) = wait.map(|wait| Instant::now() + wait) else { return as_one(&results) };
         let confirmed = requests.iter().zip(results).map(async |(request, result)| match result {
             Ok(settled) if matches!(settled.outcome, Outcome::Accepted | Outcome::Disconnected) => {
                 let left = until.saturating_duration_since(Instant::now());
@@ -49,7 +47,7 @@ impl Disconnector {
     }
 }
 
-/// The result of several disconnects together: the least certain one. Of no disconnects: nobody is left.
+/// The result of several disconnects together: the least certain one. If there were none, all participants are gone.
 ///
 /// # Errors
 /// The first failure. Its effect is unknown where any of them may have disconnected a participant.

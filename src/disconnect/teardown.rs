@@ -100,9 +100,6 @@ impl Disconnector {
         let (Some(wait), Outcome::Accepted, false) = (request.wait, settled.outcome, settled.still_there) else {
             return Ok(settled);
         };
-        if wait.is_zero() {
-            return Ok(settled);
-        }
         let shown = Box::pin(self.watch(&request.origin, Awaited::Conversation(request.conversation), wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
