@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::seen::AsSeen;
-use super::{Disconnector, Origin, all_as_seen, forbidden_participant};
+use super::{Disconnector, Origin, forbidden_participant};
 use crate::callers::Guards;
 use crate::conversation::Conversation;
 use crate::ids::{ConversationId, ParticipantId};
@@ -40,9 +40,7 @@ impl Disconnector {
         selector: &Selector,
         as_seen: Option<&AsSeen>,
     ) -> Result<Vec<ParticipantId>, Problem> {
-        let targets = Self::permitted(origin, conversation, selector)?;
-        all_as_seen(as_seen, targets.iter().filter_map(|target| conversation.participant(target.id)))?;
-        Ok(targets.into_iter().map(|target| target.id).collect())
+        Ok(Self::permitted(origin, conversation, selector, as_seen)?.into_iter().map(|target| target.id).collect())
     }
 
     /// Everybody who is in a conversation now, within the guards of the caller: all of them, or the caller may not end it.

@@ -108,16 +108,15 @@ impl Disconnector {
         as_seen: Option<&AsSeen>,
     ) -> Result<Vec<Target>, Problem> {
         let Some(conversation) = self.read_to_select(origin, conversation).await? else { return Ok(Vec::new()) };
-        let targets = Self::permitted(origin, &conversation, selector)?;
-        all_as_seen(as_seen, targets.iter().filter_map(|target| conversation.participant(target.id)))?;
-        Ok(targets)
+        Self::permitted(origin, &conversation, selector, as_seen)
     }
 
-    /// Whom the selector means in this conversation, if the caller may touch them all.
+    /// Whom the selector means in this conversation, if the caller may touch them all and all are as they were seen.
     pub(super) fn permitted(
         origin: &Origin,
         conversation: &Conversation,
         selector: &Selector,
+        as_seen: Option<&AsSeen>,
     ) -> Result<Vec<Target>, Problem> {
         let matched = selector.resolve(conversation)?;
         let permitted =
@@ -125,7 +124,9 @@ impl Disconnector {
         if !origin.guards.as_ref().is_none_or(permitted) {
             return Err(forbidden_participant());
         }
-        Ok(matched.into_iter().filter_map(Target::of).collect())
+        let targets: Vec<_> = matched.into_iter().filter_map(Target::of).collect();
+        all_as_seen(as_seen, targets.iter().filter_map(|target| conversation.participant(target.id)))?;
+        Ok(targets)
     }
 
     /// The conversation, or `None` where it has ended and Genesys Cloud has forgotten it.
