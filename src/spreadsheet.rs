@@ -21,15 +21,6 @@ pub(crate) fn plain(cell: &str) -> &str {
     cell.strip_prefix('\'').unwrap_or(cell)
 }
 
-/// What spreadsheets separate cells with.
-pub(crate) const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
-
-/// What the head line separates its cells with: spreadsheets write commas, semicolons or tabs.
-#[must_use]
-pub(crate) fn delimiter(head: &str) -> u8 {
-    [b';', b'\t'].into_iter().find(|mark| head.contains(char::from(*mark))).unwrap_or(b',')
-}
-
 /// The records of `text`, which `reader` reads, each with the number of its line. Blank ones are left out.
 pub(crate) fn records<'a>(
     text: &'a str,

@@ -3,12 +3,14 @@
 use serde_json::{Map, Value};
 
 use super::input::{ItemInput, read_item};
-use crate::spreadsheet::{DELIMITERS, plain, records};
+use crate::spreadsheet::{plain, records};
 use crate::strict_json;
 
 /// Items with the numbers of their lines.
 pub(super) type Numbered = Vec<(i64, ItemInput)>;
 
+/// What spreadsheets separate cells with, the usual one first.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 const BOM: &str = "\u{feff}";
 
 /// Reads CSV with a head line. Columns that are not members of an item are left alone: a report is a list, too.

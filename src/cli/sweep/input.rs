@@ -6,7 +6,7 @@ use std::path::Path;
 use super::row::{HEAD, RowAction, SweepRow};
 use crate::cli::Failure;
 use crate::ids::{ConversationId, ParticipantId};
-use crate::spreadsheet::{delimiter, plain, records};
+use crate::spreadsheet::{plain, records};
 
 /// What a file named.
 #[derive(Debug, Default)]
@@ -71,6 +71,11 @@ fn push(list: &mut InputRows, seen: &mut HashSet<(ConversationId, Option<Partici
     } else {
         list.repeated += 1;
     }
+}
+
+/// What the first line, which need not be a head line, separates its cells with: spreadsheets write commas, semicolons or tabs.
+fn delimiter(first: &str) -> u8 {
+    [b';', b'\t'].into_iter().find(|mark| first.contains(char::from(*mark))).unwrap_or(b',')
 }
 
 /// What the cells of a line mean.
