@@ -52,8 +52,8 @@ pub enum StartError {
     },
     /// The store that tells the mode does not answer.
     #[error(
-        "the store cannot be read, so that it is not known whether the service was set to observe mode; nobody was disconnected. \
-         Try again once the store that store.url names answers"
+        "the store cannot be read, so it is not known whether the service was set to observe mode; no participant was \
+         disconnected. Try again once the store that store.url names answers"
     )]
     ModeUnread,
 }

@@ -117,7 +117,7 @@ fn check(request: &Request, conversation: Option<&Conversation>) -> Result<(), P
 /// Where `If-Match` was sent: whether all who are there and meant are as they were seen.
 ///
 /// # Errors
-/// `changed`: nobody is to be touched.
+/// `changed`: no participant may be disconnected.
 pub(crate) fn all_as_seen<'a>(
     as_seen: Option<&AsSeen>,
     mut live: impl Iterator<Item = &'a Participant>,

@@ -181,7 +181,7 @@ impl Jobs {
             };
             vec![self.0.disconnector.tear_down(teardown).await]
         } else {
-            // Those whom a selector has just found were checked together, so that none is disconnected while another is refused.
+            // The participants that a selector has just found were checked together, so that it is all of them or none.
             let as_seen = plan.as_seen.as_ref().filter(|_| !is_fresh);
             let requests = open.clone().into_iter().map(|id| Request {
                 reason: plan.reason.clone(),
