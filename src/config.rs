@@ -1,4 +1,5 @@
-//! Settings: embedded defaults, then a file, then the environment; every value checked before anything starts.
+//! Settings: embedded defaults, overridden by a file, then by the environment. Every value is checked before anything
+//! starts.
 //!
 //! `config/default.toml` is the documentation of every key.
 
@@ -39,7 +40,7 @@ impl Config {
         Self::from_parts(file, environment()?)
     }
 
-    /// As [`Config::load`], and where each value that is not a default comes from: in words, by key.
+    /// As [`Config::load`], with the origin, in words, of each key that is not a default.
     ///
     /// # Errors
     /// As [`Config::load`].
@@ -53,9 +54,9 @@ impl Config {
     /// The embedded defaults alone.
     ///
     /// # Panics
-    /// Never: a test holds the embedded file against this type.
+    /// Never: tests read the embedded file into this type.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "embedded at build time and held by a test")]
+    #[expect(clippy::expect_used, reason = "embedded at build time and read by tests")]
     pub fn defaults() -> Self {
         Self::from_parts(None, std::collections::HashMap::new()).expect("the embedded defaults are valid")
     }
@@ -90,7 +91,7 @@ impl Config {
     }
 }
 
-/// The variables of this process.
+/// The environment variables of this process, except foreign ones that are not UTF-8.
 fn environment() -> Result<std::collections::HashMap<String, String>, ConfigError> {
     let mut environment = std::collections::HashMap::new();
     for (key, value) in std::env::vars_os() {
@@ -98,7 +99,7 @@ fn environment() -> Result<std::collections::HashMap<String, String>, ConfigErro
         match value.into_string() {
             Ok(value) => drop(environment.insert(key, value)),
             Err(_) if key.to_ascii_uppercase().starts_with("HANGUP_") => {
-                return Err(ConfigError(format!("{key}: its value is not UTF-8 text; set it anew")));
+                return Err(ConfigError(format!("{key}: its value is not UTF-8 text; set it again")));
             }
             Err(_) => {}
         }
@@ -106,7 +107,7 @@ fn environment() -> Result<std::collections::HashMap<String, String>, ConfigErro
     Ok(environment)
 }
 
-/// Says in one line what is wrong, and what to do, from the `config` crate's error.
+/// The `config` crate's error as one line that says what is wrong and what to do.
 fn explain(error: &config::ConfigError, sources: &Sources) -> String {
     let (key, what) = match error {
         config::ConfigError::At { error, key: Some(key), .. } => (key, error.to_string()),

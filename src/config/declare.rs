@@ -1,6 +1,6 @@
-//! Declares the sections of the configuration, and values that are one of a fixed set of words.
+//! Macros that declare the sections of the configuration, and values that are one of a fixed set of words.
 
-/// Declares a section: a struct of public members that refuses unknown keys. Behind `where` stands the check of a member.
+/// Declares a section: a struct of public members that refuses unknown keys. `where` gives the check of a member.
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $key:ident: $kind:ty $(where $check:expr)?,)* }) => {
         $(#[$doc])*

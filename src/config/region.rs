@@ -23,8 +23,8 @@ const REGIONS: [(&str, &str); 18] = [
     ("ap-northeast-3", "apne3.pure.cloud"),
 ];
 
-/// The domain of a region, named as AWS does (`eu-west-1`) or by what the browser's address bar shows: `mypurecloud.ie`,
-/// `apps.mypurecloud.ie`, or the whole address copied from there.
+/// The domain of a region, given by its AWS name (`eu-west-1`) or by what the browser's address bar shows:
+/// `mypurecloud.ie`, `apps.mypurecloud.ie`, or the whole address copied from there.
 #[must_use]
 pub(super) fn domain(region: &str) -> Option<&'static str> {
     let region = region.trim().to_ascii_lowercase();

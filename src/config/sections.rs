@@ -63,7 +63,7 @@ section! {
 }
 
 section! {
-    /// `[admin]`: a listener of its own for operations.
+    /// `[admin]`: a separate listener for operations.
     Admin {
         #[serde(default, deserialize_with = "address::deserialize_option")]
         bind: Option<SocketAddr>,
@@ -116,7 +116,7 @@ section! {
 }
 
 words! {
-    /// `genesys.operation`: which way to disconnect.
+    /// `genesys.operation`: which upstream operation disconnects a participant.
     OperationChoice {
         /// Find out which one the org has.
         Auto "auto",
@@ -193,13 +193,13 @@ words! {
     UnknownConversation {
         /// It has ended: `conversation_ended`.
         Ended "ended",
-        /// The caller is wrong: 404 `conversation_not_found`.
+        /// The id is wrong: 404 `conversation_not_found`.
         Error "error",
     }
 }
 
 words! {
-    /// `disconnect.confirm`: whether to look after an accepted disconnect.
+    /// `disconnect.confirm`: whether to read the conversation after an accepted disconnect.
     Confirm {
         /// Only when the caller asks with `Prefer: wait=N`.
         Never "never",
@@ -221,7 +221,7 @@ words! {
 }
 
 section! {
-    /// `[limits]`: the bulkhead.
+    /// `[limits]`: how many disconnects may be under way.
     Limits { max_in_flight: usize where count_up_to(1_000_000), }
 }
 
@@ -238,7 +238,7 @@ section! {
 words! {
     /// `telemetry.log_format`: the form of a log line.
     LogFormat {
-        /// One JSON object a line.
+        /// One JSON object per line.
         Json "json",
         /// For reading at a terminal.
         Human "human",
@@ -275,9 +275,9 @@ impl Audit {
 words! {
     /// `audit.fsync`: when records are forced to the disk.
     Fsync {
-        /// Leave it to the system.
+        /// Left to the operating system.
         Never "never",
-        /// Each second.
+        /// Every second.
         Interval "interval",
         /// After each record.
         Always "always",
@@ -285,7 +285,7 @@ words! {
 }
 
 section! {
-    /// `[store]`: where claims, jobs, the audit and the mode are kept.
+    /// `[store]`: where claims, jobs, audit records and the mode are kept.
     Store {
         url: SensitiveUrl where store::url,
         password_file: Option<PathBuf>,
@@ -302,7 +302,7 @@ section! {
 }
 
 impl Store {
-    /// What the URL names. One that is refused counts as memory.
+    /// The kind of store that the URL names. A URL that the checks refuse counts as memory.
     #[must_use]
     pub fn kind(&self) -> StoreKind {
         store::parse(self.url.expose()).unwrap_or(StoreKind::Memory)
@@ -310,7 +310,7 @@ impl Store {
 }
 
 section! {
-    /// `[jobs]`: what is queued.
+    /// `[jobs]`: limits of queued disconnects.
     Jobs {
         max_items: usize where count_up_to(1_000_000),
         max_body: ByteSize where size_between(ByteSize(1), ByteSize::gib(1)),
@@ -321,7 +321,7 @@ section! {
 }
 
 section! {
-    /// `[shutdown]`: how we leave.
+    /// `[shutdown]`: how long the service takes to stop.
     Shutdown {
         #[serde(with = "duration")]
         grace: Duration where up_to(600),

@@ -1,5 +1,5 @@
-//! What every setting can do: name its key, show its value, and check itself. Sections do so member by member; the checks
-//! stand where a member is declared (`sections.rs`).
+//! What all settings have in common: they name their keys, show their values and check themselves. A section does so
+//! for each of its members; `sections.rs` names a member's check where it declares the member.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -26,7 +26,7 @@ impl Wrong {
     }
 }
 
-/// A value, or a section of them.
+/// A value, or a section of values.
 pub(super) trait Setting {
     /// Adds every key at and below `at`.
     fn keys(at: &str, into: &mut BTreeSet<String>) {
@@ -35,12 +35,12 @@ pub(super) trait Setting {
     /// Adds the keys at and below `at` whose values may be fractions.
     fn fractions(_at: &str, _into: &mut BTreeSet<String>) {}
 
-    /// Checks what its type cannot express.
+    /// Checks what the type cannot express.
     fn check(&self, _at: &str) -> Result<(), Wrong> {
         Ok(())
     }
 
-    /// The value as a message may show it; never a secret.
+    /// The value for messages; never a secret.
     fn shown(&self) -> String;
 }
 
@@ -62,7 +62,7 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-/// Settings shown as they are written: `plain` without quotes.
+/// Shows settings as TOML writes them, without quotes (`plain`) or with quotes.
 macro_rules! shown {
     (plain $($kind:ty),*) => { $(impl Setting for $kind { fn shown(&self) -> String { self.to_string() } })* };
     (quoted $($kind:ty),*) => { $(impl Setting for $kind { fn shown(&self) -> String { format!("\"{self}\"") } })* };
@@ -80,7 +80,7 @@ impl Setting for f64 {
     }
 }
 
-/// URLs are texts, too, and may hold credentials by mistake.
+/// A string may be a URL that holds credentials by mistake.
 impl Setting for String {
     fn shown(&self) -> String {
         format!("\"{}\"", SensitiveUrl::hide(self))
@@ -118,7 +118,7 @@ impl Setting for Duration {
     }
 }
 
-/// What a check says: nothing, or how the value must be.
+/// The result of a check; the error says what the value must be.
 pub(super) type Checked = Result<(), String>;
 
 fn ensure(fine: bool, remedy: impl FnOnce() -> String) -> Checked {
@@ -158,12 +158,12 @@ pub(super) fn text_up_to(most: usize) -> impl Fn(&String) -> Checked {
     move |value| ensure((1..=most).contains(&value.len()), || format!("must be a text of 1 to {most} bytes"))
 }
 
-/// Where lines are written to.
+/// Where log lines go.
 pub(super) fn target(value: &str) -> Checked {
     ensure(!value.trim().is_empty(), || "must not be empty; use \"stdout\" or a file path".to_owned())
 }
 
-/// Where records are written to: several at once, or "off" alone.
+/// Where audit records go: one or several targets, or "off" alone.
 pub(super) fn targets(value: &List) -> Checked {
     value.0.iter().try_for_each(|one| target(one))?;
     ensure(!value.0.is_empty() && (value.0.len() == 1 || !value.0.iter().any(|one| one == "off")), || {
@@ -171,7 +171,7 @@ pub(super) fn targets(value: &List) -> Checked {
     })
 }
 
-/// What records of the audit may leave out.
+/// What audit records may leave out.
 pub(super) fn redactions(value: &List) -> Checked {
     let known = |word: &String| matches!(word.as_str(), "names" | "addresses");
     ensure(value.0.iter().all(known), || "must be a list of \"names\" and \"addresses\", or empty".to_owned())
@@ -220,7 +220,7 @@ pub(super) fn base_url(value: &Option<String>) -> Checked {
     })
 }
 
-/// A proxy that is asked by HTTP.
+/// An HTTP proxy.
 pub(super) fn proxy_url(value: &Option<SensitiveUrl>) -> Checked {
     let Some(url) = value else { return Ok(()) };
     let parsed = url.expose().parse::<http::Uri>().ok();

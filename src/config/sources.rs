@@ -1,5 +1,5 @@
-//! Where each setting was set: a line of the file, or a variable of the environment. Keys that no section has are refused
-//! here, with their source.
+//! Where each setting was set: a line of the file, or an environment variable. Unknown keys are refused here, with
+//! their source.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -10,19 +10,19 @@ use super::error::CORRECT;
 use super::setting::Setting as _;
 use super::{Config, ConfigError};
 
-/// The file's text and the environment's variables, with the key that each line and variable sets.
+/// The file's text and our environment variables, and where each key was set.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     /// The text of the file, without a byte order mark.
     pub(super) file: Option<String>,
     /// Values of the environment, by `HANGUP__SECTION__KEY`.
     pub(super) environment: HashMap<String, String>,
-    /// In words, by key: the last one that sets it.
+    /// Where each key was set last, in words.
     pub(super) origins: HashMap<String, String>,
 }
 
 impl Sources {
-    /// Reads the file and sorts the environment.
+    /// Reads the file, and picks our variables from the environment.
     pub(super) fn read(
         path: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
@@ -37,7 +37,7 @@ impl Sources {
         Ok(sources)
     }
 
-    /// The text of a message about `key`, with where its value comes from.
+    /// A message about `key`, with the origin of its value appended.
     pub(super) fn explain(&self, key: &str, text: &str) -> String {
         match self.origins.get(key) {
             Some(origin) => format!("{text} ({origin})"),
@@ -86,14 +86,14 @@ impl Sources {
                 continue;
             }
             let Some(key) = key_of(&variable) else {
-                match meant(&variable, known) {
-                    Some(meant) => return Err(ConfigError(format!("{variable}: would have no effect; write {meant}"))),
+                match intended(&variable, known) {
+                    Some(right) => return Err(ConfigError(format!("{variable}: would have no effect; write {right}"))),
                     None => continue,
                 }
             };
             if !known.contains(&key) {
-                return Err(match meant(&variable, known) {
-                    Some(meant) => ConfigError(format!("{variable}: unknown key \"{key}\"; write {meant}")),
+                return Err(match intended(&variable, known) {
+                    Some(right) => ConfigError(format!("{variable}: unknown key \"{key}\"; write {right}")),
                     None => unknown(&key, &variable),
                 });
             }
@@ -110,8 +110,8 @@ impl Sources {
     }
 }
 
-/// The key that a variable sets: `HANGUP__SECTION__KEY`, and `HANGUP_SECTION__KEY`, which people write as easily. What has no
-/// second `__` there is not a setting: Kubernetes sets `HANGUP_PORT` and others for a service of our name.
+/// The key that a variable sets: `HANGUP__SECTION__KEY`, or `HANGUP_SECTION__KEY`, which is easily written by mistake.
+/// Without any `__` it is not a setting: Kubernetes sets `HANGUP_PORT` and others for a service named `hangup`.
 fn key_of(variable: &str) -> Option<String> {
     let name = variable.to_ascii_lowercase();
     let key = match name.strip_prefix("hangup__") {
@@ -125,16 +125,16 @@ fn variable_of(key: &str) -> String {
     format!("HANGUP__{}", key.replace('.', "__").to_uppercase())
 }
 
-/// The variable that was meant by one with a single `_` between section and key, as in `HANGUP_DISCONNECT_MODE`: ignoring that
-/// one would disconnect people where its author asked for observe mode.
-fn meant(variable: &str, known: &BTreeSet<String>) -> Option<String> {
+/// The variable that was probably intended by one with a single `_` between section and key. Ignoring
+/// `HANGUP_DISCONNECT_MODE`, for example, would disconnect people although observe mode was asked for.
+fn intended(variable: &str, known: &BTreeSet<String>) -> Option<String> {
     let name = variable.to_ascii_lowercase().replace("__", "_");
     let name = name.strip_prefix("hangup_")?;
     known.iter().find(|key| key.replace('.', "_") == name).map(|key| variable_of(key))
 }
 
-/// Lists the keys that a table sets, with their places, and their values where those are fractions; a section that is unknown counts
-/// as a key.
+/// Lists the keys that a table sets, with their offsets in the text, and with their values if those are floats. An
+/// unknown section is listed as a key.
 fn walk(at: &str, table: &DeTable<'_>, known: &BTreeSet<String>, into: &mut Vec<(String, usize, Option<String>)>) {
     for (name, value) in table {
         let dot = if at.is_empty() { "" } else { "." };

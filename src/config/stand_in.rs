@@ -1,4 +1,4 @@
-//! The settings of the stand-in.
+//! The settings of the sandbox, the stand-in for Genesys Cloud.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use super::setting::{Setting, Wrong, count_up_to, positive};
 use super::value::{address, duration};
 
 section! {
-    /// `[sandbox]`: the stand-in.
+    /// `[sandbox]`: the stand-in for Genesys Cloud.
     Sandbox {
         #[serde(deserialize_with = "address::deserialize")]
         bind: SocketAddr,
@@ -31,7 +31,7 @@ section! {
 }
 
 words! {
-    /// `sandbox.surface`: which ways to disconnect the stand-in has.
+    /// `sandbox.surface`: which operations for disconnecting the sandbox offers.
     Surface {
         /// PATCH only, as the published API.
         Published "published",

@@ -9,7 +9,7 @@ use super::value::SensitiveUrl;
 /// What `store.url` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreKind {
-    /// Nothing outlives the process.
+    /// Nothing is kept beyond the process.
     Memory,
     /// An embedded database, in this file or the default one.
     Sqlite(Option<PathBuf>),
@@ -18,7 +18,7 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// The word in `/status` and in logs.
+    /// Its name in `/status` and in logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Checks between settings, and what `serve` needs; what concerns one setting alone stands at its declaration.
+//! Checks that involve several settings, and what `serve` needs. Checks of one setting are named at its declaration.
 
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use super::value::trimmed;
 use super::{Config, ConfigError, Genesys, Store, StoreKind};
 
 impl Config {
+    /// Checks all settings.
+    ///
+    /// # Errors
     /// The first value that cannot be used.
     pub(super) fn find_wrong(&self) -> Result<(), Wrong> {
         self.check("")?;
@@ -30,7 +33,7 @@ impl Config {
             let key = if genesys.region.is_some() { "genesys.region" } else { "genesys.api_url" };
             genesys.urls().map_err(|text| Wrong::new(key, text))?;
         }
-        of_postgres_alone(&self.store)?;
+        refuse_postgres_keys_elsewhere(&self.store)?;
         if self.audit.required && !self.audit.target.0.iter().any(|target| target == "store") {
             let text = "audit.required: records are committed to the store, so audit.target must name \"store\"";
             return Err(Wrong::new("audit.required", text));
@@ -41,10 +44,11 @@ impl Config {
         ordered("pace.reopen_margin", pace.reopen_margin, "pace.max_pause", pace.max_pause)
     }
 
-    /// What `serve` needs beyond valid values: an upstream, credentials, and callers who may be trusted.
+    /// Checks what `serve` needs beyond valid values: an upstream, its credentials, and, beyond loopback, a way to tell
+    /// callers apart.
     ///
     /// # Errors
-    /// The first thing missing, with its key and the remedy.
+    /// What is missing first, with its key and the remedy.
     pub fn check_serve(&self) -> Result<(), ConfigError> {
         let missing = |text: &str| Err(ConfigError(text.to_owned()));
         self.genesys.urls().map_err(ConfigError)?;
@@ -78,7 +82,7 @@ impl Genesys {
     /// The API's and the login's base URL, from the region or as given.
     ///
     /// # Errors
-    /// Neither a region nor both URLs, or both of them.
+    /// Neither a region nor both URLs are set, or a region and a URL.
     pub fn urls(&self) -> Result<(String, String), String> {
         match (&self.region, &self.api_url, &self.login_url) {
             (Some(region), None, None) => {
@@ -101,8 +105,7 @@ impl Genesys {
     }
 }
 
-/// What only PostgreSQL has.
-fn of_postgres_alone(store: &Store) -> Result<(), Wrong> {
+fn refuse_postgres_keys_elsewhere(store: &Store) -> Result<(), Wrong> {
     let given = [("store.password_file", &store.password_file), ("store.ca_file", &store.ca_file)];
     match given.iter().find(|(_, set)| set.is_some() && store.kind() != StoreKind::Postgres) {
         Some((key, _)) => {

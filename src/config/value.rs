@@ -1,4 +1,4 @@
-//! Value types that configuration is read into: durations, sizes, lists, rates.
+//! Types of configuration values: durations, addresses, lists, URLs, rates.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,7 +24,7 @@ pub(crate) mod duration {
         output.collect_str(&text(value))
     }
 
-    /// As people write it: whole days as days, for 90 of them are neither three months nor what was set.
+    /// Whole days stay days: `humantime` would write 90 of them as months, days and hours.
     pub(crate) fn text(value: &Duration) -> String {
         const DAY: u64 = 24 * 3600;
         match value.as_secs() {
@@ -36,7 +36,7 @@ pub(crate) mod duration {
     }
 }
 
-/// Serde adapters for addresses with a port, whose error names the value.
+/// Serde adapters for addresses with a port; their error names the value.
 pub(crate) mod address {
     use std::net::SocketAddr;
 
@@ -84,8 +84,7 @@ impl<'de> Deserialize<'de> for List {
     }
 }
 
-/// The text without blanks, line ends and a byte order mark around it: what editors, shells and secret stores add to an id or
-/// a secret.
+/// An id or secret without the whitespace and byte order mark that editors, shells and secret stores put around it.
 pub(crate) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}')
 }
@@ -93,8 +92,8 @@ pub(crate) fn trimmed(text: &str) -> &str {
 /// What callers may be allowed to do, as it is written in keys files and in `auth.anonymous_permissions`.
 pub const PERMISSIONS: [&str; 8] = ["disconnect", "read", "search", "bulk", "teardown", "jobs", "audit", "operate"];
 
-/// Members of a URL's query that may be shown. A list of secret ones would miss the next secret one.
-const SHOWN: [&str; 8] =
+/// Query parameters that may be shown. Allowed by name, because a list of secret ones would miss new ones.
+const SHOWN_PARAMETERS: [&str; 8] =
     ["sslmode", "user", "host", "hostaddr", "port", "dbname", "connect_timeout", "target_session_attrs"];
 
 /// A URL that may hold credentials: shown without them.
@@ -109,7 +108,7 @@ impl SensitiveUrl {
         &self.0
     }
 
-    /// A URL as it may be shown: without what stands before an `@`, and without the values in its query that may be credentials.
+    /// A URL as it may be shown: without anything before an `@`, and without query values that may be credentials.
     pub(super) fn hide(url: &str) -> Cow<'_, str> {
         let without_user: Cow<'_, str> = match url.rsplit_once('@') {
             None => url.into(),
@@ -120,7 +119,7 @@ impl SensitiveUrl {
         };
         let Some((before, query)) = without_user.split_once('?') else { return without_user };
         let shown = query.split('&').map(|pair| match pair.split_once('=') {
-            Some((name, _)) if !SHOWN.contains(&name) => format!("{name}=[not shown]"),
+            Some((name, _)) if !SHOWN_PARAMETERS.contains(&name) => format!("{name}=[not shown]"),
             _ => pair.to_owned(),
         });
         format!("{before}?{}", shown.collect::<Vec<_>>().join("&")).into()
@@ -151,7 +150,7 @@ impl Serialize for SensitiveUrl {
     }
 }
 
-/// A rate such as `"5/s"` or `"300/m"`: a number in a second, minute or hour.
+/// A rate such as `"5/s"` or `"300/m"`: a count per second, minute or hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// How many in one period; at least 1.
