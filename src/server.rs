@@ -1,10 +1,12 @@
 //! The listening side: serves a router over HTTP/1.1, plain or TLS, and survives callers that misbehave.
 //!
-//! `axum::serve` installs no timer: half a request head would stay open for ever and hold up a shutdown. So here
-//! - a request head is complete within `header_timeout` or the connection is cut, while a connection that waits for
-//!   its *next* request may wait `idle_timeout`, and a caller must read its answer at a minimum pace;
-//! - at `max_connections`, or as many from one address, the longest idle connection makes room (`places`); while all are
-//!   busy, new callers wait in the backlog;
+//! `axum::serve` sets no time limits: a caller that sends half a request head could stay for ever and hold up a
+//! shutdown. So here
+//! - a request head must be complete within `header_timeout`, or the connection is cut; between requests a connection
+//!   may be idle for `idle_timeout`; and a caller must read its answer at a minimum pace;
+//! - at `max_connections` in total, or `max_connections_per_address`, the longest idle connection makes room
+//!   (`places`); while all are busy, new callers wait in the backlog, or are refused if their own address holds too
+//!   many;
 //! - when accepting fails (no descriptors left), it waits a little and tries again;
 //! - a caller that has closed its sending half still gets its answer;
 //! - `stop` drains, `kill` drops.
@@ -32,7 +34,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use places::{ConnectionPlace, Places};
-use settings::LAST_LOOK;
+use settings::FINAL_READ;
 
 pub use peer::Peer;
 pub use settings::{HttpService, ServeSettings};
@@ -42,7 +44,7 @@ pub use tls::TlsSource;
 /// Connections the kernel holds for us before we accept them.
 const BACKLOG: u32 = 4096;
 
-/// Waits after a failed accept grow from the first to the second.
+/// Shortest and longest wait after a failed accept.
 const ACCEPT_BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
 /// Raises the soft limit of open descriptors to the hard one and returns it. Call once, before anything listens.
@@ -60,7 +62,7 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
 /// The system refuses.
 pub fn forbid_core_dumps() -> io::Result<()> {
     rlimit::setrlimit(rlimit::Resource::CORE, 0, 0)?;
-    // The limit does not hold where dumps are piped to a program.
+    // The kernel ignores the limit where core dumps are piped to a program.
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
@@ -93,19 +95,19 @@ pub async fn serve(
     let start = |(stream, addr): (TcpStream, SocketAddr), place: ConnectionPlace| {
         tracker.spawn(connection::run(Arc::clone(&shared), stream, addr, place));
     };
-    let mut accepts = Accepts::default();
+    let mut acceptor = Acceptor::default();
 
     loop {
         let (stream, addr) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
             () = kill.cancelled() => break,
-            accepted = accepts.next(&listener, &shared.settings.stats) => accepted,
+            accepted = acceptor.next(&listener, &shared.settings.stats) => accepted,
         };
         tokio::select! {
             biased;
             () = stop.cancelled() => {
-                // It came before the stop, and dropping it would reset it.
+                // It was accepted before the stop, and dropping it would reset it.
                 start((stream, addr), places.seat(addr.ip(), None));
                 break;
             }
@@ -117,8 +119,8 @@ pub async fn serve(
 
     leaving.cancel();
 
-    // Connections that came before the stop are served: dropping the listener would reset them.
-    let until = Instant::now() + LAST_LOOK;
+    // Connections in the backlog came before the stop, and dropping the listener would reset them.
+    let until = Instant::now() + FINAL_READ;
     while let Some(slot) = places.try_take() {
         let Ok(Ok((stream, addr))) = timeout_at(until, listener.accept()).await else { break };
         start((stream, addr), places.seat(addr.ip(), Some(slot)));
@@ -128,14 +130,15 @@ pub async fn serve(
     tracker.wait().await;
 }
 
-/// Accepting, with the failures of one episode counted.
+/// Accepts connections, and logs the start and the end of an episode of failures.
 #[derive(Debug, Default)]
-struct Accepts {
+struct Acceptor {
+    /// Failures in a row.
     failures: u32,
 }
 
-impl Accepts {
-    /// The next connection, however many accepts fail before.
+impl Acceptor {
+    /// The next connection; after a failure waits and tries again.
     async fn next(&mut self, listener: &TcpListener, stats: &ServeStats) -> (TcpStream, SocketAddr) {
         loop {
             match listener.accept().await {
@@ -146,7 +149,7 @@ impl Accepts {
                     }
                     return accepted;
                 }
-                // The caller went away between its connect and our accept: nothing is wrong here.
+                // The caller left between its connect and our accept; accepting works.
                 Err(error) if is_callers_fault(&error) => stats.accept_failed(),
                 Err(error) => {
                     stats.accept_failed();

@@ -22,9 +22,9 @@ use super::places::ConnectionPlace;
 use super::timed_stream::TimedStream;
 use super::tls::TlsSource;
 use super::transport::{AcceptedStream, Socket};
-use super::{HttpService, LAST_LOOK, Peer, ServeSettings, service};
+use super::{FINAL_READ, HttpService, Peer, ServeSettings, service};
 
-/// Bytes of a request head at most; also what hyper buffers for a connection at most.
+/// Most bytes of a request head, and most bytes that hyper buffers for a connection.
 const MAX_HEAD: usize = 32 << 10;
 
 /// What all connections of a listener have in common.
@@ -32,15 +32,15 @@ const MAX_HEAD: usize = 32 << 10;
 pub(super) struct ListenerContext<A> {
     pub(super) app: A,
     pub(super) settings: ServeSettings,
-    /// Cancelled first, also before a kill: a connection need not watch for both all the time.
+    /// Cancelled on a stop and before a kill, so that a connection need not watch `kill` before this.
     pub(super) leaving: CancellationToken,
     pub(super) kill: CancellationToken,
 }
 
-/// Like [`LAST_LOOK`], for a connection that is evicted: another one waits for its place.
-const EVICTED_LOOK: Duration = Duration::from_millis(2);
+/// [`FINAL_READ`] for an evicted connection: shorter, because another one waits for its place.
+const FINAL_READ_WHEN_EVICTED: Duration = Duration::from_millis(2);
 
-/// The answer to plain HTTP where TLS is spoken.
+/// The answer to plain HTTP on a TLS port.
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 60\r\n\r\nThis port speaks TLS: use https instead of http in the URL.\n";
 
@@ -52,7 +52,7 @@ pub(super) async fn run(
     place: ConnectionPlace,
 ) {
     let _open = shared.settings.stats.opened();
-    // An answer is one write: waiting for more to send along would only delay it.
+    // An answer is one write, which Nagle's algorithm would only delay.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -75,7 +75,7 @@ pub(super) async fn run(
     }
 }
 
-/// Encrypts the connection, in bounded time.
+/// The TLS handshake, within `header_timeout`.
 async fn handshake(
     shared: &ListenerContext<impl HttpService>,
     tls: &TlsSource,
@@ -87,7 +87,7 @@ async fn handshake(
         let mut first = [0];
         stream.peek(&mut first).await?;
         if first[0].is_ascii_uppercase() {
-            // A request in the clear: say so in the same way, then close.
+            // Plain HTTP: answer in plain HTTP, then close.
             stream.write_all(NOT_TLS).await?;
             stream.shutdown().await?;
             tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
@@ -120,9 +120,10 @@ async fn serve_http(
     let requests = Arc::clone(state);
     let service = service_fn(move |request| service::call(shared.app.clone(), peer, Arc::clone(&requests), request));
     let mut builder = http1::Builder::new();
-    // Our stream limits the time for a head; hyper's limit would also cut connections that are merely idle.
+    // `TimedStream` limits the time for a head; hyper's limit would also cut idle connections.
     builder.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD);
-    // hyper would take a caller that has closed its sending half for one that has left; `run` watches for those who have.
+    // Otherwise hyper drops the request of a caller that has closed its sending half; `run` watches for callers that
+    // really left.
     builder.half_close(true);
     let mut connection = pin!(builder.serve_connection(io, service));
 
@@ -133,13 +134,13 @@ async fn serve_http(
         () = state.evicted() => None,
     };
     let leave = async {
-        let look = if state.is_evicted() { EVICTED_LOOK } else { LAST_LOOK };
+        let final_read = if state.is_evicted() { FINAL_READ_WHEN_EVICTED } else { FINAL_READ };
         if state.phase() != ConnectionPhase::Busy
-            && let Ok(ended) = timeout(look, connection.as_mut()).await
+            && let Ok(ended) = timeout(final_read, connection.as_mut()).await
         {
             return ended;
         }
-        // Keep-alive off; a connection in the middle of a head meets its end at the next read.
+        // Turns keep-alive off; a connection in the middle of a head ends with its next read.
         state.stop();
         connection.as_mut().graceful_shutdown();
         connection.await

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-/// The other end of the connection a request came by: an extension of every request.
+/// The other end of the connection that a request came by. Every request has it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
     /// The address of the socket; a reverse proxy's, if there is one.

@@ -1,5 +1,6 @@
-//! What a connection is busy with, shared between its stream (which limits times), its service (which knows when a request
-//! starts and when its answer ends) and the listener (which closes idle connections when it needs their places).
+//! What a connection is doing, shared between its stream (which has time limits), its service (which knows when a
+//! request starts and when its answer ends) and the listener (which closes idle connections when it needs their
+//! places).
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -68,7 +69,7 @@ impl ConnectionState {
         self.phase.store(value, Ordering::Relaxed);
     }
 
-    /// For a connection without a request under way: since when, in microseconds after the listener's beginning.
+    /// Since when it could be evicted, in microseconds after `epoch`; `None` if it is busy, or evicted already.
     pub(super) fn idle_since(&self) -> Option<u64> {
         let idle = self.phase() != ConnectionPhase::Busy && !self.is_evicted();
         idle.then(|| self.since.load(Ordering::Relaxed))
@@ -84,12 +85,12 @@ impl ConnectionState {
         self.evicted.load(Ordering::Relaxed)
     }
 
-    /// Ready once the connection is asked to make room.
+    /// Waits until the connection is asked to make room.
     pub(super) async fn evicted(&self) {
         self.eviction.notified().await;
     }
 
-    /// Whether the body of the last request has not been read to its end.
+    /// Whether some of the last request's body has not been read.
     pub(super) fn has_unread_body(&self) -> bool {
         self.unread_body.load(Ordering::Relaxed)
     }

@@ -1,5 +1,5 @@
-//! Limits how many connections there are, in total and from one address. When a limit is reached, the
-//! connection that has been idle for longest is closed, so that idle callers never lock others out.
+//! Limits how many connections are open, in total and from one address. When a limit is reached, the
+//! connection that has been idle longest is closed, so that idle callers never lock others out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,8 +15,8 @@ use super::phase::{ConnectionPhase, ConnectionState};
 
 /// How often to look for an idle connection again while all places are taken.
 const SEARCH_AGAIN: Duration = Duration::from_millis(50);
-/// A search looks at every connection, so it frees this share of the places at once.
-const SHARE: usize = 64;
+/// A search looks at every connection, so it frees more than one place: one in this many.
+const FREED_SHARE: usize = 64;
 
 /// The connections of one listener.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Places {
     by_network: Mutex<HashMap<IpAddr, Vec<Arc<ConnectionState>>>>,
 }
 
-/// The place of one connection, free again when dropped.
+/// The place of one connection, freed when dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionPlace {
     places: Arc<Places>,
@@ -47,8 +47,8 @@ impl Places {
         })
     }
 
-    /// A place for a connection from `addr`, waiting for one if need be. `None` when that address holds as many busy
-    /// connections as it may.
+    /// Waits for a place for a connection from `addr`. `None` if that address already has as many busy connections as
+    /// it may.
     pub(super) async fn take(self: &Arc<Self>, addr: IpAddr) -> Option<ConnectionPlace> {
         if !self.settings.proxies.trusts(addr) && !self.address_has_room(addr) {
             self.settings.stats.connection_refused();
@@ -66,7 +66,7 @@ impl Places {
         }
     }
 
-    /// A place right now, if there is a free one.
+    /// A free place, if there is one now.
     pub(super) fn try_take(self: &Arc<Self>) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.slots).try_acquire_owned().ok()
     }
@@ -86,15 +86,15 @@ impl Places {
         staying < self.settings.max_connections_per_address || self.evict(&longest_idle(open, 1)) > 0
     }
 
-    /// Asks those that have been idle for longest to leave.
+    /// Asks the connections that have been idle longest to close.
     fn make_room(&self) {
         let by_network = self.by_network.lock();
-        // Those asked earlier close within moments, unless a request came first.
+        // Those asked earlier will close in a moment, unless they have become busy.
         if by_network.values().flatten().any(|state| state.is_evicted() && state.phase() != ConnectionPhase::Busy) {
             return;
         }
-        let some = self.settings.max_connections.div_ceil(SHARE);
-        self.evict(&longest_idle(by_network.values().flatten(), some));
+        let count = self.settings.max_connections.div_ceil(FREED_SHARE);
+        self.evict(&longest_idle(by_network.values().flatten(), count));
     }
 
     fn evict(&self, states: &[&Arc<ConnectionState>]) -> usize {
@@ -127,7 +127,7 @@ fn longest_idle<'a>(
     idle.into_iter().take(count).map(|(_, state)| state).collect()
 }
 
-/// IPv4 addresses count each, IPv6 addresses by /64, which is what one client usually has.
+/// What counts as one address: an IPv4 address, or the /64 of an IPv6 address, which usually belongs to one client.
 fn network(addr: IpAddr) -> IpAddr {
     match addr.to_canonical() {
         IpAddr::V4(v4) => v4.into(),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_at_its_limit_gives_up_its_longest_idle_connection_and_nobody_elses() {
+    async fn an_address_at_its_limit_gives_up_its_own_longest_idle_connection() {
         let places = places(|settings| settings.max_connections_per_address = 2);
         let other = places.take(addr("192.0.2.9")).await.unwrap();
         let (first, second) =
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_full_house_waits_while_all_are_busy() {
+    async fn a_new_connection_waits_while_all_places_are_busy() {
         let places = places(|settings| settings.max_connections = 1);
         let first = places.take(addr("192.0.2.1")).await.unwrap();
         first.state.enter(ConnectionPhase::Busy);

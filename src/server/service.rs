@@ -60,7 +60,7 @@ impl HttpBody for RequestBody {
     }
 }
 
-/// The body of an answer; once it is gone the connection waits for the next request.
+/// The body of an answer. When it is dropped, the connection waits for the next request.
 pub(super) struct AnswerBody {
     inner: Body,
     state: Arc<ConnectionState>,

@@ -1,4 +1,4 @@
-//! How connections are treated, and what answers on them.
+//! The settings of a listener, and the service that answers its requests.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use super::tls::TlsSource;
 use crate::callers::proxies::TrustedProxies;
 use crate::config;
 
-/// On `stop`, the backlog and connections without a request under way are given this time, so that a request that has
-/// already arrived in the kernel is not reset.
-pub(super) const LAST_LOOK: Duration = Duration::from_millis(20);
+/// After a stop, the backlog and idle connections are read for this long, so that a request that has already reached
+/// the kernel is not reset.
+pub(super) const FINAL_READ: Duration = Duration::from_millis(20);
 
-/// How connections are treated.
+/// The settings of a listener.
 #[derive(Debug, Clone)]
 pub struct ServeSettings {
     /// Connections held open at once.
     pub max_connections: usize,
     /// The same for one address, except those of `proxies`.
     pub max_connections_per_address: usize,
-    /// Reverse proxies, which stand for many callers.
+    /// Reverse proxies, which connect for many callers.
     pub proxies: Arc<TrustedProxies>,
-    /// Longest time for the first byte and the whole head of a request, and for a TLS handshake.
+    /// Longest time until the head of a request is complete, and for a TLS handshake.
     pub header_timeout: Duration,
     /// Longest time that a connection waits for its next request.
     pub idle_timeout: Duration,
@@ -41,7 +41,7 @@ pub struct ServeSettings {
 }
 
 impl ServeSettings {
-    /// Settings from `[server]`, plain HTTP, with the defaults of what is not configured.
+    /// Settings from `[server]`, for plain HTTP, with fixed values for what is not configurable.
     #[must_use]
     pub fn new(server: &config::Server) -> Self {
         Self {

@@ -34,13 +34,13 @@ impl ServeStats {
         self.accept_failures.load(Ordering::Relaxed)
     }
 
-    /// Connections cut because a head was not complete, or an answer not taken, in time.
+    /// Connections cut because a head was not complete, or an answer not read, in time.
     #[must_use]
     pub fn cut(&self) -> u64 {
         self.cut.load(Ordering::Relaxed)
     }
 
-    /// Connections closed at once because their address held as many busy ones as is allowed.
+    /// Connections closed at once because their address had as many busy ones as it may.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

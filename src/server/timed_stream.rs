@@ -19,8 +19,8 @@ use super::phase::{ConnectionPhase, ConnectionState};
 use super::stats::ServeStats;
 use super::transport::AcceptedStream;
 
-/// After an answer to a request whose body was not read: this much of it is discarded, for this long, before the close.
-/// Closing at once would reset the connection and could destroy the answer on its way.
+/// How many bytes of an unread request body are read and discarded, and for how long, before the connection is closed.
+/// Closing at once would reset the connection, which can destroy the answer on its way.
 const LINGER: (usize, Duration) = (8 << 20, Duration::from_secs(2));
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct TimedStream {
     writing: Timer,
     /// The phase of the last read that had to wait, and since when.
     phase: (ConnectionPhase, Instant),
-    /// Since when the caller has been behind with its answer, and the bytes that it has taken since.
+    /// Since when the caller has been behind with reading its answer, and how many bytes it has read since.
     behind: Option<(Instant, usize)>,
     lingered: Option<(usize, Instant)>,
 }
@@ -66,7 +66,7 @@ impl TimedStream {
         }
     }
 
-    /// For a read that must wait: ready when it has waited too long in this phase, or when there is nothing left to wait for.
+    /// For a read that must wait: ready when it has waited too long in this phase, or when the connection is stopping.
     fn poll_read_limit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.state.phase();
         if phase == ConnectionPhase::Busy {
@@ -88,7 +88,7 @@ impl TimedStream {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request head in time")))
     }
 
-    /// Passes on the result of a write, and fails it when the caller reads its answer too slowly.
+    /// Passes on the result of a write; fails if the caller reads its answer too slowly.
     fn limit_write(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match (&result, &mut self.behind) {
             (Poll::Ready(Ok(count)), Some((_, taken))) => *taken += count,
@@ -156,7 +156,7 @@ impl AsyncWrite for TimedStream {
         this.limit_write(cx, result)
     }
 
-    /// hyper flushes when it has passed everything on.
+    /// hyper flushes when it has written everything, so the caller is no longer behind.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let result = Pin::new(&mut this.inner).poll_flush(cx);
@@ -181,8 +181,8 @@ impl AsyncWrite for TimedStream {
     }
 }
 
-/// A timer for a deadline that moves. It is set only when a wait begins, and moved only when it must fire earlier or has fired
-/// too early, so that a busy connection does not touch it.
+/// A timer for a deadline that moves. Setting it costs time, so it is set only when a wait begins, and moved only when
+/// it must fire earlier or has fired too early.
 #[derive(Debug, Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
 

@@ -18,7 +18,8 @@ const CERT: &str = "server.tls.cert";
 const KEY: &str = "server.tls.key";
 const CLIENT_CA: &str = "server.tls.client_ca";
 
-/// The TLS configuration of new connections. It follows its files; a half-written or mismatching pair is not taken over.
+/// The TLS configuration of new connections, reloaded when its files change. A half-written or mismatched pair is not
+/// loaded.
 #[derive(Debug, Clone)]
 pub struct TlsSource(Arc<WatchedFile<PemFiles>>);
 
@@ -26,7 +27,7 @@ impl TlsSource {
     /// Reads and checks the files of `[server.tls]`; `None` when none are configured.
     ///
     /// # Errors
-    /// A key without its partner, or a file that cannot be used; the text names key, path and remedy.
+    /// Only one of certificate and key is set, or a file cannot be used; the text names setting, path and remedy.
     pub fn open(tls: &config::Tls) -> Result<Option<Self>, ConfigError> {
         if tls.cert.is_none() && tls.key.is_none() && tls.client_ca.is_none() {
             return Ok(None);
@@ -37,7 +38,7 @@ impl TlsSource {
         WatchedFile::open(PemFiles(tls.clone())).map(|files| Some(Self(Arc::new(files))))
     }
 
-    /// Looks for changed files until `stop`. Run it once, in a task of its own.
+    /// Watches the files until `stop`. Run it once, in a task of its own.
     pub async fn watch(&self, stop: CancellationToken) {
         stop.run_until_cancelled(self.0.watch()).await;
     }
@@ -45,18 +46,18 @@ impl TlsSource {
     /// Reads the files now, for SIGHUP.
     ///
     /// # Errors
-    /// They cannot be used; the last ones stay in force. Also logged.
+    /// They cannot be used, which is also logged; the previous ones stay in force.
     pub async fn reload(&self) -> Result<(), ConfigError> {
         self.0.reload().await
     }
 
-    /// Times changed files were taken over.
+    /// How often changed files were loaded.
     #[must_use]
     pub fn reloads(&self) -> u64 {
         self.0.reloads()
     }
 
-    /// Times changed files could not be used.
+    /// How often changed files could not be used.
     #[must_use]
     pub fn reload_failures(&self) -> u64 {
         self.0.failures()

@@ -18,10 +18,10 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
-    /// Waits until the other end has reset the connection. That it has sent its last byte does not mean that it has left: it may
-    /// well wait for its answer.
+    /// Waits until the other end has reset the connection. One that has only closed its sending half still waits for
+    /// its answer.
     pub(super) async fn reset(&self) {
-        // An error means that the runtime ends; so does the connection then.
+        // This fails only when the runtime ends, and the connection with it.
         let _ = self.0.ready(Interest::ERROR).await;
     }
 }
