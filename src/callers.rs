@@ -1,6 +1,6 @@
 //! Who calls, and what they may do: keys of a file, tokens of an issuer, or anonymous callers.
 //!
-//! - Neither keys nor an issuer configured: every caller is `anonymous`, and credentials are not looked at.
+//! - Neither keys nor an issuer configured: every caller is `anonymous`, and credentials are ignored.
 //! - Keys or an issuer configured: credentials are needed, unless `auth.anonymous` also admits callers without any.
 //!   Wrong credentials are refused in either case. A keys file without keys admits no caller.
 //! - `X-API-Key` wins over `Authorization: Bearer`; a bearer token is looked up as a key first.
@@ -43,10 +43,10 @@ use jwt::Verifier;
 use keyring::KeyRing;
 use throttle::Throttle;
 
-/// Longer texts cannot be our keys, and are not even hashed.
+/// Longest key that is looked up; ours are shorter.
 const MAX_KEY: usize = 512;
 
-/// Everybody who may call. Cheap to clone.
+/// Recognises callers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Callers(Arc<CallersInner>);
 
@@ -55,9 +55,9 @@ struct CallersInner {
     keys: Option<KeyRing>,
     tokens: Option<Verifier>,
     anonymous: Option<Caller>,
-    wrong: Throttle,
+    throttle: Throttle,
     refused: AtomicU64,
-    /// Replicas that are alive: rates are for all of them together.
+    /// Living replicas, which share each rate.
     replicas: AtomicUsize,
 }
 
@@ -66,11 +66,11 @@ struct CallersInner {
 pub struct CallerStats {
     /// Keys in force.
     pub keys: usize,
-    /// Times a changed keys file was taken over.
+    /// How often a changed keys file was loaded.
     pub key_reloads: u64,
-    /// Times a changed keys file could not be used.
+    /// How often a changed keys file could not be used.
     pub key_reload_failures: u64,
-    /// Times the token issuer's keys could not be fetched.
+    /// How often the token issuer's keys could not be fetched.
     pub issuer_failures: u64,
     /// Requests whose credentials were refused or missing.
     pub refused: u64,
@@ -79,9 +79,9 @@ pub struct CallerStats {
 /// A login at the OAuth endpoint.
 #[derive(Debug, Clone)]
 pub struct CallerLogin {
-    /// Who has logged in.
+    /// The caller that logged in.
     pub caller: Caller,
-    /// What to answer as access token: the caller's own key.
+    /// The access token to answer: the caller's own key.
     pub access_token: SecretString,
 }
 
@@ -89,25 +89,25 @@ impl Callers {
     /// Reads the keys file, if there is one.
     ///
     /// # Errors
-    /// A keys file that cannot be read or is wrong, or permissions or a token issuer that cannot be used.
+    /// The keys file cannot be read or has a mistake, or the anonymous permissions or the token issuer cannot be used.
     pub fn open(auth: &config::Auth) -> Result<Self, ConfigError> {
         let keys = auth.keys_file.as_deref().map(KeyRing::open).transpose()?;
         let tokens = Verifier::open(&auth.jwt)?;
         let permissions = Permissions::from_words(&auth.anonymous_permissions.0)
             .map_err(|error| ConfigError(format!("auth.anonymous_permissions: {error}")))?;
-        let admits_anybody = (keys.is_none() && tokens.is_none()) || auth.anonymous;
+        let admits_anonymous = (keys.is_none() && tokens.is_none()) || auth.anonymous;
         Ok(Self(Arc::new(CallersInner {
             keys,
             tokens,
-            anonymous: admits_anybody.then(|| Caller::anonymous(permissions)),
-            wrong: Throttle::new(auth.wrong_key_rate),
+            anonymous: admits_anonymous.then(|| Caller::anonymous(permissions)),
+            throttle: Throttle::new(auth.wrong_key_rate),
             refused: AtomicU64::new(0),
             replicas: AtomicUsize::new(1),
         })))
     }
 
-    /// Calls `report` with `changed` when keys are added, removed or changed, by name and without secrets, and with `rejected` when a
-    /// changed file cannot be used.
+    /// Calls `report` with `changed` and the names of the keys when some were added, removed or changed, and with
+    /// `rejected` and the reason when a changed file cannot be used.
     #[must_use]
     pub fn reporting(self, report: impl Fn(&'static str, &str) + Send + Sync + 'static) -> Self {
         if let Some(keys) = &self.0.keys {
@@ -116,7 +116,7 @@ impl Callers {
         self
     }
 
-    /// Whether neither keys nor an issuer are configured, so that everybody is anonymous.
+    /// Whether neither keys nor an issuer are configured, so that every caller is anonymous.
     #[must_use]
     pub fn is_keyless(&self) -> bool {
         self.0.keys.is_none() && self.0.tokens.is_none()
@@ -139,8 +139,8 @@ impl Callers {
         self.counted(found)
     }
 
-    /// Recognises the caller of the OAuth endpoint by `Authorization: Basic` with name and key. Both must match. Without
-    /// keys, everybody may log in and gets back what was sent.
+    /// Recognises the caller of the OAuth endpoint by `Authorization: Basic` with name and key. Both must match.
+    /// Without keys, every caller may log in, and gets back the key that it sent.
     ///
     /// # Errors
     /// Why the caller is not let in.
@@ -154,22 +154,22 @@ impl Callers {
             if caller.name() == name {
                 Ok(CallerLogin { caller, access_token: key })
             } else {
-                Err(self.wrong(peer, Refusal::UnknownKey))
+                Err(self.throttled(peer, Refusal::UnknownKey))
             }
         }))
     }
 
-    /// Reads the keys file now, for SIGHUP. Says how many keys are in force.
+    /// Reads the keys file now, for SIGHUP. Returns how many keys are in force.
     ///
     /// # Errors
-    /// The file cannot be used; the last keys stay in force. Also logged.
+    /// The file cannot be used, which is also logged; the previous keys stay in force.
     pub async fn reload(&self) -> Result<usize, ConfigError> {
         let Some(keys) = &self.0.keys else { return Ok(0) };
         keys.0.reload().await?;
         Ok(keys.len())
     }
 
-    /// Keeps up with the keys file and the token issuer until `stop`. Run it once, in a task of its own.
+    /// Watches the keys file and the issuer's keys until `stop`. Run it once, in a task of its own.
     pub async fn watch(&self, stop: CancellationToken) {
         let keys = async {
             if let Some(keys) = &self.0.keys {
@@ -184,7 +184,7 @@ impl Callers {
         stop.run_until_cancelled(async { tokio::join!(keys, tokens) }).await;
     }
 
-    /// Says how many replicas are alive, this one included: each lets its part of a rate through.
+    /// Sets how many replicas are alive, including this one: each admits its share of a rate.
     pub fn set_replicas(&self, replicas: usize) {
         self.0.replicas.store(replicas.max(1), Ordering::Relaxed);
     }
@@ -214,18 +214,18 @@ impl Callers {
         }
     }
 
-    /// Each key as operators see it, in the order of names.
+    /// Each key as operators see it, sorted by name.
     #[must_use]
     pub fn keys(&self) -> Vec<KeyStatus> {
         self.0.keys.as_ref().map_or_else(Vec::new, KeyRing::status)
     }
 
     fn by_key(&self, key: CredentialText<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
-        self.known_key(key).unwrap_or_else(|| Err(unknown(key))).map_err(|refusal| self.wrong(peer, refusal))
+        self.known_key(key).unwrap_or_else(|| Err(unknown(key))).map_err(|refusal| self.throttled(peer, refusal))
     }
 
-    /// The caller with this identity as it is now, with the permissions and guards of now; `None` where its key was removed or
-    /// has expired. For work that was queued under it.
+    /// The caller with this identity, with its current permissions and guards; `None` if its key was removed or has
+    /// expired. For queued work.
     #[must_use]
     pub fn by_identity(&self, identity: &str) -> Option<Caller> {
         if let Some(anonymous) = self.0.anonymous.as_ref().filter(|caller| **caller.identity() == *identity) {
@@ -235,45 +235,45 @@ impl Callers {
         found.expires().is_none_or(|end| SystemTime::now() < end).then_some(found)
     }
 
-    /// A bearer token is a key, or else, in three parts, a token of the issuer.
+    /// A bearer token is a key or, if it has three parts, a token of the issuer.
     async fn by_bearer(&self, bearer: CredentialText<'_>, peer: IpAddr) -> Result<Caller, Refusal> {
         if let Some(found) = self.known_key(bearer) {
-            return found.map_err(|refusal| self.wrong(peer, refusal));
+            return found.map_err(|refusal| self.throttled(peer, refusal));
         }
         let Some(tokens) = self.0.tokens.as_ref().filter(|_| bearer.0.bytes().filter(|b| *b == b'.').count() == 2)
         else {
-            return Err(self.wrong(peer, unknown(bearer)));
+            return Err(self.throttled(peer, unknown(bearer)));
         };
         if let Some(caller) = tokens.recall(bearer.0) {
             return Ok(caller);
         }
-        // Verified even if the address is throttled, because this one may be valid. Boxed, because it is large and most
-        // callers have keys.
+        // Verified even if the address is throttled, because this one may be valid. Boxed, because the future is large
+        // and most callers have keys.
         Box::pin(tokens.verify(bearer.0)).await.map_err(|refusal| match refusal {
             Refusal::IssuerUnavailable(_) => refusal,
-            wrong => self.wrong(peer, wrong),
+            wrong => self.throttled(peer, wrong),
         })
     }
 
-    /// The caller of this key, or why it is refused although it is known.
+    /// The caller of this key, or why a known key is refused; `None` for an unknown one.
     fn known_key(&self, key: CredentialText<'_>) -> Option<Result<Caller, Refusal>> {
         let caller = self.0.keys.as_ref().filter(|_| key.0.len() <= MAX_KEY)?.find(key.0)?;
         let expired = caller.expires().is_some_and(|at| at <= SystemTime::now());
         Some(if expired { Err(Refusal::KeyExpired) } else { Ok(caller) })
     }
 
-    /// Counts a key that came from an address that it may not be used from, as a wrong one.
+    /// Counts a key that was sent from an address that its record does not allow, like a wrong key.
     ///
     /// # Errors
     /// [`Refusal::Throttled`], once there are too many from this address.
     pub fn refuse_from(&self, addr: IpAddr) -> Result<(), Refusal> {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
-        self.0.wrong.wrong(addr, self.replicas()).map_err(Refusal::Throttled)
+        self.0.throttle.count(addr, self.replicas()).map_err(Refusal::Throttled)
     }
 
-    /// Counts a wrong credential, and refuses its address once there are too many.
-    fn wrong(&self, peer: IpAddr, refusal: Refusal) -> Refusal {
-        match self.0.wrong.wrong(peer, self.replicas()) {
+    /// Counts a wrong credential. The refusal, or [`Refusal::Throttled`] once there are too many from this address.
+    fn throttled(&self, peer: IpAddr, refusal: Refusal) -> Refusal {
+        match self.0.throttle.count(peer, self.replicas()) {
             Ok(()) => refusal,
             Err(wait) => Refusal::Throttled(wait),
         }

@@ -1,7 +1,7 @@
 //! Keeps web pages away from a service that listens on loopback.
 //!
 //! A page in a browser on the same machine can send requests to `127.0.0.1`, directly or through a name of its own
-//! that resolves there. Such requests give themselves away by their `Host`, `Origin` or `Sec-Fetch-Site`.
+//! that resolves there. Such requests are recognised by their `Host`, `Origin` or `Sec-Fetch-Site`.
 
 use std::net::IpAddr;
 
@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, Uri};
 use super::refusal::Refusal;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// Headers that reverse proxies and content networks add about the caller behind them, beside all that begin with `x-forwarded`.
+/// Headers that reverse proxies and CDNs add about the caller behind them, besides those that begin with `x-forwarded`.
 const FORWARDING: [&str; 10] = [
     "forwarded",
     "forwarded-for",
@@ -26,11 +26,11 @@ const FORWARDING: [&str; 10] = [
     "cf-connecting-ip",
 ];
 
-/// Checks that a request without a key, on loopback, comes from this machine: a proxy here would hand on those of others. It gives
-/// itself away by a header, the one that is `configured` among them.
+/// Checks that a request without a key, on loopback, was made on this machine, and not forwarded by a proxy here for a
+/// caller elsewhere. A proxy is recognised by a header that it adds; `configured` is one more such header.
 ///
 /// # Errors
-/// [`Refusal::ForwardedWithoutKey`], with the header that gave it away.
+/// [`Refusal::ForwardedWithoutKey`], with that header.
 pub fn check_direct(headers: &HeaderMap, configured: &HeaderName) -> Result<(), Refusal> {
     let forwards = |name: &str| name.starts_with("x-forwarded") || FORWARDING.contains(&name);
     match headers.keys().find(|name| *name == configured || forwards(name.as_str())) {
@@ -42,13 +42,13 @@ pub fn check_direct(headers: &HeaderMap, configured: &HeaderName) -> Result<(), 
 /// Checks a request to a service on loopback. Requests without an `Origin`, or with our own, pass.
 ///
 /// # Errors
-/// [`Refusal::ForeignOrigin`], with what gave the request away.
+/// [`Refusal::ForeignOrigin`], with the header that shows another site.
 pub fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), Refusal> {
     check_site(headers, uri, is_loopback)
 }
 
-/// The same for a request that a trusted proxy handed on with the name by which callers know it: `Host` is any, `Origin`
-/// must fit it.
+/// As [`check`], for a request that a trusted proxy forwarded. `Host` is the name by which callers know the proxy, so
+/// it may be any; `Origin` must match it.
 ///
 /// # Errors
 /// As [`check`].
@@ -71,7 +71,7 @@ fn check_site(headers: &HeaderMap, uri: &Uri, is_ours: impl Fn(&str) -> bool) ->
         return foreign("Host");
     }
     for origin in headers.get_all(ORIGIN) {
-        // Of the same origin, `Origin` is the scheme and `Host`. Another loopback port is another site.
+        // On the same origin, `Origin` is the scheme and `Host`. Another port on loopback is another site.
         let origin = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
         if origin.as_ref().and_then(Uri::authority) != Some(&host) {
             return foreign("Origin");

@@ -11,7 +11,7 @@ use super::rate::Limiter;
 use crate::config::Mode;
 use crate::config::value::Rate;
 
-/// Whom a guarded key may touch: participants of these purposes, in these queues. A missing set guards nothing.
+/// Which participants a guarded key may reach: those of these purposes and in these queues. `None` is no limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Guards {
     /// Purposes such as `agent` or `customer`, in lower case.
@@ -21,8 +21,8 @@ pub struct Guards {
 }
 
 impl Guards {
-    /// Whether a participant of this purpose and in this queue may be touched. What is not known does not pass a
-    /// guard that asks for it.
+    /// Whether a participant of this purpose and in this queue may be reached. An unknown value does not pass a guard
+    /// for it.
     #[must_use]
     pub fn permits(&self, purpose: Option<&str>, queue_id: Option<&str>) -> bool {
         let passes = |allowed: &Option<BTreeSet<String>>, value: Option<&str>| match (allowed, value) {
@@ -34,10 +34,10 @@ impl Guards {
     }
 }
 
-/// By what a caller was recognised.
+/// How a caller was recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallerKind {
-    /// By nothing: it gave no credentials, and such callers are admitted.
+    /// Not at all: it sent no credentials, or they were ignored.
     Anonymous,
     /// By a key of the keys file.
     Key,
@@ -45,12 +45,12 @@ pub enum CallerKind {
     Token,
 }
 
-/// What a caller without credentials is called.
+/// The name of every caller without credentials.
 pub(super) const ANONYMOUS: &str = "anonymous";
 const KEY_PREFIX: &str = "key:";
 const TOKEN_PREFIX: &str = "jwt:";
 
-/// Who calls. Cheap to clone; stays valid for its request when the keys are reloaded meanwhile.
+/// A recognised caller. Cheap to clone; stays as it is for its request, even if the keys are reloaded meanwhile.
 #[derive(Debug, Clone)]
 pub struct Caller(Arc<RecognisedCaller>);
 
@@ -90,14 +90,14 @@ impl Caller {
         Self(Arc::new(RecognisedCaller { identity, profile }))
     }
 
-    /// The bearer of a token of an issuer, by what was stored of the token; `identity` as in records.
+    /// The caller of a token of the issuer, from what was stored of it. `identity` is as in records.
     #[must_use]
     pub fn of_stored_token(identity: &str, permissions: Permissions) -> Self {
         let name = identity.strip_prefix(TOKEN_PREFIX).unwrap_or(identity);
         Self::new(Profile::unlimited(CallerKind::Token, name.to_owned(), permissions))
     }
 
-    /// The name of the key behind an identity as in records, if it is a key's.
+    /// The key's name in an identity such as `key:ivr`; `None` for other callers.
     pub(super) fn key_name(identity: &str) -> Option<&str> {
         identity.strip_prefix(KEY_PREFIX)
     }
@@ -107,14 +107,13 @@ impl Caller {
         Self::new(Profile::unlimited(CallerKind::Anonymous, ANONYMOUS.to_owned(), permissions))
     }
 
-    /// By what it was recognised.
+    /// How it was recognised.
     #[must_use]
     pub fn kind(&self) -> CallerKind {
         self.0.profile.kind
     }
 
-    /// `key:ivr`, `jwt:alice` or `anonymous`: different for different callers, for logs, records, and all that is kept
-    /// per caller.
+    /// `key:ivr`, `jwt:alice` or `anonymous`: tells callers apart in logs, records, and whatever is kept per caller.
     #[must_use]
     pub fn identity(&self) -> &Arc<str> {
         &self.0.identity
@@ -144,7 +143,7 @@ impl Caller {
         self.0.profile.mode
     }
 
-    /// The participants it may touch; `None`: all.
+    /// Which participants it may reach; `None`: all.
     #[must_use]
     pub fn guards(&self) -> Option<&Arc<Guards>> {
         self.0.profile.guards.as_ref()
@@ -168,7 +167,7 @@ impl Caller {
         self.limiter().map(|limiter| limiter.rate())
     }
 
-    /// Charges one request to this replica's part of the key's rate, while this many replicas are alive.
+    /// Charges one request to this replica's share of the key's rate, while this many replicas are alive.
     ///
     /// # Errors
     /// The rate is used up; the time until the next request will be let through.

@@ -8,12 +8,12 @@ use secrecy::SecretString;
 
 use super::refusal::Refusal;
 
-/// Longer texts cannot be our credentials, and are not even hashed.
+/// Longest credential that is read.
 const MAX_LENGTH: usize = 16 << 10;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What a request presents.
+/// The credential that a request carries.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Credential<'a> {
     /// A key, as `X-API-Key`.

@@ -1,7 +1,8 @@
 //! Callers with a token of an OpenID Connect issuer.
 //!
 //! A token is accepted if its algorithm is one of those configured, its signature fits a key of the issuer, and `iss`,
-//! `aud`, `exp` and `nbf` are right. Its permissions are the words of one claim that are permissions of ours.
+//! `aud`, `exp` and `nbf` are right. Its permissions are listed in one claim; words that are not permissions are
+//! ignored.
 
 mod fetch;
 mod issuer;
@@ -25,9 +26,9 @@ use seen::SeenTokens;
 
 /// How far the issuer's clock may be from ours.
 const LEEWAY: Duration = Duration::from_secs(30);
-/// Longer names are cut: they go into logs.
+/// Longest name, because names go into logs.
 const MAX_NAME: usize = 128;
-/// Digits of the digest at the end of a name that is not the whole subject.
+/// Digits of the digest that is appended to a name which is not the whole subject.
 const DIGITS: usize = 16;
 
 #[derive(Debug)]
@@ -58,17 +59,17 @@ impl Verifier {
         Self { issuer, validation, permissions_claim: permissions_claim.to_owned(), seen: SeenTokens::default() }
     }
 
-    /// Keeps the issuer's keys fresh for ever.
+    /// Fetches the issuer's keys again and again; never returns.
     pub(super) async fn watch(&self) {
         self.issuer.watch().await;
     }
 
-    /// Times the issuer's keys could not be fetched.
+    /// How often the issuer's keys could not be fetched.
     pub(super) fn failures(&self) -> u64 {
         self.issuer.failures()
     }
 
-    /// The caller of a token that was verified a moment ago, with the keys that are still in force.
+    /// The caller of a token that was verified before, with the keys that are still in force.
     pub(super) fn recall(&self, token: &str) -> Option<Caller> {
         self.seen.get(token, self.issuer.generation())
     }
@@ -99,7 +100,7 @@ impl Verifier {
                     return Ok(caller);
                 }
                 Err(error) => match explain(error.kind()) {
-                    // Another key may fit, where the token does not say which one it is.
+                    // Another key may fit if the token does not name its key.
                     Refusal::TokenSignature => {}
                     other => refusal = other,
                 },
@@ -121,8 +122,8 @@ impl Verifier {
     }
 }
 
-/// A subject as a name. One that has to be cut or cleaned, or ends as such names do, gets a digest of the whole at its end, so that no
-/// two are the same.
+/// A subject as a name. If it has to be cut or cleaned, or ends as such names do, a digest of the whole is appended, so
+/// that different subjects have different names.
 fn name(subject: &str) -> String {
     let clean: String = subject.chars().filter(|c| !is_unprintable(*c)).take(MAX_NAME).collect();
     let has_digest = |subject: &str| {
@@ -172,12 +173,12 @@ fn validation(jwt: &config::Jwt, issuer: &str) -> Result<Validation, ConfigError
     Ok(validation)
 }
 
-/// Only signatures that the issuer alone can make: with a shared secret, public keys could be used as one.
+/// Only asymmetric algorithms: with HMAC allowed, a token could be signed with the issuer's public key as the secret.
 fn asymmetric(name: &str) -> Result<Algorithm, ConfigError> {
     let algorithm = name.parse::<Algorithm>().ok().filter(|found| found.family() != AlgorithmFamily::Hmac);
     algorithm.ok_or_else(|| {
         ConfigError(format!(
-            "auth.jwt.algorithms: \"{name}\" is not possible; use RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA"
+            "auth.jwt.algorithms: \"{name}\" is not supported; use RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA"
         ))
     })
 }
@@ -201,7 +202,7 @@ fn explain(kind: &ErrorKind) -> Refusal {
     }
 }
 
-/// The claim of this name, or, where there is none, the one that it leads to as a path (`realm_access.roles`).
+/// The claim of this name or, if there is none, the one at this path (`realm_access.roles`).
 fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     claims.get(name).or_else(|| {
         let mut path = name.split('.');
@@ -210,7 +211,7 @@ fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     })
 }
 
-/// The permissions among the words of a list or a string.
+/// The permissions among the words of a list, or of a string separated by spaces.
 fn permissions(claim: Option<&Value>) -> Permissions {
     match claim {
         Some(Value::String(words)) => words.split_whitespace().filter_map(Permission::from_word).collect(),

@@ -1,4 +1,4 @@
-//! What operators see of a key: never the key, and of its digests only the beginning.
+//! What operators see of a key: never the key itself, and only the beginning of its digests.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use crate::config::Mode;
 use crate::config::value::Rate;
 use crate::digest::Digest;
 
-/// Digits of a digest that tell it from the others.
+/// Digits shown of a digest: enough to tell it from the others.
 const SHOWN: usize = 8;
 
 /// One key of the keys file.

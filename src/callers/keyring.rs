@@ -72,12 +72,12 @@ impl KeyRing {
     /// Reads the file for the first time.
     ///
     /// # Errors
-    /// It cannot be read, or something in it is wrong.
+    /// It cannot be read, or has a mistake.
     pub(super) fn open(path: &Path) -> Result<Self, ConfigError> {
         WatchedFile::open(KeysFile { path: path.to_owned(), report: OnceLock::new() }).map(Self)
     }
 
-    /// The caller of this key, whose use is noted.
+    /// The caller of this key. Notes that the key was used.
     pub(super) fn find(&self, key: &str) -> Option<Caller> {
         let keys = self.0.get();
         let found = keys.get(Digest::of(key.as_bytes()))?;
@@ -85,7 +85,7 @@ impl KeyRing {
         Some(found.caller.clone())
     }
 
-    /// Calls `report` on later changes. Only the first `report` that is set is called.
+    /// Calls `report` on later changes. Only the first `report` counts.
     pub(super) fn set_report(&self, report: impl Fn(&'static str, &str) + Send + Sync + 'static) {
         let _ = self.0.source().report.set(Box::new(report));
     }
@@ -95,7 +95,7 @@ impl KeyRing {
         self.0.get().named(name).cloned()
     }
 
-    /// What is known of each key, in the order of names.
+    /// What operators see of each key, sorted by name.
     pub(super) fn status(&self) -> Vec<KeyStatus> {
         self.0.get().by_name().into_values().filter_map(|keys| KeyStatus::of(&keys)).collect()
     }

@@ -1,4 +1,4 @@
-//! The keys file: its form, its checks, and the set that is made of it.
+//! The keys file: its format, its checks, and the set of keys read from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct KeySet {
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) caller: Caller,
-    /// The record as it is written, to tell a changed one.
+    /// The record as it is in the file, to notice changes.
     written: Arc<KeyRecord>,
     /// In ms since the epoch; 0 is never. Survives reloads.
     last_used: Arc<AtomicU64>,
@@ -72,7 +72,7 @@ impl Key {
 }
 
 impl KeySet {
-    /// Reads the text of a keys file. Keys that are in `previous`, too, keep their rate's state and last use.
+    /// Reads the text of a keys file. Keys that are also in `previous` keep their rate's state and last use.
     ///
     /// # Errors
     /// What is wrong, where, and what to do.
@@ -116,12 +116,12 @@ impl KeySet {
         self.by_digest.values().map(|key| &key.caller).find(|caller| caller.name() == name)
     }
 
-    /// How many keys there are, by name.
+    /// How many keys there are. Several digests of one name are one key.
     pub(super) fn len(&self) -> usize {
         self.by_name().len()
     }
 
-    /// Each key with its digests, in the order of names.
+    /// Each key with its digests, sorted by name.
     pub(super) fn by_name(&self) -> BTreeMap<&str, Vec<(Digest, &Key)>> {
         let mut by_name: BTreeMap<&str, Vec<(Digest, &Key)>> = BTreeMap::new();
         for (digest, key) in &self.by_digest {
@@ -188,7 +188,7 @@ fn digests(texts: &[String]) -> Result<BTreeSet<Digest>, String> {
     texts.iter().map(read).collect()
 }
 
-/// Checks that a key can have this name: it goes into logs, metrics and `name:key`.
+/// Checks the name of a key, which goes into logs, metrics and `name:key`.
 ///
 /// # Errors
 /// What a name must look like.
@@ -219,7 +219,7 @@ fn addresses(texts: Option<Vec<String>>) -> Result<Option<Networks>, String> {
     Networks::read(&texts).map(Some).map_err(|error| format!("addresses: {error}"))
 }
 
-/// An empty guard is an error: it could be meant as "nobody" or as "anybody".
+/// An empty guard is an error: it could be meant as "none" or as "all".
 fn guard(
     member: &str,
     words: Option<Vec<String>>,

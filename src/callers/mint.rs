@@ -1,5 +1,5 @@
-//! `hangup key new NAME`: makes a key. A key ends in a checksum, so that a typo is recognised and scanners for leaked secrets
-//! can be sure of what they found.
+//! `hangup key new NAME`: makes a key. A key ends in a checksum, so that typos are recognised and scanners for leaked
+//! secrets have no false alarms.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::digest::Digest;
 const PREFIX: &str = "hk_";
 /// Length of 256 random bits as base64url.
 const SECRET: usize = 43;
-/// Bytes of the SHA-256 of what comes before, and their length as base64url.
+/// Bytes of the checksum (the SHA-256 of what precedes it), and their length as base64url.
 const CHECK_BYTES: usize = 6;
 const CHECK: usize = 8;
 
@@ -22,7 +22,7 @@ const CHECK: usize = 8;
 pub struct NewKey {
     /// What the caller sends: `hk_`, 256 random bits and a checksum.
     pub text: String,
-    /// The table for the keys file.
+    /// Its record for the keys file.
     pub toml: String,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Debug for NewKey {
 /// Makes a key of this name with the system's random numbers.
 ///
 /// # Errors
-/// A name that a key cannot have, or a system without random numbers; the text says what to do.
+/// A name that a key cannot have, or a failure of the system's random numbers; the text says what to do.
 pub fn new_key(name: &str) -> Result<NewKey, String> {
     check_name(name)?;
     let mut secret = [0; 32];
@@ -47,8 +47,8 @@ pub fn new_key(name: &str) -> Result<NewKey, String> {
     Ok(NewKey { text, toml })
 }
 
-/// Whether an unknown key was one of ours before it was mistyped or cut off. Keys of the first version have no checksum:
-/// it cannot tell those from text that was never a key of ours.
+/// Whether an unknown key is one of ours that was mistyped or cut off. Not known for keys of the first version, which
+/// have no checksum.
 pub(super) fn is_mistyped(key: &str) -> bool {
     let Some(rest) = key.strip_prefix(PREFIX).filter(|rest| rest.len() > SECRET) else { return false };
     let cut = rest.is_char_boundary(SECRET).then(|| key.split_at(PREFIX.len() + SECRET));

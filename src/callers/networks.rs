@@ -1,4 +1,4 @@
-//! Addresses and networks of the configuration: from where a key may be used.
+//! Addresses and networks in the configuration: of trusted proxies, and from where a key may be used.
 
 use std::net::IpAddr;
 

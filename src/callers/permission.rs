@@ -5,7 +5,7 @@ use std::fmt;
 /// One thing that a caller may be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Disconnect a participant, one by one or by a selector with a bound.
+    /// Disconnect a participant, or a few by a selector.
     Disconnect,
     /// Read conversations and participants.
     Read,
@@ -13,11 +13,11 @@ pub enum Permission {
     Search,
     /// Make jobs of more than one item.
     Bulk,
-    /// End a conversation for everybody, and the selectors that reach as far.
+    /// End a whole conversation, and use selectors that may reach as many participants.
     Teardown,
     /// See and control the jobs of every caller.
     Jobs,
-    /// Read the audit.
+    /// Read audit records.
     Audit,
     /// See the status, and switch the mode.
     Operate,
@@ -69,7 +69,7 @@ impl fmt::Display for Permission {
 pub struct Permissions(u8);
 
 impl Permissions {
-    /// What a key may do whose record names no permissions: disconnect and read.
+    /// The permissions of a key whose record names none: disconnect and read.
     #[must_use]
     pub fn of_a_key() -> Self {
         [Permission::Disconnect, Permission::Read].into_iter().collect()

@@ -16,7 +16,7 @@ pub struct TrustedProxies {
 }
 
 impl Default for TrustedProxies {
-    /// None.
+    /// No proxies.
     fn default() -> Self {
         Self { networks: Networks::default(), header: HeaderName::from_static("x-forwarded-for") }
     }
@@ -51,9 +51,9 @@ impl TrustedProxies {
         self.networks.contain(addr)
     }
 
-    /// The address of the caller of a request that came from `peer`: the first one in the configured header, read from the right,
-    /// that is not a trusted proxy's. Proxies append on the right; whatever is left of that, and every other header, comes from
-    /// the client and proves nothing.
+    /// The address of the caller of a request that came from `peer`: the first one in the configured header, read from
+    /// the right, that is not a trusted proxy's. Proxies append on the right; anything further left, and every other
+    /// header, comes from the client and proves nothing.
     #[must_use]
     pub fn caller_addr(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut addr = peer.to_canonical();
@@ -62,7 +62,7 @@ impl TrustedProxies {
         }
         let read = if self.header == FORWARDED { forwarded_for } else { address };
         for hop in elements(headers, &self.header).into_iter().rev().map(read) {
-            // An unreadable element ends the chain: no trusted proxy vouches for what is left of it.
+            // An unreadable element ends the chain: no trusted proxy vouches for anything further left.
             let Some(hop) = hop else { break };
             addr = hop;
             if !self.trusts(addr) {

@@ -28,21 +28,21 @@ impl Clock for TokioClock {
     }
 }
 
-/// Lets a rate through, and a burst of one period's count. Each living replica lets its part through, so that all of them
-/// together do so.
+/// Admits requests at a rate, with a burst of one period's count. Each living replica admits its share, so that
+/// together they keep the rate.
 pub(super) struct Limiter {
     rate: Rate,
-    part: ArcSwap<Part>,
+    share: ArcSwap<Share>,
 }
 
-/// What one of this many replicas lets through.
-struct Part {
+/// The share of one of this many replicas.
+struct Share {
     replicas: usize,
     clock: TokioClock,
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
 }
 
-impl Part {
+impl Share {
     fn of(rate: Rate, replicas: usize) -> Self {
         let divisor = u32::try_from(replicas.max(1)).unwrap_or(u32::MAX);
         let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
@@ -57,22 +57,22 @@ impl Part {
 
 impl Limiter {
     pub(super) fn new(rate: Rate) -> Self {
-        Self { rate, part: ArcSwap::from_pointee(Part::of(rate, 1)) }
+        Self { rate, share: ArcSwap::from_pointee(Share::of(rate, 1)) }
     }
 
     pub(super) fn rate(&self) -> Rate {
         self.rate
     }
 
-    /// Takes one of what this replica may let through while this many replicas are alive, or says how long to wait for one.
+    /// Charges one request to this replica's share while this many replicas are alive, or returns how long to wait.
     pub(super) fn charge(&self, replicas: usize) -> Result<(), Duration> {
-        let mut part = self.part.load();
-        if part.replicas != replicas {
-            // Starts afresh, which is accurate enough when replicas come and go.
-            self.part.store(Arc::new(Part::of(self.rate, replicas)));
-            part = self.part.load();
+        let mut share = self.share.load();
+        if share.replicas != replicas {
+            // This forgets what was charged, which is accurate enough when replicas come and go.
+            self.share.store(Arc::new(Share::of(self.rate, replicas)));
+            share = self.share.load();
         }
-        part.limiter.check().map_err(|until| until.wait_time_from(part.clock.now()))
+        share.limiter.check().map_err(|until| until.wait_time_from(share.clock.now()))
     }
 }
 

@@ -8,13 +8,13 @@ use http::{HeaderName, HeaderValue, StatusCode};
 /// Why a caller is not let in. Never holds the credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// No credentials, and they are needed.
+    /// No credentials, although they are needed.
     Missing,
     /// A credential that cannot be read; the text says what is wrong with its form.
     Malformed(&'static str),
-    /// No key of ours (nor, where an issuer is configured, a token).
+    /// Not one of our keys (nor a token, where an issuer is configured).
     UnknownKey,
-    /// It looks like a key of ours, and its checksum is wrong.
+    /// It looks like one of our keys, but its checksum is wrong.
     MistypedKey,
     /// A key whose `expires` has passed.
     KeyExpired,
@@ -28,13 +28,13 @@ pub enum Refusal {
     TokenNotYetValid,
     /// A token made for another service (`aud`), by another issuer (`iss`), or for another purpose (`typ`).
     TokenNotForUs(&'static str),
-    /// A token that lacks the named claim, or has it in another form.
+    /// A token without the named claim, or with one of the wrong form.
     TokenClaim(&'static str),
     /// The issuer's keys cannot be fetched now; try again after this.
     IssuerUnavailable(Duration),
-    /// A request that looks like one of a web page of another site; the header that gave it away.
+    /// A request that seems to come from a web page of another site; the header that shows it.
     ForeignOrigin(&'static str),
-    /// A request without a key that a proxy handed on to a service on loopback; the header that gave it away.
+    /// A request without a key that a proxy forwarded to a service on loopback; the header that shows it.
     ForwardedWithoutKey(HeaderName),
 }
 

@@ -131,7 +131,7 @@ async fn a_key_that_has_expired_is_slowed_down_like_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn the_oauth_door_wants_name_and_key_of_the_same_caller() {
+async fn the_oauth_endpoint_wants_name_and_key_of_the_same_caller() {
     let file = keys_file(&(record("one", "k1", "") + &record("two", "k2", "")));
     let callers = Callers::open(&auth(Some(file.path()))).unwrap();
     let log_in = |pair: &str| {
@@ -150,8 +150,8 @@ async fn the_oauth_door_wants_name_and_key_of_the_same_caller() {
     assert_eq!(callers.log_in(&HeaderMap::new(), PEER.parse().unwrap()).unwrap_err(), Refusal::Missing);
 }
 
-/// Waits, on the paused clock, until the file has been looked at again.
-async fn look_again(callers: &Callers, before: CallerStats) {
+/// Waits, on the paused clock, until the file has been read again.
+async fn await_reload(callers: &Callers, before: CallerStats) {
     for _ in 0..1000 {
         let now = callers.stats();
         if (now.key_reloads, now.key_reload_failures) != (before.key_reloads, before.key_reload_failures) {
@@ -159,11 +159,11 @@ async fn look_again(callers: &Callers, before: CallerStats) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the file is not looked at");
+    panic!("the file is not read again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_file_is_taken_over_nonsense_is_not_and_an_empty_one_revokes_all() {
+async fn a_changed_file_is_loaded_nonsense_is_not_and_an_empty_one_revokes_all() {
     let file = keys_file(&record("one", "k1", ""));
     let callers = Callers::open(&auth(Some(file.path()))).unwrap();
     let stop = CancellationToken::new();
@@ -174,19 +174,19 @@ async fn a_changed_file_is_taken_over_nonsense_is_not_and_an_empty_one_revokes_a
 
     let before = callers.stats();
     std::fs::write(&file, record("two", "k2", "")).unwrap();
-    look_again(&callers, before).await;
+    await_reload(&callers, before).await;
     assert_eq!(ask(&callers, &[("x-api-key", "k2")]).await.as_deref(), Ok("two"));
     assert_eq!(ask(&callers, &[("x-api-key", "k1")]).await, Err(Refusal::UnknownKey));
 
     let before = callers.stats();
     std::fs::write(&file, "[[key]]\nname = ").unwrap();
-    look_again(&callers, before).await;
+    await_reload(&callers, before).await;
     assert_eq!(callers.stats().key_reload_failures, 1);
     assert_eq!(ask(&callers, &[("x-api-key", "k2")]).await.as_deref(), Ok("two"));
 
     let before = callers.stats();
     std::fs::write(&file, "").unwrap();
-    look_again(&callers, before).await;
+    await_reload(&callers, before).await;
     assert_eq!(ask(&callers, &[("x-api-key", "k2")]).await, Err(Refusal::UnknownKey));
     assert_eq!(callers.stats().keys, 0);
 
@@ -195,7 +195,7 @@ async fn a_changed_file_is_taken_over_nonsense_is_not_and_an_empty_one_revokes_a
 }
 
 #[tokio::test]
-async fn a_reload_on_demand_takes_over_at_once_and_reports_mistakes() {
+async fn a_reload_on_demand_loads_the_file_at_once_and_reports_mistakes() {
     let file = keys_file(&record("one", "k1", ""));
     let callers = Callers::open(&auth(Some(file.path()))).unwrap();
     std::fs::write(&file, record("one", "k1", "") + &record("two", "k2", "")).unwrap();

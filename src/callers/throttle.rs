@@ -1,4 +1,4 @@
-//! Slows down addresses that present wrong credentials, in bounded memory.
+//! Slows down addresses that send wrong credentials, in bounded memory.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -33,8 +33,8 @@ impl Throttle {
     /// Counts one wrong credential of this address, while this many replicas are alive.
     ///
     /// # Errors
-    /// The address has presented too many; the time until one more is let through to be judged.
-    pub(super) fn wrong(&self, addr: IpAddr, replicas: usize) -> Result<(), Duration> {
+    /// The address has sent too many; the time until it may try again.
+    pub(super) fn count(&self, addr: IpAddr, replicas: usize) -> Result<(), Duration> {
         let key = prefix(addr);
         let mut addresses = self.addresses.lock();
         if !addresses.current.contains_key(&key) {
@@ -48,7 +48,7 @@ impl Throttle {
     }
 }
 
-/// IPv4 addresses count each, IPv6 addresses by /64, which is what one client usually has.
+/// What counts as one address: an IPv4 address, or the /64 of an IPv6 address, which usually belongs to one client.
 fn prefix(addr: IpAddr) -> u128 {
     match addr.to_canonical() {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
@@ -70,22 +70,22 @@ mod tests {
     async fn an_address_waits_after_its_allowance_and_is_free_again_later() {
         let (throttle, addr) = (throttle(), "192.0.2.1".parse().unwrap());
         for _ in 0..5 {
-            assert_eq!(throttle.wrong(addr, 1), Ok(()));
+            assert_eq!(throttle.count(addr, 1), Ok(()));
         }
-        assert_eq!(throttle.wrong(addr, 1), Err(Duration::from_millis(200)));
-        assert_eq!(throttle.wrong("192.0.2.2".parse().unwrap(), 1), Ok(()));
+        assert_eq!(throttle.count(addr, 1), Err(Duration::from_millis(200)));
+        assert_eq!(throttle.count("192.0.2.2".parse().unwrap(), 1), Ok(()));
         tokio::time::advance(Duration::from_millis(200)).await;
-        assert_eq!(throttle.wrong(addr, 1), Ok(()));
+        assert_eq!(throttle.count(addr, 1), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn addresses_of_one_ipv6_network_count_together() {
         let throttle = throttle();
         for host in 0..5 {
-            throttle.wrong(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host).into(), 1).unwrap();
+            throttle.count(Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, host).into(), 1).unwrap();
         }
-        assert!(throttle.wrong("2001:db8:0:1:ffff::1".parse().unwrap(), 1).is_err());
-        assert!(throttle.wrong("2001:db8:0:2::1".parse().unwrap(), 1).is_ok());
+        assert!(throttle.count("2001:db8:0:1:ffff::1".parse().unwrap(), 1).is_err());
+        assert!(throttle.count("2001:db8:0:2::1".parse().unwrap(), 1).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
@@ -93,14 +93,14 @@ mod tests {
         let throttle = throttle();
         let stubborn = "192.0.2.1".parse().unwrap();
         for count in 0..100_000_u32 {
-            let _ = throttle.wrong(IpAddr::V4((0x0a00_0000 + count).into()), 1);
+            let _ = throttle.count(IpAddr::V4((0x0a00_0000 + count).into()), 1);
             if count % 1000 == 0 {
-                let _ = throttle.wrong(stubborn, 1);
+                let _ = throttle.count(stubborn, 1);
             }
         }
         let addresses = throttle.addresses.lock();
         assert!(addresses.current.len() <= GENERATION && addresses.previous.len() <= GENERATION);
         drop(addresses);
-        assert!(throttle.wrong(stubborn, 1).is_err());
+        assert!(throttle.count(stubborn, 1).is_err());
     }
 }

@@ -14,10 +14,10 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Largest document that is read.
 const MAX_BODY: usize = 512 << 10;
 
-/// Fetches the issuer's key set as it is published.
+/// Fetches the issuer's published key set.
 pub(super) type Fetch = Arc<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Value, String>> + Send + Sync>;
 
-/// A way to fetch the keys of `issuer`: from `jwks_url`, or from where its discovery document points.
+/// Fetches the keys of `issuer` from `jwks_url`, or from where its discovery document points.
 pub(super) fn over_http(issuer: &str, jwks_url: Option<&str>) -> Result<Fetch, ConfigError> {
     let wrong = |key: &str, why: String| ConfigError(format!("auth.jwt.{key}: {why}"));
     let jwks = jwks_url.map(|url| trustworthy(url).map_err(|why| wrong("jwks_url", why))).transpose()?;
@@ -50,7 +50,7 @@ pub(super) fn over_http(issuer: &str, jwks_url: Option<&str>) -> Result<Fetch, C
     }))
 }
 
-/// The key set's address in a discovery document, which must be this issuer's own.
+/// The key set's URL in a discovery document, which must be this issuer's own.
 fn discovered(document: &Value, issuer: &str) -> Result<Url, String> {
     let named = document.get("issuer").and_then(Value::as_str);
     if named != Some(issuer) {
@@ -61,7 +61,7 @@ fn discovered(document: &Value, issuer: &str) -> Result<Url, String> {
     trustworthy(document.get("jwks_uri").and_then(Value::as_str).unwrap_or_default())
 }
 
-/// Keys must come encrypted, or from this machine: otherwise they could be exchanged on their way.
+/// Keys must come over TLS or from this machine: otherwise they could be replaced in transit.
 fn trustworthy(url: &str) -> Result<Url, String> {
     let shown = SensitiveUrl::from(url);
     let parsed =
@@ -76,12 +76,12 @@ fn trustworthy(url: &str) -> Result<Url, String> {
     match parsed.scheme() {
         "https" => Ok(parsed),
         "http" if local => Ok(parsed),
-        _ => Err(format!("\"{shown}\" is not https; the keys could be replaced on their way")),
+        _ => Err(format!("\"{shown}\" is not https; the keys could be replaced in transit")),
     }
 }
 
 async fn get(client: &Client, url: Url) -> Result<Value, String> {
-    // A password in it is for the issuer alone.
+    // The URL may hold a password.
     let shown = SensitiveUrl::from(url.as_str());
     let explain = |error: reqwest::Error| format!("{shown}: {}", causes(&error.without_url()));
     let mut response = client.get(url).send().await.map_err(explain)?;

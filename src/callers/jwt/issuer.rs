@@ -50,7 +50,7 @@ struct IssuerKey {
     key: Arc<DecodingKey>,
 }
 
-/// How far fetching has come.
+/// The state of fetching.
 #[derive(Debug, Clone, Copy, Default)]
 struct FetchProgress {
     running: bool,
@@ -108,7 +108,7 @@ impl Issuer {
         fitting.take(MOST_TRIED).map(|key| Arc::clone(&key.key)).collect()
     }
 
-    /// Waits for the attempt under way, or has one made if the last one is long enough ago.
+    /// Waits for the fetch under way, or asks for one if the last one began long enough ago.
     async fn refreshed(&self) {
         let mut progress = self.progress.subscribe();
         let before = *progress.borrow_and_update();
@@ -118,11 +118,11 @@ impl Issuer {
             }
             self.wanted.notify_one();
         }
-        // Whether it came in time shows in the keys.
+        // Whether keys came in time is seen when they are looked up again.
         drop(timeout(PATIENCE, progress.wait_for(|now| now.finished != before.finished)).await);
     }
 
-    /// Fetches the keys, for ever.
+    /// Fetches the keys again and again; never returns.
     pub(super) async fn watch(&self) {
         loop {
             let started = Instant::now();
@@ -130,7 +130,7 @@ impl Issuer {
                 progress.running = true;
                 progress.started = Some(started);
             });
-            let fetched = (self.fetch)().await.and_then(|published| self.take_over(published));
+            let fetched = (self.fetch)().await.and_then(|published| self.replace(published));
             let pause = match fetched {
                 Ok(()) => {
                     self.report_recovery();
@@ -150,7 +150,7 @@ impl Issuer {
             let wanted = async {
                 loop {
                     self.wanted.notified().await;
-                    // A request for keys that this attempt has met already must not cause another one.
+                    // A request for keys that came before this fetch must not cause another one.
                     if started.elapsed() >= RETRY {
                         return;
                     }
@@ -160,13 +160,14 @@ impl Issuer {
         }
     }
 
-    fn take_over(&self, published: Value) -> Result<(), String> {
+    /// Puts a fetched set of keys in force, if it is another one.
+    fn replace(&self, published: Value) -> Result<(), String> {
         let before = self.keys.load();
         if before.as_ref().is_some_and(|keys| keys.published == published) {
             return Ok(());
         }
         let keys = usable(&published)?;
-        info!(auth.jwt.keys = keys.len(), "keys of the token issuer taken over");
+        info!(auth.jwt.keys = keys.len(), "new keys of the token issuer are in force");
         let generation = before.as_ref().map_or(1, |keys| keys.generation + 1);
         self.keys.store(Some(Arc::new(Keys { generation, published, keys })));
         Ok(())
@@ -188,7 +189,7 @@ impl Issuer {
     }
 }
 
-/// The signing keys of a published set that we can use. What cannot be read is left out, not a reason to refuse all.
+/// The signing keys of a published set that we can use. Unreadable ones are left out, and the others are used.
 fn usable(published: &Value) -> Result<Vec<IssuerKey>, String> {
     let list = published.get("keys").and_then(Value::as_array).ok_or("the key set has no list \"keys\"")?;
     let keys: Vec<IssuerKey> = list.iter().take(MOST).filter_map(key).collect();

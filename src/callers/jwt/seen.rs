@@ -1,4 +1,4 @@
-//! Tokens that were verified before: a repeat costs a digest, and passes even where its address is throttled.
+//! Tokens that were verified before: to accept one again costs a digest, no signature check.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::super::caller::Caller;
 use crate::digest::Digest;
 
-/// Tokens remembered at most; all are forgotten when there are more.
+/// Most tokens that are remembered; when there are more, all are forgotten.
 const MOST: usize = 4096;
 
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use crate::config::Config;
 
 mod over_http;
 
-/// An issuer of this test, in process: paused clocks do not go with sockets.
+/// An issuer without a socket, because sockets do not work on a paused clock.
 struct TestIssuer {
     published: Arc<Mutex<Result<Value, String>>>,
     fetches: Arc<AtomicUsize>,
@@ -205,7 +205,7 @@ async fn unsigned_tokens_and_shared_secrets_are_refused() {
     let signer = Signer::new("a");
     let setup = TestIssuer::new(set(&[&signer]));
     setup.verifier.verify(&signer.sign(&claims())).await.unwrap();
-    // The classic: the public key used as a shared secret.
+    // The classic attack: the public key used as a shared secret.
     let public = signer.public().to_string();
     let header = Header { kid: Some("a".to_owned()), ..Header::new(Algorithm::HS256) };
     let forged = encode(&header, &claims(), &EncodingKey::from_secret(public.as_bytes())).unwrap();
@@ -214,7 +214,7 @@ async fn unsigned_tokens_and_shared_secrets_are_refused() {
     let signed = signer.sign(&claims());
     let body = signed.split('.').nth(1).unwrap();
     assert_eq!(setup.kind(&format!("eyJhbGciOiJub25lIn0.{body}.")).await, "malformed");
-    // A key set that offers nothing but a shared secret is not taken over.
+    // A key set with nothing but a shared secret is not used.
     setup.publish(Ok(json!({"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "b"}]})));
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(setup.verifier.verify(&signed).await.is_ok() && setup.verifier.failures() > 0);
@@ -249,7 +249,7 @@ async fn a_new_key_is_fetched_when_it_is_first_met_and_at_most_every_thirty_seco
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_issuer_keeps_the_last_keys_and_a_dead_one_at_the_start_is_said_so() {
+async fn while_the_issuer_is_down_the_last_keys_stay_in_force_and_without_any_the_answer_is_503() {
     let signer = Signer::new("a");
     let setup = TestIssuer::new(Err("down".to_owned()));
     let token = signer.sign(&claims());

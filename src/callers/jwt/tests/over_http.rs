@@ -41,7 +41,7 @@ async fn the_key_set_is_found_by_discovery_and_bad_answers_are_explained() {
         ("/x", Some("/nonsense"), "not JSON"),
     ] {
         let jwks = jwks.map(at);
-        // A password in the address is for the issuer alone.
+        // A password in the URL is never shown.
         let jwks = jwks.map(|url| url.replace("http://", "http://u:canary@"));
         let error = fetch::over_http(&at(issuer), jwks.as_deref()).unwrap()().await.unwrap_err();
         assert!(error.contains(expected) && !error.contains("canary"), "{error}");
