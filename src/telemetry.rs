@@ -1,6 +1,6 @@
-//! Logs by `tracing`: JSON or human lines, written by a thread of their own that never blocks the service.
+//! Logs by `tracing`, as JSON or for reading, written by a separate thread so that logging never blocks the service.
 
-mod gather;
+mod batch_writer;
 mod json;
 mod log_file;
 pub mod traces;
@@ -17,18 +17,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, reload};
 
 use crate::config::{LogFormat, Telemetry};
-use gather::Gather;
+use batch_writer::BatchWriter;
 use json::Json;
 use log_file::{LogFile, Reopen};
 
-/// Lines that may wait to be written; more are dropped and counted. Their places take memory from the start.
+/// Most lines that wait to be written; more are dropped and counted. Memory for all of them is taken at the start.
 const QUEUE: usize = 8 * 1024;
 /// Longest wait at the end of the process for lines that have not been written.
 const LAST_WAIT: Duration = Duration::from_secs(2);
-/// The most that dependencies may log: their details are of no use to operators, and could show secrets.
-const OTHERS: LevelFilter = LevelFilter::WARN;
+/// The most verbose level of dependencies: their details are of no use to operators, and could show secrets.
+const DEPENDENCIES: LevelFilter = LevelFilter::WARN;
 
-/// Must live until the last line: dropping it writes what waits.
+/// Must live until the last line is logged: dropping it writes the lines that wait.
 #[derive(Debug)]
 pub struct Guard {
     writer: Option<WorkerGuard>,
@@ -43,7 +43,7 @@ impl Guard {
         self.dropped.clone()
     }
 
-    /// For changing what is logged, and where.
+    /// Changes the level, or reopens the file, later.
     #[must_use]
     pub fn control(&self) -> LogControl {
         self.control.clone()
@@ -51,7 +51,8 @@ impl Guard {
 }
 
 impl Drop for Guard {
-    /// Writes what waits, for a bounded time: where the lines are not taken, the appender's own guard waits for ever.
+    /// Writes the lines that wait, for a bounded time: the appender's own guard would wait for ever for a blocked
+    /// target.
     fn drop(&mut self) {
         let writer = self.writer.take();
         let (done, ended) = std::sync::mpsc::channel();
@@ -73,18 +74,18 @@ pub struct LogControl {
 }
 
 impl LogControl {
-    /// Takes over another `telemetry.log_level`.
+    /// Sets another `telemetry.log_level`.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not a level.
     pub fn set_level(&self, log_level: &str) -> Result<(), String> {
         self.levels.reload(levels(log_level)?).map_err(|e| e.to_string())
     }
 
-    /// Reopens `telemetry.log_target`, after its file was moved away. Says whether it is a file.
+    /// Reopens `telemetry.log_target` after a log rotation has moved its file. Returns whether it is a file.
     ///
     /// # Errors
-    /// It cannot be opened; the old one is written to.
+    /// It cannot be opened; lines still go to the old file.
     pub fn reopen(&self) -> Result<bool, String> {
         self.file.as_ref().map_or(Ok(false), |file| file.reopen().map(|()| true))
     }
@@ -93,7 +94,7 @@ impl LogControl {
 /// Installs the process's subscriber. Call once.
 ///
 /// # Errors
-/// A log file that cannot be opened, or a subscriber that is there already.
+/// The log file cannot be opened, or the process has a subscriber already.
 pub fn install(settings: &Telemetry) -> Result<Guard, String> {
     let mut file = None;
     let target: Box<dyn Write + Send> = match settings.log_target.as_str() {
@@ -106,7 +107,7 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
         }
     };
     let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).finish(Gather::new(target));
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).finish(BatchWriter::new(target));
     let dropped = writer.error_counter();
     let (filter, handle) = reload::Layer::new(levels(&settings.log_level)?);
     let layer = match settings.log_format {
@@ -117,17 +118,20 @@ pub fn install(settings: &Telemetry) -> Result<Guard, String> {
             tracing_subscriber::fmt::layer().with_ansi(ansi).with_timer(timer).with_writer(writer).boxed()
         }
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(|e| format!("no logs: {e}"))?;
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
+        .map_err(|e| format!("logging cannot start: {e}"))?;
     Ok(Guard { writer: Some(guard), dropped, control: LogControl { levels: handle, file } })
 }
 
-/// The levels that a configured text sets: for ourselves as it says, for dependencies at most warnings.
+/// The levels that `telemetry.log_level` sets: for our own code as it says, for dependencies at most warnings.
 fn levels(log_level: &str) -> Result<Targets, String> {
     let asked: Targets = log_level.parse().map_err(|e| format!("telemetry.log_level: {e}"))?;
     let default = asked.default_level().unwrap_or(LevelFilter::OFF);
     let own = |target: &str| target == "hangup" || target.starts_with("hangup::");
     // The quieter of the two: a more verbose filter is the greater one.
-    let quiet = |level: LevelFilter| if level > OTHERS { OTHERS } else { level };
+    let quiet = |level: LevelFilter| if level > DEPENDENCIES { DEPENDENCIES } else { level };
     let mut levels = Targets::new().with_default(quiet(default)).with_target("hangup", default);
     for (target, level) in asked.iter() {
         levels = levels.with_target(target.to_owned(), if own(target) { level } else { quiet(level) });

@@ -1,7 +1,7 @@
 //! Log lines as JSON, written straight from an event's fields.
 //!
-//! `tracing_subscriber`'s own JSON form goes through a serializer's map for each field, which costs several times as much;
-//! the lines are the same.
+//! `tracing_subscriber`'s own JSON format serializes each field as an entry of a map, which costs several times as
+//! much; the lines have the same members.
 
 use std::fmt::{self, Debug};
 
@@ -29,7 +29,7 @@ where
     }
 }
 
-/// Room for most lines, in bytes.
+/// Bytes that are enough for most lines.
 const USUAL: usize = 768;
 
 fn line(at: OffsetDateTime, event: &Event<'_>) -> Result<String, fmt::Error> {
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_json_has_not_are_null() {
+    fn numbers_that_json_cannot_express_are_null() {
         let (ours, _) = both(|| tracing::info!(infinite = f64::INFINITY, none = f64::NAN, "x"));
         assert_eq!(ours["infinite"], Value::Null);
         assert_eq!(ours["none"], Value::Null);

@@ -14,7 +14,7 @@ pub(super) struct LogFile {
     reopen: Reopen,
 }
 
-/// Reopens the file; the writer's thread takes it over with its next write.
+/// Reopens the file; the writer's thread uses it from its next write on.
 #[derive(Debug, Clone)]
 pub(super) struct Reopen {
     path: PathBuf,

@@ -1,7 +1,8 @@
 //! Traces by OpenTelemetry: a span for each request and one for each upstream attempt, exported by OTLP over HTTP.
 //!
-//! Nothing here is process-wide, and nothing is implicit: a span's context travels as its W3C `traceparent`, which goes
-//! upstream anyway. Spans wait in a bounded queue; a dead collector costs spans, and no request any time.
+//! There is no global tracer and no implicit current span: a span's context is passed on as its W3C `traceparent`,
+//! which goes upstream anyway. Spans wait in a bounded queue: if the collector is down, spans are lost, but no request
+//! is delayed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,7 +38,7 @@ struct TracesInner {
     health: Arc<ExportHealth>,
 }
 
-/// Counts, and says once per episode that the collector does not take spans.
+/// How many spans were lost, and whether the collector is failing, so that an episode of failures is logged once.
 #[derive(Debug, Default)]
 struct ExportHealth {
     lost: AtomicU64,
@@ -55,7 +56,7 @@ impl Traces {
             format!("telemetry.otlp_endpoint: cannot be used ({cause}); write it as \"http://127.0.0.1:4318\"")
         };
         let url = traces_url(endpoint).ok_or_else(|| wrong(&"it is not a URL with a host"))?;
-        // A blocking client has a runtime of its own, and must not be built inside ours. No request of ours is traced by it.
+        // A blocking client has a runtime of its own, and must not be built inside ours.
         let client = std::thread::spawn(|| {
             reqwest::blocking::Client::builder()
                 .no_proxy()
@@ -84,8 +85,8 @@ impl Traces {
         Ok(Self(Some(Arc::new(TracesInner { provider, tracer, health }))))
     }
 
-    /// Begins a span below `parent`, a `traceparent`, or one that begins a trace. Asks for its name and attributes only
-    /// where spans are exported.
+    /// Begins a span below `parent`, which is a `traceparent`, or a new trace without one. Calls `describe` for the
+    /// name and the attributes only if spans are exported.
     #[must_use]
     pub(crate) fn span(
         &self,
@@ -102,10 +103,10 @@ impl Traces {
         Span(Some(Box::new(builder.start_with_context(&inner.tracer, &parent))))
     }
 
-    /// Exports what waits, for a bounded time. Call last.
+    /// Exports the spans that wait, for a bounded time. Call last.
     pub async fn close(&self) {
         let Some(inner) = self.0.clone() else { return };
-        // Blocks, and drops the blocking client: neither may happen on a worker of ours.
+        // This blocks, and drops the blocking client; neither may happen on a worker of the runtime.
         let closing = tokio::task::spawn_blocking(move || inner.provider.shutdown_with_timeout(LAST_WAIT));
         let _ = tokio::time::timeout(LAST_WAIT * 2, closing).await;
     }
@@ -155,14 +156,14 @@ impl Span {
     }
 }
 
-/// Where an upstream attempt belongs: what exports its span, and the span above it. Cheap to clone.
+/// The parent of an upstream attempt's span, and what exports the span. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Parent {
     pub(crate) traces: Traces,
     pub(crate) traceparent: Option<Arc<str>>,
 }
 
-/// Says when spans are lost, and counts them.
+/// Counts lost spans, and logs when the collector starts and stops failing.
 #[derive(Debug)]
 struct WatchedExporter {
     exporter: opentelemetry_otlp::SpanExporter,
