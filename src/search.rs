@@ -1,6 +1,7 @@
-//! Search: live conversations by the upstream's analytics, oldest intervals last.
+//! Searches live conversations through the upstream's analytics, newest first.
 //!
-//! Analytics is late and sometimes wrong about who is there: it finds conversations, and decides nothing about them.
+//! Analytics lags behind and is sometimes wrong about who is in a conversation. So it only finds conversations; what is
+//! done to them is decided by reading them.
 
 mod analytics;
 mod cursor;
@@ -25,7 +26,7 @@ pub use found::Found;
 pub use hit::{Excluded, Hit};
 use names::Names;
 
-/// The use case. Cheap to clone.
+/// Searches conversations, and knows the names of queues and users. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Search {
     client: Client,
@@ -39,16 +40,16 @@ impl Search {
         Self { client, names: Arc::default() }
     }
 
-    /// Names of these queues by id, as far as they can be had: a name is only for show.
+    /// Names of these queues by id; none if they cannot be fetched, because names are only for display.
     pub async fn queue_names(&self, context: &Arc<Context>, ids: BTreeSet<String>) -> BTreeMap<String, String> {
         self.names.queues(&self.client, context, ids).await.unwrap_or_default()
     }
 
-    /// Finds live conversations that fit, newest first, and of those as many as `filter.limit`.
+    /// Finds live conversations that match, newest first, at most `filter.limit` of them.
     ///
     /// # Errors
     /// A missing permission, by its name; a queue name that several queues have, or none; an interval that cannot be
-    /// searched: it is never left out.
+    /// searched, which is never skipped.
     pub async fn find(
         &self,
         context: &Arc<Context>,

@@ -1,4 +1,4 @@
-//! The upstream's details query: what it is asked, and what it answers.
+//! The upstream's analytics query for conversation details, and its answer.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::genesys::request::Call;
 use crate::lenient::cleaned;
 use crate::problem::Problem;
 
-/// Conversations per page, the upstream's most.
+/// Conversations per page: as many as the upstream allows.
 pub(super) const PAGE: usize = 100;
 /// The permission that the query needs.
 const PERMISSION: &str = "analytics:conversationDetail:view";
@@ -70,12 +70,12 @@ pub(super) struct Segment {
 }
 
 impl Session {
-    /// Whether it goes on, as far as analytics knows.
+    /// Whether it has not ended, as far as analytics knows.
     pub(super) fn is_open(&self) -> bool {
         self.segments.last().is_some_and(|segment| segment.segment_end.is_none())
     }
 
-    /// The last wrap-up code of it.
+    /// Its last wrap-up code.
     pub(super) fn wrapup(&self) -> Option<&str> {
         self.segments.iter().rev().find_map(|segment| segment.wrap_up_code.as_deref())
     }
@@ -131,13 +131,13 @@ fn query(
         vec![json!({ "type": "dimension", "dimension": "conversationEnd", "operator": "notExists" })];
     conversations.extend(filter.division_id.as_deref().map(|id| matches("divisionId", id)));
     conversations.extend(filter.direction.map(|direction| matches("originatingDirection", direction)));
-    // One filter each: they need not hold for the same segment.
+    // A filter for each, because they need not match the same segment.
     let mut segments: Vec<Value> =
         [("mediaType", filter.media), ("queueId", queue_id), ("userId", filter.user_id.as_deref())]
             .into_iter()
             .filter_map(|(dimension, value)| Some(json!({ "type": "and", "predicates": [matches(dimension, value?)] })))
             .collect();
-    // A call's addresses have other names.
+    // Calls have their addresses in dimensions of other names.
     for (dimensions, value) in
         [(["addressFrom", "ani"], &filter.address_from), (["addressTo", "dnis"], &filter.address_to)]
     {

@@ -1,4 +1,4 @@
-//! Where a search goes on: after the last conversation that was listed.
+//! Where the next page of a search begins: after the last conversation that was listed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,7 +19,7 @@ impl Cursor {
         Self { start: milliseconds(start), id }
     }
 
-    /// Reads what [`Cursor::text`] gave; none for anything else.
+    /// Reads what [`Cursor::text`] wrote; `None` for anything else.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -29,7 +29,7 @@ impl Cursor {
         Some(Self { start, id: ConversationId::parse(id)? })
     }
 
-    /// A word for a query.
+    /// The cursor as the value of a query parameter.
     #[must_use]
     pub fn text(&self) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}/{}", self.start, self.id))
@@ -40,14 +40,15 @@ impl Cursor {
         (milliseconds(start), id.to_string()) < (self.start, self.id.to_string())
     }
 
-    /// The end of what is left to be searched: conversations of the same millisecond are among it.
+    /// The end of the time that is left to search. It includes the cursor's own millisecond, in which others may have
+    /// begun.
     pub(crate) fn end(&self) -> OffsetDateTime {
         let nanoseconds = (i128::from(self.start) + 1) * 1_000_000;
         OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 }
 
-/// As precise as the upstream writes times.
+/// The precision of the upstream's times.
 fn milliseconds(time: OffsetDateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or_default()
 }

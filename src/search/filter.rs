@@ -7,7 +7,7 @@ use super::cursor::Cursor;
 /// How far back a search goes by default.
 const NEWER_THAN: Duration = Duration::from_secs(180 * 24 * 3600);
 
-/// Live conversations that are searched for. Members combine; those left out do not matter.
+/// Which live conversations are searched for. All members that are given must match.
 #[derive(Debug, Clone)]
 pub struct Filter {
     /// `mediaType` of analytics.
@@ -18,7 +18,7 @@ pub struct Filter {
     pub queue_id: Option<String>,
     /// Id of the division.
     pub division_id: Option<String>,
-    /// Id of a user who takes part.
+    /// Id of a user in the conversation.
     pub user_id: Option<String>,
     /// `inbound` or `outbound`.
     pub direction: Option<&'static str>,
@@ -34,11 +34,11 @@ pub struct Filter {
     pub no_agent: bool,
     /// Whether it waits or is connected.
     pub state: State,
-    /// Callbacks that are scheduled for the future, too.
+    /// Whether to include callbacks that are scheduled for the future.
     pub include_scheduled: bool,
     /// At most this many.
     pub limit: usize,
-    /// Only what comes after.
+    /// Only conversations after this place.
     pub cursor: Option<Cursor>,
 }
 

@@ -13,7 +13,7 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// Live conversations that analytics returned and that are not among the hits: when each began, its id, and why.
     pub excluded: Vec<(OffsetDateTime, ConversationId, Excluded)>,
-    /// Where the next search goes on; none when everything was searched.
+    /// Where the next page begins; `None` when everything was searched.
     pub cursor: Option<Cursor>,
     /// The oldest start that was searched.
     pub from: OffsetDateTime,

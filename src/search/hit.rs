@@ -14,7 +14,7 @@ use crate::medium::Medium;
 pub struct Hit {
     /// Its id.
     pub id: ConversationId,
-    /// Its medium, as in lists of participants; none where analytics does not tell.
+    /// Its medium, as in lists of participants; `None` if analytics does not say.
     pub media: Option<String>,
     /// `inbound` or `outbound`.
     pub direction: Option<String>,
@@ -47,9 +47,9 @@ pub struct Hit {
 /// Why a live conversation is not among the hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excluded {
-    /// The caller's key may not touch anybody in it.
+    /// The guards of the caller's key admit none of its participants.
     Hidden,
-    /// It neither waits nor is connected, as was asked.
+    /// It is not in the state that was asked for.
     State,
     /// An agent or user is in it, and only those without were asked for.
     Agent,
@@ -58,7 +58,8 @@ pub enum Excluded {
 }
 
 impl Hit {
-    /// The hit, if it fits the search and the caller's key may see it; none for what is not a conversation.
+    /// When the conversation began, its id, and the hit or why it is excluded. `None` if its id or start cannot be
+    /// read.
     pub(super) fn of(
         conversation: &AnalyticsConversation,
         filter: &Filter,
@@ -79,7 +80,7 @@ impl Hit {
             State::Waiting => waiting,
             State::Connected => agent.is_some(),
         };
-        // A customer's sessions have no queue: a guard for queues asks the others.
+        // A customer's sessions have no queue; a guard for queues then uses the conversation's.
         let queue_id = queue_id(open()).or_else(|| queue_id(sessions()));
         let may_touch = |(p, session): &(&AnalyticsParticipant, &Session)| {
             guards.is_none_or(|guards| guards.permits(p.purpose.as_deref(), session.queue_id().or(queue_id)))
@@ -132,7 +133,7 @@ fn queue_id<'a>(sessions: impl Iterator<Item = (&'a AnalyticsParticipant, &'a Se
     sessions.filter_map(|(_, session)| session.queue_id()).last()
 }
 
-/// The word of our lists for a `mediaType` of analytics.
+/// The name in our lists for a `mediaType` of analytics.
 fn singular(analytics: &str) -> String {
     match Medium::from_word(analytics) {
         Some(medium) => medium.singular(),
@@ -142,7 +143,7 @@ fn singular(analytics: &str) -> String {
     .to_owned()
 }
 
-/// A time of the upstream.
+/// Reads a time that the upstream wrote.
 pub(super) fn time(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &Rfc3339).ok()
 }

@@ -1,4 +1,4 @@
-//! Names of queues and users, kept for ten minutes.
+//! Names of queues, users and divisions, cached. Those of queues and users are fetched again after ten minutes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,26 +21,26 @@ use crate::problem::{Code, Problem};
 const KEPT: Duration = Duration::from_secs(600);
 /// Names kept of each kind; when there are more, all are forgotten.
 const MOST: usize = 10_000;
-/// Ids asked for at once: they stand in a URL.
+/// Ids in one request, whose URL must not get too long.
 const AT_ONCE: usize = 50;
 
 const QUEUES: NamesPath =
     NamesPath { path: "/api/v2/routing/queues/divisionviews", permission: "routing:queue:search" };
 const USERS: NamesPath = NamesPath { path: "/api/v2/users", permission: "directory:user:view" };
 
-/// Where names are listed, and the permission that it needs.
+/// Where names are listed, and the permission that the upstream asks for.
 #[derive(Clone, Copy)]
 struct NamesPath {
     path: &'static str,
     permission: &'static str,
 }
 
-/// Names by id. A refusal counts as the id itself.
+/// Names by id. Where the upstream refuses names, the id takes their place.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     queues: NameCache,
     users: NameCache,
-    /// Comes with the queues.
+    /// Filled from the lists of queues, which name their divisions.
     divisions: NameCache,
 }
 
@@ -68,7 +68,7 @@ struct Division {
 type NameCache = Mutex<BTreeMap<String, (String, Instant)>>;
 
 impl Names {
-    /// The id of the one queue of that name, whatever its case.
+    /// The id of the only queue with that name, ignoring case.
     pub(super) async fn queue_named(
         &self,
         client: &Client,
@@ -133,7 +133,7 @@ impl Names {
         Ok(())
     }
 
-    /// Names by id: those that are kept, and for the others one call each fifty.
+    /// Names by id, from the cache; missing ones are fetched, [`AT_ONCE`] with each call.
     async fn names(
         &self,
         kept: &NameCache,
@@ -160,7 +160,7 @@ impl Names {
             let query: Vec<(&str, &str)> =
                 some.iter().map(|id| ("id", id.as_str())).chain([("pageSize", "100")]).collect();
             let answer = ask(client, context, place, &query).await?;
-            let mut found = if keeps_names_back(&answer) {
+            let mut found = if refuses_names(&answer) {
                 BTreeMap::new()
             } else {
                 self.names_of(listing(&answer, place.permission)?)
@@ -174,7 +174,7 @@ impl Names {
         Ok(known)
     }
 
-    /// The names of a listing. Queues come with their divisions, whose names are kept, too.
+    /// The names in a listing. The divisions of queues are cached on the way.
     fn names_of(&self, listing: Listing) -> BTreeMap<String, String> {
         let name = |one: Entity| {
             if let Some((id, name)) = one.division.and_then(|division| Some((division.id?, division.name?))) {
@@ -186,7 +186,6 @@ impl Names {
     }
 }
 
-/// Keeps one more name.
 fn keep(kept: &NameCache, id: String, name: String) {
     let mut kept = kept.lock();
     if kept.len() > MOST {
@@ -195,9 +194,9 @@ fn keep(kept: &NameCache, id: String, name: String) {
     kept.insert(id, (name, Instant::now()));
 }
 
-/// Whether the question is refused for good, by Genesys Cloud or by something in between: names are only for show. Its own 401 is
-/// about the token.
-fn keeps_names_back(answer: &Answer) -> bool {
+/// Whether names are refused for good, by Genesys Cloud or by something in between. A search then goes on without them,
+/// because they are only for display. A 401 of Genesys Cloud itself is about the token, and is an error.
+fn refuses_names(answer: &Answer) -> bool {
     answer.is_final_refusal() && !(answer.status == StatusCode::UNAUTHORIZED && answer.is_own_refusal())
 }
 

@@ -1,4 +1,4 @@
-//! The walk back through time, interval by interval, until there are enough hits or nothing is left.
+//! Walks back through time, interval by interval, until there are enough hits or nothing is left.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::genesys::context::Context;
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
 
-/// The longest interval that the upstream takes.
+/// The longest interval that the upstream accepts.
 const LONGEST: Duration = Duration::days(31);
-/// An interval that is not made shorter: fewer conversations begin in it than the upstream serves.
+/// Intervals are not made shorter than this: fewer conversations begin in it than one query can list.
 const SHORTEST: Duration = Duration::minutes(1);
-/// How much shorter the next interval is after one with too much in it. A gateway that always answers as if it were too much is thus
-/// asked a few times only.
+/// An interval with too many hits is divided by this. It is large so that a gateway that answers every query with 502
+/// is asked only a few times.
 const SHORTER_BY: i32 = 8;
-/// Pages of one query: beyond some 8,000 hits the upstream fails.
+/// Most pages of one query: beyond some 8,000 hits the upstream fails.
 const PAGES: usize = 79;
 
 pub(super) struct Walk<'a> {
@@ -35,12 +35,12 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Searches from the youngest to the oldest, at most back to `filter.newer_than`.
+    /// Searches from the newest to the oldest, at most back to `filter.newer_than`.
     pub(super) async fn run(&self, now: OffsetDateTime) -> Result<Found, Problem> {
         let ago = |time: std::time::Duration| Duration::try_from(time).ok().and_then(|time| now.checked_sub(time));
         let oldest = ago(self.filter.newer_than).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let youngest = ago(self.filter.older_than).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-        let mut end = self.filter.cursor.map_or(youngest, |cursor| cursor.end().min(youngest));
+        let newest = ago(self.filter.older_than).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let mut end = self.filter.cursor.map_or(newest, |cursor| cursor.end().min(newest));
         let mut found = Found { hits: Vec::new(), excluded: Vec::new(), cursor: None, from: oldest, to: end };
         let mut seen = HashSet::new();
         let mut length = LONGEST;
@@ -48,7 +48,7 @@ impl Walk<'_> {
             let start = (end - length).max(oldest);
             match self.interval((start, end), now, &mut seen, &mut found).await {
                 Ok(SearchedBack::Start) => (end, length) = (start, LONGEST),
-                // Conversations of that same moment may be among those that are left.
+                // More conversations may have begun in that same moment.
                 Ok(SearchedBack::Until(last)) => end = last + Duration::milliseconds(1),
                 Err(NoPage::TooMuch(problem)) if end - start <= SHORTEST => return Err(problem),
                 Err(NoPage::TooMuch(_)) => length = (end - start) / SHORTER_BY,
@@ -60,7 +60,7 @@ impl Walk<'_> {
             found.hits.truncate(self.filter.limit);
             if let Some(last) = found.hits.last() {
                 let cursor = Cursor::after(last.start, last.id);
-                // What is further back is listed with the hits of its own page.
+                // Older ones are listed on the page of their own time.
                 found.excluded.retain(|(start, id, _)| !cursor.precedes(*start, *id));
                 (found.cursor, found.from) = (Some(cursor), last.start);
             }
@@ -68,7 +68,7 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Takes the hits of one interval, until there are enough.
+    /// Collects the hits of one interval, until there are enough.
     async fn interval(
         &self,
         (start, end): (OffsetDateTime, OffsetDateTime),
@@ -82,7 +82,7 @@ impl Walk<'_> {
                 analytics::page(self.client, self.context, self.filter, self.queue_id, (start, end), number).await;
             let page = match (asked, last) {
                 (Ok(page), _) => page,
-                // Keep what was listed so far; ask again for the rest, from there on.
+                // Keep what was listed so far, and go on from there with a shorter interval.
                 (Err(NoPage::TooMuch(_)), Some(last)) if last < end - Duration::milliseconds(1) => {
                     return Ok(SearchedBack::Until(last));
                 }
@@ -109,7 +109,7 @@ impl Walk<'_> {
         }
         match last {
             Some(last) if last < end - Duration::milliseconds(1) => Ok(SearchedBack::Until(last)),
-            // Nothing tells the rest of them from those that were listed, and what is left is not left out.
+            // All began in one moment, so the rest cannot be queried separately, and must not be skipped silently.
             _ => Err(NoPage::Problem(Problem::new(
                 Code::InvalidQuery,
                 "more conversations began in one moment than Genesys Cloud lists; narrow the search, by queue, medium or address",
@@ -117,8 +117,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether there is one more hit than wanted, and what is still to come began before all that are wanted: those of one moment are
-    /// returned in any order.
+    /// Whether there are more hits than wanted, and those still to come began before all that are wanted. Conversations
+    /// of one moment are returned in any order.
     fn is_enough(&self, found: &Found, last: OffsetDateTime) -> bool {
         let limit = self.filter.limit;
         found.hits.len() > limit && found.hits.iter().take(limit).all(|hit| last < hit.start)
@@ -129,6 +129,6 @@ impl Walk<'_> {
 enum SearchedBack {
     /// All of it, or as much as is needed.
     Start,
-    /// Back to the moment when this one began; older ones are left.
+    /// Back to this moment; conversations that began before it are left.
     Until(OffsetDateTime),
 }
