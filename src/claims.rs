@@ -1,11 +1,13 @@
-//! Claims: whom a request may reach is decided once, and committed to the store before the first of them is disconnected.
+//! A claim fixes which participants a request may reach. It is committed to the store before the first of them is
+//! disconnected.
 //!
-//! Every repeat of the request, on any replica and after any crash, acts on that set alone, so that a repeated `{"purpose":
-//! "agent"}` never reaches the next agent. The first writer wins. The process that knows a claim also holds it by its own
-//! monotonic clock: a clock that jumps cannot end it early, and repeats need not ask the store.
+//! Every repeat of the request, on any replica and after any crash, acts on that set alone, so that a repeated
+//! `{"purpose": "agent"}` never reaches the next agent. If replicas decide at the same time, the first to write wins. A
+//! process also holds the claims that it knows in memory, timed by its monotonic clock: a jump of the system clock
+//! cannot end them early, and repeats need not ask the store.
 //!
-//! What a caller can make us keep is bounded: [`MOST_CLAIMS`] and [`MOST_BYTES`] for each caller, [`MOST_BYTES_OF_ALL`] for all.
-//! Nothing that is alive is given up for something new; at the bound, the new one is refused.
+//! What is held in memory is bounded: [`MOST_CLAIMS`] and [`MOST_BYTES`] for each caller, [`MOST_BYTES_OF_ALL`] for
+//! all. Unexpired claims are never evicted; at the bound, new ones are refused.
 
 mod held;
 mod key;
@@ -27,27 +29,28 @@ pub use held::{MOST_BYTES, MOST_BYTES_OF_ALL, MOST_CLAIMS};
 pub use key::ClaimKey;
 pub use target::Target;
 
-/// A store that was replaced is of no use for long; a caller need not ask again sooner.
+/// Longest `Retry-After` while claims are refused because the store was replaced.
 const RETRY_AFTER_REPLACED: Duration = Duration::from_secs(60);
 
-/// The decision about a request.
+/// Which participants a request may reach.
 #[derive(Debug, Clone)]
 pub struct Claim {
-    /// The participants it may reach.
+    /// These participants.
     pub targets: Arc<Vec<Target>>,
-    /// This request has made the decision, so that nothing can have been sent for it before.
+    /// Whether this request made the claim, so that nothing can have been sent under it before.
     pub first: bool,
 }
 
 impl Claim {
-    /// A decision that is kept elsewhere; `first` says that nothing can have been sent under it before.
+    /// A claim that is stored elsewhere, with a job's item. `first` says that nothing can have been sent under it
+    /// before.
     #[must_use]
-    pub fn kept_elsewhere(among: &[ParticipantId], first: bool) -> Self {
+    pub fn stored_elsewhere(participants: &[ParticipantId], first: bool) -> Self {
         let target = |id: &ParticipantId| Target { id: *id, name: None, purpose: None };
-        Self { targets: Arc::new(among.iter().map(target).collect()), first }
+        Self { targets: Arc::new(participants.iter().map(target).collect()), first }
     }
 
-    /// Whether it may reach this one.
+    /// Whether this participant may be reached.
     #[must_use]
     pub fn reaches(&self, id: ParticipantId) -> bool {
         self.targets.iter().any(|claimed| claimed.id == id)
@@ -65,7 +68,6 @@ struct ClaimsInner {
     counts: ClaimCounts,
 }
 
-/// What was decided so far.
 #[derive(Debug, Default)]
 struct ClaimCounts {
     made: AtomicU64,
@@ -88,7 +90,7 @@ pub struct ClaimStats {
 
 /// Why there is no claim.
 enum NoClaim {
-    /// No participant matched, so that nothing was decided.
+    /// No participant matched, so there is nothing to claim.
     NoMatch,
     Problem(Problem),
 }
@@ -104,8 +106,8 @@ impl Claims {
     /// targets nothing is stored.
     ///
     /// # Errors
-    /// What `resolve` fails with; `store_unavailable`; `idempotency_key_reused`; `caller_rate_limited` at the caller's bound. Nobody
-    /// was touched then.
+    /// What `resolve` fails with; `store_unavailable`; `idempotency_key_reused`; `caller_rate_limited` at the caller's
+    /// bound. In each case nobody was disconnected.
     pub async fn targets(
         &self,
         key: &ClaimKey,
@@ -164,8 +166,8 @@ impl Claims {
             life: key.life(),
             refused_for: key.refused_after_replacement(),
         };
-        // A commit that timed out may have happened. It is not repeated here: nobody has been touched, and a repeat of the request
-        // finds it.
+        // A commit that timed out may have happened. It is not repeated here: nothing has been sent, and a repeat of
+        // the request will find the claim.
         let stored = store.claim(&new).await.map_err(problem)?;
         if stored.token == token {
             first.store(true, Ordering::Relaxed);
@@ -174,7 +176,7 @@ impl Claims {
         held_of(&stored, Instant::now())
     }
 
-    /// The store does not let us promise anything.
+    /// Counts and explains a request that is refused because of the store.
     fn refuse(&self, error: &StoreError) -> Problem {
         self.0.counts.refused.fetch_add(1, Ordering::Relaxed);
         unavailable(error)
@@ -196,7 +198,7 @@ impl Claims {
 
 fn held_of(stored: &StoredClaim, since: Instant) -> Result<HeldClaim, NoClaim> {
     let targets = serde_json::from_str(&stored.targets).map_err(|_| {
-        // Better to disconnect no participant than another one.
+        // Better to disconnect no participant than the wrong one.
         NoClaim::Problem(Problem::new(Code::Internal, "a stored claim cannot be read; nobody was disconnected"))
     })?;
     Ok(HeldClaim { targets: Arc::new(targets), body: stored.body.clone(), until: since + stored.left })
@@ -221,5 +223,5 @@ pub(crate) fn unavailable(error: &StoreError) -> Problem {
 fn too_many(full: Full) -> Problem {
     let detail = "this caller has reached the number of selectors and teardowns that hangup remembers for one caller; repeat after \
                   Retry-After, and use one Idempotency-Key per request only";
-    Problem::new(Code::CallerRateLimited, detail).retry_after(full.until)
+    Problem::new(Code::CallerRateLimited, detail).retry_after(full.wait)
 }

@@ -1,19 +1,20 @@
 //! Jobs: disconnects that are queued, scheduled and run in bulk, survive a crash and show their progress.
 //!
-//! A job is a plan (what is to be done) and items (to whom). It is accepted by one commit, after which its items are worked on by
-//! any replica, until each has a result:
+//! A job is a plan (what to do) and items (to whom). It is accepted by one commit. After that any replica works on its
+//! items, until each has a result:
 //!
-//! - `submit` reads what a caller sends (`input`, `lines`) and stores it.
+//! - `submit` stores what a caller sends, which `input` and `lines` read.
 //! - `runner` leases items of running jobs, as many as the rate limit has room for, and gives each to `work`.
-//! - `work` is the way of one item: may its caller still do this, is the participant still there, is there a reason to skip it;
-//!   then disconnect, and read until the participant is gone. An item is done when it was read as gone.
+//! - `work` carries out one item: it checks that the caller may still do this, that the participant is still there, and
+//!   that there is no reason to skip it; then it disconnects, and reads until the participant is gone. Only then is an
+//!   item done.
 //!
-//! An item may be tried more than once: after a crash its lease expires, and another replica takes it over. Each attempt except
-//! the first therefore looks before it sends, and the result is written under the lease's token only.
+//! An item may be tried more than once: after a crash its lease expires, and another replica takes it over. So each
+//! attempt except the first reads before it sends, and a result is written only under the token of the current lease.
 
-mod asker;
 mod input;
 mod lines;
+mod origin;
 mod pause;
 mod plan;
 mod progress;
@@ -43,10 +44,10 @@ pub use plan::{Plan, SkipIf, TokenRights};
 pub use progress::Progress;
 pub use submit::{Accepted, LONGEST_DELAY, Submission};
 
-/// Items of a cancelled job that one commit gives up, so that others who write need not wait for long.
-const GIVEN_UP_AT_ONCE: i64 = 2_000;
+/// Items of a cancelled job that one commit cancels: few, so that other writers need not wait for long.
+const CANCELLED_AT_ONCE: i64 = 2_000;
 
-/// The `detail` of an item whose conversation was read as ended, where the item means all of a kind in it.
+/// The `detail` of an item with a selector, or of a whole conversation, if the conversation was read as ended.
 pub const ENDED: &str = "the conversation has ended";
 
 /// All jobs. Cheap to clone.
@@ -86,7 +87,7 @@ impl Jobs {
         &self.0.settings
     }
 
-    /// Where they are kept.
+    /// Where jobs are kept.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.0.store
@@ -106,7 +107,7 @@ impl Jobs {
         })
     }
 
-    /// A page of jobs; one more than asked for where there is a next page.
+    /// A page of jobs; one more than asked for if there is a next page.
     ///
     /// # Errors
     /// `jobs_need_store`, `store_unavailable`.
@@ -115,7 +116,7 @@ impl Jobs {
         self.0.store.jobs(query).await.map_err(|error| unread(&error))
     }
 
-    /// A page of a job's items; one more than asked for where there is a next page.
+    /// A page of a job's items; one more than asked for if there is a next page.
     ///
     /// # Errors
     /// `store_unavailable`.
@@ -123,10 +124,10 @@ impl Jobs {
         self.0.store.items(id, after, limit).await.map_err(|error| unread(&error))
     }
 
-    /// Moves a job from one of these states to another, if it is in one of them, and gives it as it is then.
+    /// Moves a job to state `to` if it is in one of the states `from`, and returns it as it is then.
     ///
     /// # Errors
-    /// `store_unavailable`; `job_not_found` where it was just forgotten.
+    /// `store_unavailable`; `job_not_found` if it was removed meanwhile.
     pub async fn change(
         &self,
         job: &StoredJob,
@@ -137,8 +138,8 @@ impl Jobs {
         let moved = self.0.store.move_job(&job.id, from, to, because).await.map_err(|error| not_committed(&error))?;
         if moved {
             if to == JobState::Cancelled {
-                // What is not given up here, the runner gives up.
-                while matches!(self.give_up_some(&job.id).await, Ok(true)) {}
+                // If this fails, the runner cancels the rest.
+                while matches!(self.cancel_some_items(&job.id).await, Ok(true)) {}
             }
             self.0.work.notify_one();
         }
@@ -150,11 +151,11 @@ impl Jobs {
         Ok(now)
     }
 
-    /// Gives up some of the waiting items of a cancelled job, and says whether there may be more.
-    async fn give_up_some(&self, job: &str) -> Result<bool, StoreError> {
-        let given_up = self.0.store.give_up_items(job, GIVEN_UP_AT_ONCE).await?;
-        self.0.metrics.items_ended("cancelled", given_up);
-        Ok(i64::try_from(given_up).is_ok_and(|number| number == GIVEN_UP_AT_ONCE))
+    /// Cancels some of the waiting items of a cancelled job. Returns whether there may be more.
+    async fn cancel_some_items(&self, job: &str) -> Result<bool, StoreError> {
+        let cancelled = self.0.store.give_up_items(job, CANCELLED_AT_ONCE).await?;
+        self.0.metrics.items_ended("cancelled", cancelled);
+        Ok(i64::try_from(cancelled).is_ok_and(|number| number == CANCELLED_AT_ONCE))
     }
 
     fn needs_store(&self) -> Result<(), Problem> {
@@ -167,7 +168,7 @@ impl Jobs {
     }
 }
 
-/// A commit failed. One that timed out may have happened all the same.
+/// A commit failed. After a time-out it may have happened all the same.
 fn not_committed(error: &StoreError) -> Problem {
     if *error != StoreError::TimedOut {
         return unavailable(error);
@@ -178,13 +179,13 @@ fn not_committed(error: &StoreError) -> Problem {
     Problem { cause: Some(error.to_string().into()), ..problem }
 }
 
-/// Jobs cannot be shown. They go on by themselves once the store answers.
+/// Jobs cannot be read. They go on by themselves once the store answers.
 fn unread(error: &StoreError) -> Problem {
     let detail = "the store, which keeps the jobs, does not answer; repeat the request";
     Problem { cause: Some(error.to_string().into()), ..Problem::new(Code::StoreUnavailable, detail) }
 }
 
-/// The store cannot promise anything; nothing was queued.
+/// Nothing was committed.
 fn unavailable(error: &StoreError) -> Problem {
     let detail = "the store does not answer, so that nothing was queued or changed; repeat the request, with the same Idempotency-Key";
     Problem { cause: Some(error.to_string().into()), ..Problem::new(Code::StoreUnavailable, detail) }

@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use super::key::ClaimKey;
 use super::target::Target;
 
-/// Claims of one caller that a process holds at once: an hour of what an org of Genesys Cloud admits.
+/// Most claims of one caller that a process holds: about what an org's rate limit admits in an hour.
 pub const MOST_CLAIMS: usize = 20_000;
-/// Bytes of the claims of one caller.
+/// Most bytes of the claims of one caller.
 pub const MOST_BYTES: usize = 8 << 20;
-/// Bytes of the claims of all callers.
+/// Most bytes of the claims of all callers.
 pub const MOST_BYTES_OF_ALL: usize = 64 << 20;
 
-/// A decision, and how long it counts here.
+/// A claim in memory, and when it ends.
 #[derive(Debug, Clone)]
 pub(super) struct HeldClaim {
     pub(super) targets: Arc<Vec<Target>>,
@@ -27,10 +27,11 @@ pub(super) struct HeldClaim {
     pub(super) until: Instant,
 }
 
-/// There is no room for another claim of this caller before then.
+/// There is no room for another claim of this caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full {
-    pub(super) until: Duration,
+    /// Until the next claim of any caller ends, which may make room.
+    pub(super) wait: Duration,
 }
 
 type ClaimDigest = [u8; 32];
@@ -44,7 +45,7 @@ pub(super) struct HeldClaims {
 #[derive(Debug, Default)]
 struct Decisions {
     entries: HashMap<ClaimDigest, ClaimEntry>,
-    /// When each decision ends, the next one first.
+    /// When each claim ends, the next one first.
     ends: BinaryHeap<Reverse<(Instant, ClaimDigest)>>,
     callers: HashMap<Arc<str>, Usage>,
     bytes: usize,
@@ -54,7 +55,7 @@ struct Decisions {
 struct ClaimEntry {
     cell: Cell,
     caller: Arc<str>,
-    /// What it takes, once it is decided.
+    /// Its memory, once it is decided.
     bytes: usize,
 }
 
@@ -64,11 +65,11 @@ struct Usage {
     bytes: usize,
 }
 
-/// What an entry takes besides its targets: its places in the maps and the heap.
+/// Bytes that an entry takes in the maps and the heap, besides its targets.
 const OVERHEAD: usize = 320;
 
 impl HeldClaims {
-    /// The place of this key. Requests with the same key share it, and wait there for one decision.
+    /// The place of this key. Requests with the same key share it, and wait there for one of them to decide.
     pub(super) fn place(&self, key: &ClaimKey) -> Result<DecisionPlace<'_>, Full> {
         let now = Instant::now();
         let digest = key.digest();
@@ -81,7 +82,7 @@ impl HeldClaims {
         let full = usage.is_some_and(|usage| usage.claims >= MOST_CLAIMS || usage.bytes >= MOST_BYTES);
         if full || state.bytes >= MOST_BYTES_OF_ALL {
             let next = state.ends.peek().map(|Reverse((until, _))| until.saturating_duration_since(now));
-            return Err(Full { until: next.unwrap_or_default().max(Duration::from_secs(1)) });
+            return Err(Full { wait: next.unwrap_or_default().max(Duration::from_secs(1)) });
         }
         let cell = Cell::default();
         state.callers.entry(Arc::clone(key.caller())).or_default().claims += 1;
@@ -118,7 +119,7 @@ impl Decisions {
     }
 }
 
-/// Where a decision is made, by one of those who wait for it.
+/// Where requests with the same key wait while one of them decides.
 #[derive(Debug)]
 pub(super) struct DecisionPlace<'a> {
     claims: &'a HeldClaims,
@@ -131,7 +132,7 @@ impl DecisionPlace<'_> {
         &self.cell
     }
 
-    /// Counts what the decision takes, and remembers when it ends. Harmless when it was done already.
+    /// Counts the claim's memory, and notes when it ends. May be called again, without effect.
     pub(super) fn keep(&self, decided: &HeldClaim) {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let of_one = |target: &Target| size_of::<Target>() + text(&target.name) + text(&target.purpose);
@@ -154,7 +155,8 @@ impl DecisionPlace<'_> {
 }
 
 impl Drop for DecisionPlace<'_> {
-    /// Where nothing was decided, nothing is kept: the map's and ours are the last references to the cell.
+    /// Removes an entry that was not decided, unless another request waits for it: the cell then has references besides
+    /// the map's and ours.
     fn drop(&mut self) {
         if self.cell.initialized() {
             return;

@@ -1,4 +1,4 @@
-//! What makes two requests the same one.
+//! What makes a request a repeat of another one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::ids::ConversationId;
 
-/// A repeat comes at the latest this long after the caller has given up waiting.
+/// How long after the caller has given up waiting a repeat is still expected.
 const REPEATED_WITHIN: Duration = Duration::from_secs(60);
 /// How long an `Idempotency-Key` is remembered.
 const KEYED_LIFE: Duration = Duration::from_secs(3600);
@@ -66,7 +66,7 @@ impl ClaimKey {
         hex(&self.digest)
     }
 
-    /// Digest of what is asked, which a repeat with the same `Idempotency-Key` must ask again.
+    /// Digest of conversation and body, which all requests with the same `Idempotency-Key` must share.
     pub(super) fn body(&self) -> &str {
         &self.body
     }
@@ -87,7 +87,7 @@ impl ClaimKey {
         self.life
     }
 
-    /// For how long a replaced store may lack a claim of this kind.
+    /// For how long after its replacement a store may lack a claim of this kind.
     pub(super) fn refused_after_replacement(&self) -> Duration {
         self.refused_after_replacement
     }

@@ -1,4 +1,4 @@
-//! Whom a claim may reach.
+//! A participant that a claim may reach.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::ids::ParticipantId;
 /// One participant to disconnect, with what the answer says of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// Whom.
+    /// Its id.
     pub id: ParticipantId,
     /// Its name.
     pub name: Option<String>,

@@ -1,4 +1,4 @@
-//! One item as a caller writes it: the same members in JSON and NDJSON, and as columns in CSV.
+//! One item as a caller writes it. Members of JSON and NDJSON, and columns of CSV, have the same names.
 
 use serde_json::{Map, Value};
 
@@ -9,23 +9,23 @@ use crate::strict_json;
 /// The members of an item.
 pub const MEMBERS: [&str; 4] = ["conversationId", "participantId", "selector", "all"];
 
-/// One item: a conversation, and whom in it.
+/// One item: a conversation, and which participants of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemInput {
     /// The conversation.
     pub conversation: ConversationId,
-    /// Whom.
+    /// The participants.
     pub target: TargetInput,
 }
 
-/// Whom an item means.
+/// Which participants an item means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TargetInput {
     /// One participant.
     Participant(ParticipantId),
-    /// Everybody who matches, settled when the item is first tried. The JSON is the selector's own.
+    /// All that match a selector when the item is first tried.
     Selector {
-        /// Its members.
+        /// The selector's JSON members.
         members: Map<String, Value>,
         /// Whether it needs the permission `teardown`.
         tears_down: bool,
@@ -35,13 +35,13 @@ pub enum TargetInput {
 }
 
 impl TargetInput {
-    /// Everybody whom this selector means, which was read from these members.
+    /// All that match this selector, which was read from these members.
     #[must_use]
     pub fn selector(selector: &Selector, members: Map<String, Value>) -> Self {
         Self::Selector { tears_down: selector.needs_teardown(), members }
     }
 
-    /// The same text however the target was written.
+    /// A text that is the same for the same target, however it was written.
     #[must_use]
     pub fn canonical(&self) -> String {
         match self {
@@ -67,7 +67,7 @@ impl TargetInput {
 /// Reads one item. `""` and `null` mean absent.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// What is wrong, in words.
 pub fn read_item(members: &Map<String, Value>) -> Result<ItemInput, String> {
     if let Some(name) = members.keys().find(|name| !MEMBERS.contains(&name.as_str())) {
         let name: String = name.chars().filter(|c| !c.is_control()).take(64).collect();

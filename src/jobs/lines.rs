@@ -1,4 +1,4 @@
-//! Items as a file: CSV or NDJSON. A wrong line refuses the whole file, with its number.
+//! Items as a file: CSV or NDJSON. One wrong line fails the whole file, with an error that gives its number.
 
 use serde_json::{Map, Value};
 
@@ -9,11 +9,12 @@ use crate::strict_json;
 /// Items with the numbers of their lines.
 pub(super) type Numbered = Vec<(i64, ItemInput)>;
 
-/// What spreadsheets separate cells with, the usual one first.
+/// The delimiters that spreadsheets use, the usual one first.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 const BOM: &str = "\u{feff}";
 
-/// Reads CSV with a head line. Columns that are not members of an item are left alone: a report is a list, too.
+/// Reads CSV with a header line. Other columns than an item's members are ignored, so that a job's report can be sent
+/// as a list.
 ///
 /// # Errors
 /// The line that is wrong, and why.
@@ -61,14 +62,14 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
     Ok(items)
 }
 
-/// The member of an item that a column is, in whatever case and with whatever between its words: a `Participant ID` that is left
-/// alone would widen its item.
+/// The member that a column is, ignoring case, spaces, `_` and `-`: ignoring a column `Participant ID` would widen its
+/// items.
 fn member(column: &str) -> Option<&'static str> {
     let bare: String = column.chars().filter(|c| !matches!(c, ' ' | '_' | '-')).collect();
     super::MEMBERS.into_iter().find(|name| name.eq_ignore_ascii_case(&bare))
 }
 
-/// Reads one JSON object a line. Empty lines are left out.
+/// Reads one JSON object per line. Empty lines are skipped.
 ///
 /// # Errors
 /// The line that is wrong, and why.

@@ -1,4 +1,4 @@
-//! The plan of a job: what is to be done with each of its items. Stored with the job as JSON.
+//! The plan of a job: what to do with each of its items. Stored with the job as JSON.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -9,37 +9,37 @@ use crate::disconnect::Wrapup;
 use crate::disconnect::seen::AsSeen;
 use crate::medium::Medium;
 
-/// What is to be done with each item.
+/// What to do with each item.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Plan {
-    /// Why; the service's default reason where there is none.
+    /// Why; `None` for the service's default reason.
     pub reason: Option<String>,
     /// What led to it, in the caller's words.
     pub cause: Option<String>,
-    /// A participant that is not as it was seen is left alone.
+    /// How the participants were seen; one that has changed since is not disconnected.
     pub as_seen: Option<AsSeen>,
     /// End only this medium of each participant.
     #[serde(with = "medium")]
     pub media: Option<Medium>,
-    /// The wrap-up that goes with each disconnect.
+    /// The wrap-up sent with each disconnect.
     pub wrapup: Option<Wrapup>,
     /// Whether the wrap-up is skipped.
     pub wrapup_skipped: Option<bool>,
-    /// What makes an item unnecessary or unwanted, checked by a live read before every attempt.
+    /// When to skip an item, checked by a live read before every attempt.
     pub skip_if: SkipIf,
     /// Read only, and report what would have been done.
     pub dry_run: bool,
-    /// How long an item that meets transient failures is tried again.
+    /// How long an item with transient failures is retried.
     #[serde(with = "millis")]
     pub give_up_after: Option<Duration>,
     /// On whose behalf the job was asked for, as its caller asserted it: `unverified:NAME`.
     pub actor: Option<String>,
-    /// For a caller with a token of an issuer: it runs until the token ends, with the permissions that the token gave.
+    /// For a caller with a token of the issuer: items run until the token expires, with the permissions that it gave.
     pub token: Option<TokenRights>,
 }
 
-/// What makes an item unnecessary or unwanted.
+/// When to skip an item: any of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SkipIf {
@@ -60,11 +60,11 @@ impl SkipIf {
     }
 }
 
-/// What a token of an issuer lets its bearer do.
+/// What a token of the issuer lets its caller do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenRights {
-    /// When it ends, in seconds since 1970; never where it does not say.
+    /// When it expires, in seconds since 1970; `None` for never.
     pub expires: Option<u64>,
     /// The words of its permissions.
     pub permissions: Vec<String>,
@@ -80,7 +80,7 @@ impl TokenRights {
     }
 }
 
-/// Media by the word that lists have for them.
+/// Media by their names in lists of participants.
 mod medium {
     use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
 
@@ -93,7 +93,7 @@ mod medium {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Medium>, D::Error> {
         let Some(word) = Option::<String>::deserialize(input)? else { return Ok(None) };
-        // A medium that only a later version knows: better disconnect nothing than the whole participant.
+        // A later version may know more media. Without one, the item would disconnect the whole participant.
         Medium::from_word_of_lists(&word).map(Some).ok_or_else(|| serde::de::Error::custom("unknown medium"))
     }
 }

@@ -1,4 +1,4 @@
-//! How far a job is.
+//! The progress of a job.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use super::{Jobs, unread};
 use crate::problem::Problem;
 use crate::store::{JobState, StoredJob};
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Items without a result.
     pub pending: i64,
-    /// Each outcome, or the code where there is one, with its number.
+    /// How many items have each code or, without a code, each outcome.
     pub counts: BTreeMap<String, i64>,
-    /// Results within the last minute; over its whole life for a job that runs for less than that.
+    /// Results within the last minute; extrapolated for a job that has run for less.
     pub rate_per_minute: i64,
-    /// Seconds until the last result at that rate; `None` where it does not run.
+    /// Seconds until the last result at that rate; `None` for a job that does not run.
     pub eta_seconds: Option<i64>,
 }
 
 impl Jobs {
-    /// How far this job is.
+    /// The progress of this job.
     ///
     /// # Errors
     /// `store_unavailable`.

@@ -1,4 +1,4 @@
-//! The runner: takes leases on items of running jobs, as many as the rate limit has room for, and works on each in a task.
+//! The runner leases items of running jobs, as many as the rate limit has room for, and works on each in a task.
 
 #[cfg(test)]
 mod tests;
@@ -16,14 +16,14 @@ use crate::store::{JobState, Pick, ServedLast, StoreError, StoredJob};
 
 /// Items under way at once in one process.
 const AT_ONCE: usize = 32;
-/// Jobs that are served with one look at the queue; the next look goes on with the job after them.
+/// Jobs served by one poll of the queue; the next poll goes on with the job after them.
 const JOBS_AT_ONCE: i64 = 20;
-/// How soon the queue is looked at again while there is work, and while there is none.
+/// How long until the next poll while there is work, and while there is none.
 const BUSY: Duration = Duration::from_millis(20);
 const IDLE: Duration = Duration::from_millis(500);
-/// A job that runs for less than this, in milliseconds, is not hurried: it may be about to pause itself.
+/// A job that has run for less than this, in milliseconds, is not hurried: it may be about to pause itself.
 const BEGINNING: i64 = 2_000;
-/// How often it is counted how much is queued.
+/// How often queued items are counted.
 const MEASURED_EVERY: Duration = Duration::from_secs(5);
 /// How many jobs are remembered as allowed to try all of their items; when there are more, all are forgotten and checked again.
 const MOST_BEGUN: usize = 1_000;
@@ -37,32 +37,31 @@ pub(super) struct Lease {
     pub(super) job: Arc<StoredJob>,
     /// Its plan.
     pub(super) plan: Arc<Plan>,
-    /// The end of everything done under it, on this process's monotonic clock.
+    /// When all work under it must end, on this process's monotonic clock.
     pub(super) until: Instant,
 }
 
-/// What a runner remembers from one look at the queue to the next.
+/// What a runner remembers from one poll to the next.
 #[derive(Debug, Default)]
-struct Rounds {
+struct PollState {
     served_last: ServedLast,
     /// Ids of jobs whose first items have all been tried.
     begun: HashSet<String>,
 }
 
-/// What one look at the queue gave.
+/// What one poll of the queue leased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum QueueLook {
-    /// No lease.
+enum Leased {
     Nothing,
     /// All that was due, or as much as the rate limit has room for.
     Some,
-    /// As much as may be under way at once, and there is more.
+    /// As much as may be under way at once, and more may be due.
     More,
 }
 
 impl Jobs {
-    /// Works until `stop`, then sees through what is under way. What does not end in time is taken over by another replica when
-    /// its lease expires.
+    /// Works until `stop`, then finishes the items under way. If the process ends before, another replica takes them
+    /// over when their leases expire.
     pub async fn run(&self, stop: CancellationToken) {
         if self.needs_store().is_err() {
             return;
@@ -75,15 +74,15 @@ impl Jobs {
 
     async fn run_queue(&self, stop: CancellationToken) {
         let mut under_way = JoinSet::new();
-        let mut rounds = Rounds::default();
+        let mut state = PollState::default();
         while !stop.is_cancelled() {
             while under_way.try_join_next().is_some() {}
-            // The store says once that it is out of reach.
-            let found = self.lease(&mut under_way, &mut rounds).await.unwrap_or(QueueLook::Nothing);
-            let pause = if found == QueueLook::Nothing && under_way.is_empty() { IDLE } else { BUSY };
+            // The store itself logs that it is out of reach.
+            let leased = self.lease(&mut under_way, &mut state).await.unwrap_or(Leased::Nothing);
+            let pause = if leased == Leased::Nothing && under_way.is_empty() { IDLE } else { BUSY };
             tokio::select! {
                 () = sleep(pause) => {}
-                () = half_have_ended(&mut under_way), if found == QueueLook::More => {}
+                () = half_have_ended(&mut under_way), if leased == Leased::More => {}
                 () = self.0.work.notified() => {}
                 () = stop.cancelled() => {}
             }
@@ -91,7 +90,7 @@ impl Jobs {
         while under_way.join_next().await.is_some() {}
     }
 
-    /// Looks now and then how much is queued.
+    /// Counts what is queued, for `/metrics`.
     async fn measure(&self) {
         loop {
             if let Ok(depth) = self.store().queue_depth().await {
@@ -101,21 +100,21 @@ impl Jobs {
         }
     }
 
-    /// Leases what there is room for, each job in its turn, and starts the work.
-    async fn lease(&self, under_way: &mut JoinSet<()>, rounds: &mut Rounds) -> Result<QueueLook, StoreError> {
+    /// Leases as many items as there is room for, taking the jobs in turn, and starts the work.
+    async fn lease(&self, under_way: &mut JoinSet<()>, state: &mut PollState) -> Result<Leased, StoreError> {
         let free = AT_ONCE.saturating_sub(under_way.len());
         let gate_room = self.gate_room();
         let mut room = free.min(gate_room);
         if room == 0 {
-            return Ok(QueueLook::Nothing);
+            return Ok(Leased::Nothing);
         }
-        let due = self.store().due_jobs(&rounds.served_last, JOBS_AT_ONCE).await?;
+        let due = self.store().due_jobs(&state.served_last, JOBS_AT_ONCE).await?;
         for job in &due.over {
-            // First: the last of the items that fail alike may also be the last of the job.
+            // Before it ends: the last of the first items may also be the last of the job.
             self.pause_if_hopeless(job).await?;
             self.store().end_job(&job.id).await?;
         }
-        let mut found = QueueLook::Nothing;
+        let mut result = Leased::Nothing;
         let mut left = due.to_work_on.len();
         for job in due.to_work_on {
             let share = room.div_ceil(left.max(1));
@@ -123,19 +122,20 @@ impl Jobs {
             if share == 0 {
                 break;
             }
-            rounds.served_last = ServedLast::of(&job);
+            state.served_last = ServedLast::of(&job);
             let may_hurry = job.started.is_some_and(|started| job.now - started >= BEGINNING);
-            let pick = self.pick(&job, &mut rounds.begun).await?;
+            let pick = self.pick(&job, &mut state.begun).await?;
             let leased = self.lease_of(job, pick, share, under_way).await?;
             room = room.saturating_sub(leased);
-            // What was just leased may not have reached the gate yet, so it is only hurried where the gate has room to spare.
+            // Items just leased may not have reached the gate yet, so the next poll comes early only if the gate has
+            // room to spare.
             if leased == share && may_hurry && gate_room >= 2 * AT_ONCE {
-                found = QueueLook::More;
-            } else if leased > 0 && found == QueueLook::Nothing {
-                found = QueueLook::Some;
+                result = Leased::More;
+            } else if leased > 0 && result == Leased::Nothing {
+                result = Leased::Some;
             }
         }
-        Ok(found)
+        Ok(result)
     }
 
     /// Which items of a job may be worked on now.
@@ -156,7 +156,7 @@ impl Jobs {
         Ok(pick)
     }
 
-    /// Leases up to `share` items of one job and starts the work. Gives the number of leases.
+    /// Leases up to `share` items of one job and starts the work. Returns the number of leases.
     async fn lease_of(
         &self,
         job: StoredJob,
@@ -165,12 +165,12 @@ impl Jobs {
         under_way: &mut JoinSet<()>,
     ) -> Result<usize, StoreError> {
         let deadline = self.0.disconnector.deadline_length();
-        // Taken before the store counts, so that our clock ends the work before the store ends the lease.
+        // Read before the lease begins in the store, so that the work ends before the lease does.
         let until = Instant::now() + deadline;
         let token = uuid::Uuid::new_v4().to_string();
         let limit = i64::try_from(share).unwrap_or(1);
         if job.state == JobState::Cancelled {
-            self.give_up_some(&job.id).await?;
+            self.cancel_some_items(&job.id).await?;
         }
         let items = self.store().lease_items(&job.id, pick, limit, deadline + LEASE_MARGIN, &token).await?;
         items.iter().filter(|item| item.taken_over).for_each(|_| self.0.metrics.taken_over());
@@ -185,7 +185,7 @@ impl Jobs {
         Ok(leased)
     }
 
-    /// Calls that the rate limit would let go now.
+    /// How many calls of jobs the rate limit has room for now.
     fn gate_room(&self) -> usize {
         self.0.disconnector.client().gate().room_for_jobs().unwrap_or(usize::MAX)
     }

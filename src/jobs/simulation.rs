@@ -1,9 +1,10 @@
-//! Thousands of seeded schedules of what can happen to jobs: replicas that crash at any await point, freeze for longer than a
-//! lease and go on, a store that fails before or after the commit, an upstream with every answer, people who join meanwhile,
-//! callers who pause, resume and cancel.
+//! Runs thousands of seeded schedules of what can happen to jobs: replicas crash at any await point, or freeze for
+//! longer than a lease and go on; the store fails before or after the commit; the upstream gives every answer; people
+//! join meanwhile; callers pause, resume and cancel.
 //!
-//! Each replica is a runtime of its own with a paused clock. Dropping it is the crash, not driving it is the freeze: the code
-//! under test knows of neither. `HANGUP_SIMULATION=SEED` runs one schedule again, `HANGUP_SIMULATION=A..B` many.
+//! Each replica is a runtime of its own with a paused clock. A crash drops the runtime, a freeze stops driving it, so
+//! the code under test notices neither. `HANGUP_SIMULATION=SEED` runs one schedule again, `HANGUP_SIMULATION=A..B`
+//! many.
 
 mod check;
 pub(super) mod replica;
@@ -11,7 +12,7 @@ mod schedule;
 mod upstream;
 mod world;
 
-/// Schedules of an ordinary run; two threads share them.
+/// Schedules of an ordinary run, shared by two threads.
 const SCHEDULES: u64 = 1_000;
 
 fn seeds() -> std::ops::Range<u64> {

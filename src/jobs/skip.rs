@@ -1,4 +1,4 @@
-//! Why an item is left alone: what `skipIf` names, seen by a live read.
+//! Whether a conversation, as it was just read, meets a condition of `skipIf`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::SkipIf;
 use crate::conversation::{Conversation, Participant};
 
 impl SkipIf {
-    /// Why this conversation is to be left alone, if it is.
+    /// Why to skip this conversation, if there is a reason.
     #[must_use]
     pub fn reason(&self, conversation: &Conversation, now: OffsetDateTime) -> Option<String> {
         if self.agent
@@ -18,7 +18,7 @@ impl SkipIf {
             return Some(format!("a live {} is in the conversation", agent.purpose.as_deref().unwrap_or("agent")));
         }
         if let Some(age) = self.younger_than {
-            // A start that cannot be read may be a moment ago.
+            // If the start cannot be read, the conversation may be young.
             let old_enough = age_of(conversation, now).is_some_and(|actual| actual >= age);
             if !old_enough {
                 return Some("the conversation is younger than youngerThan".to_owned());
@@ -33,7 +33,7 @@ impl SkipIf {
     }
 }
 
-/// Agents and users: people who work here.
+/// Whether this is an agent or another user of the org.
 fn is_staff(participant: &Participant) -> bool {
     let purpose = participant.purpose.as_deref().unwrap_or_default();
     participant.user_id.is_some() || purpose.eq_ignore_ascii_case("agent") || purpose.eq_ignore_ascii_case("user")

@@ -1,4 +1,4 @@
-//! Accepting a job: everything is read and checked first, stored in small commits, and made visible by one.
+//! Accepts a job: everything is checked first, then stored in small commits, and made visible by a last one.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,29 +9,29 @@ use crate::callers::Permission;
 use crate::problem::{Code, Problem};
 use crate::store::{JobState, KeyKind, NewItem, NewJob, Start, StoreError, StoredJob};
 
-/// The longest time that a start may lie ahead.
+/// How far in the future a start may be.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(30 * 86_400);
-/// How often the last commit is looked for when it timed out.
-const LOOKS: usize = 3;
+/// How often to check for the job after the last commit.
+const CHECKS: usize = 3;
 
-/// A job as a caller asks for it.
+/// A job as a caller submits it.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// Who asks.
+    /// The caller's identity.
     pub caller: String,
-    /// What the caller calls it.
+    /// The caller's name for the job.
     pub name: Option<String>,
-    /// What is to be done with each item.
+    /// What to do with each item.
     pub plan: Plan,
     /// The items, with the numbers of their lines or places.
     pub items: Vec<(i64, ItemInput)>,
-    /// Wait for `start`.
+    /// Whether it waits for `start`.
     pub hold: bool,
-    /// When it is to start.
+    /// When it starts.
     pub start: Start,
-    /// Digest of what was asked.
+    /// Digest of the request, to notice another one under the same key.
     pub body: String,
-    /// What makes a repeat the same job.
+    /// The key under which a repeated request gets the same job.
     pub request_key: Option<(String, KeyKind)>,
 }
 
@@ -40,14 +40,14 @@ pub struct Submission {
 pub struct Accepted {
     /// The job.
     pub job: StoredJob,
-    /// Items that were there more than once, and count once.
+    /// Repeated items, which were left out.
     pub duplicates: usize,
-    /// It was queued before, by a request of the same key.
+    /// Whether an earlier request with the same key had queued it.
     pub repeated: bool,
 }
 
 impl Submission {
-    /// What the caller must be permitted.
+    /// The permissions that the caller needs.
     #[must_use]
     pub fn needs(&self) -> Vec<Permission> {
         let mut needed = Vec::new();
@@ -65,11 +65,12 @@ impl Submission {
 }
 
 impl Jobs {
-    /// Queues a job. It is promised once this returns.
+    /// Queues a job. Once this returns, the job survives a crash.
     ///
     /// # Errors
-    /// `jobs_need_store`, `invalid_body` for no items, `body_too_large` for too many, `idempotency_key_reused`, `job_state` while
-    /// a request of the same key is being accepted, `store_unavailable`. Nothing was queued then, unless its effect is unknown.
+    /// `jobs_need_store`, `invalid_body` for no items, `body_too_large` for too many, `idempotency_key_reused`,
+    /// `job_state` while a request with the same key is being accepted, `store_unavailable`. Nothing was queued then,
+    /// unless the effect is unknown.
     pub async fn submit(&self, submission: Submission) -> Result<Accepted, Problem> {
         self.needs_store()?;
         let most = self.settings().max_items;
@@ -103,7 +104,7 @@ impl Jobs {
             () => JobState::Running,
         };
         if let Err(error) = self.store().add_items(&new.id, &items).await {
-            // What was stored of it stays invisible; it is removed now or by the retention.
+            // The stored items are invisible. They are removed now or, if this fails, by the retention.
             let _ = self.store().abandon_job(&new.id).await;
             return Err(unavailable(&error));
         }
@@ -120,18 +121,19 @@ impl Jobs {
         Ok(Accepted { job, duplicates, repeated: false })
     }
 
-    /// Whether a job of this many items waits until another caller starts it.
+    /// Whether a job of this many items must be started by another caller.
     #[must_use]
     pub fn needs_approval(&self, total: i64) -> bool {
         let bound = self.settings().approve_above;
         bound > 0 && total >= i64::try_from(bound).unwrap_or(i64::MAX)
     }
 
-    /// The commit that makes the promise. One that timed out may have happened: look before giving up.
+    /// The commit that accepts the job. After a time-out it may have happened, so the job is looked up before giving
+    /// up.
     async fn make_visible(&self, id: &str, state: JobState, total: i64, start: Start) -> Result<StoredJob, Problem> {
         let mut last = self.store().accept_job(id, state, total, start).await;
         let mut in_doubt = last == Err(StoreError::TimedOut);
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             match self.store().job(id).await {
                 Ok(Some(job)) => return Ok(job),
                 Ok(None) => {
@@ -152,7 +154,7 @@ impl Jobs {
     }
 }
 
-/// A request of the same key was here before.
+/// The job of an earlier request with the same key.
 fn repeated(job: StoredJob, body: &str) -> Result<Accepted, Problem> {
     if job.body != body {
         let detail = "this Idempotency-Key was sent with another job within the last hour; nothing was queued. Use a new key for \
@@ -167,7 +169,7 @@ fn repeated(job: StoredJob, body: &str) -> Result<Accepted, Problem> {
     Ok(Accepted { job, duplicates: 0, repeated: true })
 }
 
-/// The items as they are stored, each target once.
+/// The items as they are stored, without repeated ones, and how many were repeated.
 fn distinct(items: &[(i64, ItemInput)]) -> (Vec<NewItem>, usize) {
     let mut seen = HashSet::with_capacity(items.len());
     let stored: Vec<NewItem> = items

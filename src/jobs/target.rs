@@ -1,4 +1,4 @@
-//! Whom an item means, and whether they are gone.
+//! Which participants an item means, and whether they are gone.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,33 +14,33 @@ use crate::problem::{Code, Problem};
 use crate::selector::Selector;
 use crate::store::LeasedItem;
 
-/// How an item that means a whole conversation is stored.
+/// The stored target of an item that means a whole conversation.
 const ALL: &str = "all";
-/// Participants named in the detail of an item.
+/// Most participants named in the detail of an item.
 const MOST_NAMED: usize = 8;
 
-/// Whom an item means.
+/// Which participants an item means.
 pub(super) struct ItemTarget {
-    /// The participants that it may reach, settled before the first of them was disconnected.
+    /// The participants that it may reach, fixed before the first of them was disconnected.
     pub(super) set: Set,
-    /// It ends the conversation, as long as nobody else is in it.
+    /// Whether to end the whole conversation, because only members of the set are in it.
     pub(super) tears_down: bool,
-    /// It was read and settled just now.
+    /// Whether the set was resolved in this attempt.
     pub(super) is_fresh: bool,
 }
 
-/// The participants a disconnect may reach, and those for whom it was accepted already. Kept with the item as JSON.
+/// The participants an item may reach, and those whose disconnect was accepted already. Stored with the item as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Set {
     pub(super) members: Vec<ParticipantId>,
-    /// Those need no second disconnect; they are read until they are gone.
+    /// These need no second disconnect; they are read until they are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) accepted: Vec<ParticipantId>,
 }
 
 impl Set {
     fn read(text: &str) -> Result<Self, Problem> {
-        // A list of members alone is how the first version wrote it.
+        // The first version wrote only a list of members.
         let list = || serde_json::from_str(text).map(|members| Self { members, ..Self::default() });
         serde_json::from_str(text).or_else(|_| list()).map_err(|_| unreadable())
     }
@@ -49,15 +49,15 @@ impl Set {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Those for whom nothing was accepted yet.
+    /// Those whose disconnect was not accepted yet.
     pub(super) fn open(&self) -> Vec<ParticipantId> {
         self.members.iter().filter(|id| !self.accepted.contains(id)).copied().collect()
     }
 }
 
 impl ItemTarget {
-    /// Whom the item means, as far as that is settled: `None` for a selector or a whole conversation that was never resolved.
-    pub(super) fn settled(item: &LeasedItem) -> Result<Option<Self>, Problem> {
+    /// The target, if it is fixed already: `None` for a selector or a whole conversation that was not resolved yet.
+    pub(super) fn resolved(item: &LeasedItem) -> Result<Option<Self>, Problem> {
         let tears_down = item.participant.is_none() && item.target.as_deref().unwrap_or(ALL) == ALL;
         let kept = item.reached.as_deref().map(Set::read).transpose()?;
         let set = match (&item.participant, kept) {
@@ -69,11 +69,9 @@ impl ItemTarget {
         };
         Ok(Some(Self { set, tears_down, is_fresh: false }))
     }
-}
 
-impl ItemTarget {
-    /// If others have joined since, a repeated teardown disconnects its members one by one. Each accepted one is remembered, so it is
-    /// not disconnected again.
+    /// If other participants have joined since, a repeated teardown disconnects the members of the set one by one
+    /// instead. Members that are gone count as accepted, so that they are not disconnected again.
     pub(super) fn spare_others(&mut self, seen: &Conversation) {
         let live: Vec<_> = seen.participants.iter().filter(|p| p.is_live()).collect();
         let is_member = |p: &&Participant| ParticipantId::parse(&p.id).is_some_and(|id| self.set.members.contains(&id));
@@ -88,8 +86,8 @@ impl ItemTarget {
 }
 
 impl Jobs {
-    /// Whom the item means. It is resolved once, in what was `seen` a moment ago or by a read, and the set is kept before the first of
-    /// it is disconnected.
+    /// Which participants the item means. This is resolved once, from the conversation that was just `seen` or by a
+    /// read, and the set is stored before the first member is disconnected.
     pub(super) async fn target(
         &self,
         lease: &Lease,
@@ -98,8 +96,8 @@ impl Jobs {
         cid: ConversationId,
         seen: Option<&Conversation>,
     ) -> Result<ItemTarget, Problem> {
-        if let Some(settled) = ItemTarget::settled(item)? {
-            return Ok(settled);
+        if let Some(resolved) = ItemTarget::resolved(item)? {
+            return Ok(resolved);
         }
         let selector = item.target.as_deref().unwrap_or(ALL);
         let as_seen = lease.plan.as_seen.as_ref();
@@ -117,19 +115,19 @@ impl Jobs {
         let set = Set { members, ..Set::default() };
         match self.store().keep_reached(&lease.job.id, item, &set.to_json()).await {
             Ok(true) => Ok(ItemTarget { set, tears_down, is_fresh: true }),
-            // Another replica holds the item by now, and decides for itself.
+            // Another replica has the lease now, and resolves the target itself.
             Ok(false) => Err(Problem::new(Code::ShuttingDown, "the lease of this item has expired")),
             Err(error) => Err(super::unavailable(&error)),
         }
     }
 }
 
-/// The outcome where the conversation has ended.
+/// The outcome of an item whose conversation has ended.
 pub(super) fn ended(we_sent: bool) -> &'static str {
     if we_sent { Outcome::Disconnected.name() } else { Outcome::ConversationEnded.name() }
 }
 
-/// The outcome, if everybody whom the item means was read as gone.
+/// The outcome, if all members of the set were read as gone.
 pub(super) fn gone(
     conversation: &Conversation,
     target: &ItemTarget,
@@ -139,15 +137,15 @@ pub(super) fn gone(
     if conversation.ended() {
         return Some(ended(we_sent));
     }
-    // One who is not in the list was never there: that is for the disconnect to say.
+    // A member that is not listed at all is not counted as gone; the disconnect then reports `participant_not_found`.
     let is_gone = |id: &ParticipantId| Observation::of(conversation, *id, media) == Observation::Gone;
     let members = &target.set.members;
     let outcome = if we_sent { Outcome::Disconnected } else { Outcome::AlreadyDisconnected };
     (members.iter().all(is_gone) && !members.is_empty()).then(|| outcome.name())
 }
 
-/// For an item that names a kind of participant: whether the conversation goes on without them, and who is still in it. The report of
-/// a sweep shows this.
+/// The detail of an item with a selector, or of a whole conversation, for the report of a sweep: that the conversation
+/// has ended, or who is still in it.
 pub(super) fn what_is_left(item: &LeasedItem, conversation: &Conversation) -> Option<String> {
     item.target.as_ref()?;
     if conversation.ended() {

@@ -1,4 +1,4 @@
-//! The way of one item under its lease.
+//! One attempt at an item under its lease.
 
 use std::time::Duration;
 
@@ -17,23 +17,23 @@ use crate::outcome::{Outcome, Settled};
 use crate::problem::{Code, Effect, Problem};
 use crate::store::{ItemResult, JobState, LeasedItem, StoreError};
 
-/// How long an accepted item is read until it counts as unconfirmed.
+/// How long an accepted item is read before it counts as unconfirmed.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(60);
-/// The first read after acceptance comes this much later; each further one when as much time has passed again, at most.
-const FIRST_READ: Duration = Duration::from_millis(500);
+/// Time between acceptance and the first read. The time between reads then doubles, up to the longest pause.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long an item that meets transient failures is tried again, where the plan does not say.
+/// How long an item with transient failures is retried if the plan does not say.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 /// Disconnects of one item under way at once.
 const AT_ONCE: usize = 4;
 
-/// What a look before an attempt gave.
-enum Looked {
-    /// There is nothing left to do, or a reason not to.
+/// The result of the read before an attempt.
+enum FirstRead {
+    /// No disconnect is needed, or there is a reason not to send it.
     Settled(NextStep),
     /// The conversation as it is now.
     Seen(Conversation),
-    /// Genesys Cloud does not know it, or it cannot be read: the disconnect says what is to be said of it.
+    /// The conversation is unknown, or cannot be read; the disconnect finds out what that means.
     Nothing,
 }
 
@@ -41,15 +41,14 @@ enum Looked {
 enum NextStep {
     /// It has its result.
     Done(ItemResult),
-    /// It was accepted, and is read again until it is gone.
+    /// Its disconnect was accepted; read again until the participants are gone.
     Confirm(ItemResult),
-    /// It is tried again; where part of it was accepted, with the set that says for whom.
+    /// Try again. If some participants' disconnects were accepted, the set says which.
     Again(ItemResult, Option<Set>),
 }
 
 impl Jobs {
-    /// Works on one item and writes what became of it. If the store does not take it, the lease expires and the item is looked
-    /// at again.
+    /// Works on one item and stores the result. If that fails, the lease expires and the item is tried again.
     pub(super) async fn work(&self, lease: &Lease, item: LeasedItem) {
         if let Err(error) = self.work_and_write(lease, &item).await {
             tracing::warn!(event = "item_not_written", job = lease.job.id, item = item.number, cause = %error, "an item's result could not be stored; it is looked at again");
@@ -58,8 +57,8 @@ impl Jobs {
 
     async fn work_and_write(&self, lease: &Lease, item: &LeasedItem) -> Result<(), StoreError> {
         let job = &lease.job;
-        let asker = self.asker(lease, item);
-        let (next, problem) = match self.attempt(lease, item, &asker).await {
+        let origin = self.unchecked_origin(lease, item);
+        let (next, problem) = match self.attempt(lease, item, &origin).await {
             Ok(next) => (next, None),
             Err(problem) => (after_failure(lease, item, &problem), Some(problem)),
         };
@@ -67,7 +66,7 @@ impl Jobs {
             NextStep::Done(result) => {
                 let failed = result.code.is_some();
                 if self.store().finish_item(&job.id, item, &result).await? {
-                    self.record_end(lease, item, &asker, &result.outcome, problem.as_ref());
+                    self.record_end(lease, item, &origin, &result.outcome, problem.as_ref());
                     self.0.metrics.items_ended(result.code.as_deref().unwrap_or(&result.outcome), 1);
                 }
                 if failed {
@@ -76,11 +75,11 @@ impl Jobs {
             }
             NextStep::Confirm(result) => {
                 let waited = item.since_accepted.unwrap_or_default();
-                let pause = waited.clamp(FIRST_READ, LONGEST_PAUSE);
+                let pause = waited.clamp(FIRST_PAUSE, LONGEST_PAUSE);
                 self.store().put_back(&job.id, item, true, pause, &result).await?;
             }
             NextStep::Again(result, set) => {
-                let pause = (item.since_first / 2).clamp(FIRST_READ * 2, LONGEST_PAUSE * 3);
+                let pause = (item.since_first / 2).clamp(FIRST_PAUSE * 2, LONGEST_PAUSE * 3);
                 if let Some(set) = set {
                     self.store().keep_reached(&job.id, item, &set.to_json()).await?;
                 }
@@ -90,9 +89,9 @@ impl Jobs {
         Ok(())
     }
 
-    async fn attempt(&self, lease: &Lease, item: &LeasedItem, asker: &Origin) -> Result<NextStep, Problem> {
-        let origin = match self.origin(lease, item, asker) {
-            // It was accepted, and its key may no longer read whether it took effect.
+    async fn attempt(&self, lease: &Lease, item: &LeasedItem, unchecked: &Origin) -> Result<NextStep, Problem> {
+        let origin = match self.checked_origin(lease, item, unchecked) {
+            // The disconnect was accepted, but the key may no longer read whether it took effect.
             Err(problem) if item.confirming => return Ok(done("unconfirmed", Some(problem.detail))),
             other => other?,
         };
@@ -101,13 +100,13 @@ impl Jobs {
             let target = self.target(lease, item, &origin, cid, None).await?;
             return self.confirm(lease, item, &origin, cid, &target).await;
         }
-        let looks = item.tried || !lease.plan.skip_if.is_empty() || lease.job.state != JobState::Running;
+        let reads_first = item.tried || !lease.plan.skip_if.is_empty() || lease.job.state != JobState::Running;
         let mut seen = None;
-        if looks {
-            match self.look_first(lease, item, &origin, cid).await? {
-                Looked::Settled(next) => return Ok(next),
-                Looked::Seen(conversation) => seen = Some(conversation),
-                Looked::Nothing => {}
+        if reads_first {
+            match self.read_first(lease, item, &origin, cid).await? {
+                FirstRead::Settled(next) => return Ok(next),
+                FirstRead::Seen(conversation) => seen = Some(conversation),
+                FirstRead::Nothing => {}
             }
         }
         let mut target = self.target(lease, item, &origin, cid, seen.as_ref()).await?;
@@ -117,31 +116,32 @@ impl Jobs {
         self.disconnect(lease, item, &origin, cid, target).await
     }
 
-    /// Before an attempt: whether there is anything left to do, and whether there is a reason not to.
-    async fn look_first(
+    /// Reads before an attempt, to see whether a disconnect is still needed, and whether there is a reason not to send
+    /// it.
+    async fn read_first(
         &self,
         lease: &Lease,
         item: &LeasedItem,
         origin: &Origin,
         cid: ConversationId,
-    ) -> Result<Looked, Problem> {
-        let settled = |next| Ok(Looked::Settled(next));
+    ) -> Result<FirstRead, Problem> {
+        let settled = |next| Ok(FirstRead::Settled(next));
         let glance = self.0.disconnector.glance(origin, Rank::Lookup, cid).await?;
         let (seen, stopped) = match (glance, stopped(lease)) {
             (Glance::Found(conversation), stopped) => (conversation, stopped),
             (Glance::Ended, _) => return settled(done(ended(item.attempts > 0), None)),
             (Glance::Unknown { .. } | Glance::Unreadable(_), Some(next)) => return settled(next),
-            // The disconnect says what is to be said of these. But a reason to skip that cannot be checked is not overridden.
-            (Glance::Unknown { .. }, None) if lease.plan.skip_if.is_empty() => return Ok(Looked::Nothing),
+            // The disconnect finds out what these mean. But if `skipIf` cannot be checked, none is sent.
+            (Glance::Unknown { .. }, None) if lease.plan.skip_if.is_empty() => return Ok(FirstRead::Nothing),
             (Glance::Unknown { over: true }, None) => return settled(done(ended(item.attempts > 0), None)),
             (Glance::Unknown { over: false }, None) => return Err(conversation_not_found(None)),
             (Glance::Unreadable(problem), None) if lease.plan.skip_if.is_empty() => {
-                tracing::debug!(cause = problem.detail, "an item cannot be looked at first");
-                return Ok(Looked::Nothing);
+                tracing::debug!(cause = problem.detail, "an item's conversation cannot be read first");
+                return Ok(FirstRead::Nothing);
             }
             (Glance::Unreadable(problem), None) => return Err(problem),
         };
-        if let Some(target) = &ItemTarget::settled(item)?
+        if let Some(target) = &ItemTarget::resolved(item)?
             && let Some(outcome) = gone(&seen, target, lease.plan.media, item.attempts > 0)
         {
             return settled(done(outcome, what_is_left(item, &seen)));
@@ -152,7 +152,7 @@ impl Jobs {
         if let Some(reason) = lease.plan.skip_if.reason(&seen, OffsetDateTime::now_utc()) {
             return settled(done("skipped", Some(reason)));
         }
-        Ok(Looked::Seen(seen))
+        Ok(FirstRead::Seen(seen))
     }
 
     async fn disconnect(
@@ -177,11 +177,12 @@ impl Jobs {
                 as_seen: plan.as_seen.clone(),
                 wait: None,
                 dry_run: plan.dry_run,
-                among: Some(Claim::kept_elsewhere(&set.members, is_fresh && !set.members.is_empty())),
+                among: Some(Claim::stored_elsewhere(&set.members, is_fresh && !set.members.is_empty())),
             };
             vec![self.0.disconnector.tear_down(teardown).await]
         } else {
-            // The participants that a selector has just found were checked together, so that it is all of them or none.
+            // `as_seen` was checked for all of them together when the selector was resolved, so that all or none are
+            // disconnected.
             let as_seen = plan.as_seen.as_ref().filter(|_| !is_fresh);
             let requests = open.clone().into_iter().map(|id| Request {
                 reason: plan.reason.clone(),
@@ -215,23 +216,23 @@ impl Jobs {
                 next => next,
             });
         }
-        // Those accepted by an earlier attempt are read until they are gone.
+        // Participants whose disconnect an earlier attempt sent must still be read until they are gone.
         let earlier = set.members.len() > open.len() && !tears_down;
         let observed = !earlier
             && settled.iter().all(|s| s.outcome == Outcome::WouldDisconnect || (s.verified && s.gone == Some(true)));
         // The least certain result is the item's.
-        let spokesman =
+        let least_certain =
             settled.iter().find(|s| s.outcome == Outcome::WouldDisconnect || !s.verified).or(settled.first());
         let result = ItemResult {
-            outcome: spokesman.map_or(Outcome::Accepted.name(), |s| s.outcome.name()).to_owned(),
+            outcome: least_certain.map_or(Outcome::Accepted.name(), |s| s.outcome.name()).to_owned(),
             attempts: attempts.into(),
-            correlation_id: spokesman.and_then(|s| s.correlation_id.as_deref()).map(str::to_owned),
+            correlation_id: least_certain.and_then(|s| s.correlation_id.as_deref()).map(str::to_owned),
             ..ItemResult::default()
         };
         Ok(if observed { NextStep::Done(result) } else { NextStep::Confirm(result) })
     }
 
-    /// Reads an accepted item: gone, or still to be waited for.
+    /// Reads the conversation of an accepted item: the participants are gone, or it must be read again.
     async fn confirm(
         &self,
         lease: &Lease,
@@ -270,23 +271,23 @@ impl Jobs {
     }
 }
 
-/// As an item that was accepted: it is read until it is gone.
+/// The item is read until its participants are gone, as after acceptance.
 fn read_again() -> NextStep {
     NextStep::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() })
 }
 
-/// What comes for an item of a job that was cancelled or paused, if nothing shows that it is over: no disconnect is sent for it.
+/// What happens to an item under way of a job that was cancelled or paused: no disconnect is sent for it.
 fn stopped(lease: &Lease) -> Option<NextStep> {
     match lease.job.state {
         JobState::Cancelled if lease.plan.dry_run => Some(done("cancelled", None)),
-        // Something may have been sent, and may take effect yet: it is read as if it had been accepted.
+        // A disconnect may have been sent, and may still take effect.
         JobState::Cancelled => Some(read_again()),
         JobState::Paused => Some(NextStep::Again(ItemResult::default(), None)),
         _ => None,
     }
 }
 
-/// What is transient is tried again until it is given up; the rest is final.
+/// A transient failure is retried until the time for that is over; any other is final.
 fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> NextStep {
     let result = ItemResult {
         outcome: "failed".to_owned(),
@@ -295,7 +296,7 @@ fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> NextSte
         attempts: problem.attempts.into(),
         correlation_id: problem.upstream.as_ref().and_then(|u| u.correlation_id.as_deref()).map(str::to_owned),
     };
-    // A token that was revoked, or a permission that is being changed: the next token may do.
+    // The token was revoked, or a permission is being changed; the next token may work.
     let unauthorized = problem.upstream.as_ref().is_some_and(|upstream| upstream.status == 401);
     let transient = problem.code.retryable()
         || unauthorized

@@ -1,4 +1,4 @@
-//! Whose turn it is when more is due than can be under way, and how a job ends.
+//! Which job is served when more is due than can be under way, and how a job ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ use crate::jobs::simulation::replica::jobs_over;
 use crate::store::{ItemResult, JobState, NewItem, NewJob, Pick, SharedDatabase, Start, Store, StoreFault};
 
 const ID: &str = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d";
-/// Enough to keep the runner busy far longer than the test looks.
+/// Enough items to keep the runner busy for far longer than the test.
 const ITEMS: i64 = 400;
 
 async fn queue(store: &Store, id: &str, items: i64) {
@@ -47,7 +47,7 @@ async fn queue_with(store: &Store, id: &str, items: i64, plan: &str) {
 #[tokio::test(start_paused = true)]
 async fn old_jobs_that_always_have_items_due_do_not_keep_a_younger_one_waiting() {
     let store = SharedDatabase::new().open(0, Arc::new(|| (Duration::from_millis(20), StoreFault::None)));
-    // An item is put back when it has met no answer, or no token.
+    // An item is put back when there was no answer, or no token.
     let exchange = BoxCloneSyncService::new(tower::service_fn(|_| std::future::pending()));
     let ids: Vec<String> = (0..JOBS_AT_ONCE + 5).map(|number| format!("job-{number:02}")).collect();
     for id in &ids {
@@ -82,7 +82,7 @@ async fn a_job_that_ends_with_the_last_of_twenty_items_that_fail_alike_pauses_it
     for (id, number, code) in ends {
         queue(&store, id, number).await;
         let result = ItemResult { outcome: "failed".into(), code: Some(code.to_owned()), ..ItemResult::default() };
-        // As by a replica that stops between the last result and the look whether the job is hopeless.
+        // As if a replica stopped between the last result and the check whether the job is hopeless.
         for item in store.lease_items(id, Pick::All, number, Duration::from_secs(60), "other").await.unwrap() {
             assert!(store.finish_item(id, &item, &result).await.unwrap());
         }
@@ -152,7 +152,7 @@ async fn no_item_beyond_the_first_twenty_is_tried_until_they_have_told_whether_t
     running.await.unwrap();
 }
 
-/// A page of something in between for everything but the login. It counts the disconnects in its memory.
+/// An HTML page, as from a gateway, for everything but the login. Counts the disconnects.
 fn in_between(sent: &Arc<AtomicUsize>) -> Exchange {
     let sent = Arc::clone(sent);
     BoxCloneSyncService::new(tower::service_fn(move |request: Request<Bytes>| {
@@ -179,7 +179,7 @@ async fn nothing_is_sent_for_an_abandoned_item_of_a_cancelled_or_paused_job_that
         ("paused", "{}", JobState::Paused),
     ] {
         queue_with(&store, id, 1, plan).await;
-        // By a replica that dies with the item in its hands.
+        // As if a replica crashed while it had the lease.
         store.lease_items(id, Pick::All, 1, Duration::from_secs(1), "other").await.unwrap();
         let job = store.job(id).await.unwrap().unwrap();
         jobs.change(&job, &[JobState::Running], to, None).await.unwrap();

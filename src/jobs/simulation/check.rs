@@ -1,4 +1,4 @@
-//! What must be true at the end: every item of a promised job has a result, and the result is true.
+//! What must hold at the end: every item of an accepted job has a result, and the result is true.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::world::{Meant, SimulatedConversation, SimulatedJob, SimulatedParticipant, World};
 use crate::store::{JobState, SharedDatabase, Store, StoreFault, StoredItem, Weather};
 
-/// Looks at the database while the replicas stand still.
+/// Reads the database while the replicas stand still.
 fn look<T>(database: &SharedDatabase, read: impl AsyncFnOnce(Store) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let weather: Weather = Arc::new(|| (Duration::ZERO, StoreFault::None));
     runtime.expect("a runtime").block_on(async { read(database.open(0, weather)).await })
 }
 
-/// Whether all promised jobs have ended, and if so, that what they say is true.
+/// Whether all accepted jobs have ended. An error if a result is not true.
 pub(super) fn finished(
     database: &SharedDatabase,
     world: &World,
@@ -68,7 +68,7 @@ fn is_true(
         _ => person.joined == 0 || !person.disconnects.is_empty(),
     };
     let all_gone = conversation.people.iter().filter(is_meant).all(|person| !person.is_live(now));
-    // The set of a selector is not known here, only who can have been in it.
+    // The set of a selector is not known here, only which participants can be in it.
     let touched = conversation.first_touched.unwrap_or(now);
     let one_is_left = conversation.people.iter().any(|person| person.joined <= touched && person.is_live(now));
     let nobody_gone = conversation.people.iter().all(|person| person.gone.is_none());

@@ -30,7 +30,7 @@ const EPOCH_MS: i64 = 1_800_000_000_000;
 pub(super) struct SimulatedReplica {
     runtime: Runtime,
     pub(super) jobs: Jobs,
-    /// How far its own clock has come, as the world counts.
+    /// Its own clock, in time of the world.
     pub(super) clock: u64,
     pub(super) frozen_until: u64,
     stop: CancellationToken,
@@ -87,7 +87,8 @@ impl SimulatedReplica {
         Self { runtime, jobs, clock: now, frozen_until: 0, stop }
     }
 
-    /// Lets it run until this time of the world. After a freeze its clock jumps, and everything that was due fires at once.
+    /// Runs it until this time of the world. After a freeze its clock jumps, and every timer that was due fires at
+    /// once.
     pub(super) fn run_until(&mut self, now: u64) {
         if now < self.frozen_until {
             return;
@@ -103,12 +104,12 @@ impl SimulatedReplica {
         self.clock = now;
     }
 
-    /// Has it do something beside its work.
+    /// Runs something else on it.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.runtime.spawn(work);
     }
 
-    /// Asks it to leave in order, as SIGTERM does.
+    /// Shuts it down in order, as SIGTERM does.
     pub(super) fn ask_to_leave(&self) {
         self.stop.cancel();
     }

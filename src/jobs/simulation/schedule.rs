@@ -14,9 +14,9 @@ use crate::selector::Selector;
 use crate::store::{JobState, SharedDatabase, Start};
 use crate::strict_json;
 
-/// After this, nothing goes wrong any more.
+/// After this time, nothing goes wrong any more.
 const QUIET_FROM: u64 = 12_000;
-/// By then every job must be done: a minute of confirming, and the longest pauses between attempts.
+/// When every job must be done: after a minute of confirming, and the longest pauses between attempts.
 const PATIENCE: u64 = QUIET_FROM + 240_000;
 
 struct Happening {
@@ -131,7 +131,7 @@ fn plan(world: &mut World, replicas: usize, jobs: usize) -> Vec<Happening> {
             at += world.between(100, 4_000);
             happenings.push(Happening { at, what: What::Control(job, JobState::Cancelled) });
         }
-        // In case that one was refused.
+        // In case the resume before was refused.
         happenings.push(Happening { at: QUIET_FROM + 500, what: What::Control(job, JobState::Running) });
     }
     for number in 0..replicas {

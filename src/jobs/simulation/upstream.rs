@@ -1,4 +1,4 @@
-//! The upstream's side of one call: how long it takes, what it does, and what comes back.
+//! The simulated upstream: how long a call takes, what it does, and what it answers.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Genesys Cloud as the simulation knows it: who is in which conversation, and what was asked for each of them.
+//! The state of the simulated Genesys Cloud: who is in which conversation, and which disconnects arrived.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,15 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use uuid::Uuid;
 
-/// The grain of time between replicas.
+/// Replicas take turns, each running for this long.
 pub(super) const STEP_MS: u64 = 100;
-/// The longest way of a look's answer back and of a call there, and a step of the clock.
-const LOOK_TO_ARRIVAL_MS: u64 = 200 + 60 + STEP_MS;
+/// Longest time from a read upstream to the arrival of the disconnect that follows it: answer, call, and a step of the
+/// clock.
+const READ_TO_ARRIVAL_MS: u64 = 200 + 60 + STEP_MS;
 /// `disconnect.deadline` here; a lease is 2 s longer.
 pub(super) const DEADLINE_MS: u64 = 2_000;
 
-/// Whom an item means.
+/// Which participants an item means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meant {
     Person(Uuid),
@@ -21,7 +22,7 @@ pub(super) enum Meant {
     All,
 }
 
-/// A job as it was asked for, and what came of asking.
+/// A job as it is submitted, and its id once it was accepted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SimulatedJob {
     pub(super) items: Vec<(Uuid, Option<Meant>)>,
@@ -29,15 +30,15 @@ pub(super) struct SimulatedJob {
     pub(super) cancelled: bool,
 }
 
-/// One who is in a conversation.
+/// A participant of a conversation.
 #[derive(Debug, Clone)]
 pub(super) struct SimulatedParticipant {
     pub(super) id: Uuid,
     pub(super) purpose: &'static str,
     pub(super) joined: u64,
-    /// When it is gone, once something has disconnected it.
+    /// When it is gone, once it was disconnected.
     pub(super) gone: Option<u64>,
-    /// Disconnects of this person that were carried out.
+    /// Its disconnects that were carried out.
     pub(super) disconnects: Vec<SimulatedDisconnect>,
 }
 
@@ -53,11 +54,11 @@ pub(super) struct SimulatedDisconnect {
 pub(super) struct SimulatedConversation {
     pub(super) id: Uuid,
     pub(super) people: Vec<SimulatedParticipant>,
-    /// When the first disconnect of anybody arrived.
+    /// When the first disconnect of any participant arrived.
     pub(super) first_touched: Option<u64>,
-    /// The upstream does not know it any more.
+    /// Whether the upstream no longer knows it.
     pub(super) forgotten: bool,
-    /// It takes disconnects and does nothing.
+    /// Whether the upstream accepts disconnects but does not carry them out.
     pub(super) stubborn: bool,
 }
 
@@ -78,20 +79,20 @@ impl SimulatedParticipant {
 pub(super) struct World {
     pub(super) rng: StdRng,
     pub(super) conversations: BTreeMap<Uuid, SimulatedConversation>,
-    /// Until then, calls fail more or less often.
+    /// From then on, nothing fails.
     pub(super) quiet_from: u64,
-    /// The upstream answers nothing between these.
+    /// The upstream is down between these times.
     pub(super) upstream_down: (u64, u64),
     pub(super) store_down: (u64, u64),
-    /// Tokens of each replica that were granted until then are refused.
+    /// Each replica's tokens that were granted by then are refused.
     pub(super) revoked: [u64; 3],
     /// Share of upstream calls that go wrong, in percent.
     pub(super) upstream_trouble: u32,
     /// Share of calls of the store that time out, in percent.
     pub(super) store_trouble: u32,
-    /// What the replicas met: (from, to, replica; all of them where there is none).
+    /// When replicas were disrupted: from, to, and which one; `None` for all.
     pub(super) disruptions: Vec<(u64, u64, Option<usize>)>,
-    /// What must not happen, as it is seen.
+    /// What happened although it must not.
     pub(super) wrong: Vec<String>,
 }
 
@@ -127,14 +128,14 @@ impl World {
         SimulatedParticipant { id: self.uuid(), purpose, joined, gone: None, disconnects: Vec::new() }
     }
 
-    /// Whether a replica was crashed, frozen or without its store at some time between these.
+    /// Whether a replica was crashed, frozen or without its store at some time between `from` and `to`.
     pub(super) fn disrupted(&self, replica: usize, from: u64, to: u64) -> bool {
         self.disruptions
             .iter()
             .any(|(begin, end, whom)| *begin <= to && from <= *end && whom.is_none_or(|whom| whom == replica))
     }
 
-    /// A disconnect of one person arrives. Gives its place among those that were carried out.
+    /// A disconnect of one participant arrives. Returns its place among those that were carried out.
     pub(super) fn disconnect(&mut self, conversation: Uuid, person: Uuid, now: u64, by: usize) -> Option<usize> {
         let delay = self.between(0, 3_000);
         let conversation = self.conversations.get_mut(&conversation)?;
@@ -151,11 +152,11 @@ impl World {
         let again = by;
         person.disconnects.push(SimulatedDisconnect { by, heard: None });
         let (place, id) = (person.disconnects.len() - 1, person.id);
-        // What was answered and could be written needs no second one.
+        // One whose answer arrived, and could be stored, must not be followed by a second one.
         if let Some(SimulatedDisconnect { heard: Some(heard), by, .. }) = before
             && heard + 1_000 < now
             && !self.disrupted(by, heard.saturating_sub(100), heard + 1_000)
-            // What a frozen replica had under way goes out when it is let go.
+            // A frozen replica sends what it had under way when it goes on.
             && !self.disrupted(again, now.saturating_sub(100), now)
         {
             let disruptions = &self.disruptions;
@@ -166,16 +167,16 @@ impl World {
         Some(place)
     }
 
-    /// A whole conversation is ended. Those who came long after the first attempt must not be reached, unless they came between the
-    /// look before it and its arrival. What a frozen replica had under way goes out when it is let go.
+    /// A teardown arrives. Participants who joined long after the first one must not be reached, unless they joined
+    /// between the read before it and its arrival. A frozen replica sends what it had under way when it goes on.
     pub(super) fn tear_down(&mut self, id: Uuid, now: u64, by: usize) {
         let delay = self.between(0, 2_000);
-        let let_go = self.disrupted(by, now.saturating_sub(100), now);
+        let was_frozen = self.disrupted(by, now.saturating_sub(100), now);
         let Some(conversation) = self.conversations.get_mut(&id) else { return };
         let first = *conversation.first_touched.get_or_insert(now);
         for person in conversation.people.iter_mut().filter(|person| person.is_live(now)) {
-            let late = person.joined > first && now > first + DEADLINE_MS && now > person.joined + LOOK_TO_ARRIVAL_MS;
-            if late && !let_go {
+            let late = person.joined > first && now > first + DEADLINE_MS && now > person.joined + READ_TO_ARRIVAL_MS;
+            if late && !was_frozen {
                 let (id, joined) = (person.id, person.joined);
                 self.wrong.push(format!(
                     "{now} ms: a teardown reached {id}, who joined at {joined} ms, after the first at {first} ms"

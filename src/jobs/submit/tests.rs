@@ -1,4 +1,4 @@
-//! What is answered when the store fails at the commit that makes the promise.
+//! What is answered when the store fails at the commit that accepts the job.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

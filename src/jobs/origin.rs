@@ -1,4 +1,5 @@
-//! Under whose name and rights an item runs, and the record of one that ended before a disconnect for it had begun.
+//! The caller under whose name and rights an item runs, and the audit record of an item that ends before its disconnect
+//! begins.
 
 use std::sync::Arc;
 
@@ -15,14 +16,19 @@ use crate::problem::{Code, Problem};
 use crate::store::LeasedItem;
 
 impl Jobs {
-    /// Who asks for this item, whatever they are permitted by now.
-    pub(super) fn asker(&self, lease: &Lease, item: &LeasedItem) -> Origin {
+    /// The origin of this item's disconnects, before the caller's rights are checked.
+    pub(super) fn unchecked_origin(&self, lease: &Lease, item: &LeasedItem) -> Origin {
         let (caller, actor) = (Arc::from(lease.job.caller.as_str()), lease.plan.actor.as_deref().map(Arc::from));
         Origin::of_job(&self.0.audit, &caller, actor, &lease.job.id, item.number)
     }
 
-    /// The caller as it is now, with its permissions and guards of now.
-    pub(super) fn origin(&self, lease: &Lease, item: &LeasedItem, asker: &Origin) -> Result<Origin, Problem> {
+    /// The origin of this item's disconnects, with the caller's current guards, if its current permissions suffice.
+    pub(super) fn checked_origin(
+        &self,
+        lease: &Lease,
+        item: &LeasedItem,
+        unchecked: &Origin,
+    ) -> Result<Origin, Problem> {
         let caller = self.caller_now(lease)?;
         let tears_down = match item.target.as_deref() {
             Some("all") => true,
@@ -41,7 +47,7 @@ impl Jobs {
             guards: caller.guards().cloned(),
             observe: caller.mode() == Some(Mode::Observe),
             deadline: Some(lease.until),
-            ..asker.clone()
+            ..unchecked.clone()
         })
     }
 
@@ -63,21 +69,21 @@ impl Jobs {
         })
     }
 
-    /// Leaves the record of an item that ended before a disconnect for it had begun: it was refused, skipped, or over already. All
-    /// others have theirs from the disconnect.
+    /// Writes the audit record of an item that ended before its disconnect began, because it was refused, skipped or
+    /// over already. For all other items the disconnect writes it.
     pub(super) fn record_end(
         &self,
         lease: &Lease,
         item: &LeasedItem,
-        asker: &Origin,
+        origin: &Origin,
         outcome: &str,
         problem: Option<&Problem>,
     ) {
         if item.confirming || item.attempts > 0 {
             return;
         }
-        asker.scope.answered(|record| {
-            record.set_caller(Some(Arc::clone(&asker.requester.caller)));
+        origin.scope.answered(|record| {
+            record.set_caller(Some(Arc::clone(&origin.requester.caller)));
             record.conversation_id = ConversationId::parse(&item.conversation);
             record.participant_id = item.participant.as_deref().and_then(ParticipantId::parse);
             record.reason = Some(self.0.disconnector.reason(lease.plan.reason.as_deref()).to_owned());
