@@ -1,11 +1,11 @@
 //! A stand-in for Genesys Cloud that speaks enough of the real API for the official SDKs, and misbehaves on command.
 //!
-//! Usable in-process ([`Sandbox::router`], also on a paused clock), over sockets ([`Sandbox::serve`]), and from tests
-//! through the methods of [`Sandbox`]. docs/SANDBOX.md describes the control surface under `/sandbox`.
+//! It works in-process ([`Sandbox::router`], also on a paused clock) and over sockets ([`Sandbox::serve`]); tests use
+//! the methods of [`Sandbox`]. docs/SANDBOX.md describes the control endpoints under `/sandbox`.
 //!
-//! The way of a request: `gate` (token, rate window) → `faults::act` (latency, trouble) → `api` (the operation), with
-//! `journal` beside. What happens later (a disconnect takes effect, a conversation ends) is noted with its instant and
-//! looked up: there are no background tasks, so a paused clock needs nothing more than to be moved.
+//! A request passes `gate` (token, rate window), `faults::act` (latency and other faults) and `api` (the operation);
+//! `journal` records it. What will happen later (a disconnect takes effect, a conversation ends) is stored with its
+//! instant and evaluated at the next read. There are no background tasks, so a paused clock only has to be advanced.
 
 mod answer;
 mod api;

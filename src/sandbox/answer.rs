@@ -20,10 +20,10 @@ pub(crate) struct Problem {
     pub(crate) status: StatusCode,
     pub(crate) code: Cow<'static, str>,
     pub(crate) message: Cow<'static, str>,
-    /// The limit that a 429 speaks of.
+    /// The value of the limit that a 429 names.
     pub(crate) limit: Option<u32>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Sent instead of the upstream's form.
+    /// Sent instead of an error body in the upstream's form.
     pub(crate) body: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl Problem {
         Self { status, code, message, limit: None, headers: Vec::new(), body: None }
     }
 
-    /// With one more header; one that cannot be sent is left out.
+    /// Adds a header; an invalid one is left out.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) {
             self.headers.push((name, value));
@@ -53,12 +53,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not.found", message)
     }
 
-    /// No such conversation, or none that may be seen.
+    /// There is no such conversation, or the client may not see it.
     pub(crate) fn unknown_conversation(id: Uuid) -> Self {
         Self::not_found(format!("The requested conversation {id} was not found."))
     }
 
-    /// What the gateway says of a path that does not exist.
+    /// What Genesys Cloud's gateway answers for a path that does not exist.
     pub(crate) fn no_such_path() -> Self {
         Self::not_found("HTTP 404 Not Found")
     }
@@ -81,7 +81,7 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, code, message)
     }
 
-    /// In the form of the API.
+    /// As the API's answer.
     pub(crate) fn api(&self, correlation_id: &str) -> Response {
         let mut body = json!({
             "message": self.message,
@@ -98,12 +98,12 @@ impl Problem {
         self.finish(&body)
     }
 
-    /// In the form of something that is not Genesys Cloud.
+    /// As the answer of something that is not Genesys Cloud.
     pub(crate) fn foreign(&self, by: Gateway) -> Response {
         self.with_own_parts(by.answer(self.status))
     }
 
-    /// In the form of the login host.
+    /// As the login host's answer.
     pub(crate) fn login(&self) -> Response {
         self.finish(&json!({
             "error": self.code, "description": self.message, "error_description": self.message,

@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::state::Sandbox;
 use crate::config::Surface;
 
-/// Serves a request; with `effect` false it answers the same, and nothing happens.
+/// Serves a request. Without `effect` the answer is the same, but nothing happens.
 pub(crate) fn serve(sandbox: &Sandbox, incoming: &Incoming<'_>, effect: bool) -> Served {
     let call = incoming.call;
     let settings = sandbox.settings();
@@ -43,7 +43,7 @@ pub(crate) fn serve(sandbox: &Sandbox, incoming: &Incoming<'_>, effect: bool) ->
     }
 }
 
-/// Whether the surface has the operation, the ids are valid, and the client may do and see this.
+/// Checks that the surface has the operation, that the ids are valid, and that the client may do and see this.
 fn admit(sandbox: &Sandbox, call: &Call, settings: &Settings) -> Result<(), Problem> {
     // A surface that lacks an operation does not know its path at all, whatever the ids.
     let missing = match call.operation {

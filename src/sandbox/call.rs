@@ -1,4 +1,4 @@
-//! Which operation a method and a path name.
+//! Finds the operation that a method and a path name.
 
 use http::Method;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ pub(crate) enum Operation {
 }
 
 impl Operation {
-    /// What the journal and the faults call it.
+    /// Its kind in the journal and in fault rules.
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Login => Kind::Login,
@@ -50,7 +50,7 @@ impl Operation {
         }
     }
 
-    /// The permissions of which one is enough; none for what needs none.
+    /// The permissions of which the client needs one; empty if it needs none.
     pub(crate) fn permissions(self, medium: Option<Medium>) -> &'static [&'static str] {
         match self {
             Self::Read | Self::List | Self::ReadWrapup => &["conversation:communication:view"],
@@ -75,7 +75,7 @@ impl Operation {
     }
 }
 
-/// A request to the sandbox, as far as its first line says.
+/// What the request line says of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) operation: Operation,
@@ -87,13 +87,13 @@ pub(crate) struct Call {
     pub(crate) flaw: Option<Flaw>,
 }
 
-/// Why a first line names no operation.
+/// Why a request line names no operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     NoSuchPath,
-    /// With the methods that there are.
+    /// With the allowed methods.
     WrongMethod(&'static str),
-    /// With the name of the id that is not valid.
+    /// With the name of the invalid id.
     Malformed(&'static str),
 }
 
@@ -136,7 +136,7 @@ impl Call {
         }
     }
 
-    /// What comes after `/api/v2/conversations`, and after the medium.
+    /// The operation of a path after `/api/v2/conversations` and the medium.
     fn conversations(self, method: &Method, rest: &[&str]) -> Self {
         use Operation as O;
         let patched = self.medium.map(|medium| medium.facts().patched);

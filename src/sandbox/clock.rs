@@ -1,5 +1,5 @@
-//! The sandbox's time: wall time at start plus the time tokio has counted since, so that a paused clock moves
-//! what is shown too.
+//! The sandbox's time: wall time at the start plus the time that tokio has counted since, so that wall times follow a
+//! paused clock, too.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl Clock {
     }
 }
 
-/// As Genesys Cloud writes times: `2026-11-21T20:59:00.123Z`.
+/// A time as Genesys Cloud writes it: `2026-11-21T20:59:00.123Z`.
 pub(crate) fn text(wall: OffsetDateTime) -> String {
     let (year, month, day) = wall.to_calendar_date();
     let (hour, minute, second, milli) = wall.to_hms_milli();

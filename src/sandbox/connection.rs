@@ -20,9 +20,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// A request head must have come within this, counted from the answer before it: longer than clients keep a connection.
+/// Longest time from one answer to the end of the next request head: longer than clients keep an idle connection.
 const HEAD: Duration = Duration::from_secs(75);
-/// Time for what is under way when the sandbox stops.
+/// Time for requests under way when the sandbox stops.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// What a request can do to its connection.
@@ -30,13 +30,13 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Link {
     pub(crate) number: u64,
     served: AtomicU64,
-    /// Requests to the control surface that are under way; those are not broken by others.
+    /// Control requests under way, which faults do not break off.
     control: AtomicU64,
     end: Mutex<Option<End>>,
     ended: Notify,
 }
 
-/// How a connection ends before its time.
+/// How a fault ends a connection.
 #[derive(Debug)]
 pub(crate) enum End {
     /// RST.
@@ -63,14 +63,15 @@ impl Link {
         self.served.load(Ordering::Relaxed) > 0
     }
 
-    /// Ends the connection, whatever is under way on it.
+    /// Ends the connection, with whatever request is under way on it.
     pub(crate) fn cut(&self, end: End) {
         *self.end.lock() = Some(end);
         self.ended.notify_one();
     }
 }
 
-/// Serves one connection until it ends, breaks, or the sandbox stops. `down` fires when the listener goes down by a fault.
+/// Serves one connection until it ends, a fault breaks it, or the sandbox stops. `down` is cancelled when a fault
+/// closes the listener.
 pub(crate) async fn serve(
     stream: TcpStream,
     link: Arc<Link>,
@@ -100,11 +101,11 @@ pub(crate) async fn serve(
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     let end = tokio::select! {
-        // A request that comes with or after the order to break is not served.
+        // Once the connection is to be broken, no further request is served.
         biased;
         () = link.ended.notified() => link.end.lock().take().unwrap_or(End::Close),
         () = down.cancelled() => End::Reset,
-        // An error here is the client's doing, or a body that was meant to fail.
+        // An error here is caused by the client, or by a body that is meant to fail.
         _ = &mut connection => return,
         () = stop.cancelled() => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
@@ -113,12 +114,12 @@ pub(crate) async fn serve(
         }
     };
     if link.control.load(Ordering::Relaxed) > 0 {
-        // The one who switched the fault gets the answer first.
+        // The control request that set the fault is answered first.
         std::pin::Pin::new(&mut connection).graceful_shutdown();
         let _late = timeout(DRAIN, &mut connection).await;
         return;
     }
-    // Taking it apart drops the request under way first, so that the journal has it before the client knows.
+    // This drops the request under way first, so that the journal has it before the client notices.
     let mut stream = connection.into_parts().io.into_inner();
     match end {
         End::Close => {}

@@ -1,4 +1,4 @@
-//! The control surface under `/sandbox`: no tokens, no limits, no faults. docs/SANDBOX.md shows each with curl.
+//! The control endpoints under `/sandbox`, without tokens, limits and faults. docs/SANDBOX.md shows each with curl.
 
 mod answer;
 mod conversations;
@@ -14,7 +14,7 @@ use super::state::Sandbox;
 use answer::ControlRefused;
 
 impl Sandbox {
-    /// The whole surface, upstream and control, as a service.
+    /// All endpoints, of the upstream and for control, as a service.
     pub fn router(&self) -> Router {
         router().fallback(gate::pass).with_state(self.clone())
     }

@@ -1,4 +1,4 @@
-//! A conversation and who is in it. Nothing here waits: what happens later is noted with its instant, and looked up.
+//! A conversation and its participants. Nothing here waits: what will happen later is stored with its instant.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::clock::Clock;
 use super::medium::Medium;
 
-/// The wrap-up code that a tear-down applies where one is owed: ININ-WRAP-UP-TIMEOUT.
+/// The wrap-up code that a teardown applies if one is owed: ININ-WRAP-UP-TIMEOUT.
 pub(crate) const SYSTEM_WRAPUP: &str = "7fb334b0-0e9e-11e4-9191-0800200c9a66";
 
 /// How and when something ended.
@@ -44,9 +44,9 @@ pub(crate) struct Communication {
 pub(crate) enum WrapupTerms {
     #[default]
     None,
-    /// It owes a code after it has left, and may skip it.
+    /// It owes a code after it has left, but may skip it.
     Owed,
-    /// It is not disconnected without one, and cannot skip it.
+    /// It is not disconnected without a code, and cannot skip it.
     Required,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum WrapupTerms {
 pub(crate) struct SettledWrapup {
     pub(crate) at: Instant,
     pub(crate) wall: OffsetDateTime,
-    /// The code; none when it was skipped.
+    /// The code; `None` if it was skipped.
     pub(crate) code: Option<String>,
     pub(crate) notes: Option<String>,
 }
@@ -76,9 +76,9 @@ pub(crate) struct Participant {
     pub(crate) communications: Vec<Communication>,
     /// When a callback is due.
     pub(crate) scheduled: Option<OffsetDateTime>,
-    /// Analytics never saw it leave.
+    /// Whether analytics missed that it left.
     pub(crate) orphaned: bool,
-    /// End of a participant that has no communications.
+    /// The end of a participant without communications.
     pub(crate) left: Option<Gone>,
     /// Disconnects accepted for it.
     pub(crate) disconnects: u64,
@@ -99,12 +99,12 @@ impl Participant {
         self.ended(now).is_none()
     }
 
-    /// Whether it is a part of the system rather than a person.
+    /// Whether it is a part of the system, such as a queue or a flow.
     pub(crate) fn is_system(&self) -> bool {
         matches!(self.purpose.as_str(), "acd" | "ivr" | "workflow" | "voicemail" | "voicesurveyflow" | "botflow")
     }
 
-    /// The last of its ends, once all have come.
+    /// The end of its last communication, once all have ended.
     pub(crate) fn ended(&self, now: Instant) -> Option<&Gone> {
         if self.communications.is_empty() {
             return self.left.as_ref().filter(|g| g.at <= now);
@@ -125,7 +125,7 @@ impl Participant {
         self.wrapup != WrapupTerms::None && self.settled(now).is_none()
     }
 
-    /// Ends what lives: one communication, one medium, or everything. An end that is already due earlier stays as it is.
+    /// Ends the communications in this scope at `gone.at`. Those that end earlier anyway stay as they are.
     pub(crate) fn end(&mut self, what: Scope, gone: &Gone) {
         let sooner = |old: &Option<Gone>| !past(old.as_ref(), gone.at);
         for communication in self.communications.iter_mut().filter(|c| what.covers(c)) {
@@ -139,7 +139,7 @@ impl Participant {
     }
 }
 
-/// What of a participant is meant.
+/// Which communications of a participant are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     Everything,
@@ -166,19 +166,19 @@ pub(crate) struct Conversation {
     pub(crate) id: Uuid,
     pub(crate) started: OffsetDateTime,
     pub(crate) division: Uuid,
-    /// Its queue leg stays when everybody else has left.
+    /// Whether its queue leg stays when all others have left.
     pub(crate) stubborn: bool,
     pub(crate) participants: Vec<Participant>,
-    /// An end for everybody, noted in advance.
+    /// When it will end for all participants.
     pub(crate) ends: Option<Instant>,
-    /// How long it can be read after its end, where that differs from the setting.
+    /// How long it can be read after its end, if that differs from the setting.
     pub(crate) readable_for: Option<std::time::Duration>,
-    /// When the last one left.
+    /// When the last participant left.
     pub(crate) ended: Option<(Instant, OffsetDateTime)>,
 }
 
 impl Conversation {
-    /// Brings it up to `now`: participants leave when their end has come, and it ends with the last of them.
+    /// Brings it up to date: participants leave when their end has come, and it ends with the last of them.
     pub(crate) fn settle(&mut self, now: Instant, clock: &Clock) {
         if self.ended.is_some() {
             return;
@@ -195,7 +195,7 @@ impl Conversation {
         self.ended = last.map(|at| (at, clock.wall(at)));
     }
 
-    /// Queue legs and flows end when everybody else has left.
+    /// Ends queue legs and flows when all others have left.
     fn leave_with_the_last(&mut self, now: Instant, clock: &Clock) {
         if self.stubborn {
             return;
@@ -209,7 +209,7 @@ impl Conversation {
         }
     }
 
-    /// When the last end comes that is already noted; none when all have come.
+    /// The latest end that is still to come; `None` if all have come.
     pub(crate) fn last_end_due(&self, now: Instant) -> Option<Instant> {
         let media = self.participants.iter().flat_map(|p| &p.communications).filter_map(|c| c.gone.as_ref());
         let people = self.participants.iter().filter_map(|p| p.left.as_ref());
@@ -217,7 +217,7 @@ impl Conversation {
         ends.filter(|at| *at > now).max()
     }
 
-    /// The participant of that id: the live one where it is listed more than once.
+    /// The place of the participant with that id: the live one if it is listed more than once.
     pub(crate) fn position(&self, id: Uuid, now: Instant) -> Option<usize> {
         let mut same = self.participants.iter().enumerate().filter(|(_, p)| p.id == id);
         same.clone().find(|(_, p)| p.is_live(now)).or_else(|| same.next()).map(|(at, _)| at)
@@ -232,7 +232,7 @@ impl Conversation {
         all.any(|c| c.medium == medium && c.state == "scheduled")
     }
 
-    /// Whether the conversations API has forgotten it.
+    /// Whether the conversations API no longer knows it.
     pub(crate) fn forgotten(&self, now: Instant, readable_for: std::time::Duration) -> bool {
         let readable_for = self.readable_for.unwrap_or(readable_for);
         self.ended.is_some_and(|(at, _)| now.duration_since(at) >= readable_for)

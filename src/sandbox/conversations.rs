@@ -1,4 +1,4 @@
-//! All conversations, each behind a short lock of its own.
+//! All conversations, each with its own lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::clock::Clock;
 use super::conversation::Conversation;
 
-/// How often, at most, forgotten conversations are swept out.
+/// Least time between two removals of forgotten conversations.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Analytics knows ended conversations for longer than they can be read: this long, and only while there are not too many.
+/// Analytics knows ended conversations for longer than they can be read: for this long, and at most this many.
 const KNOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 const KNOWN: usize = 20_000;
 
@@ -40,7 +40,7 @@ impl Conversations {
         true
     }
 
-    /// Looks at, or changes, a conversation that can still be read, brought up to now.
+    /// Brings a conversation that can still be read up to date, then reads or changes it.
     pub(crate) fn with<R>(
         &self,
         id: Uuid,
@@ -53,7 +53,7 @@ impl Conversations {
         self.with_known(id, look).flatten()
     }
 
-    /// The same for a conversation that analytics knows, whether or not it can still be read.
+    /// As [`Conversations::with`], also for a conversation that only analytics still knows.
     pub(crate) fn with_known<R>(&self, id: Uuid, look: impl FnOnce(&mut Conversation, Instant) -> R) -> Option<R> {
         let found = self.by_id.read().get(&id).cloned()?;
         let now = Instant::now();
@@ -70,7 +70,7 @@ impl Conversations {
         self.by_id.write().clear();
     }
 
-    /// What `look` makes of each that can still be read, in the order of their start.
+    /// Maps each conversation that can still be read, in the order of their start.
     pub(crate) fn map<R>(
         &self,
         readable_for: Duration,
@@ -83,7 +83,7 @@ impl Conversations {
         )
     }
 
-    /// The same for all that analytics knows.
+    /// As [`Conversations::map`], also for those that only analytics still knows.
     pub(crate) fn map_known<R>(&self, mut look: impl FnMut(&Conversation, Instant) -> Option<R>) -> Vec<R> {
         let all: Vec<_> = self.by_id.read().values().cloned().collect();
         let now = Instant::now();

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use parking_lot::RwLock;
 use uuid::{Uuid, uuid};
 
-/// The division of everything that names no other.
+/// The home division, for everything without another one.
 pub(crate) const HOME: Uuid = uuid!("d1000000-0000-4000-8000-000000000001");
 /// The queue and the agents of the default conference.
 pub(crate) const SUPPORT: &str = "a1000000-0000-4000-8000-000000000001";
 pub(crate) const ANNA: &str = "b1000000-0000-4000-8000-000000000001";
 pub(crate) const BEN: &str = "b1000000-0000-4000-8000-000000000002";
 
-/// Queues and users that conversations mention are noted up to this many; those asked for by name always.
+/// Most queues, and most users, that are added because a conversation mentions them.
 const NOTED: usize = 10_000;
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// The division of that name; it is made when there is none.
+    /// The division with that name, which is made if it does not exist.
     pub(crate) fn division_named(&self, name: &str) -> Uuid {
         let mut names = self.names.write();
         if let Some((id, _)) = names.divisions.iter().find(|(_, known)| known == name) {
@@ -60,14 +60,14 @@ impl Directory {
         self.names.read().divisions.iter().find(|(known, _)| *known == id).map(|(_, name)| name.clone())
     }
 
-    /// Makes a queue, also one whose name another has; answers its id.
+    /// Makes a queue, even if another one has the same name, and returns its id.
     pub(crate) fn add_queue(&self, id: Option<String>, name: &str, division: Uuid) -> String {
         let id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
         self.names.write().queues.insert(id.clone(), Queue { name: name.to_owned(), division });
         id
     }
 
-    /// A queue of that name in that division; it is made when there is none.
+    /// The queue with that name in that division, which is made if it does not exist.
     pub(crate) fn queue_named(&self, name: &str, division: Uuid) -> String {
         let known = self
             .names
@@ -83,7 +83,7 @@ impl Directory {
         self.names.read().queues.get(id).cloned()
     }
 
-    /// Notes a queue that a conversation mentions.
+    /// Adds a queue that a conversation mentions.
     pub(crate) fn note_queue(&self, id: &str, name: &str, division: Uuid) {
         let mut names = self.names.write();
         if names.queues.len() < NOTED && !names.queues.contains_key(id) {
@@ -91,7 +91,7 @@ impl Directory {
         }
     }
 
-    /// Notes a user that a conversation mentions.
+    /// Adds a user that a conversation mentions.
     pub(crate) fn note_user(&self, id: &str, name: &str) {
         let mut names = self.names.write();
         if names.users.len() < NOTED && !names.users.contains_key(id) {
@@ -99,14 +99,14 @@ impl Directory {
         }
     }
 
-    /// All queues with their ids, by name.
+    /// All queues with their ids, sorted by name.
     pub(crate) fn queues(&self) -> Vec<(String, Queue)> {
         let mut all: Vec<_> = self.names.read().queues.iter().map(|(id, queue)| (id.clone(), queue.clone())).collect();
         all.sort_by(|(_, one), (_, other)| one.name.cmp(&other.name));
         all
     }
 
-    /// All users with their ids, by name.
+    /// All users with their ids, sorted by name.
     pub(crate) fn users(&self) -> Vec<(String, String)> {
         let mut all: Vec<_> = self.names.read().users.iter().map(|(id, name)| (id.clone(), name.clone())).collect();
         all.sort_by(|(_, one), (_, other)| one.cmp(other));

@@ -1,4 +1,4 @@
-//! Disconnecting people: one participant, one communication, one medium, or everybody.
+//! Disconnects one participant, communication or medium, or the whole conversation.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::conversations::Conversations;
 pub(crate) struct Disconnect {
     pub(crate) scope: Scope,
     pub(crate) wrapup: Wrapup,
-    /// When it takes effect; without, it is only checked.
+    /// How long until it takes effect; `None` only checks it.
     pub(crate) delay: Option<Duration>,
 }
 
@@ -28,23 +28,23 @@ pub(crate) enum Wrapup {
         notes: Option<String>,
     },
     Skipped,
-    /// The operation knows no wrap-up: it asks for none, and settles none.
+    /// The operation knows no wrap-up: it neither needs nor settles one.
     Ignored,
 }
 
-/// What became of it.
+/// The result of a request to disconnect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disconnected {
-    /// Noted, or already under way.
-    Taken,
-    /// The participant has left before.
+    /// It will take effect, now or as an earlier one said.
+    Accepted,
+    /// The participant had left already.
     Gone,
     /// It needs a wrap-up code.
     WrapupOwed,
     /// It cannot skip the wrap-up.
     CannotSkip,
-    /// The id is not one of a participant of this conversation.
-    Stranger,
+    /// No participant of this conversation has the id.
+    NotAParticipant,
     /// It is not on that medium, or has no such communication.
     OtherMedium,
     /// The conversation has ended.
@@ -66,7 +66,7 @@ impl Conversations {
             let over = conversation.ended.is_some();
             let position = conversation.position(participant, now);
             let Some(found) = position.and_then(|at| conversation.participants.get_mut(at)) else {
-                return if over { Disconnected::Ended } else { Disconnected::Stranger };
+                return if over { Disconnected::Ended } else { Disconnected::NotAParticipant };
             };
             let outcome = if found.is_live(now) {
                 leave(found, asked, now, &clock)
@@ -83,7 +83,8 @@ impl Conversations {
         outcome.unwrap_or(Disconnected::Unknown)
     }
 
-    /// Ends a conversation for everybody, on one medium or on all; `false` when it has ended, or has nothing of that medium.
+    /// Ends a conversation for all participants, on one medium or on all. `false` if it has ended, or is not on that
+    /// medium.
     pub(crate) fn tear_down(&self, id: Uuid, scope: Scope, delay: Option<Duration>, readable_for: Duration) -> bool {
         let clock = self.clock;
         let found = self.with(id, readable_for, |conversation, now| {
@@ -122,10 +123,10 @@ fn leave(found: &mut Participant, asked: &Disconnect, now: Instant, clock: &Cloc
         found.end(asked.scope, &Gone::disconnected(at, clock, "client"));
         settle_wrapup(found, &asked.wrapup, at, clock);
     }
-    Disconnected::Taken
+    Disconnected::Accepted
 }
 
-/// A participant that has left, and is wrapped up now.
+/// Settles the wrap-up of a participant that has left.
 fn wrap_up(found: &mut Participant, asked: &Disconnect, now: Instant, clock: &Clock) -> Disconnected {
     match asked.wrapup {
         Wrapup::Absent | Wrapup::Ignored => return Disconnected::WrapupOwed,
@@ -135,7 +136,7 @@ fn wrap_up(found: &mut Participant, asked: &Disconnect, now: Instant, clock: &Cl
     if let Some(at) = asked.delay.and_then(|delay| now.checked_add(delay)) {
         settle_wrapup(found, &asked.wrapup, at, clock);
     }
-    Disconnected::Taken
+    Disconnected::Accepted
 }
 
 fn settle_wrapup(found: &mut Participant, wrapup: &Wrapup, at: Instant, clock: &Clock) {

@@ -1,7 +1,7 @@
-//! Faults: rules that say which requests meet which trouble, and how often.
+//! Fault rules: which requests fail, how, and how often.
 
 pub(crate) mod act;
-mod book;
+mod rules;
 pub(crate) mod wire;
 
 use std::collections::BTreeMap;
@@ -13,28 +13,29 @@ use uuid::Uuid;
 
 use super::foreign::Foreign;
 use super::option_duration;
-pub(crate) use book::Book;
+pub(crate) use rules::FaultRules;
 
-/// One rule. Rules are looked at in their order; each that fits adds its latency, and the first with an action ends the search.
+/// One rule. Rules are tried in their order: each that matches adds its latency, and the first one with an action is
+/// the last.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fault {
-    /// Which requests it is for.
+    /// Which requests it matches.
     pub on: On,
     /// Only this conversation.
     pub conversation: Option<Uuid>,
     /// Only this participant.
     pub participant: Option<Uuid>,
-    /// Only requests on a connection that has served one before. Never fits in-process.
+    /// Only requests on a connection that has served one before. Never matches in-process.
     pub reused: bool,
-    /// How many matching requests pass first.
+    /// How many matching requests are served first.
     pub skip: u64,
-    /// How many requests it meets until it is used up; unlimited unless given.
+    /// How many requests it applies to; unlimited unless given.
     pub times: Option<u64>,
-    /// Over after this time, counted from its installation.
+    /// It ends this long after it was added.
     #[serde(rename = "for", with = "option_duration")]
     pub lasts: Option<Duration>,
-    /// Share of the fitting requests that it takes, 0 to 1.
+    /// The share of the matching requests that it applies to, 0 to 1.
     pub probability: Option<f64>,
     /// Seed for `probability` and `jitter`, so that a run can be repeated.
     pub seed: u64,
@@ -44,11 +45,11 @@ pub struct Fault {
     /// Added to the latency: a random time up to this.
     #[serde(with = "option_duration")]
     pub jitter: Option<Duration>,
-    /// What happens then. None: the request is served.
+    /// What happens then; `None`: the request is served.
     pub action: Option<Action>,
 }
 
-/// Which requests a rule is for.
+/// Which requests a rule matches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum On {
@@ -97,9 +98,9 @@ pub enum Action {
     IgnoreEffect,
     /// Served, with another body in the answer.
     Body(BodyFault),
-    /// Sent elsewhere, not served.
+    /// Redirected, not served.
     Redirect(Redirect),
-    /// Answered by something that is not Genesys Cloud, not served.
+    /// Answered as by something that is not Genesys Cloud, not served.
     Foreign(Foreign),
     /// Served, without rate-limit headers.
     NoRateHeaders,
@@ -113,7 +114,7 @@ pub enum Action {
     NotAUser,
     /// Login: 400 `invalid_request`, rate limit exceeded.
     ThrottledLogin,
-    /// Login: granted, with other members in the answer.
+    /// Login: granted, with changed members in the answer.
     Token(TokenFault),
     /// With `on: "connection"`: the listener is closed for the time in `for`, and every open connection is reset.
     Refuse,
@@ -137,7 +138,8 @@ pub enum Cut {
 pub struct FaultAnswer {
     /// The status.
     pub status: Option<u16>,
-    /// Statuses for one request after the other; used up after the last unless `times` says otherwise, then it begins again.
+    /// A status for each of the next requests. The rule ends after the last one; with a larger `times` the sequence
+    /// repeats.
     pub statuses: Vec<u16>,
     /// `code` (for the login: `error`); the upstream's usual one for that status unless given.
     pub code: Option<String>,
@@ -204,13 +206,13 @@ pub struct Forbidden {
     pub permission: String,
 }
 
-/// Other members in a login's answer.
+/// Changed members in a login's answer.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenFault {
     /// `expires_in`, any JSON.
     pub expires_in: Option<Value>,
-    /// `access_token`, any JSON; the API does not know it.
+    /// `access_token`, any JSON; the API does not accept it.
     pub access_token: Option<Value>,
     /// `token_type`, any JSON.
     pub token_type: Option<Value>,
@@ -237,13 +239,13 @@ impl Fault {
         Self::new(on, Action::Answer(FaultAnswer { status: Some(status), ..FaultAnswer::default() }))
     }
 
-    /// The same rule, used up after this many requests.
+    /// The same rule, for this many requests.
     #[must_use]
     pub fn times(self, times: u64) -> Self {
         Self { times: Some(times), ..self }
     }
 
-    /// Whether it can be carried out. The text names the member at fault.
+    /// Checks that it can be carried out. The error names the wrong member.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.probability.is_some_and(|p| !(0.0..=1.0).contains(&p)) {
             return Err("probability: must be between 0 and 1".to_owned());

@@ -1,4 +1,4 @@
-//! Answers that Genesys Cloud did not write: what a gateway, an ingress or another service says in its place.
+//! Answers that Genesys Cloud did not write, as from a gateway, an ingress or another service.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -13,7 +13,7 @@ use serde_json::json;
 pub struct Foreign {
     /// What answers.
     pub by: Gateway,
-    /// The status: 404 unless given, and 403 of `api_gateway`.
+    /// The status; 404 unless given, for `api_gateway` 403.
     #[serde(default)]
     pub status: Option<u16>,
 }
@@ -48,7 +48,7 @@ impl Foreign {
 }
 
 impl Gateway {
-    /// What it says for a status, in its own form.
+    /// Its usual answer with this status.
     pub(crate) fn answer(self, status: StatusCode) -> Response {
         let mut headers = HeaderMap::new();
         let words = status.canonical_reason().unwrap_or("Unknown");
@@ -75,7 +75,7 @@ impl Gateway {
         response
     }
 
-    /// The header by which it is known.
+    /// The header by which it is recognised.
     fn signature(self) -> (HeaderName, &'static str) {
         match self {
             Self::Nginx => (SERVER, "nginx/1.27.2"),

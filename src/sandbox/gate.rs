@@ -1,4 +1,5 @@
-//! The way of a request through the stand-in: name it, let it in, meet a fault, serve, stamp, write down.
+//! How the sandbox handles a request: find its operation, check its token, apply faults, serve it, add headers, write
+//! the journal.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::journal::JournalRecord;
 use super::state::Sandbox;
 use super::tokens::{TokenRefusal, WindowUsage};
 
-/// The upstream's own limit on a payload.
+/// The upstream's limit on a body.
 const LARGEST: usize = 512_000;
 
 /// Serves everything that is not under `/sandbox`.
@@ -37,7 +38,7 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
         entry.reused = link.as_ref().is_some_and(|l| l.reused());
     });
 
-    // Read in any case, so that a refusal leaves the connection fit for use.
+    // Read in any case, so that the connection can be used again after a refusal.
     let body = axum::body::to_bytes(body, LARGEST).await;
     let (admitted, rate) = admit(&sandbox, &parts, call.operation, &mut record);
     let result = match (admitted, body) {
@@ -45,7 +46,7 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
         (Ok(()), Err(_)) => Err(too_large()),
         (Ok(()), Ok(body)) => {
             let incoming = Incoming { call: &call, parts: &parts, body: &body };
-            act::meet(&sandbox, &incoming, link.as_deref(), &mut record).await
+            act::serve(&sandbox, &incoming, link.as_deref(), &mut record).await
         }
     };
     let minimal = sandbox.settings().minimal;
@@ -55,21 +56,21 @@ pub(crate) async fn pass(State(sandbox): State<Sandbox>, request: Request<Body>)
         _ => problem.api(&correlation_id),
     });
     if !minimal && response.extensions().get::<NotGenesys>().is_none() {
-        stamp(&mut response, &correlation_id, rate);
+        add_headers(&mut response, &correlation_id, rate);
     }
     let answered = act::Broken::of(&response).is_none();
     record.note(|entry| entry.status = if answered { response.status().as_u16() } else { 0 });
     response
 }
 
-/// Lets a request in by its token, and counts it against the token's window.
+/// Checks a request's token, and counts the request against the token's window.
 fn admit(
     sandbox: &Sandbox,
     parts: &Parts,
     operation: Operation,
     record: &mut JournalRecord,
 ) -> (Result<(), Problem>, Option<WindowUsage>) {
-    // Only the API asks for tokens; the minimal upstream has one operation that does.
+    // Only the API needs tokens; of the minimal upstream, only the POST.
     let settings = sandbox.settings();
     if !parts.uri.path().starts_with("/api/") || settings.minimal && operation != Operation::Post {
         return (Ok(()), None);
@@ -115,7 +116,7 @@ fn too_large() -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "request.entity.too.large", "The payload is over 512,000 bytes.")
 }
 
-fn stamp(response: &mut Response, correlation_id: &str, rate: Option<WindowUsage>) {
+fn add_headers(response: &mut Response, correlation_id: &str, rate: Option<WindowUsage>) {
     let bare = response.extensions().get::<act::NoRateHeaders>().is_some();
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(correlation_id) {

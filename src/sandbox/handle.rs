@@ -1,4 +1,4 @@
-//! The sandbox in the hands of a test or of the demo.
+//! The methods by which tests and the demo use the sandbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::tokens::TokenView;
 pub struct Conference {
     /// Its id.
     pub id: Uuid,
-    /// Who is in it, in the order of the listing.
+    /// Its participants, in the order of lists.
     pub participants: Vec<Member>,
 }
 
@@ -42,18 +42,18 @@ pub struct Member {
     pub address: Option<String>,
     /// Whether it is still in the conversation.
     pub live: bool,
-    /// Disconnects that the sandbox accepted for it.
+    /// How many disconnects of it the sandbox has accepted.
     pub disconnects: u64,
 }
 
 impl Conference {
-    /// The first of that purpose.
+    /// The first participant with that purpose.
     #[must_use]
     pub fn first(&self, purpose: &str) -> Option<Uuid> {
         self.participants.iter().find(|p| p.purpose == purpose).map(|p| p.id)
     }
 
-    /// Ids of those who are live.
+    /// Ids of the live participants.
     #[must_use]
     pub fn live(&self) -> Vec<Uuid> {
         self.participants.iter().filter(|p| p.live).map(|p| p.id).collect()
@@ -61,8 +61,8 @@ impl Conference {
 }
 
 impl Sandbox {
-    /// Makes a conversation as it is asked for, states that no medium has included. An id that is taken is replaced by a
-    /// fresh one. [`Sandbox::create`] refuses both.
+    /// Makes a conversation, even with states that its medium does not have. If its id is taken, it gets another one.
+    /// [`Sandbox::create`] refuses both.
     pub fn create_conference(&self, mut spec: ConversationSpec) -> Conference {
         loop {
             if let Ok(id) = self.add(spec.clone())
@@ -74,16 +74,16 @@ impl Sandbox {
         }
     }
 
-    /// Makes a conversation, and answers its id.
+    /// Makes a conversation, and returns its id.
     ///
     /// # Errors
-    /// When the id asked for is taken, or Genesys Cloud does not know a value.
+    /// The id is taken, or Genesys Cloud does not know a value.
     pub fn create(&self, spec: ConversationSpec) -> Result<Uuid, SpecError> {
         spec.check()?;
         self.add(spec)
     }
 
-    /// Makes stuck conversations, and answers their ids.
+    /// Makes stuck conversations, and returns their ids.
     ///
     /// # Errors
     /// A member that cannot be used.
@@ -91,7 +91,7 @@ impl Sandbox {
         spec.conversations(self.directory())?.map(|spec| self.create(spec)).collect()
     }
 
-    /// Adds a participant to a live conversation, and answers its id; none when there is no live conversation.
+    /// Adds a participant to a live conversation, and returns its id; `None` if there is no live conversation.
     ///
     /// # Errors
     /// A value that Genesys Cloud does not know.
@@ -119,7 +119,7 @@ impl Sandbox {
         added.then_some(id).ok_or(SpecError::IdTaken(id))
     }
 
-    /// A conversation as it is now; none when there is none, or it has been forgotten.
+    /// A conversation as it is now; `None` if it does not exist, or can no longer be read.
     #[must_use]
     pub fn conference(&self, id: Uuid) -> Option<Conference> {
         self.conversations().with(id, self.settings().ended_readable_for, |conversation, now| Conference {
@@ -155,7 +155,7 @@ impl Sandbox {
         }
     }
 
-    /// Ends a conversation for everybody now; `false` when there is none.
+    /// Ends a conversation for all participants now; `false` if it does not exist.
     pub fn end_conversation(&self, id: Uuid) -> bool {
         let clock = self.conversations().clock;
         let found = self.conversations().with(id, self.settings().ended_readable_for, |conversation, now| {
@@ -165,12 +165,12 @@ impl Sandbox {
         found.is_some()
     }
 
-    /// Forgets a conversation, as if it had never been; `false` when there is none.
+    /// Removes a conversation, as if it had never existed; `false` if it does not exist.
     pub fn forget(&self, id: Uuid) -> bool {
         self.conversations().forget(id)
     }
 
-    /// Puts these rules in place of all others.
+    /// Replaces all fault rules.
     ///
     /// # Errors
     /// A rule that cannot be carried out; the text names its member.
@@ -178,7 +178,7 @@ impl Sandbox {
         self.install(faults, true)
     }
 
-    /// Adds a rule behind the others, and answers its id.
+    /// Adds a rule after the others, and returns its id.
     ///
     /// # Errors
     /// As [`Sandbox::set_faults`].
@@ -186,15 +186,15 @@ impl Sandbox {
         Ok(self.install(vec![fault], false)?.first().copied().unwrap_or_default())
     }
 
-    /// Removes all rules. A listener that is down comes back at once.
+    /// Removes all rules. A listener that is closed opens at once.
     pub fn clear_faults(&self) {
-        self.faults_book().remove(None);
+        self.fault_rules().remove(None);
         self.refuse_connections(Duration::ZERO);
     }
 
     pub(crate) fn install(&self, faults: Vec<Fault>, replace: bool) -> Result<Vec<u64>, String> {
         let down = faults.iter().filter(|f| matches!(f.action, Some(Action::Refuse))).filter_map(|f| f.lasts).max();
-        let ids = self.faults_book().add(faults, replace)?;
+        let ids = self.fault_rules().add(faults, replace)?;
         if let Some(time) = down {
             self.refuse_connections(time);
         }
@@ -212,13 +212,13 @@ impl Sandbox {
         self.inner.refuse.subscribe()
     }
 
-    /// Grants a token without a login, and without a trace in the journal.
+    /// Grants a token without a login, and without an entry in the journal.
     #[must_use]
     pub fn grant_token(&self) -> String {
         self.tokens_store().grant(self.token_terms().lifetime)
     }
 
-    /// Revokes every token; answers how many were live.
+    /// Revokes every token, and returns how many were live.
     pub fn revoke_all_tokens(&self) -> usize {
         self.tokens_store().revoke_all()
     }
@@ -228,19 +228,19 @@ impl Sandbox {
         self.inner.client_secret.store(Arc::new(secret.into()));
     }
 
-    /// Every token that is remembered, oldest first, without its text.
+    /// Every token that is remembered, oldest first, without the tokens' texts.
     #[must_use]
     pub fn tokens(&self) -> Vec<TokenView> {
         self.tokens_store().list(self.token_terms().idle_timeout)
     }
 
-    /// The switches as they are.
+    /// The current settings.
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {
         self.inner.switches.settings.load_full()
     }
 
-    /// Changes switches: a JSON object with the members of [`Settings`] to change, durations as `"250ms"`.
+    /// Changes settings: a JSON object with the members of [`Settings`] to change, durations as `"250ms"`.
     ///
     /// # Errors
     /// An unknown member, or a value that cannot be used.
@@ -268,13 +268,13 @@ impl Sandbox {
         self.journal_store().entries(usize::MAX, |_| true)
     }
 
-    /// Totals of what came in.
+    /// Totals of all requests.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.journal_store().counts()
     }
 
-    /// Forgets journal and totals.
+    /// Clears journal and totals.
     pub fn clear_journal(&self) {
         self.journal_store().clear();
     }

@@ -1,4 +1,4 @@
-//! What passes between the gate, the faults and the operations.
+//! A request and its answer between the gate, the faults and the operations.
 
 use axum::response::Response;
 
@@ -13,7 +13,7 @@ pub(crate) struct Incoming<'a> {
     pub(crate) body: &'a [u8],
 }
 
-/// What was served: the answer, and what happened to a participant or conversation.
+/// The answer, and what happened to a participant or conversation.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) response: Result<Response, Problem>,
@@ -27,8 +27,8 @@ impl From<Result<Response, Problem>> for Served {
 }
 
 impl Served {
-    /// Taken, with an effect that comes later, or none at all where a fault forbids it.
-    pub(crate) fn taken(response: Response, effect: bool) -> Self {
+    /// An accepted request, whose effect comes later, or never if a fault suppresses it.
+    pub(crate) fn accepted(response: Response, effect: bool) -> Self {
         Self { response: Ok(response), effect: Some(if effect { "scheduled" } else { "ignored" }) }
     }
 }

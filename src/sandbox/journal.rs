@@ -1,4 +1,4 @@
-//! What came in: the latest requests one by one, and totals of all.
+//! The latest requests one by one, and totals of all.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use super::clock::{self, Clock};
 
-/// Requests kept one by one; older ones live on in the totals only.
+/// Most requests that are kept one by one; older ones are only in the totals.
 const KEPT: usize = 10_000;
 
-/// What a request wants.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -37,7 +37,7 @@ pub enum Kind {
     Other,
 }
 
-/// One request as it is remembered. Never holds a token or a body.
+/// One request. Never holds a token or a body.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
@@ -49,25 +49,25 @@ pub struct Entry {
     pub method: String,
     /// Path without the query.
     pub path: String,
-    /// What it wanted.
+    /// Its kind.
     pub kind: Kind,
-    /// Status answered; 0 when no answer was given.
+    /// Status of the answer; 0 if there was none.
     pub status: u16,
     /// Time until the answer, in milliseconds.
     pub took_ms: u64,
-    /// Id of the token presented.
+    /// Id of the token that it carried.
     pub token: Option<String>,
     /// Why the token was refused: `missing`, `unknown`, `expired`, `idled_out`, `revoked`.
     pub refused: Option<&'static str>,
-    /// Id of the fault rule applied.
+    /// Id of the fault rule that was applied.
     pub fault: Option<u64>,
-    /// `scheduled`, `done`, `ignored` or none: what happened to a participant or conversation.
+    /// What happened to a participant or conversation: `scheduled`, `done` or `ignored`.
     pub effect: Option<&'static str>,
-    /// Number of the connection, where there is one.
+    /// Number of the connection; `None` in-process.
     pub connection: Option<u64>,
     /// Whether that connection had served a request before.
     pub reused: bool,
-    /// The `ININ-Correlation-Id` answered.
+    /// The `ININ-Correlation-Id` of the answer.
     pub correlation_id: String,
 }
 
@@ -83,11 +83,11 @@ pub struct Counts {
     pub by_status: BTreeMap<u16, u64>,
     /// Answers by kind and status.
     pub by_kind_and_status: BTreeMap<Kind, BTreeMap<u16, u64>>,
-    /// Requests refused by the reason: `missing`, `unknown`, `expired`, `idled_out`, `revoked`.
+    /// Refused requests by reason: `missing`, `unknown`, `expired`, `idled_out`, `revoked`.
     pub refused: BTreeMap<&'static str, u64>,
-    /// Requests that met a fault rule.
+    /// Requests that a fault rule was applied to.
     pub faults: u64,
-    /// Participants or conversations that were made to end.
+    /// Disconnects and teardowns that took effect.
     pub effects: u64,
     /// Connections accepted.
     pub connections: u64,
@@ -116,13 +116,13 @@ impl Counts {
         self.by_kind_and_status.get(&kind).and_then(|m| m.get(&status)).copied().unwrap_or(0)
     }
 
-    /// Logins asked for, refused ones included.
+    /// Logins, including refused ones.
     #[must_use]
     pub fn logins(&self) -> u64 {
         self.of(Kind::Login)
     }
 
-    /// Disconnects asked for by POST or PATCH, refused ones included.
+    /// Disconnects by POST or PATCH, including refused ones.
     #[must_use]
     pub fn disconnects(&self) -> u64 {
         self.of(Kind::Post) + self.of(Kind::Patch)
@@ -152,7 +152,7 @@ impl Journal {
         Self { clock, inner: Mutex::default() }
     }
 
-    /// Opens the record of a request that has arrived; it is written when the record is dropped.
+    /// Begins the record of a request that has arrived. It is written when it is dropped.
     pub(crate) fn open(
         self: &Arc<Self>,
         method: &str,
@@ -192,7 +192,7 @@ impl Journal {
         self.inner.lock().counts.clone()
     }
 
-    /// The latest entries that `wanted` admits, oldest first, at most `limit`.
+    /// The latest entries for which `wanted` is true, at most `limit`, oldest first.
     pub(crate) fn entries(&self, limit: usize, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         let inner = self.inner.lock();
         let mut latest: Vec<Entry> = inner.entries.iter().rev().filter(|e| wanted(e)).take(limit).cloned().collect();
@@ -200,7 +200,7 @@ impl Journal {
         latest
     }
 
-    /// Forgets entries and totals; requests under way stay counted as such.
+    /// Clears entries and totals, except for the count of requests under way.
     pub(crate) fn clear(&self) {
         let mut inner = self.inner.lock();
         let in_flight = inner.counts.in_flight;
@@ -228,7 +228,8 @@ impl Journal {
     }
 }
 
-/// A request under way. Dropped without a status (the caller has gone, or was cut off), it is written with status 0.
+/// A request under way. If it is dropped without a status (the caller left, or a fault cut it off), it is written with
+/// status 0.
 #[derive(Debug)]
 pub(crate) struct JournalRecord {
     journal: Arc<Journal>,

@@ -1,4 +1,5 @@
-//! What is official about each medium: its path, its states and the ways it can end (SDK 269.0.0, models `Call`, `Callback`, …).
+//! The official facts about each medium: its path, its states and its disconnect types (SDK 269.0.0, models `Call`,
+//! `Callback`, …).
 
 use serde::{Deserialize, Serialize};
 
@@ -31,14 +32,14 @@ pub enum Medium {
     ScreenMonitorings,
 }
 
-/// A closed list of words with spaces between them.
+/// A list of words, separated by spaces.
 type Words = &'static str;
 
 /// What distinguishes one medium from another.
 pub(crate) struct Facts {
     /// The array in a participant.
     pub(crate) name: &'static str,
-    /// The segment in `/api/v2/conversations/{segment}/…`, where such paths are published.
+    /// The segment in `/api/v2/conversations/{segment}/…`, if such paths are published.
     pub(crate) segment: Option<&'static str>,
     /// Whether the paths with that segment include the PATCHes.
     pub(crate) patched: bool,
@@ -46,7 +47,7 @@ pub(crate) struct Facts {
     pub(crate) analytics: &'static str,
     pub(crate) states: Words,
     pub(crate) disconnect_types: Words,
-    /// Members that its communications have.
+    /// Whether its communications have the members `direction`, `held` and `muted`.
     pub(crate) direction: bool,
     pub(crate) held: bool,
     pub(crate) muted: bool,
@@ -198,7 +199,7 @@ impl Medium {
         self.facts().name
     }
 
-    /// The medium of a segment in a path, where that path is published.
+    /// The medium of a segment in a path, if that path is published.
     pub(crate) fn from_path(segment: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|medium| medium.facts().segment == Some(segment))
     }
@@ -211,7 +212,7 @@ impl Medium {
         self.facts().disconnect_types.split_whitespace().any(|word| word == kind)
     }
 
-    /// The official word for how a communication ended: `system` where the medium does not know `kind`.
+    /// The official `disconnectType` of a communication; `system` if the medium does not know `kind`.
     pub(crate) fn disconnect_type(self, kind: &str) -> &str {
         if self.ends_by(kind) { kind } else { "system" }
     }

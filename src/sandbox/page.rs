@@ -1,14 +1,14 @@
-//! Pages of a list, as the upstream cuts them.
+//! Pages of a list, in the upstream's form.
 
 use serde_json::{Value, json};
 
 use super::answer::Problem;
 use super::render::object;
 
-/// Largest page; a larger one is cut down to it.
+/// Largest page; a larger size is reduced to it.
 const LARGEST: usize = 100;
 
-/// Which page is asked for.
+/// The page that a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page {
     pub(crate) size: usize,
@@ -16,7 +16,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Reads `pageSize` (25 unless given) and `pageNumber` of a query; other parameters are left alone.
+    /// Reads `pageSize` (25 unless given) and `pageNumber` of a query; other parameters are ignored.
     pub(crate) fn of_query(query: Option<&str>) -> Result<Self, Problem> {
         let (mut size, mut number) = (25_usize, 1_usize);
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -31,12 +31,12 @@ impl Page {
         Ok(Self { size: size.min(LARGEST), number })
     }
 
-    /// How many come before it.
+    /// How many entities come before it.
     pub(crate) fn skipped(self) -> usize {
         (self.number - 1).saturating_mul(self.size)
     }
 
-    /// That page of all, as an entity listing.
+    /// The page as an entity listing.
     pub(crate) fn listing(self, all: Vec<Value>, path: &str) -> Value {
         let (total, pages) = (all.len(), all.len().div_ceil(self.size));
         let entities: Vec<Value> = all.into_iter().skip(self.skipped()).take(self.size).collect();

@@ -1,4 +1,4 @@
-//! Conversations as JSON: in full, as one medium sees them, and in short for the control surface.
+//! Conversations as JSON: in full, as one medium sees them, and in short for the control endpoints.
 
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -36,7 +36,7 @@ fn divisions(conversation: &Conversation) -> Value {
     json!([{ "division": { "id": id, "selfUri": format!("/api/v2/authorization/divisions/{id}") }, "entities": [] }])
 }
 
-/// What a conversation and a medium show of a participant's wrap-up.
+/// The members about a participant's wrap-up, which both forms have.
 fn wrapup(participant: &Participant, now: Instant) -> Value {
     let settled = participant.settled(now);
     let code = settled.and_then(|settled| settled.code.as_ref().map(|code| (settled, code)));
@@ -111,13 +111,14 @@ pub(crate) fn direction(participant: &Participant) -> &'static str {
     if participant.purpose == "customer" { "inbound" } else { "outbound" }
 }
 
-/// `GET /api/v2/conversations/calls/{id}` and its likes: only those who are on the medium. `None` when there never were any.
+/// `GET /api/v2/conversations/calls/{id}` and others like it: only participants on the medium. `None` if there never
+/// were any.
 pub(crate) fn on_medium(conversation: &Conversation, medium: Medium, now: Instant) -> Option<Value> {
     let seen: Vec<Value> = conversation
         .participants
         .iter()
         .filter_map(|p| {
-            // A leg that was replaced is listed by its latest.
+            // If a communication was replaced, the latest is shown.
             let one = p.communications.iter().rfind(|c| c.medium == medium)?;
             let mut members = communication(one, p, now);
             let gone = one.gone(now).filter(|_| !p.owes_wrapup(now));
@@ -134,7 +135,7 @@ pub(crate) fn on_medium(conversation: &Conversation, medium: Medium, now: Instan
                     "endTime": gone.map(|g| text(g.wall)),
                     "user": reference(&p.user_id, "users"),
                     "queue": reference(&p.queue_id, "routing/queues"),
-                    // Official for the participants of every medium, whatever its communications have.
+                    // The official participants of every medium have these, even if its communications do not.
                     "direction": direction(p),
                     "held": false,
                 }));
@@ -155,7 +156,7 @@ pub(crate) fn on_medium(conversation: &Conversation, medium: Medium, now: Instan
     })
 }
 
-/// In short, with who is live.
+/// In short, with a flag for live participants.
 pub(crate) fn short(conversation: &Conversation, now: Instant) -> Value {
     let mut members = Map::new();
     let participants: Vec<Value> = conversation.participants.iter().map(|p| short_participant(p, now)).collect();

@@ -1,4 +1,4 @@
-//! The accept loop: sockets, and faults of a listener.
+//! The accept loop, with the faults of a listener.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use super::faults::Action;
 use super::state::Sandbox;
 
 const BACKLOG: u32 = 4_096;
-/// Pause after an accept that failed, as it does without descriptors.
-const BREATH: Duration = Duration::from_millis(20);
+/// Pause after a failed accept (no descriptors left), and before the listener is opened again after a failure.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 /// Longest wait for connections when the sandbox stops.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -33,12 +33,13 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Sandbox {
-    /// Serves over sockets until `stop`, then gives what is under way a second.
+    /// Serves over sockets until `stop`, then gives requests under way a second.
     ///
-    /// Use [`listen`] to open the listener. A fault can close it for a while; it is opened again on the same address.
+    /// Use [`listen`] to open the listener. A fault can close it for a while; then it is opened again on the same
+    /// address.
     ///
     /// # Errors
-    /// When the listener's own address cannot be read.
+    /// The listener's address cannot be read.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         let address = listener.local_addr()?;
         let router = self.router();
@@ -56,24 +57,24 @@ impl Sandbox {
             match accepted {
                 None if *refusals.borrow() <= Instant::now() => {}
                 None => {
-                    // Open connections first: once connecting is refused, nothing is served any more.
+                    // Open connections first, so that nothing is served once connecting is refused.
                     down.cancel();
                     drop(listener.take());
                     down = CancellationToken::new();
                     listener = reopen(address, &mut refusals, &stop).await;
                 }
-                Some(Err(_)) => sleep(BREATH).await,
+                Some(Err(_)) => sleep(RETRY_AFTER).await,
                 Some(Ok((stream, _))) => {
                     number += 1;
                     self.journal_store().connected();
-                    let picked = self.faults_book().pick_connection();
+                    let picked = self.fault_rules().pick_connection();
                     match picked.action {
                         Some(Action::Reset) => connection::reset(&stream),
                         Some(Action::HalfOpen) => {
                             tasks.spawn(hold(stream, stop.clone()));
                         }
                         _ => {
-                            // Small answers leave at once.
+                            // Small answers are sent at once.
                             let _gone = stream.set_nodelay(true);
                             let link = Arc::new(Link::new(number));
                             tasks.spawn(connection::serve(stream, link, router.clone(), down.clone(), stop.clone()));
@@ -89,7 +90,7 @@ impl Sandbox {
     }
 }
 
-/// Opens the listener again when its time has come; none when the sandbox stops before.
+/// Opens the listener again when the time is over; `None` if the sandbox stops before.
 async fn reopen(
     address: SocketAddr,
     refusals: &mut watch::Receiver<Instant>,
@@ -99,19 +100,19 @@ async fn reopen(
         let until = *refusals.borrow_and_update();
         tokio::select! {
             () = stop.cancelled() => return None,
-            // A control request has changed how long it stays down.
+            // A control request has changed how long it stays closed.
             Ok(()) = refusals.changed() => continue,
             () = sleep_until(until) => {}
         }
         match listen(address) {
             Ok(listener) => return Some(listener),
             // Another process may hold the port for a moment.
-            Err(_) => sleep(BREATH).await,
+            Err(_) => sleep(RETRY_AFTER).await,
         }
     }
 }
 
-/// Keeps a connection open and never says a word.
+/// Keeps a connection open and never answers.
 async fn hold(stream: TcpStream, stop: CancellationToken) {
     let gone = async {
         let mut waste = [0_u8; 4_096];

@@ -1,4 +1,4 @@
-//! What can be switched while the sandbox runs, apart from faults.
+//! Settings that can be changed while the sandbox runs. Faults are apart.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use uuid::Uuid;
 use crate::config::Surface;
 use crate::config::value::duration;
 
-/// The switches of `/sandbox/settings`.
+/// The settings of `/sandbox/settings`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Which ways to disconnect exist.
+    /// Which operations for disconnecting exist.
     pub surface: Surface,
-    /// How long after its 202 a PATCH or a tear-down takes effect.
+    /// How long after its 202 a PATCH or a teardown takes effect.
     #[serde(with = "duration")]
     pub effect_delay: Duration,
     /// Requests allowed per token and window.
@@ -28,16 +28,16 @@ pub struct Settings {
     pub rate_window: Duration,
     /// Whether all tokens share one window.
     pub rate_shared: bool,
-    /// What a PATCH for a participant that has left answers: 400, 404 or 409.
+    /// The status of a PATCH for a participant that has left: 400, 404 or 409.
     pub gone_status: u16,
     /// The `code` of that answer.
     pub gone_code: String,
-    /// What a POST for a participant that has left answers: 204, 404 or 409.
+    /// The status of a POST for a participant that has left: 204, 404 or 409.
     pub post_gone_status: u16,
     /// Whether the POST answers 409 unless its body has both `reason` and `cause`.
     pub post_needs_reason_and_cause: bool,
-    /// An upstream of the bare minimum: the login and the unpublished POST, nothing else. Every other path is a plain 404
-    /// `{"detail":"Not Found"}`, refusals have that form too, and no answer has Genesys Cloud's headers.
+    /// Whether only the login and the unpublished POST exist. Every other path is then a plain 404 `{"detail":"Not
+    /// Found"}`, refusals have that form, too, and no answer has Genesys Cloud's headers.
     pub minimal: bool,
     /// Permissions that the client does not have.
     pub missing_permissions: Vec<String>,
@@ -65,7 +65,7 @@ impl Settings {
     }
 }
 
-/// How long tokens live; the switches of `/sandbox/tokens`.
+/// How long tokens live: the settings of `/sandbox/tokens`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -78,7 +78,7 @@ pub struct TokenTerms {
     pub idle_timeout: Duration,
 }
 
-/// Both sets of switches; readers take a snapshot without waiting.
+/// All settings. Readers take a snapshot without waiting.
 #[derive(Debug)]
 pub(crate) struct Switches {
     pub(crate) settings: ArcSwap<Settings>,
@@ -121,7 +121,7 @@ impl Switches {
     }
 }
 
-/// `current` with the members of `change` in place of its own; a member that it does not have is an error that names it.
+/// `current` with the members of `change`. An unknown member is an error that names it.
 fn overlay<T: Serialize + DeserializeOwned>(current: &T, change: &Value) -> Result<T, String> {
     let Value::Object(change) = change else {
         return Err("the body must be a JSON object".to_owned());

@@ -1,4 +1,4 @@
-//! What a conversation is made from: a believable conference, or what the test asks for.
+//! Descriptions of conversations to make: a realistic conference by default.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::directory::{ANNA, BEN, Directory, HOME, SUPPORT};
 use super::medium::Medium;
 use super::option_duration;
 
-/// How long a conversation has been going on when it is first looked at, unless its age is given.
+/// How long ago a conversation began, unless its age is given.
 const AGE: Duration = Duration::from_secs(95);
 const SPOKEN: time::Duration = time::Duration::seconds(4);
 const LEFT: time::Duration = time::Duration::seconds(22);
 
-/// Why a conversation or participant is not made. The text names the member.
+/// Why a conversation or participant cannot be made. The text names the member.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecError {
-    /// The id asked for is taken.
+    /// The id is taken.
     #[error("id: a conversation {0} exists already")]
     IdTaken(Uuid),
     /// A value that Genesys Cloud does not know.
@@ -28,14 +28,14 @@ pub enum SpecError {
     Invalid(String),
 }
 
-/// A conversation to be made. Left empty, it is a conference of a customer, two agents and an external consultant, with
+/// A conversation to make. By default it is a conference of a customer, two agents and an external consultant, with
 /// a queue leg that is already over.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct ConversationSpec {
     /// Its id; a fresh one unless given.
     pub id: Option<Uuid>,
-    /// Who is in it; the default conference unless given. The same id may be listed more than once.
+    /// Its participants; the default conference unless given. The same id may be listed more than once.
     pub participants: Option<Vec<ParticipantSpec>>,
     /// How long ago it began; 95 s unless given.
     #[serde(with = "option_duration")]
@@ -43,17 +43,17 @@ pub struct ConversationSpec {
     /// Its division; the home division unless given.
     #[serde(alias = "division_id")]
     pub division_id: Option<Uuid>,
-    /// Its queue leg stays when everybody else has left.
+    /// Whether its queue leg stays when all others have left.
     pub stubborn: bool,
-    /// Ends by itself after this.
+    /// It ends by itself after this time.
     #[serde(with = "option_duration", alias = "end_in")]
     pub end_in: Option<Duration>,
-    /// Can be read for this long after its end, then it is forgotten.
+    /// How long it can be read after its end.
     #[serde(with = "option_duration", alias = "readable_for")]
     pub readable_for: Option<Duration>,
 }
 
-/// A participant to be made.
+/// A participant to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct ParticipantSpec {
@@ -63,11 +63,11 @@ pub struct ParticipantSpec {
     pub name: Option<String>,
     /// `customer`, `agent`, `user`, `external`, `acd`, `ivr`, …
     pub purpose: String,
-    /// What it is on; a call unless given. Empty: no communications at all.
+    /// Its media; a call unless given. Empty: no communications at all.
     pub media: Vec<Medium>,
-    /// State of its communications: `connected` unless given. `disconnected` and `terminated` are already over.
+    /// State of its communications: `connected` unless given. With `disconnected` or `terminated` it has left already.
     pub state: String,
-    /// How it ended, if it is already over: `client` unless given, `transfer` for a queue leg.
+    /// How it ended, if it has left already: `client` unless given, `transfer` for a queue leg.
     #[serde(alias = "disconnect_type")]
     pub disconnect_type: Option<String>,
     /// Id of the user.
@@ -81,16 +81,17 @@ pub struct ParticipantSpec {
     pub queue_name: Option<String>,
     /// `tel:` or `sip:` address.
     pub address: Option<String>,
-    /// After its disconnect a wrap-up code is still owed: no `endTime`, and further disconnects without one answer 400.
+    /// Whether it owes a wrap-up code after its disconnect: it then has no `endTime`, and further disconnects without a
+    /// code are answered 400.
     #[serde(alias = "wrapup_pending")]
     pub wrapup_pending: bool,
-    /// It is not disconnected without a wrap-up code, and cannot skip it: 400.
+    /// Whether a disconnect without a wrap-up code, or one that skips it, is answered 400.
     #[serde(alias = "wrapup_required")]
     pub wrapup_required: bool,
     /// When a callback is due, from now on.
     #[serde(with = "option_duration", alias = "scheduled_in")]
     pub scheduled_in: Option<Duration>,
-    /// It has left, and analytics never saw it leave.
+    /// Whether analytics missed that it left.
     pub orphaned: bool,
 }
 
@@ -126,7 +127,7 @@ impl ParticipantSpec {
         Self { name: Some(name.to_owned()), address: Some(address.to_owned()), ..Self::of(purpose) }
     }
 
-    /// Whether Genesys Cloud could serve it. The text names the member.
+    /// Checks that Genesys Cloud could have such a participant. The error names the member.
     pub(crate) fn check(&self) -> Result<(), SpecError> {
         let silent =
             self.media.is_empty() && matches!(self.state.as_str(), "connected" | "disconnected" | "terminated");
@@ -202,14 +203,14 @@ impl ParticipantSpec {
     }
 }
 
-/// A duration as the `time` crate has it, of thirty years at most.
+/// A duration of the `time` crate, at most thirty years.
 pub(crate) fn clamped(duration: Duration) -> time::Duration {
     time::Duration::seconds(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).min(946_080_000))
         + time::Duration::nanoseconds(duration.subsec_nanos().into())
 }
 
 impl ConversationSpec {
-    /// Only these participants, otherwise as by default.
+    /// Only these participants; all else is the default.
     #[must_use]
     pub fn with(participants: Vec<ParticipantSpec>) -> Self {
         Self { participants: Some(participants), ..Self::default() }

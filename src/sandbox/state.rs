@@ -1,4 +1,4 @@
-//! The sandbox itself: everything that its requests share.
+//! The sandbox's state, which all its requests share.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use super::clock::Clock;
 use super::conversations::Conversations;
 use super::directory::Directory;
-use super::faults::Book;
+use super::faults::FaultRules;
 use super::journal::Journal;
 use super::settings::Switches;
 use super::tokens::Tokens;
 
-/// The stand-in. Clones share everything.
+/// A stand-in for Genesys Cloud. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     pub(super) inner: Arc<Inner>,
@@ -29,13 +29,13 @@ pub(super) struct Inner {
     conversations: Conversations,
     directory: Directory,
     tokens: Tokens,
-    faults: Book,
+    faults: FaultRules,
     journal: Arc<Journal>,
     pub(super) refuse: watch::Sender<Instant>,
 }
 
 impl Sandbox {
-    /// A stand-in without conversations. Its clock starts now; it must be called on a tokio runtime to share a paused one.
+    /// A sandbox without conversations. Its clock starts now; call this on a tokio runtime to use a paused one.
     #[must_use]
     pub fn new(config: &crate::config::Sandbox) -> Self {
         let clock = Clock::start();
@@ -46,7 +46,7 @@ impl Sandbox {
             conversations: Conversations::new(clock),
             directory: Directory::default(),
             tokens: Tokens::default(),
-            faults: Book::default(),
+            faults: FaultRules::default(),
             journal: Arc::new(Journal::new(clock)),
             refuse: watch::Sender::new(Instant::now()),
         };
@@ -69,7 +69,7 @@ impl Sandbox {
         &self.inner.tokens
     }
 
-    pub(crate) fn faults_book(&self) -> &Book {
+    pub(crate) fn fault_rules(&self) -> &FaultRules {
         &self.inner.faults
     }
 

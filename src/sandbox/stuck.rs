@@ -9,42 +9,42 @@ use super::medium::Medium;
 use super::option_duration;
 use super::spec::{ConversationSpec, ParticipantSpec, SpecError};
 
-/// Most that are made at once.
+/// Most stuck conversations made at once.
 const MOST: u32 = 100_000;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Stuck conversations to be made.
+/// Stuck conversations to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct StuckSpec {
     /// How many.
     pub count: u32,
-    /// What they are on; messages unless given.
+    /// Their medium; messages unless given.
     pub medium: Medium,
-    /// Name of their queue, which is made when there is none of that name; `Support` unless given.
+    /// Name of their queue, which is made if it does not exist; `Support` unless given.
     pub queue: String,
     /// Id of their queue, instead of its name.
     #[serde(alias = "queue_id")]
     pub queue_id: Option<String>,
-    /// Name of their division, which is made when there is none of that name; the home division unless given.
+    /// Name of their division, which is made if it does not exist; the home division unless given.
     pub division: Option<String>,
     /// How long ago the oldest began; a day unless given.
     #[serde(with = "option_duration")]
     pub age: Option<Duration>,
-    /// How long ago the youngest began; as the oldest unless given. The others lie evenly between.
+    /// How long ago the youngest began; as the oldest unless given. The others are spread evenly between them.
     #[serde(with = "option_duration")]
     pub youngest: Option<Duration>,
-    /// An agent has left, and analytics never saw it leave.
+    /// Whether an agent has left, which analytics missed.
     pub orphaned: bool,
-    /// An agent is live in them.
+    /// Whether a live agent is in them.
     pub agent: bool,
     /// Id of that agent's user.
     #[serde(alias = "user_id")]
     pub user_id: Option<String>,
-    /// Callbacks that are due in this time; they have the state `scheduled`.
+    /// For callbacks: they are due after this time, and have the state `scheduled`.
     #[serde(with = "option_duration", alias = "scheduled_in")]
     pub scheduled_in: Option<Duration>,
-    /// Their queue leg stays when the customer has gone.
+    /// Whether their queue leg stays when the customer has left.
     pub stubborn: bool,
 }
 
@@ -68,7 +68,7 @@ impl Default for StuckSpec {
 }
 
 impl StuckSpec {
-    /// The conversations to be made, one after the other.
+    /// The conversations to make, one after the other.
     ///
     /// # Errors
     /// A member that cannot be used; the text names it.

@@ -1,4 +1,4 @@
-//! Granted tokens, each with its life and its rate window.
+//! Granted tokens, each with its expiry and its rate window.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 
 use super::settings::Settings;
 
-/// Dead tokens are remembered up to this many in all, to tell "expired" from "never granted".
+/// Once this many tokens are remembered, dead ones are forgotten. Until then they tell "expired" from "never granted".
 const REMEMBERED: usize = 10_000;
 
-/// A token as it may be shown: its id, never its text.
+/// A token for display: its id, never its text.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct TokenView {
@@ -25,9 +25,9 @@ pub struct TokenView {
     pub id: String,
     /// `live`, `expired`, `idled_out` or `revoked`.
     pub state: &'static str,
-    /// Seconds of life left, 0 for a dead one.
+    /// Seconds until it expires; 0 for a dead one.
     pub expires_in: u64,
-    /// Requests that presented it, refused ones included.
+    /// Requests that carried it, including refused ones.
     pub uses: u64,
 }
 
@@ -35,7 +35,7 @@ pub struct TokenView {
 pub(crate) struct Tokens {
     by_text: RwLock<HashMap<String, Arc<Token>>>,
     granted: AtomicU64,
-    /// The window of all tokens, where they share one.
+    /// The window of all tokens, if they share one.
     shared: Mutex<Window>,
 }
 
@@ -53,14 +53,14 @@ struct TokenState {
     window: Window,
 }
 
-/// A fixed window, which begins with the first request after the one before is over.
+/// A fixed window. A new one begins with the first request after the last one is over.
 #[derive(Default)]
 struct Window {
     start: Option<Instant>,
     count: u64,
 }
 
-/// Why a request is not let in.
+/// Why a request's token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenRefusal {
     Missing,
@@ -82,7 +82,7 @@ impl TokenRefusal {
     }
 }
 
-/// Where a token stands in its rate window, this request included.
+/// The state of a token's rate window, including this request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WindowUsage {
     pub(crate) allowed: u32,
@@ -98,7 +98,7 @@ impl WindowUsage {
 }
 
 impl Tokens {
-    /// Grants a token; the text is returned once and only looked up after that.
+    /// Grants a token, and returns its text.
     pub(crate) fn grant(&self, lifetime: Duration) -> String {
         let now = Instant::now();
         let number = self.granted.fetch_add(1, Ordering::Relaxed) + 1;
@@ -119,7 +119,7 @@ impl Tokens {
         text
     }
 
-    /// The token that a request presents, or why it is refused.
+    /// The token that a request carries, and whether it is accepted.
     pub(crate) fn authenticate(
         &self,
         authorization: Option<&HeaderValue>,
@@ -147,7 +147,7 @@ impl Tokens {
         (Some(token), verdict)
     }
 
-    /// Counts a request against the token's window, or against the one that all of them share.
+    /// Counts a request against the token's window, or against the shared one.
     pub(crate) fn count(&self, token: &Token, settings: &Settings) -> WindowUsage {
         let (allowed, length) = (settings.rate_limit, settings.rate_window);
         if settings.rate_shared {
@@ -157,7 +157,7 @@ impl Tokens {
         }
     }
 
-    /// Revokes every token; answers how many were live.
+    /// Revokes every token, and returns how many were live.
     pub(crate) fn revoke_all(&self) -> usize {
         let now = Instant::now();
         let map = self.by_text.read();
@@ -166,7 +166,7 @@ impl Tokens {
         live.len()
     }
 
-    /// All that are remembered, oldest first.
+    /// All tokens that are remembered, oldest first.
     pub(crate) fn list(&self, idle_timeout: Duration) -> Vec<TokenView> {
         let now = Instant::now();
         let mut tokens: Vec<Arc<Token>> = self.by_text.read().values().cloned().collect();

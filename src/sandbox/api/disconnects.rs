@@ -1,4 +1,4 @@
-//! The published PATCHes, the unpublished POST, and the ends of whole conversations.
+//! Disconnects by the published PATCHes and the unpublished POST, and teardowns.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::sandbox::render;
 use crate::sandbox::settings::Settings;
 use crate::sandbox::state::Sandbox;
 
-/// A PATCH of a participant or of one of its communications: it disconnects, and does nothing else here.
+/// A PATCH of a participant or of one of its communications. The sandbox only disconnects by it.
 pub(super) fn patch(sandbox: &Sandbox, incoming: &Incoming<'_>, id: Uuid, settings: &Settings, effect: bool) -> Served {
     let call = incoming.call;
     let wrapup = match disconnected(incoming.body, &["wrapup", "wrapupSkipped"]).and_then(|body| wrapup(&body)) {
@@ -29,13 +29,13 @@ pub(super) fn patch(sandbox: &Sandbox, incoming: &Incoming<'_>, id: Uuid, settin
     let participant = call.participant.unwrap_or_default();
     let asked = Disconnect { scope, wrapup, delay: effect.then_some(settings.effect_delay) };
     match sandbox.conversations().disconnect(id, participant, &asked, settings.ended_readable_for) {
-        Disconnected::Taken => Served::taken(empty(StatusCode::ACCEPTED), effect),
+        Disconnected::Accepted => Served::accepted(empty(StatusCode::ACCEPTED), effect),
         Disconnected::Gone => Err(gone(settings.gone_status, settings.gone_code.clone())).into(),
         other => Err(refusal(other, id, participant)).into(),
     }
 }
 
-/// The unpublished POST: synchronous, and without a word about the wrap-up.
+/// The unpublished POST, which is synchronous and knows no wrap-up.
 pub(super) fn post(sandbox: &Sandbox, incoming: &Incoming<'_>, id: Uuid, settings: &Settings, effect: bool) -> Served {
     if let Err(message) = reason_and_cause(incoming.body, settings.post_needs_reason_and_cause) {
         return Err(Problem::new(StatusCode::CONFLICT, "conflict", message)).into();
@@ -44,7 +44,7 @@ pub(super) fn post(sandbox: &Sandbox, incoming: &Incoming<'_>, id: Uuid, setting
     let delay = effect.then_some(Duration::ZERO);
     let asked = Disconnect { scope: Scope::Everything, wrapup: Wrapup::Ignored, delay };
     let problem = match sandbox.conversations().disconnect(id, participant, &asked, settings.ended_readable_for) {
-        Disconnected::Taken => {
+        Disconnected::Accepted => {
             let effect = if effect { "done" } else { "ignored" };
             return Served { response: Ok(empty(StatusCode::NO_CONTENT)), effect: Some(effect) };
         }
@@ -58,16 +58,16 @@ pub(super) fn post(sandbox: &Sandbox, incoming: &Incoming<'_>, id: Uuid, setting
     Err(problem).into()
 }
 
-/// Ends a conversation for everybody, as asynchronously as the PATCH.
+/// Ends a whole conversation, asynchronously like the PATCH.
 pub(super) fn tear_down(sandbox: &Sandbox, id: Uuid, settings: &Settings, effect: bool) -> Served {
     let delay = effect.then_some(settings.effect_delay);
     match sandbox.conversations().tear_down(id, Scope::Everything, delay, settings.ended_readable_for) {
-        true => Served::taken(empty(StatusCode::ACCEPTED), effect),
+        true => Served::accepted(empty(StatusCode::ACCEPTED), effect),
         false => Err(Problem::unknown_conversation(id)).into(),
     }
 }
 
-/// `PATCH /api/v2/conversations/{medium}/{id}`: ends that medium for everybody, and answers the conversation.
+/// `PATCH /api/v2/conversations/{medium}/{id}`: ends that medium for all participants, and returns the conversation.
 pub(super) fn patch_medium(
     sandbox: &Sandbox,
     incoming: &Incoming<'_>,
@@ -84,12 +84,12 @@ pub(super) fn patch_medium(
         return Err(Problem::unknown_conversation(id)).into();
     }
     match sandbox.conversations().with(id, settings.ended_readable_for, |c, now| render::full(c, now)) {
-        Some(body) => Served::taken(with_json(StatusCode::OK, &body), effect),
+        Some(body) => Served::accepted(with_json(StatusCode::OK, &body), effect),
         None => Err(Problem::unknown_conversation(id)).into(),
     }
 }
 
-/// The body of a PATCH: `{"state":"disconnected"}`, and members of these names.
+/// Reads the body of a PATCH: `{"state":"disconnected"}`, and optionally members with the names in `more`.
 fn disconnected(body: &[u8], more: &[&str]) -> Result<Value, Problem> {
     let body: Value = serde_json::from_slice(body)
         .map_err(|_| Problem::bad_request("The request could not be understood by the server."))?;
@@ -155,7 +155,7 @@ fn wrapup_owed() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "conversation.error.wrapup.code.required", "A wrap-up code is required.")
 }
 
-pub(super) fn stranger(id: Uuid, participant: Uuid) -> Problem {
+pub(super) fn not_a_participant(id: Uuid, participant: Uuid) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "conversation.error.not.conversation.participant",
@@ -165,7 +165,7 @@ pub(super) fn stranger(id: Uuid, participant: Uuid) -> Problem {
 
 fn refusal(outcome: Disconnected, id: Uuid, participant: Uuid) -> Problem {
     match outcome {
-        Disconnected::Stranger => stranger(id, participant),
+        Disconnected::NotAParticipant => not_a_participant(id, participant),
         Disconnected::OtherMedium => Problem::not_found(format!(
             "Participant {participant} of conversation {id} has no such communication of this medium."
         )),
@@ -175,7 +175,7 @@ fn refusal(outcome: Disconnected, id: Uuid, participant: Uuid) -> Problem {
             "conversation.error.wrapup.cannot.skip",
             "The wrap-up of this participant cannot be skipped.",
         ),
-        Disconnected::Taken | Disconnected::Gone | Disconnected::Ended | Disconnected::Unknown => {
+        Disconnected::Accepted | Disconnected::Gone | Disconnected::Ended | Disconnected::Unknown => {
             Problem::unknown_conversation(id)
         }
     }

@@ -1,4 +1,4 @@
-//! Names of queues and users, as search needs them.
+//! Names of queues and users, for searches.
 
 use axum::response::Response;
 use http::StatusCode;
@@ -10,7 +10,7 @@ use crate::sandbox::render::object;
 use crate::sandbox::settings::Settings;
 use crate::sandbox::state::Sandbox;
 
-/// The highest page of queues that can be asked for (SDK 269.0.0: "max value is 5").
+/// The last page of queues that can be read (SDK 269.0.0: "max value is 5").
 const LAST_PAGE: usize = 5;
 
 /// The values of a parameter that may be repeated, or hold several values with commas between them.
@@ -51,7 +51,7 @@ pub(super) fn queues(sandbox: &Sandbox, query: Option<&str>, settings: &Settings
     Ok(with_json(StatusCode::OK, &page.listing(listed, "/api/v2/routing/queues/divisionviews")))
 }
 
-/// Without regard to case; `*` stands for anything at either end.
+/// Ignores case; `*` at either end stands for anything.
 fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.to_lowercase(), name.to_lowercase());
     match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
@@ -62,7 +62,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// `GET /api/v2/users`: all, or those of `id`.
+/// `GET /api/v2/users`: all, or those with the given `id`.
 pub(super) fn users(sandbox: &Sandbox, query: Option<&str>) -> Result<Response, Problem> {
     let page = Page::of_query(query)?;
     let ids = all_of(query, "id");

@@ -28,7 +28,7 @@ pub(super) fn read(
     seen.flatten().map(|body| with_json(StatusCode::OK, &body)).ok_or_else(|| Problem::unknown_conversation(id))
 }
 
-/// The live conversations by page, all or those on one medium.
+/// One page of the live conversations, all or those on one medium.
 pub(super) fn list(
     sandbox: &Sandbox,
     medium: Option<Medium>,
@@ -63,7 +63,7 @@ pub(super) fn wrapup(sandbox: &Sandbox, id: Uuid, call: &Call, settings: &Settin
     });
     match seen {
         None => Err(Problem::unknown_conversation(id)),
-        Some(None) => Err(super::disconnects::stranger(id, participant)),
+        Some(None) => Err(super::disconnects::not_a_participant(id, participant)),
         Some(Some(body)) => Ok(with_json(StatusCode::OK, &render::object(body))),
     }
 }

@@ -1,4 +1,4 @@
-//! What control calls take and answer.
+//! Requests and answers of the control endpoints.
 
 use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::sandbox::answer::with_json;
 use crate::sandbox::spec::SpecError;
 
-/// Why a control call is refused; the text names the member or the id.
+/// Why a control request is refused; the text names the member or the id.
 #[derive(Debug)]
 pub(super) struct ControlRefused(pub(super) StatusCode, pub(super) String);
 
@@ -57,7 +57,7 @@ pub(super) fn parsed<T: DeserializeOwned>(value: Value) -> Result<T, ControlRefu
     serde_json::from_value(value).map_err(|e| ControlRefused::bad(e.to_string()))
 }
 
-/// The query as pairs, all of which must have one of these names.
+/// The query as pairs. Each name must be one of `names`.
 pub(super) fn query(query: Option<&str>, names: &[&str]) -> Result<Vec<(String, String)>, ControlRefused> {
     let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     pairs

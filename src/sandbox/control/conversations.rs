@@ -1,4 +1,4 @@
-//! Conversations and their life cycles.
+//! Control endpoints for conversations.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, RawQuery(text): RawQuer
     ok(&json!({ "total": seen.len(), "conversations": seen }))
 }
 
-/// One conversation, or with `stuck` many that are stuck.
+/// Makes one conversation, or with `stuck` many that are stuck.
 pub(super) async fn create(State(sandbox): State<Sandbox>, body: Bytes) -> ControlResult {
     let mut asked = value(&body)?;
     if let Some(stuck) = asked.get_mut("stuck").map(Value::take) {
@@ -42,7 +42,7 @@ pub(super) async fn create(State(sandbox): State<Sandbox>, body: Bytes) -> Contr
     Ok(with_json(StatusCode::CREATED, &view(&sandbox, id)?))
 }
 
-/// One more participant in a live conversation.
+/// Adds a participant to a live conversation.
 pub(super) async fn add_participant(
     State(sandbox): State<Sandbox>,
     Path(id): Path<String>,
@@ -58,14 +58,14 @@ pub(super) async fn add_participant(
     Ok(with_json(StatusCode::CREATED, &added))
 }
 
-/// A queue to be made; another may have the same name.
+/// A queue to make; another may have the same name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct QueueSpec {
     name: String,
     #[serde(default)]
     id: Option<String>,
-    /// Name of its division, which is made when there is none of that name.
+    /// Name of its division, which is made if it does not exist.
     #[serde(default)]
     division: Option<String>,
 }
@@ -102,7 +102,7 @@ pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>)
     ok(&view(&sandbox, uuid(&id)?)?)
 }
 
-/// Ends it at once; with `?forget=true` it is as if it had never been.
+/// Ends it at once; with `?forget=true` it is removed as if it had never existed.
 pub(super) async fn end(
     State(sandbox): State<Sandbox>,
     Path(id): Path<String>,
@@ -118,7 +118,7 @@ pub(super) async fn end(
     if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(ControlRefused::missing("such conversation")) }
 }
 
-/// What happens to a conversation, or to one participant of it, some time from now.
+/// What will happen to a conversation, or to one participant of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Schedule {

@@ -1,4 +1,4 @@
-//! The fault rules over HTTP.
+//! Control endpoints for fault rules.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -11,12 +11,12 @@ use crate::sandbox::faults::Fault;
 use crate::sandbox::state::Sandbox;
 
 pub(super) async fn list(State(sandbox): State<Sandbox>) -> ControlResult {
-    ok(&json!({ "faults": sandbox.faults_book().list(|_| true) }))
+    ok(&json!({ "faults": sandbox.fault_rules().list(|_| true) }))
 }
 
 pub(super) async fn show(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> ControlResult {
     let id = number(&id)?;
-    let found = sandbox.faults_book().list(|rule| rule == id);
+    let found = sandbox.fault_rules().list(|rule| rule == id);
     found.first().map_or_else(|| Err(ControlRefused::missing("such fault")), ok)
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn clear(State(sandbox): State<Sandbox>) -> ControlResult {
 }
 
 pub(super) async fn remove(State(sandbox): State<Sandbox>, Path(id): Path<String>) -> ControlResult {
-    let found = sandbox.faults_book().remove(Some(number(&id)?));
+    let found = sandbox.fault_rules().remove(Some(number(&id)?));
     if found { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(ControlRefused::missing("such fault")) }
 }
 
@@ -49,7 +49,7 @@ fn install(sandbox: &Sandbox, body: &Bytes, replace: bool) -> ControlResult {
     };
     let rules: Vec<Fault> = rules.into_iter().map(parsed).collect::<Result<_, _>>()?;
     let ids = sandbox.install(rules, replace).map_err(ControlRefused::bad)?;
-    let installed = sandbox.faults_book().list(|rule| ids.contains(&rule));
+    let installed = sandbox.fault_rules().list(|rule| ids.contains(&rule));
     Ok(with_json(StatusCode::CREATED, &json!({ "faults": installed })))
 }
 

@@ -1,4 +1,4 @@
-//! Settings, tokens and the journal over HTTP.
+//! Control endpoints for settings, tokens and the journal.
 
 use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
@@ -58,7 +58,7 @@ pub(super) async fn clear_journal(State(sandbox): State<Sandbox>) -> ControlResu
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// As freshly started, except for the settings and the tokens.
+/// As after a fresh start, except for settings and tokens.
 pub(super) async fn reset(State(sandbox): State<Sandbox>) -> ControlResult {
     sandbox.clear_faults();
     sandbox.conversations().forget_all();

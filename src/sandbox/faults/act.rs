@@ -1,4 +1,4 @@
-//! Carries a fault out.
+//! Applies fault rules to a request.
 
 use std::borrow::Cow;
 
@@ -15,33 +15,33 @@ use crate::sandbox::incoming::{Incoming, Served};
 use crate::sandbox::journal::{JournalRecord, Kind};
 use crate::sandbox::state::Sandbox;
 
-/// Extension of an in-process answer that a socket would never have carried: the connection was reset or closed instead.
+/// Extension of an in-process answer in place of which a connection would have been reset or closed.
 ///
 /// In-process there is no connection to break, so the answer is an empty 502 with this extension; a test's transport
-/// turns it into the error that its client would have had. [`Cut::HalfOpen`] never answers, in-process too.
+/// turns it into the error that its client would have seen. [`Cut::HalfOpen`] never answers, in-process too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Broken(pub Cut);
 
 impl Broken {
-    /// The mark on an answer, if it has one.
+    /// The extension of an answer, if it has one.
     #[must_use]
     pub fn of<B>(response: &http::Response<B>) -> Option<Self> {
         response.extensions().get().copied()
     }
 }
 
-/// Marks an answer that goes out without rate-limit headers.
+/// Marks an answer that must not get rate-limit headers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NoRateHeaders;
 
-/// Serves a request by way of the fault that it meets, if any.
-pub(crate) async fn meet(
+/// Serves a request, with the faults that match it.
+pub(crate) async fn serve(
     sandbox: &Sandbox,
     incoming: &Incoming<'_>,
     link: Option<&Link>,
     record: &mut JournalRecord,
 ) -> Result<Response, Problem> {
-    let picked = sandbox.faults_book().pick(incoming.call, link.is_some_and(Link::reused));
+    let picked = sandbox.fault_rules().pick(incoming.call, link.is_some_and(Link::reused));
     record.note(|entry| entry.fault = picked.rule);
     if !picked.latency.is_zero() {
         tokio::time::sleep(picked.latency).await;
@@ -59,7 +59,6 @@ pub(crate) async fn meet(
         Some(Action::Close) => cut(link, Cut::Close).await,
         Some(Action::HalfOpen) => cut(link, Cut::HalfOpen).await,
         Some(Action::LostAnswer(how)) => {
-            // The answer is lost.
             let _lost = serve(true);
             cut(link, how).await
         }
@@ -150,7 +149,7 @@ pub(super) async fn cut(link: Option<&Link>, how: Cut) -> Result<Response, Probl
     }
     if let Some(link) = link {
         link.cut(if how == Cut::Reset { End::Reset } else { End::Close });
-        // The connection's own task ends this one.
+        // The connection's task drops this future.
         return std::future::pending().await;
     }
     let mut response = empty(StatusCode::BAD_GATEWAY);

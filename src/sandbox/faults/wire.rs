@@ -1,4 +1,4 @@
-//! Bodies that no client should trust.
+//! Faulty bodies.
 
 use std::io;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const CHUNK: usize = 64 * 1024;
 /// Time for a piece of a body to be written to the socket.
 const FLUSH: Duration = Duration::from_millis(5);
 
-/// A page such as a gateway in between would show.
+/// The error page of a gateway.
 const HTML: &str = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head>\
     <body><h1>502 Bad Gateway</h1><p>nginx</p></body></html>\n";
 
@@ -61,7 +61,7 @@ pub(super) async fn replace(real: Response, fault: &BodyFault, link: Option<&Lin
 /// A body that fails after its first piece; over a socket the connection is closed there.
 fn broken_off(first: Bytes) -> Body {
     let failure = stream::once(async {
-        // The piece before must have left the buffer: what fails at once is never sent at all.
+        // The first piece must have left the buffer; if the body failed at once, nothing would be sent.
         tokio::time::sleep(FLUSH).await;
         Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut off by a fault"))
     });
@@ -77,7 +77,7 @@ fn endless() -> Body {
     Body::from_stream(pieces)
 }
 
-/// White space of the given size with an empty object at its end.
+/// White space and then an empty object, of this size together.
 fn sized(bytes: u64) -> Body {
     let filling = Bytes::from(vec![b' '; CHUNK]);
     let pieces = stream::unfold(bytes, move |left| {

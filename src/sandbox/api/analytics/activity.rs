@@ -1,4 +1,4 @@
-//! What goes on right now, by queue or by any other dimension.
+//! Current activity, grouped by queue or by other dimensions.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::sandbox::render::{direction, object};
 use crate::sandbox::settings::Settings;
 use crate::sandbox::state::Sandbox;
 
-/// What can be filtered and grouped by here.
+/// Dimensions to filter and group by.
 const DIMENSIONS: &[&str] = &[
     "addressFrom",
     "addressTo",
@@ -33,7 +33,7 @@ const DIMENSIONS: &[&str] = &[
     "sessionId",
     "userId",
 ];
-/// Most entities listed per group; of more, the oldest half and the newest half of this many.
+/// Most entities listed per group. If there are more, half of the list are the oldest, and half the newest.
 const ENTITIES: usize = 100;
 
 #[derive(Debug, Deserialize)]
@@ -188,7 +188,7 @@ impl Group {
     fn render(self, query: &ActivityQuery, key: &[String]) -> Value {
         let group: Map<String, Value> =
             query.group_by.iter().cloned().zip(key.iter().cloned().map(Value::String)).collect();
-        // In the order that was asked for, whichever was seen first.
+        // In the order of the query.
         let asked = query.metrics.iter().filter_map(|asked| self.counts.iter().find(|(name, _)| *name == asked.metric));
         let data: Vec<Value> = asked.map(|(name, count)| json!({ "metric": name.text(), "count": count })).collect();
         let truncated = self.entities.len() > ENTITIES;

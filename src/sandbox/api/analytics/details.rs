@@ -20,10 +20,10 @@ use crate::sandbox::render::{direction, object};
 use crate::sandbox::settings::Settings;
 use crate::sandbox::state::Sandbox;
 
-/// What conversations can be filtered by here.
+/// Dimensions to filter conversations by.
 const CONVERSATION: &[&str] =
     &["conversationEnd", "conversationId", "conversationStart", "divisionId", "originatingDirection"];
-/// What their segments can be filtered by here.
+/// Dimensions to filter their segments by.
 const SEGMENT: &[&str] = &[
     "addressFrom",
     "addressTo",
@@ -40,8 +40,8 @@ const SEGMENT: &[&str] = &[
     "userId",
     "wrapUpCode",
 ];
-/// The address that customers reach.
-const SANDBOX: &str = "tel:+13175550100";
+/// The address that customers called or wrote to.
+const OWN_ADDRESS: &str = "tel:+13175550100";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -116,7 +116,7 @@ pub(in crate::sandbox::api) fn details_query(
         .take(page.size)
         .filter_map(|id| sandbox.conversations().with_known(*id, |conversation, now| render(conversation, now)))
         .collect();
-    // Without hits there is no list, as in the real API.
+    // Without hits the real API leaves out the list.
     let list = (!conversations.is_empty()).then_some(conversations);
     Ok(with_json(StatusCode::OK, &object(json!({ "conversations": list, "totalHits": found.len() }))))
 }
@@ -172,7 +172,7 @@ pub(super) fn segment_dimension<'a>(
 /// Where a customer's session comes from and leads to.
 fn addresses(participant: &Participant) -> (Option<&str>, Option<&str>) {
     match participant.purpose.as_str() {
-        "customer" => (participant.address.as_deref(), Some(SANDBOX)),
+        "customer" => (participant.address.as_deref(), Some(OWN_ADDRESS)),
         _ => (None, None),
     }
 }
@@ -194,7 +194,7 @@ fn segment_type(participant: &Participant, one: &Communication) -> &'static str 
         ("uploading", _) => "uploading",
         ("transmitting", _) => "transmitting",
         ("none", _) => "unknown",
-        // Also what waits in a queue: an open `acd` leg shows it, not the type.
+        // Also for a leg that waits in a queue; only its purpose `acd` shows that it waits.
         _ => "interact",
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::sandbox::answer::Problem;
 
-/// A filter of any of the queries: their shapes are the same.
+/// A filter. All queries have filters of this form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Filter {
@@ -63,7 +63,7 @@ impl Join {
 }
 
 impl Filter {
-    /// Refuses what the sandbox cannot evaluate: it must never answer as if a filter were not there.
+    /// Refuses filters that the sandbox cannot evaluate, because it must never answer as if there were no filter.
     pub(super) fn check(&self, dimensions: &[&str]) -> Result<(), Problem> {
         let within = self.clauses.iter().flat_map(|clause| &clause.predicates);
         for predicate in self.predicates.iter().chain(within) {
@@ -82,7 +82,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Whether it holds for something whose dimensions `look` returns.
+    /// Whether it matches something whose dimensions `look` returns.
     pub(super) fn holds<'a>(&self, look: &impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
         let clauses =
             self.clauses.iter().map(|clause| clause.join.all(clause.predicates.iter().map(|p| p.holds(look))));

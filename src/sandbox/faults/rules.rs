@@ -1,4 +1,4 @@
-//! The rules in force.
+//! The fault rules in force.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,38 +13,38 @@ use super::{Action, Fault, On};
 use crate::sandbox::call::Call;
 use crate::sandbox::journal::Kind;
 
-/// More rules than this are refused.
+/// Most rules; more are refused.
 const MOST: usize = 1_000;
 
 #[derive(Debug, Default)]
-pub(crate) struct Book {
-    rules: Mutex<Vec<Armed>>,
-    /// Spares the lock where there are no rules, which is most of the time.
-    armed: AtomicBool,
+pub(crate) struct FaultRules {
+    rules: Mutex<Vec<ActiveRule>>,
+    /// Whether there are rules. Saves taking the lock, because usually there are none.
+    any: AtomicBool,
     ids: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Armed {
+struct ActiveRule {
     id: u64,
     fault: Fault,
     until: Option<Instant>,
     fitted: u64,
     applied: u64,
-    dice: StdRng,
+    rng: StdRng,
 }
 
-/// What a request meets.
+/// What happens to a request.
 #[derive(Debug, Default)]
 pub(crate) struct Picked {
-    /// The rule that acted last.
+    /// The last rule that was applied.
     pub(crate) rule: Option<u64>,
     pub(crate) latency: Duration,
     pub(crate) action: Option<Action>,
 }
 
-impl Book {
-    /// Adds rules, all or none, or puts them in place of the others; answers their ids.
+impl FaultRules {
+    /// Adds rules, or replaces all with them, and returns their ids. If one is wrong, nothing changes.
     pub(crate) fn add(&self, faults: Vec<Fault>, replace: bool) -> Result<Vec<u64>, String> {
         faults.iter().try_for_each(Fault::check)?;
         let mut rules = self.rules.lock();
@@ -57,50 +57,50 @@ impl Book {
         let ids = faults.into_iter().map(|fault| {
             let id = self.ids.fetch_add(1, Ordering::Relaxed) + 1;
             let until = fault.lasts.and_then(|time| Instant::now().checked_add(time));
-            let dice = StdRng::seed_from_u64(fault.seed);
-            rules.push(Armed { id, fault, until, fitted: 0, applied: 0, dice });
+            let rng = StdRng::seed_from_u64(fault.seed);
+            rules.push(ActiveRule { id, fault, until, fitted: 0, applied: 0, rng });
             id
         });
         let ids = ids.collect();
-        self.armed.store(!rules.is_empty(), Ordering::Release);
+        self.any.store(!rules.is_empty(), Ordering::Release);
         Ok(ids)
     }
 
-    /// Removes one rule, or all; `false` when there is no such rule.
+    /// Removes one rule, or all; `false` if there is no such rule.
     pub(crate) fn remove(&self, id: Option<u64>) -> bool {
         let mut rules = self.rules.lock();
         let before = rules.len();
         rules.retain(|rule| id.is_some_and(|id| rule.id != id));
-        self.armed.store(!rules.is_empty(), Ordering::Release);
+        self.any.store(!rules.is_empty(), Ordering::Release);
         id.is_none() || rules.len() < before
     }
 
-    /// All rules as JSON, with how often each fitted and was applied.
+    /// Rules as JSON, with how often each matched and was applied.
     pub(crate) fn list(&self, only: impl Fn(u64) -> bool) -> Vec<Value> {
         let now = Instant::now();
         let rules = self.rules.lock();
         rules.iter().filter(|rule| only(rule.id)).map(|rule| rule.view(now)).collect()
     }
 
-    /// What a request meets now; uses the rules up.
+    /// What happens to a request. Counts against the limits of the rules.
     pub(crate) fn pick(&self, call: &Call, reused: bool) -> Picked {
         self.find(|fault| fault.on.fits(call.operation.kind()) && fault.concerns(call, reused))
     }
 
-    /// What a new connection meets.
+    /// What happens to a new connection.
     pub(crate) fn pick_connection(&self) -> Picked {
         self.find(|fault| fault.on == On::Connection && !matches!(fault.action, Some(Action::Refuse)))
     }
 
     fn find(&self, fits: impl Fn(&Fault) -> bool) -> Picked {
         let mut picked = Picked::default();
-        if !self.armed.load(Ordering::Acquire) {
+        if !self.any.load(Ordering::Acquire) {
             return picked;
         }
         let now = Instant::now();
         for rule in self.rules.lock().iter_mut() {
             if !rule.spent(now) && fits(&rule.fault) && rule.takes() {
-                rule.strike(&mut picked);
+                rule.apply(&mut picked);
                 if picked.action.is_some() {
                     break;
                 }
@@ -110,7 +110,7 @@ impl Book {
     }
 }
 
-impl Armed {
+impl ActiveRule {
     fn limit(&self) -> Option<u64> {
         self.fault.times.or(match &self.fault.action {
             Some(Action::Answer(answer)) if !answer.statuses.is_empty() => Some(answer.statuses.len() as u64),
@@ -124,14 +124,14 @@ impl Armed {
 
     fn takes(&mut self) -> bool {
         self.fitted += 1;
-        self.fitted > self.fault.skip && self.fault.probability.is_none_or(|p| self.dice.random_bool(p.clamp(0.0, 1.0)))
+        self.fitted > self.fault.skip && self.fault.probability.is_none_or(|p| self.rng.random_bool(p.clamp(0.0, 1.0)))
     }
 
-    fn strike(&mut self, picked: &mut Picked) {
+    fn apply(&mut self, picked: &mut Picked) {
         picked.rule = Some(self.id);
         picked.latency += self.fault.latency.unwrap_or_default();
         if let Some(jitter) = self.fault.jitter {
-            picked.latency += jitter.mul_f64(self.dice.random_range(0.0..1.0));
+            picked.latency += jitter.mul_f64(self.rng.random_range(0.0..1.0));
         }
         picked.action = self.fault.action.clone();
         if let Some(Action::Answer(answer)) = &mut picked.action
