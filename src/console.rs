@@ -1,8 +1,8 @@
 //! The console: pages for supervisors and operators, in a browser.
 //!
-//! The page itself has no data in it. What it shows comes as fragments of HTML, each of which asks the API in this process, with
-//! the headers of the request that it serves: its module `api` says how. So the console can do what its caller's key may do and nothing
-//! else, and there is one place that checks it.
+//! The page itself holds no data. Its content comes as HTML fragments, each of which calls the API in this process,
+//! with the headers of the browser's request (see `api`). So the console can do what its caller's key may do and
+//! nothing else, and only the API checks that.
 
 mod answers;
 mod api;
@@ -41,7 +41,8 @@ use crate::problem::{Code, Problem};
 use api::Api;
 use issuer::SignInIssuer;
 
-/// Scripts and styles from us alone, nothing inline, no frame, no form that is sent without our script, no other hosts but the issuer's.
+/// The content security policy: scripts and styles only from this service, nothing inline, no frames, forms sent by our
+/// script only, and no other host than the issuer's.
 fn policy(issuer: Option<&SignInIssuer>) -> HeaderValue {
     let issuer = issuer.map(|issuer| format!(" {}", issuer.origin())).unwrap_or_default();
     let policy = format!(
@@ -51,7 +52,7 @@ fn policy(issuer: Option<&SignInIssuer>) -> HeaderValue {
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 }
 
-/// The console's routes. What they show and do, they ask of `api`; people can sign in with the issuer of `jwt`.
+/// The console's routes. They do everything through `api`; people can sign in with the issuer of `jwt`.
 pub fn pages(api: Routes, jwt: &Jwt) -> Router {
     let issuer = SignInIssuer::of(jwt);
     let policy = policy(issuer.as_ref());
@@ -59,8 +60,8 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
         SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value))
     };
     Router::new()
-        .route("/", get(|| async { moved("console") }))
-        .route("/console/", get(|| async { moved("../console") }))
+        .route("/", get(|| async { redirect("console") }))
+        .route("/console/", get(|| async { redirect("../console") }))
         .route("/console", get(move || async move { page::shell(issuer.as_ref()) }))
         .route("/console/signed-in", get(issuer::signed_in))
         .merge(assets::routes())
@@ -86,7 +87,7 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
         .route("/console/status", get(status::view))
         .route("/console/status/now", get(status::now))
         .route("/console/mode", form(status::ask_mode, status::set_mode))
-        .method_not_allowed_fallback(async |method: Method| not_taken(&method, "GET"))
+        .method_not_allowed_fallback(async |method: Method| method_not_allowed(&method, "GET"))
         .layer(
             ServiceBuilder::new()
                 .layer(header(CACHE_CONTROL, "no-store"))
@@ -100,18 +101,18 @@ pub fn pages(api: Routes, jwt: &Jwt) -> Router {
         .with_state(Api::new(api))
 }
 
-/// A page that asks, and takes what is sent from it; the others are only read.
+/// The route of a dialog: GET shows its form, POST carries it out.
 fn form<A: 'static, B: 'static>(ask: impl Handler<A, Api>, act: impl Handler<B, Api>) -> MethodRouter<Api> {
-    get(ask).post(act).fallback(async |method: Method| not_taken(&method, "GET and POST"))
+    get(ask).post(act).fallback(async |method: Method| method_not_allowed(&method, "GET and POST"))
 }
 
-/// A page with another method. `Allow` is set by the router.
-fn not_taken(method: &Method, taken: &str) -> Problem {
-    Problem::new(Code::MethodNotAllowed, format!("this path does not take {method}; it takes {taken}"))
+/// The answer to another method. The router adds `Allow`.
+fn method_not_allowed(method: &Method, allowed: &str) -> Problem {
+    Problem::new(Code::MethodNotAllowed, format!("this path does not take {method}; it takes {allowed}"))
 }
 
-/// A relative address: the service may stand behind a prefix.
-fn moved(to: &'static str) -> Response {
+/// Redirects to a relative URL, because a proxy may serve the console under a prefix.
+fn redirect(to: &'static str) -> Response {
     (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, to)]).into_response()
 }
 

@@ -1,4 +1,4 @@
-//! The API's answers, as far as the console shows them. `openapi.yaml` says what each member means.
+//! The members of the API's answers that the console shows. `openapi.yaml` says what each means.
 
 use serde::Deserialize;
 
@@ -30,7 +30,7 @@ impl Problem {
     }
 }
 
-/// A page of search.
+/// A page of search results.
 #[derive(Debug, Deserialize)]
 pub(super) struct Found {
     pub(super) conversations: Vec<Hit>,
@@ -53,11 +53,11 @@ pub(super) struct Hit {
     pub(super) agent_name: Option<String>,
 }
 
-/// Who is in a conversation.
+/// The participants of a conversation.
 #[derive(Debug, Deserialize)]
-pub(super) struct People {
+pub(super) struct ParticipantList {
     pub(super) state: String,
-    pub(super) participants: Vec<Person>,
+    pub(super) participants: Vec<Participant>,
     pub(super) hidden: usize,
     pub(super) truncated: bool,
 }
@@ -65,7 +65,7 @@ pub(super) struct People {
 /// One participant.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Person {
+pub(super) struct Participant {
     pub(super) id: String,
     pub(super) name: Option<String>,
     pub(super) purpose: Option<String>,
@@ -78,13 +78,13 @@ pub(super) struct Person {
     pub(super) end_time: Option<String>,
 }
 
-impl Person {
-    /// Whether it is still there: lists say `disconnected` or `terminated` of those who are not.
+impl Participant {
+    /// Whether it is still there. Lists show those that are not as `disconnected` or `terminated`.
     pub(super) fn is_live(&self) -> bool {
         self.end_time.is_none() && !matches!(self.state.as_deref(), Some("disconnected" | "terminated"))
     }
 
-    /// What to call it: its name, or what it is.
+    /// Its name, or its purpose and the beginning of its id.
     pub(super) fn label(&self) -> String {
         let named = self.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
         named.map_or_else(
@@ -93,18 +93,18 @@ impl Person {
         )
     }
 
-    /// An agent or another user of the org.
+    /// Whether it is an agent or another user of the org.
     pub(super) fn is_agent(&self) -> bool {
         matches!(self.purpose.as_deref(), Some("agent" | "user"))
     }
 
-    /// People, as against queues, flows and recordings.
+    /// Whether it is a person, and not a queue, flow or recording.
     pub(super) fn is_person(&self) -> bool {
         self.is_agent() || matches!(self.purpose.as_deref(), Some("customer" | "external"))
     }
 }
 
-/// How a disconnect or a teardown was settled.
+/// The result of a disconnect or a teardown.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Settled {
@@ -114,14 +114,14 @@ pub(super) struct Settled {
     pub(super) correlation_id: Option<String>,
 }
 
-/// A page of the audit.
+/// A page of audit records.
 #[derive(Debug, Deserialize)]
 pub(super) struct Records {
     pub(super) records: Vec<Record>,
     pub(super) cursor: Option<String>,
 }
 
-/// One record of the audit.
+/// One audit record.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
@@ -153,7 +153,7 @@ pub(super) struct Jobs {
     pub(super) cursor: Option<String>,
 }
 
-/// A job; lists leave out how far it is.
+/// A job. Lists leave out its progress.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Job {
@@ -226,7 +226,7 @@ pub(super) struct TokenStatus {
     pub(super) expires_in_seconds: u64,
 }
 
-/// The window of the rate limit, and who waits for it.
+/// The window of the rate limit, and how many calls wait for it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct WindowStatus {
@@ -244,7 +244,7 @@ pub(super) struct InFlight {
     pub(super) limit: usize,
 }
 
-/// How the audit does.
+/// The state of the audit.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AuditStatus {
@@ -252,7 +252,7 @@ pub(super) struct AuditStatus {
     pub(super) failing: bool,
 }
 
-/// How the store does.
+/// The state of the store.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct StoreStatus {
@@ -268,7 +268,7 @@ pub(super) struct Replica {
     pub(super) version: String,
 }
 
-/// An answer that spoke of trouble.
+/// One of the last errors answered.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct LastError {

@@ -1,5 +1,6 @@
-//! How the console asks the API: in this process, through the same router as every caller, with the headers of the request that
-//! it serves. Authentication, rates, permissions, guards and the audit are the API's; the console repeats none of them.
+//! How the console calls the API: in this process, through the same router as every caller, with the headers of the
+//! browser's request. So authentication, rates, permissions, guards and the audit are the API's; the console repeats
+//! none of them.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use super::parts;
 use crate::http::{Aside, InProcess, Routes};
 use crate::server::Peer;
 
-/// Most of an answer that is read.
-const MOST: usize = 8 << 20;
-/// How old a read may be that watchers share.
-pub(super) const SHARED: Duration = Duration::from_secs(2);
-/// Headers of the browser's request that speak of that request alone.
-const OF_ONE_REQUEST: [HeaderName; 8] = [
+/// Most bytes of an answer that are read.
+const MAX_ANSWER: usize = 8 << 20;
+/// How old a read may be when those who watch a conversation share it.
+pub(super) const MAX_AGE: Duration = Duration::from_secs(2);
+/// Headers that belong to the browser's request alone and are not passed on.
+const NOT_PASSED_ON: [HeaderName; 8] = [
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::TRANSFER_ENCODING,
@@ -39,12 +40,13 @@ const OF_ONE_REQUEST: [HeaderName; 8] = [
 pub(super) struct Api(Routes);
 
 /// A request to the API.
-pub(super) struct Ask {
+pub(super) struct ApiRequest {
     method: Method,
     path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Body,
-    within: Option<Duration>,
+    /// How old a shared read may be; `None` for a read of its own.
+    max_age: Option<Duration>,
 }
 
 /// What the API answered.
@@ -52,13 +54,13 @@ pub(super) struct ApiAnswer {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
-    /// What was learnt beside it.
+    /// What is known beside the answer.
     pub(super) aside: Aside,
 }
 
-impl Ask {
+impl ApiRequest {
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, headers: Vec::new(), body: Body::empty(), within: None }
+        Self { method, path, headers: Vec::new(), body: Body::empty(), max_age: None }
     }
 
     pub(super) fn get(path: impl Into<String>) -> Self {
@@ -73,7 +75,7 @@ impl Ask {
         Self::new(Method::PUT, path.into())
     }
 
-    /// A value that cannot be a header is left out; the API then refuses or ignores its absence.
+    /// Adds a header, unless the value is not valid in one.
     pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
         self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
@@ -84,9 +86,9 @@ impl Ask {
         self.header(header::CONTENT_TYPE, "application/json")
     }
 
-    /// A read that others who watch the conversation share.
+    /// Allows a read that is shared with others who watch the conversation.
     pub(super) fn shared(mut self) -> Self {
-        self.within = Some(SHARED);
+        self.max_age = Some(MAX_AGE);
         self
     }
 }
@@ -96,17 +98,17 @@ impl Api {
         Self(routes)
     }
 
-    /// Asks on behalf of the caller of `from`.
-    async fn ask(&self, from: &Parts, ask: Ask) -> ApiAnswer {
-        let in_process = InProcess::new(ask.within);
-        let mut request = Request::new(ask.body);
-        *request.method_mut() = ask.method;
-        *request.uri_mut() = uri(&from.uri, &ask.path);
+    /// Sends a request on behalf of the caller of `from`.
+    async fn send(&self, from: &Parts, asked: ApiRequest) -> ApiAnswer {
+        let in_process = InProcess::new(asked.max_age);
+        let mut request = Request::new(asked.body);
+        *request.method_mut() = asked.method;
+        *request.uri_mut() = uri(&from.uri, &asked.path);
         *request.headers_mut() = from.headers.clone();
-        for name in OF_ONE_REQUEST {
+        for name in NOT_PASSED_ON {
             request.headers_mut().remove(name);
         }
-        request.headers_mut().extend(ask.headers);
+        request.headers_mut().extend(asked.headers);
         request.extensions_mut().insert(in_process.clone());
         if let Some(peer) = from.extensions.get::<Peer>() {
             request.extensions_mut().insert(*peer);
@@ -116,18 +118,18 @@ impl Api {
             Err(never) => match never {},
         };
         let (head, body) = response.into_parts();
-        let body = to_bytes(body, MOST).await.unwrap_or_default();
+        let body = to_bytes(body, MAX_ANSWER).await.unwrap_or_default();
         ApiAnswer { status: head.status, headers: head.headers, body, aside: in_process.learnt() }
     }
 }
 
-/// Who asks the console: each question to the API carries the head of the browser's request.
-pub(super) struct Asker {
+/// Calls the API for the caller of one browser request, whose head each call carries.
+pub(super) struct ApiClient {
     api: Api,
     head: Parts,
 }
 
-impl FromRequestParts<Api> for Asker {
+impl FromRequestParts<Api> for ApiClient {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
@@ -135,26 +137,26 @@ impl FromRequestParts<Api> for Asker {
     }
 }
 
-impl Asker {
-    /// What the API answers.
-    pub(super) async fn ask(&self, ask: Ask) -> ApiAnswer {
-        self.api.ask(&self.head, ask).await
+impl ApiClient {
+    /// Sends a request and returns the answer.
+    pub(super) async fn send(&self, request: ApiRequest) -> ApiAnswer {
+        self.api.send(&self.head, request).await
     }
 
-    /// The body of what the API answers, and what was learnt beside it.
+    /// Sends a request and returns the answer's body, and what is known beside it.
     ///
     /// # Errors
-    /// The problem, on its way to the browser.
-    pub(super) async fn read<T: DeserializeOwned>(&self, ask: Ask) -> Result<(T, Aside), Failed> {
-        self.ask(ask).await.read()
+    /// The problem, for the browser.
+    pub(super) async fn read<T: DeserializeOwned>(&self, request: ApiRequest) -> Result<(T, Aside), Failed> {
+        self.send(request).await.read()
     }
 
-    /// Who calls, and what it may do. Every key may list its own jobs; how that ends does not matter here.
+    /// The caller, and what it may do. This lists jobs, because every key may do that; the list itself is not used.
     ///
     /// # Errors
-    /// The caller is not recognised, or asks too often.
+    /// The caller is not recognised, or sends too many requests.
     pub(super) async fn caller(&self) -> Result<Aside, Failed> {
-        let answer = self.ask(Ask::get("/jobs?limit=1")).await;
+        let answer = self.send(ApiRequest::get("/jobs?limit=1")).await;
         match answer.aside.caller {
             Some(_) if answer.status != StatusCode::TOO_MANY_REQUESTS => Ok(answer.aside),
             _ => Err(answer.failed()),
@@ -162,7 +164,7 @@ impl Asker {
     }
 }
 
-/// The target of the inner request. An absolute target keeps its authority: it is the host that is checked.
+/// The target of the inner request. An absolute target keeps its authority, because the API checks that host.
 fn uri(outer: &Uri, path: &str) -> Uri {
     let mut parts = outer.clone().into_parts();
     parts.path_and_query = path.parse().ok();
@@ -170,10 +172,10 @@ fn uri(outer: &Uri, path: &str) -> Uri {
 }
 
 impl ApiAnswer {
-    /// The answer's body, if it is not a problem.
+    /// The answer's body, and what is known beside it.
     ///
     /// # Errors
-    /// The problem, on its way to the browser.
+    /// The problem, for the browser.
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<(T, Aside), Failed> {
         if !self.status.is_success() {
             return Err(self.failed());
@@ -189,7 +191,7 @@ impl ApiAnswer {
         }
     }
 
-    /// The tag of a list.
+    /// The answer's `ETag`, or nothing.
     pub(super) fn etag(&self) -> String {
         self.headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default().to_owned()
     }
@@ -208,7 +210,7 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// A problem with what the browser sent, found here.
+    /// A mistake in what the browser sent.
     pub(super) fn bad_request(detail: &str) -> Self {
         Self { status: StatusCode::BAD_REQUEST, problem: Problem::of_ours(detail).into() }
     }
@@ -221,7 +223,7 @@ impl Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        // A redirect or a success that is not what was asked for must not look like one.
+        // An answer that reports success but cannot be read must not look like a success.
         let status = if self.status.is_success() { StatusCode::BAD_GATEWAY } else { self.status };
         (status, parts::page(&parts::problem(&self.problem))).into_response()
     }

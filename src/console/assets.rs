@@ -1,4 +1,4 @@
-//! What the page loads: style, scripts and icon. They need no key, because all of it is in the public source.
+//! The page's styles, scripts and icon. They need no key, because they are in the public source.
 
 use axum::Router;
 use axum::response::{IntoResponse as _, Response};
@@ -27,7 +27,7 @@ fn asset(kind: &'static str, body: &'static str) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
-/// Kept compressed in the binary, and sent so: only browsers ask for it, and all of them take gzip.
+/// Kept compressed in the binary and sent compressed, because only browsers load it, and all of them accept gzip.
 async fn htmx() -> Response {
     let body: &'static [u8] = include_bytes!("assets/htmx/htmx.min.js.gz");
     ([(header::CONTENT_TYPE, SCRIPT), (header::CONTENT_ENCODING, "gzip")], body).into_response()

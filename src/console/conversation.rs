@@ -1,19 +1,19 @@
-//! One conversation: who is in it, kept fresh.
+//! One conversation: its participants, refreshed while the page is open.
 
 use axum::extract::{Path, Query};
 use axum::response::{Html, Response};
 use maud::{Markup, html};
 
-use super::answers::{People, Person};
-use super::api::{Ask, Asker, Failed, segment};
+use super::answers::{Participant, ParticipantList};
+use super::api::{ApiClient, ApiRequest, Failed, segment};
 use super::page::may;
 use super::parts;
 use crate::callers::Permission;
 use crate::http::Aside;
 
-/// `GET /console/conversations/{conversationId}`: the parts of the view, which load by themselves.
-pub(super) async fn view(asker: Asker, Path(id): Path<String>) -> Result<Html<String>, Failed> {
-    let aside = asker.caller().await?;
+/// `GET /console/conversations/{conversationId}`: the view, whose parts load by themselves.
+pub(super) async fn view(api: ApiClient, Path(id): Path<String>) -> Result<Html<String>, Failed> {
+    let aside = api.caller().await?;
     let url = format!("console/conversations/{}", segment(&id));
     Ok(parts::page(&html! {
         p.back { a href="#" { "All conversations" } }
@@ -42,18 +42,18 @@ pub(super) async fn view(asker: Asker, Path(id): Path<String>) -> Result<Html<St
 
 /// `GET /console/conversations/{conversationId}/live`.
 pub(super) async fn live(
-    asker: Asker,
+    api: ApiClient,
     Path(id): Path<String>,
     Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
     let id = segment(&id);
-    let answer = asker.ask(Ask::get(format!("/conversations/{id}/participants")).shared()).await;
-    let (people, aside) = answer.read::<People>()?;
+    let answer = api.send(ApiRequest::get(format!("/conversations/{id}/participants")).shared()).await;
+    let (people, aside) = answer.read::<ParticipantList>()?;
     let body = shown(&id, &people, &aside);
     Ok(parts::fresh("live", &format!("console/conversations/{id}/live"), seen.as_deref(), &body))
 }
 
-fn shown(id: &str, people: &People, aside: &Aside) -> Markup {
+fn shown(id: &str, people: &ParticipantList, aside: &Aside) -> Markup {
     let (live, gone): (Vec<_>, Vec<_>) = people.participants.iter().partition(|person| person.is_live());
     html! {
         @if aside.observing {
@@ -85,7 +85,7 @@ fn shown(id: &str, people: &People, aside: &Aside) -> Markup {
     }
 }
 
-fn table(id: &str, live: &[&Person], aside: &Aside) -> Markup {
+fn table(id: &str, live: &[&Participant], aside: &Aside) -> Markup {
     let offered = may(aside, Permission::Disconnect);
     let head = html! {
         (parts::columns(&["Name", "Purpose", "Medium", "Queue", "State", "For"]))
@@ -115,28 +115,28 @@ fn table(id: &str, live: &[&Person], aside: &Aside) -> Markup {
     parts::table_with("Who is in the conversation", &head, &rows)
 }
 
-fn state(person: &Person) -> Markup {
+fn state(person: &Participant) -> Markup {
     let word = person.state.as_deref().unwrap_or("there");
     parts::badge(word, if word == "connected" { "good" } else { "warn" })
 }
 
-/// An address as people read it.
+/// An address without `tel:` or `sip:`.
 pub(super) fn bare(address: &str) -> &str {
     address.strip_prefix("tel:").or_else(|| address.strip_prefix("sip:")).unwrap_or(address)
 }
 
 /// Its media in one text.
-pub(super) fn media(person: &Person) -> String {
+pub(super) fn media(person: &Participant) -> String {
     if person.media.is_empty() { "none".to_owned() } else { person.media.join(", ") }
 }
 
-/// Since when it is there: connected, or at least added.
-pub(super) fn since(person: &Person) -> Option<&str> {
+/// Since when it is connected or, if that is not known, in the conversation.
+pub(super) fn since(person: &Participant) -> Option<&str> {
     person.connected_time.as_deref().or(person.start_time.as_deref())
 }
 
 /// The name of its queue, or its id.
-pub(super) fn queue<'a>(person: &'a Person, aside: &'a Aside) -> Option<&'a str> {
+pub(super) fn queue<'a>(person: &'a Participant, aside: &'a Aside) -> Option<&'a str> {
     let id = person.queue_id.as_deref()?;
     Some(aside.queues.get(id).map_or(id, String::as_str))
 }

@@ -1,4 +1,4 @@
-//! Disconnecting one participant: the dialog that says whom, and what became of it.
+//! Disconnects one participant: the dialog that shows the participant, and the result.
 
 use axum::extract::{Path, Query};
 use axum::response::{Html, IntoResponse as _, Response};
@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::answers::{People, Person, Settled};
-use super::api::{Ask, Asker, Failed, segment};
+use super::answers::{Participant, ParticipantList, Settled};
+use super::api::{ApiClient, ApiRequest, Failed, segment};
 use super::conversation::{media, queue, since};
 use super::form::TimelyForm;
 use super::parts;
@@ -18,16 +18,16 @@ pub(super) const DONE: [(HeaderName, &str); 1] = [(HeaderName::from_static("hx-t
 /// How long an answer waits to see the participant gone.
 pub(super) const WAIT: &str = "wait=3";
 
-/// `GET /console/conversations/{conversationId}/participants/{participantId}`: read anew, because what a list showed some seconds
-/// ago may no longer be true.
+/// `GET /console/conversations/{conversationId}/participants/{participantId}`: the dialog. It reads the participants
+/// again, because the list that the page shows may be out of date.
 pub(super) async fn ask(
-    asker: Asker,
+    api: ApiClient,
     Path((conversation, participant)): Path<(String, String)>,
 ) -> Result<Html<String>, Failed> {
     let conversation = segment(&conversation);
-    let answer = asker.ask(Ask::get(format!("/conversations/{conversation}/participants"))).await;
+    let answer = api.send(ApiRequest::get(format!("/conversations/{conversation}/participants"))).await;
     let tag = answer.etag();
-    let (people, aside) = answer.read::<People>()?;
+    let (people, aside) = answer.read::<ParticipantList>()?;
     let found = people.participants.iter().find(|person| person.id.eq_ignore_ascii_case(&participant));
     let Some(person) = found.filter(|person| person.is_live()) else {
         return Ok(parts::page(&html! {
@@ -41,7 +41,7 @@ pub(super) async fn ask(
             div.buttons { button type="button" data-close autofocus { "Close" } }
         }));
     };
-    let others: Vec<&Person> =
+    let others: Vec<&Participant> =
         people.participants.iter().filter(|other| other.is_live() && other.id != person.id).collect();
     let agents: Vec<String> = others.iter().filter(|other| other.is_agent()).map(|other| other.label()).collect();
     let url = format!("console/conversations/{conversation}/participants/{}", segment(&person.id));
@@ -78,7 +78,7 @@ pub(super) async fn ask(
     }))
 }
 
-fn remaining(others: &[&Person], hidden: usize) -> Markup {
+fn remaining(others: &[&Participant], hidden: usize) -> Markup {
     let people = others.iter().filter(|other| other.is_person()).count();
     html! {
         @if others.is_empty() && hidden == 0 {
@@ -103,9 +103,9 @@ pub(super) struct DisconnectForm {
     dry_run: bool,
 }
 
-/// `POST` to the same: disconnects, unless the participant is not as the dialog showed it.
+/// `POST` to the same path: disconnects, unless the participant has changed since the dialog showed it.
 pub(super) async fn disconnect(
-    asker: Asker,
+    api: ApiClient,
     Path((conversation, participant)): Path<(String, String)>,
     TimelyForm(form): TimelyForm<DisconnectForm>,
 ) -> Result<Response, Failed> {
@@ -123,16 +123,17 @@ pub(super) async fn disconnect(
         return Err(Failed::bad_request("notes go with a wrap-up code; give the code, or leave the notes out"));
     }
     let dry_run = if form.dry_run { "?dryRun=true" } else { "" };
-    let ask = Ask::post(format!("/conversations/{conversation}/participants/{participant}/disconnect{dry_run}"))
-        .header(header::IF_MATCH, &form.seen)
-        .header(HeaderName::from_static("prefer"), WAIT)
-        .json(&body.into());
-    let (settled, _) = asker.read::<Settled>(ask).await?;
+    let request =
+        ApiRequest::post(format!("/conversations/{conversation}/participants/{participant}/disconnect{dry_run}"))
+            .header(header::IF_MATCH, &form.seen)
+            .header(HeaderName::from_static("prefer"), WAIT)
+            .json(&body.into());
+    let (settled, _) = api.read::<Settled>(request).await?;
     let watched = format!("console/conversations/{conversation}/participants/{participant}/gone");
     Ok((DONE, parts::page(&result_of(&form.name, &settled, &watched))).into_response())
 }
 
-/// What became of it, in one sentence: never more than was observed.
+/// The result in one sentence, which never claims more than was observed.
 fn result_of(name: &str, settled: &Settled, watched: &str) -> Markup {
     let ids = html! {
         p.small {
@@ -176,16 +177,16 @@ pub(super) struct GoneQuery {
     name: String,
 }
 
-/// `GET …/gone`: answers once the participant is seen gone, by the read that all who watch share.
+/// `GET …/gone`: a notice once the participant is seen gone, 204 until then. It uses the shared read.
 pub(super) async fn gone(
-    asker: Asker,
+    api: ApiClient,
     Path((conversation, participant)): Path<(String, String)>,
     Query(GoneQuery { name }): Query<GoneQuery>,
 ) -> Result<Response, Failed> {
-    let ask = Ask::get(format!("/conversations/{}/participants", segment(&conversation))).shared();
-    let (people, _) = asker.read::<People>(ask).await?;
+    let request = ApiRequest::get(format!("/conversations/{}/participants", segment(&conversation))).shared();
+    let (people, _) = api.read::<ParticipantList>(request).await?;
     let seen = people.participants.iter().find(|person| person.id.eq_ignore_ascii_case(&participant));
-    // One that is not listed may be beyond the list's room, or beyond the key's guards.
+    // A participant that is not listed may still be there: long lists are cut, and guards hide some.
     if people.state == "ended" || seen.is_some_and(|person| !person.is_live()) {
         let notice = parts::notice("good", &html! { p { strong { (name) } " is gone: confirmed." } });
         return Ok(parts::page(&notice).into_response());

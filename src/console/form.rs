@@ -1,4 +1,4 @@
-//! Forms that the page sends. They are small, and must arrive quickly.
+//! Forms that the page sends.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::api::Failed;
 /// Longest time for a form to arrive.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A form.
+/// A form that has arrived in time.
 pub(super) struct TimelyForm<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for TimelyForm<T> {

@@ -1,5 +1,5 @@
-//! Signing in with the configured issuer: authorization code with PKCE, done by the page itself (`assets/issuer.js`). The server
-//! only says which issuer, and lets the page talk to it.
+//! Signing in with the configured issuer, by authorization code with PKCE. The page does this itself
+//! (`assets/issuer.js`); the server only names the issuer, and allows the page to connect to it.
 
 use axum::response::Html;
 use http::Uri;
@@ -19,12 +19,12 @@ pub(super) struct SignInIssuer {
 }
 
 impl SignInIssuer {
-    /// As it is configured; none without `auth.jwt.console_client_id`.
+    /// The configured issuer; `None` without `auth.jwt.console_client_id`.
     pub(super) fn of(jwt: &Jwt) -> Option<Self> {
         let url = jwt.issuer.clone()?;
         let uri: Uri = url.parse().ok()?;
         let origin = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-        // It becomes part of a policy.
+        // It becomes part of the content security policy.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._:/[]".contains(c);
         Some(Self {
             client_id: jwt.console_client_id.clone().filter(|id| !id.is_empty())?,
@@ -35,12 +35,12 @@ impl SignInIssuer {
         })
     }
 
-    /// The only other host that the page may talk to.
+    /// The only other host that the page may connect to.
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The button, with what the script needs.
+    /// The sign-in button, with what the script needs.
     pub(super) fn button(&self) -> Markup {
         html! {
             p { button #issuer type="button" data-issuer=(self.url) data-client=(self.client_id) data-audience=(self.audience)
@@ -53,7 +53,8 @@ impl SignInIssuer {
     }
 }
 
-/// `GET /console/signed-in`: where the issuer sends its window back to. It hands the code to the page that asked, and closes.
+/// `GET /console/signed-in`: where the issuer redirects its window to. The window gives the code to the console's page,
+/// and closes.
 pub(super) async fn signed_in() -> Html<String> {
     parts::page(&html! {
         (DOCTYPE)

@@ -1,4 +1,4 @@
-//! One job: how far it is, what can be done with it, and its items.
+//! One job: its progress, its actions and its items.
 
 use axum::extract::{Path, Query};
 use axum::response::{Html, IntoResponse as _, Response};
@@ -6,23 +6,23 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::answers::{Item, Items, Job};
-use super::api::{Ask, Asker, Failed, segment};
+use super::api::{ApiClient, ApiRequest, Failed, segment};
 use super::dialog::DONE;
 use super::form::TimelyForm;
 use super::jobs::{state, title};
 use super::parts;
 
-/// Items that are shown; the report has all.
+/// Most items that are shown; the report has all.
 const SHOWN: usize = 50;
 
-async fn read(asker: &Asker, id: &str) -> Result<Job, Failed> {
-    Ok(asker.read::<Job>(Ask::get(format!("/jobs/{id}"))).await?.0)
+async fn read(api: &ApiClient, id: &str) -> Result<Job, Failed> {
+    Ok(api.read::<Job>(ApiRequest::get(format!("/jobs/{id}"))).await?.0)
 }
 
 /// `GET /console/jobs/{jobId}`.
-pub(super) async fn view(asker: Asker, Path(id): Path<String>) -> Result<Html<String>, Failed> {
+pub(super) async fn view(api: ApiClient, Path(id): Path<String>) -> Result<Html<String>, Failed> {
     let id = segment(&id);
-    let job = read(&asker, &id).await?;
+    let job = read(&api, &id).await?;
     let url = format!("console/jobs/{id}");
     Ok(parts::page(&html! {
         p.back { a href="#jobs" { "All jobs" } }
@@ -43,12 +43,12 @@ pub(super) async fn view(asker: Asker, Path(id): Path<String>) -> Result<Html<St
 
 /// `GET /console/jobs/{jobId}/progress`.
 pub(super) async fn progress(
-    asker: Asker,
+    api: ApiClient,
     Path(id): Path<String>,
     Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
     let id = segment(&id);
-    let job = read(&asker, &id).await?;
+    let job = read(&api, &id).await?;
     Ok(parts::fresh("job", &format!("console/jobs/{id}/progress"), seen.as_deref(), &shown(&job)))
 }
 
@@ -63,7 +63,7 @@ fn shown(job: &Job) -> Markup {
         progress value=(finished) max=(job.total.max(1)) aria-label="Finished items" {}
         @if let Some(because) = &job.paused_because { (parts::notice("warn", &html! { p { "Paused: " (because) } })) }
         @if job.needs_approval {
-            (parts::notice("warn", &html! { p { "So large a job needs the approval of another caller, who starts it." } }))
+            (parts::notice("warn", &html! { p { "A job this large must be started by another caller." } }))
         }
         dl.facts {
             @for (word, count) in &job.counts { dt { (word.replace('_', " ")) } dd { (count) } }
@@ -107,12 +107,12 @@ fn dialog_button(job: &Job, act: &str, text: &str) -> Markup {
 
 /// `GET /console/jobs/{jobId}/items`.
 pub(super) async fn items(
-    asker: Asker,
+    api: ApiClient,
     Path(id): Path<String>,
     Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
     let id = segment(&id);
-    let (items, _) = asker.read::<Items>(Ask::get(format!("/jobs/{id}/items?limit={SHOWN}"))).await?;
+    let (items, _) = api.read::<Items>(ApiRequest::get(format!("/jobs/{id}/items?limit={SHOWN}"))).await?;
     let rows = html! { @for item in &items.items { (row(item)) } };
     let body = html! {
         (parts::table("Items of the job", &["Conversation", "Participant", "Result", "At"], &rows))
@@ -141,13 +141,14 @@ fn row(item: &Item) -> Markup {
     }
 }
 
-/// `GET /console/jobs/{jobId}/{act}`: what cannot be taken back is confirmed, a start by typing how many.
-pub(super) async fn ask(asker: Asker, Path((id, act)): Path<(String, String)>) -> Result<Html<String>, Failed> {
+/// `GET /console/jobs/{jobId}/{act}`: the dialog that confirms what cannot be undone: a start, by typing the number of
+/// items, or a cancellation.
+pub(super) async fn ask(api: ApiClient, Path((id, act)): Path<(String, String)>) -> Result<Html<String>, Failed> {
     if !["start", "cancel"].contains(&act.as_str()) {
         return Err(Failed::not_found());
     }
     let id = segment(&id);
-    let job = read(&asker, &id).await?;
+    let job = read(&api, &id).await?;
     let starts = act == "start";
     Ok(parts::page(&html! {
         h2 #dialog-title { @if starts { "Start the job?" } @else { "Cancel the job?" } }
@@ -156,7 +157,7 @@ pub(super) async fn ask(asker: Asker, Path((id, act)): Path<(String, String)>) -
         } @else if starts {
             p { "It disconnects the participants of " strong { (counted(job.total)) } ". This cannot be taken back." }
         } @else {
-            p { "What has not been taken up is given up: " strong { (counted(job.pending)) } " at most. Items under way are not recalled." }
+            p { "Items that have not begun are cancelled: " strong { (counted(job.pending)) } " at most. Items under way are not recalled." }
         }
         form hx-post={ "console/jobs/" (id) "/" (segment(&act)) } hx-target="#result" hx-disabled-elt="find button" {
             @if starts {
@@ -180,17 +181,17 @@ pub(super) struct JobActionForm {
     typed: String,
 }
 
-/// `POST` to the same.
+/// `POST` to the same path.
 pub(super) async fn change(
-    asker: Asker,
+    api: ApiClient,
     Path((id, act)): Path<(String, String)>,
     TimelyForm(form): TimelyForm<JobActionForm>,
 ) -> Result<Response, Failed> {
     if act == "start" && (form.total.is_empty() || form.typed.trim() != form.total) {
         return Err(Failed::bad_request("the number that confirms it is missing; nothing was started"));
     }
-    let ask = Ask::post(format!("/jobs/{}/{}", segment(&id), segment(&act)));
-    let (job, _) = asker.read::<Job>(ask).await?;
+    let request = ApiRequest::post(format!("/jobs/{}/{}", segment(&id), segment(&act)));
+    let (job, _) = api.read::<Job>(request).await?;
     let done = match act.as_str() {
         "start" => "was started",
         "pause" => "was paused; items under way are finished",

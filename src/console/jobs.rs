@@ -1,18 +1,18 @@
-//! Jobs: the list of them, and the form for a new one. The list itself is uploaded by `assets/jobs.js`, straight to `POST /jobs`.
+//! The list of jobs, and the form for a new one. `assets/jobs.js` sends the new job's list straight to `POST /jobs`.
 
 use axum::extract::Query;
 use axum::response::{Html, Response};
 use maud::{Markup, html};
 
 use super::answers::{Job, Jobs};
-use super::api::{Ask, Asker, Failed};
+use super::api::{ApiClient, ApiRequest, Failed};
 use super::page::may;
 use super::parts;
 use crate::callers::Permission;
 
 /// `GET /console/jobs`.
-pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
-    let aside = asker.caller().await?;
+pub(super) async fn view(api: ApiClient) -> Result<Html<String>, Failed> {
+    let aside = api.caller().await?;
     Ok(parts::page(&html! {
         h1 tabindex="-1" { "Jobs" }
         p.small {
@@ -29,8 +29,8 @@ pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
 }
 
 /// `GET /console/jobs/list`.
-pub(super) async fn list(asker: Asker, Query(parts::Seen { seen }): Query<parts::Seen>) -> Result<Response, Failed> {
-    let (jobs, _) = asker.read::<Jobs>(Ask::get("/jobs?limit=50")).await?;
+pub(super) async fn list(api: ApiClient, Query(parts::Seen { seen }): Query<parts::Seen>) -> Result<Response, Failed> {
+    let (jobs, _) = api.read::<Jobs>(ApiRequest::get("/jobs?limit=50")).await?;
     let body = html! {
         @if jobs.jobs.is_empty() { p { "No job yet." } } @else { (table(&jobs.jobs)) }
         @if jobs.cursor.is_some() { p.small { "The 50 newest; " code { "GET /jobs" } " has them all." } }
@@ -62,7 +62,7 @@ pub(super) fn title(job: &Job) -> String {
     named.map_or_else(|| format!("Job {}", job.id.get(..8).unwrap_or(&job.id)), str::to_owned)
 }
 
-/// The word for a state, in its colour.
+/// A state with its colour.
 pub(super) fn state(word: &str) -> Markup {
     parts::badge(
         word,
@@ -75,8 +75,8 @@ pub(super) fn state(word: &str) -> Markup {
 }
 
 /// `GET /console/jobs/new`.
-pub(super) async fn new(asker: Asker) -> Result<Html<String>, Failed> {
-    asker.caller().await?;
+pub(super) async fn new(api: ApiClient) -> Result<Html<String>, Failed> {
+    api.caller().await?;
     Ok(parts::page(&html! {
         p.back { a href="#jobs" { "All jobs" } }
         h1 tabindex="-1" { "New job from a list" }

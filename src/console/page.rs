@@ -1,16 +1,16 @@
-//! The page around everything, which has no data in it, and the frame that a caller gets who has signed in.
+//! The outer page, which holds no data, and the frame for a caller who has signed in.
 
 use axum::response::Html;
 use maud::{DOCTYPE, html};
 
-use super::api::{Asker, Failed};
+use super::api::{ApiClient, Failed};
 use super::issuer::SignInIssuer;
 use super::parts;
 use crate::callers::Permission;
 use crate::http::Aside;
 
-/// What htmx must not do: run text as a program, write styles, ask other hosts, keep pages in the browser's storage. And it does not
-/// wait before it listens to what it has just drawn (`defaultSettleDelay`): a button that is seen can be pressed.
+/// htmx must not evaluate text as code, insert styles, send requests to other hosts or keep pages in the browser's
+/// storage. Without a settle delay, a new button works as soon as it is visible.
 const HTMX: &str = r#"{"allowEval":false,"includeIndicatorStyles":false,"selfRequestsOnly":true,"historyEnabled":false,"historyCacheSize":0,"timeout":40000,"disableInheritance":true,"defaultFocusScroll":false,"defaultSettleDelay":0}"#;
 
 /// `GET /console`.
@@ -37,7 +37,7 @@ pub(super) fn shell(issuer: Option<&SignInIssuer>) -> Html<String> {
                         noscript { p { "This page needs JavaScript." } }
                         form #sign-in hidden {
                             label for="key" { "Key" }
-                            // Without a name: a browser never sends it by itself.
+                            // It has no name, so that the browser never submits it.
                             input #key type="password" autocomplete="off" spellcheck="false" required aria-describedby="key-note";
                             button.primary type="submit" { "Sign in" }
                             p #key-note.small {
@@ -58,8 +58,8 @@ pub(super) fn shell(issuer: Option<&SignInIssuer>) -> Html<String> {
 }
 
 /// `GET /console/session`: the frame for a caller who is recognised.
-pub(super) async fn frame(asker: Asker) -> Result<Html<String>, Failed> {
-    let aside = asker.caller().await?;
+pub(super) async fn frame(api: ApiClient) -> Result<Html<String>, Failed> {
+    let aside = api.caller().await?;
     let identity = aside.caller.as_ref().map_or("", |caller| caller.identity());
     Ok(parts::page(&html! {
         a.skip href="#view" data-skip { "Skip to the content" }
@@ -80,7 +80,7 @@ pub(super) async fn frame(asker: Asker) -> Result<Html<String>, Failed> {
     }))
 }
 
-/// Whether the caller may do this, as far as its permissions tell. The API decides; this only says what is offered.
+/// Whether the caller has this permission. This decides only what the page offers; the API checks each request.
 pub(super) fn may(aside: &Aside, permission: Permission) -> bool {
     aside.caller.as_ref().is_some_and(|caller| caller.may(permission))
 }

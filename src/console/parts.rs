@@ -9,11 +9,11 @@ use super::answers::Problem;
 use crate::digest::Digest;
 use crate::text::is_unprintable;
 
-/// Digits of a digest that tell one state of a fragment from another.
+/// Digits of the digest that tells one state of a fragment from another.
 const DIGITS: usize = 16;
 
-/// A fragment as an answer. Marks that reorder or hide text are replaced, so that no name passes for another, or for our words;
-/// those that join letters are part of names.
+/// Markup as an answer. Characters that reorder or hide text are replaced, so that a name cannot look like another one
+/// or like text of ours. Joiners stay, because they are part of names.
 pub(super) fn page(markup: &Markup) -> Html<String> {
     let misleads = |c: char| is_unprintable(c) && !matches!(c, '\n' | '\t' | '\u{200c}' | '\u{200d}');
     Html(markup.0.replace(misleads, "\u{fffd}"))
@@ -24,12 +24,12 @@ pub(super) fn moment(time: &str) -> Markup {
     html! { time datetime=(time) data-show="moment" { (time) } }
 }
 
-/// How long ago, counted on by the page.
+/// How long ago; the page keeps counting.
 pub(super) fn age(time: &str) -> Markup {
     html! { time datetime=(time) data-show="age" { (time) } }
 }
 
-/// A word with a colour. The word alone says it all.
+/// A word with a colour, which adds nothing to the word's meaning.
 pub(super) fn badge(word: &str, tone: &str) -> Markup {
     html! { span.badge data-tone=(tone) { (word) } }
 }
@@ -39,7 +39,7 @@ pub(super) fn notice(tone: &str, body: &Markup) -> Markup {
     html! { div.notice data-tone=(tone) { (body) } }
 }
 
-/// A term of a list and what is said of it, unless nothing is.
+/// An entry of a list of facts, if it has a value.
 pub(super) fn term(name: &str, value: Option<&str>) -> Markup {
     html! { @if let Some(value) = value { dt { (name) } dd { (value) } } }
 }
@@ -74,7 +74,7 @@ pub(super) fn table(caption: &str, names: &[&str], rows: &Markup) -> Markup {
     table_with(caption, &columns(names), rows)
 }
 
-/// The same, with a head line of its own.
+/// As [`table`], with these header cells.
 pub(super) fn table_with(caption: &str, head: &Markup, rows: &Markup) -> Markup {
     html! {
         table.cards role="table" {
@@ -85,7 +85,7 @@ pub(super) fn table_with(caption: &str, head: &Markup, rows: &Markup) -> Markup 
     }
 }
 
-/// Cells of a head line.
+/// Header cells.
 pub(super) fn columns(names: &[&str]) -> Markup {
     html! { @for name in names { th role="columnheader" scope="col" { (name) } } }
 }
@@ -96,28 +96,28 @@ pub(super) struct Seen {
     pub(super) seen: Option<String>,
 }
 
-/// The place of a part that asks for itself once it is on the page; `meanwhile` is shown until then.
+/// The place of a part that loads itself once it is on the page; shows `meanwhile` until then.
 pub(super) fn loading(id: &str, url: &str, meanwhile: &Markup) -> Markup {
-    asking(id, url, "load, tick from:body", meanwhile)
+    loader(id, url, "load, tick from:body", meanwhile)
 }
 
-/// What most places show until they are filled.
+/// What most parts show until they are loaded.
 pub(super) fn reading() -> Markup {
     html! { p { "Reading…" } }
 }
 
-fn asking(id: &str, url: &str, trigger: &str, body: &Markup) -> Markup {
+fn loader(id: &str, url: &str, trigger: &str, body: &Markup) -> Markup {
     html! { div id=(id) hx-get=(url) hx-trigger=(trigger) hx-swap="outerHTML" hx-sync="this:drop" { (body) } }
 }
 
-/// A part of the page that keeps itself fresh: it asks anew every two seconds while the page is watched, and after something was
-/// done. It is sent only when it differs from what the page shows (`seen`), so that neither the focus nor a screen reader is
-/// disturbed by what has not changed.
+/// A part of the page that refreshes itself, every two seconds while the page is in use, and after each action. It is
+/// sent only if it differs from what the page shows (`seen`), so that neither the focus nor a screen reader is
+/// disturbed without need.
 pub(super) fn fresh(id: &str, url: &str, seen: Option<&str>, body: &Markup) -> Response {
     let mut tag = Digest::of(body.0.as_bytes()).to_string();
     tag.truncate(DIGITS);
     if seen == Some(&tag) {
         return StatusCode::NO_CONTENT.into_response();
     }
-    page(&asking(id, &format!("{url}?seen={tag}"), "tick from:body, changed from:body", body)).into_response()
+    page(&loader(id, &format!("{url}?seen={tag}"), "tick from:body, changed from:body", body)).into_response()
 }

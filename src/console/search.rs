@@ -1,4 +1,4 @@
-//! Finding conversations: one box for words or a conversation id, and the list of those that are live.
+//! Finds conversations: one search box for words or a conversation id, and the list of live conversations.
 
 use axum::extract::Query;
 use axum::response::{Html, IntoResponse as _, Response};
@@ -7,17 +7,17 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::answers::{Found, Hit};
-use super::api::{Ask, Asker, Failed};
+use super::api::{ApiClient, ApiRequest, Failed};
 use super::conversation::bare;
 use super::page::may;
 use super::parts;
 use crate::callers::Permission;
 use crate::ids::ConversationId;
 
-/// Conversations looked through at once, unless fewer are live: as many answers of the API as it takes.
-const LOOKED_THROUGH: usize = 200;
+/// A search reads pages of the API until it has this many conversations, unless fewer are live.
+const SEARCHED_AT_ONCE: usize = 200;
 
-/// What is asked for.
+/// The query of [`found`].
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct SearchQuery {
     #[serde(default)]
@@ -27,8 +27,8 @@ pub(super) struct SearchQuery {
 }
 
 /// `GET /console/search`.
-pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
-    let aside = asker.caller().await?;
+pub(super) async fn view(api: ApiClient) -> Result<Html<String>, Failed> {
+    let aside = api.caller().await?;
     let searches = may(&aside, Permission::Search);
     Ok(parts::page(&html! {
         h1 tabindex="-1" { "Conversations" }
@@ -47,13 +47,14 @@ pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
     }))
 }
 
-/// `GET /console/conversations?q=`: those that fit, or the way to the one whose id it is.
-pub(super) async fn found(asker: Asker, Query(asked): Query<SearchQuery>) -> Result<Response, Failed> {
+/// `GET /console/conversations?q=`: the conversations with these words or, for an id, a command to open that
+/// conversation.
+pub(super) async fn found(api: ApiClient, Query(asked): Query<SearchQuery>) -> Result<Response, Failed> {
     if let Some(id) = ConversationId::parse(asked.q.trim()) {
         let go = format!("{{\"go\":\"conversations/{id}\"}}");
         return Ok((StatusCode::NO_CONTENT, [(HeaderName::from_static("hx-trigger"), go)]).into_response());
     }
-    let Found { conversations, cursor } = newest(&asker, asked.cursor).await?;
+    let Found { conversations, cursor } = newest(&api, asked.cursor).await?;
     let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
     let hits: Vec<&Hit> = conversations.iter().filter(|hit| words.iter().all(|word| has(hit, word))).collect();
     Ok(parts::page(&html! {
@@ -64,14 +65,13 @@ pub(super) async fn found(asker: Asker, Query(asked): Query<SearchQuery>) -> Res
     .into_response())
 }
 
-/// The newest conversations from this cursor on, and the cursor of the next ones. If a page fails after some were found, it is
-/// asked for again
-/// from there.
-async fn newest(asker: &Asker, from: String) -> Result<Found, Failed> {
+/// The newest conversations from this cursor on, and the cursor of the next ones. If a page after the first fails, its
+/// cursor is returned, so that it can be read again.
+async fn newest(api: &ApiClient, from: String) -> Result<Found, Failed> {
     let mut found = Found { conversations: Vec::new(), cursor: Some(from) };
-    while let Some(cursor) = found.cursor.as_deref().filter(|_| found.conversations.len() < LOOKED_THROUGH) {
+    while let Some(cursor) = found.cursor.as_deref().filter(|_| found.conversations.len() < SEARCHED_AT_ONCE) {
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("cursor", cursor).finish();
-        match asker.read::<Found>(Ask::get(format!("/conversations?{query}"))).await {
+        match api.read::<Found>(ApiRequest::get(format!("/conversations?{query}"))).await {
             Ok((next, _)) => {
                 found.conversations.extend(next.conversations);
                 found.cursor = next.cursor;
@@ -94,7 +94,7 @@ fn count(shown: usize, of: usize, words: &[String], more: bool) -> String {
     }
 }
 
-/// Whether something that is shown of it has this word.
+/// Whether anything that is shown of it contains this word.
 fn has(hit: &Hit, word: &str) -> bool {
     let waiting = (!hit.agent).then_some("waiting");
     let shown = [

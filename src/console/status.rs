@@ -1,4 +1,4 @@
-//! The service at a glance, and the switch of its mode.
+//! The service at a glance, and the dialog that switches its mode.
 
 use axum::extract::Query;
 use axum::response::{Html, IntoResponse as _, Response};
@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answers::{Status, WindowStatus};
-use super::api::{Ask, Asker, Failed};
+use super::api::{ApiClient, ApiRequest, Failed};
 use super::dialog::DONE;
 use super::form::TimelyForm;
 use super::parts;
 
 /// `GET /console/status`.
-pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
-    asker.caller().await?;
+pub(super) async fn view(api: ApiClient) -> Result<Html<String>, Failed> {
+    api.caller().await?;
     Ok(parts::page(&html! {
         h1 tabindex="-1" { "Status" }
         div #result role="status" tabindex="-1" {}
@@ -23,8 +23,8 @@ pub(super) async fn view(asker: Asker) -> Result<Html<String>, Failed> {
 }
 
 /// `GET /console/status/now`.
-pub(super) async fn now(asker: Asker, Query(parts::Seen { seen }): Query<parts::Seen>) -> Result<Response, Failed> {
-    let (status, _) = asker.read::<Status>(Ask::get("/status")).await?;
+pub(super) async fn now(api: ApiClient, Query(parts::Seen { seen }): Query<parts::Seen>) -> Result<Response, Failed> {
+    let (status, _) = api.read::<Status>(ApiRequest::get("/status")).await?;
     Ok(parts::fresh("status", "console/status/now", seen.as_deref(), &shown(&status)))
 }
 
@@ -74,7 +74,7 @@ fn upstream(status: &Status) -> Markup {
     }
 }
 
-/// In whole minutes: a page that counts seconds would be drawn anew every time.
+/// In whole minutes: with seconds, each refresh would redraw the page.
 fn minutes(seconds: u64) -> String {
     if seconds < 120 { "less than 2 min".to_owned() } else { format!("{} min", seconds / 60) }
 }
@@ -134,7 +134,7 @@ fn keys(status: &Status) -> Markup {
     }
 }
 
-/// Which mode is wanted.
+/// The mode to switch to.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ModeForm {
     #[serde(default)]
@@ -142,9 +142,12 @@ pub(super) struct ModeForm {
 }
 
 /// `GET /console/mode`.
-pub(super) async fn ask_mode(asker: Asker, Query(ModeForm { mode }): Query<ModeForm>) -> Result<Html<String>, Failed> {
-    // Callers who may not switch it are refused already here.
-    asker.read::<serde_json::Value>(Ask::get("/mode")).await?;
+pub(super) async fn ask_mode(
+    api: ApiClient,
+    Query(ModeForm { mode }): Query<ModeForm>,
+) -> Result<Html<String>, Failed> {
+    // Refuses callers that may not switch the mode before they see the dialog.
+    api.read::<serde_json::Value>(ApiRequest::get("/mode")).await?;
     if !["observe", "enforce"].contains(&mode.as_str()) {
         return Err(Failed::not_found());
     }
@@ -166,9 +169,9 @@ pub(super) async fn ask_mode(asker: Asker, Query(ModeForm { mode }): Query<ModeF
 }
 
 /// `POST /console/mode`.
-pub(super) async fn set_mode(asker: Asker, TimelyForm(form): TimelyForm<ModeForm>) -> Result<Response, Failed> {
-    let ask = Ask::put("/mode").json(&json!({"mode": form.mode}));
-    asker.read::<serde_json::Value>(ask).await?;
+pub(super) async fn set_mode(api: ApiClient, TimelyForm(form): TimelyForm<ModeForm>) -> Result<Response, Failed> {
+    let request = ApiRequest::put("/mode").json(&json!({"mode": form.mode}));
+    api.read::<serde_json::Value>(request).await?;
     let notice = parts::notice("quiet", &html! { p { "The mode is now " strong { (form.mode) } "." } });
     Ok((DONE, parts::page(&notice)).into_response())
 }

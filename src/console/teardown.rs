@@ -1,4 +1,4 @@
-//! Ending a conversation for everyone: behind a confirmation that has to be typed.
+//! Ends a whole conversation, after a confirmation that must be typed.
 
 use axum::extract::Path;
 use axum::response::{Html, IntoResponse as _, Response};
@@ -7,19 +7,19 @@ use maud::html;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answers::{People, Settled};
-use super::api::{Ask, Asker, Failed, segment};
+use super::answers::{ParticipantList, Settled};
+use super::api::{ApiClient, ApiRequest, Failed, segment};
 use super::dialog::{DONE, WAIT};
 use super::form::TimelyForm;
 use super::parts;
 
-/// What has to be typed.
+/// The word that must be typed.
 const WORD: &str = "everyone";
 
 /// `GET /console/conversations/{conversationId}/disconnect`.
-pub(super) async fn ask(asker: Asker, Path(id): Path<String>) -> Result<Html<String>, Failed> {
+pub(super) async fn ask(api: ApiClient, Path(id): Path<String>) -> Result<Html<String>, Failed> {
     let id = segment(&id);
-    let (people, _) = asker.read::<People>(Ask::get(format!("/conversations/{id}/participants"))).await?;
+    let (people, _) = api.read::<ParticipantList>(ApiRequest::get(format!("/conversations/{id}/participants"))).await?;
     let live: Vec<String> = people.participants.iter().filter(|p| p.is_live()).map(|p| p.label()).collect();
     Ok(parts::page(&html! {
         h2 #dialog-title { "Disconnect everyone?" }
@@ -45,9 +45,9 @@ pub(super) struct TeardownForm {
     dry_run: bool,
 }
 
-/// `POST` to the same.
+/// `POST` to the same path.
 pub(super) async fn end(
-    asker: Asker,
+    api: ApiClient,
     Path(id): Path<String>,
     TimelyForm(confirmation): TimelyForm<TeardownForm>,
 ) -> Result<Response, Failed> {
@@ -55,10 +55,10 @@ pub(super) async fn end(
         return Err(Failed::bad_request("the word that confirms it is missing; nobody was disconnected"));
     }
     let dry_run = if confirmation.dry_run { "?dryRun=true" } else { "" };
-    let ask = Ask::post(format!("/conversations/{}/disconnect{dry_run}", segment(&id)))
+    let request = ApiRequest::post(format!("/conversations/{}/disconnect{dry_run}", segment(&id)))
         .header(HeaderName::from_static("prefer"), WAIT)
         .json(&json!({"all": true}));
-    let (settled, _) = asker.read::<Settled>(ask).await?;
+    let (settled, _) = api.read::<Settled>(request).await?;
     let (tone, sentence) = match (settled.outcome.as_str(), settled.verified) {
         ("would_disconnect", _) => ("quiet", "Dry run: the conversation would be ended. Nobody was disconnected."),
         ("accepted", _) => {

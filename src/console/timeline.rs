@@ -1,4 +1,5 @@
-//! What was done to a conversation, from the audit: who asked, what Genesys Cloud said, and whether the person is gone.
+//! What was done to a conversation, from its audit records: who asked, what Genesys Cloud answered, and whether the
+//! person is gone.
 
 use std::collections::HashMap;
 
@@ -6,26 +7,26 @@ use axum::extract::{Path, Query};
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::answers::{People, Person, Record, Records};
-use super::api::{Ask, Asker, Failed, segment};
+use super::answers::{Participant, ParticipantList, Record, Records};
+use super::api::{ApiClient, ApiRequest, Failed, segment};
 use super::parts;
 
 /// `GET /console/conversations/{conversationId}/timeline`.
 pub(super) async fn timeline(
-    asker: Asker,
+    api: ApiClient,
     Path(id): Path<String>,
     Query(parts::Seen { seen }): Query<parts::Seen>,
 ) -> Result<Response, Failed> {
     let id = segment(&id);
-    let (records, _) = asker.read::<Records>(Ask::get(format!("/audit?conversation={id}"))).await?;
+    let (records, _) = api.read::<Records>(ApiRequest::get(format!("/audit?conversation={id}"))).await?;
     let people = if records.records.is_empty() {
         Vec::new()
     } else {
-        // Names, and who is there now. A key that may not read sees the records without them.
-        let answer = asker.ask(Ask::get(format!("/conversations/{id}/participants")).shared()).await;
-        answer.read::<People>().map(|(people, _)| people.participants).unwrap_or_default()
+        // For names, and who is there now. A key that may not read sees the records without them.
+        let answer = api.send(ApiRequest::get(format!("/conversations/{id}/participants")).shared()).await;
+        answer.read::<ParticipantList>().map(|(people, _)| people.participants).unwrap_or_default()
     };
-    let people: HashMap<&str, &Person> = people.iter().map(|person| (person.id.as_str(), person)).collect();
+    let people: HashMap<&str, &Participant> = people.iter().map(|person| (person.id.as_str(), person)).collect();
     let body = html! {
         @if records.records.is_empty() {
             p.small { "Nothing was asked of this conversation yet." }
@@ -37,7 +38,7 @@ pub(super) async fn timeline(
     Ok(parts::fresh("timeline", &format!("console/conversations/{id}/timeline"), seen.as_deref(), &body))
 }
 
-fn entry(record: &Record, people: &HashMap<&str, &Person>) -> Markup {
+fn entry(record: &Record, people: &HashMap<&str, &Participant>) -> Markup {
     let person = record.participant_id.as_deref().map(|id| (id, people.get(id).copied()));
     let whom = match person {
         None => "everyone, or those whom a selector named".to_owned(),
@@ -86,8 +87,8 @@ fn result(record: &Record) -> String {
     }
 }
 
-/// What is known: an observation outranks what was answered.
-fn gone(record: &Record, person: Option<&Person>) -> &'static str {
+/// Whether the person is gone: what is seen now counts more than what was answered then.
+fn gone(record: &Record, person: Option<&Participant>) -> &'static str {
     let said = matches!(record.outcome.as_str(), "disconnected" | "already_disconnected" | "conversation_ended");
     match person {
         Some(person) if !person.is_live() => "yes, seen gone",

@@ -1,5 +1,5 @@
-// Signing in with the issuer: authorization code with PKCE (RFC 7636), in a window of its own. The verifier and the token stay in
-// the memory of this page.
+// Signs in with the issuer by authorization code with PKCE (RFC 7636), in a separate window. The verifier and the token stay in the
+// memory of this page.
 "use strict";
 
 (() => {
@@ -15,7 +15,7 @@
     at("sign-in-problem")?.replaceChildren(note);
   }
 
-  /** What comes back for this state. */
+  /** Waits for the code that the issuer returns for this state. */
   function answerFor(state) {
     return new Promise((resolve) => {
       const channel = new BroadcastChannel("hangup-sign-in");
@@ -29,7 +29,7 @@
 
   async function begin({ issuer, client, audience, scope }) {
     if (!crypto.subtle) return tell("Signing in with the issuer needs https. Open the console by https, or sign in with a key.");
-    // At once, or the browser takes it for one that was not asked for.
+    // Opened at once: later the browser would block it as a pop-up.
     const shown = window.open("", "_blank", "popup,width=520,height=680");
     const [verifier, state] = [random(), random()];
     const redirect = new URL("console/signed-in", location.href).href;

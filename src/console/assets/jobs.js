@@ -13,7 +13,7 @@
     place?.replaceChildren(note);
   }
 
-  /** A repeat of the same request is the same job, so a connection that is lost makes no second one. */
+  /** A repeat of the same request gets the same job, so a lost connection never makes a second one. */
   const fresh = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
   async function queue(list, place) {

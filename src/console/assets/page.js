@@ -1,9 +1,9 @@
-// The page: which view is shown, what keeps it fresh, the dialog, problems, and times in the browser's zone.
+// The page: its views, refreshing, the dialog, problems, and times in the browser's time zone.
 "use strict";
 
 (() => {
-  const EVERY = 2000; // between two looks, in milliseconds
-  const UNWATCHED = 600000; // without a key press or a click, the page looks no longer
+  const EVERY = 2000; // milliseconds between two refreshes
+  const UNWATCHED = 600000; // milliseconds without a key press or a click after which refreshing stops
   const at = (id) => document.getElementById(id);
   const tell = (name) => htmx.trigger(document.body, name);
 
@@ -33,7 +33,7 @@
     else location.hash = to;
   });
 
-  // --- Freshness: one "tick" every two seconds, while somebody looks.
+  // --- Refreshing: one "tick" every two seconds while the page is in use.
   let until = Date.now() + UNWATCHED;
   let lost = false;
 
@@ -82,7 +82,7 @@
     }
   });
 
-  // --- Problems are shown where they concern: in the dialog, or at the head of the page.
+  // --- Problems are shown where they belong: in the dialog, or at the top of the page.
   const place = (asker) => at((asker.closest("[data-problems]") ?? document.body).dataset.problems.slice(1));
 
   function problem(asker, text) {
@@ -106,17 +106,17 @@
       event.detail.isError = false;
       if (where) where.dataset.by = requestConfig.path.split("?")[0];
     } else {
-      // What complained has worked now.
+      // The request that failed before has succeeded now.
       const where = place(requestConfig.elt);
       if (where?.dataset.by === requestConfig.path.split("?")[0]) where.replaceChildren();
     }
   });
 
-  // --- The dialog. It gives the focus back to what opened it, also if that was drawn anew meanwhile.
+  // --- The dialog. It returns the focus to the element that opened it, even if that was redrawn meanwhile.
   const dialog = at("dialog");
   let opener = "";
 
-  // Once it has settled: before, its form is not htmx's yet.
+  // After settling, because htmx handles the dialog's form only then.
   document.body.addEventListener("htmx:afterSettle", (event) => {
     if (event.detail.target?.id !== "dialog-body" || dialog.open) return;
     opener = event.detail.requestConfig?.elt?.id ?? "";

@@ -1,4 +1,4 @@
-// Who is signed in. The key lives in this closure only: no cookie, no storage, no address.
+// Who is signed in. The key is kept in this closure only: not in a cookie, in storage or in the address.
 "use strict";
 
 const session = (() => {
@@ -8,7 +8,7 @@ const session = (() => {
 
   const headers = () => (credential ? { [credential[0]]: credential[1] } : {});
 
-  /** Asks for the frame; `quietly` where it was not the person who asked. */
+  /** Loads the frame; `quietly` if the user did not ask for it. */
   async function enter(quietly) {
     let answer;
     try {
@@ -31,7 +31,7 @@ const session = (() => {
     if (!quietly || answer.status !== 401) htmx.swap("#sign-in-problem", text, { swapStyle: "innerHTML" });
   }
 
-  /** Forgets the key, and begins anew; says why, if it was not the person's wish. */
+  /** Forgets the key, and shows the sign-in form; says why, if the user did not ask for it. */
   function leave(why) {
     credential = null;
     signedIn = false;

@@ -1,4 +1,5 @@
-// The issuer's window is back: the code goes to the page that asked, which alone can redeem it. Then the address forgets it.
+// The issuer has redirected its window here. Gives the code to the page that opened it, the only one that can redeem it, and removes
+// it from the address.
 "use strict";
 
 const answer = Object.fromEntries(new URLSearchParams(location.search));
