@@ -85,7 +85,7 @@ impl StandIn {
         self.sandbox.add_fault(fault).expect("a rule");
     }
 
-    /// A rule as the control surface takes it.
+    /// A rule as the control endpoints take it.
     pub(crate) fn rule(&self, rule: serde_json::Value) {
         self.fault(serde_json::from_value(rule).expect("a rule"));
     }

@@ -1,4 +1,4 @@
-//! The control surface, as curl would use it.
+//! The control endpoints, as curl uses them.
 
 use std::time::Duration;
 
