@@ -58,7 +58,7 @@ impl ServeSettings {
     }
 }
 
-/// What answers requests, such as a router.
+/// A service that answers requests, such as a router.
 pub trait HttpService:
     Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
 {

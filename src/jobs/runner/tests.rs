@@ -128,7 +128,7 @@ async fn no_item_beyond_the_first_twenty_is_tried_until_they_have_told_whether_t
     let (jobs, stop) =
         (jobs_over(store.clone(), BoxCloneSyncService::new(tower::service_fn(refuses))), CancellationToken::new());
     queue(&store, "job", 40).await;
-    // Someone has paused and resumed it before. That says nothing about its items.
+    // A caller has paused and resumed it before, which says nothing about its items.
     let paused = store.job("job").await.unwrap().unwrap();
     let paused = jobs.pause(&paused, &[JobState::Running], "anonymous").await.unwrap();
     jobs.change(&paused, &[JobState::Paused], JobState::Running, None).await.unwrap();
