@@ -39,7 +39,7 @@ fn is_staff(participant: &Participant) -> bool {
     participant.user_id.is_some() || purpose.eq_ignore_ascii_case("agent") || purpose.eq_ignore_ascii_case("user")
 }
 
-/// A live leg of the queue itself means "waiting". Source: GENESYS.md, "Finding conversations".
+/// A live `acd` leg of the queue means "waiting"; Genesys Cloud has no other sign of it.
 fn waits_in(participant: &Participant, queue: &str) -> bool {
     let is_leg = participant.purpose.as_deref().is_some_and(|purpose| purpose.eq_ignore_ascii_case("acd"));
     is_leg && participant.is_live() && participant.queue_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(queue))

@@ -1,4 +1,4 @@
-//! The engine held to DESIGN.md by counts of upstream calls, on a paused clock.
+//! How many upstream calls each request makes, counted on a paused clock.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
 

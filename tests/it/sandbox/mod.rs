@@ -1,4 +1,4 @@
-//! The stand-in for Genesys Cloud, held to what DESIGN.md, GENESYS.md and docs/SANDBOX.md say of it.
+//! The sandbox does what docs/SANDBOX.md says.
 
 #![expect(clippy::expect_used, reason = "helpers of tests stop the test that cannot go on")]
 
