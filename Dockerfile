@@ -8,8 +8,7 @@ ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
-# Panics keep their message without symbols; the image is half as large.
-ENV CARGO_PROFILE_RELEASE_STRIP=symbols CARGO_TERM_COLOR=never
+ENV CARGO_TERM_COLOR=never
 ARG PROFILE_GUIDED=
 # hadolint ignore=DL3008
 RUN if [ -n "$PROFILE_GUIDED" ]; then \
@@ -18,12 +17,14 @@ RUN if [ -n "$PROFILE_GUIDED" ]; then \
 COPY . .
 # The caches hold registry and dependencies between builds. Cargo goes by modification times, and a checkout can be older than
 # what the cache was built from: the touch makes it compile our own crate whenever this step runs at all.
+# Panics keep their message without symbols, and the image is half as large. Cargo's own `strip` would change the names of the
+# functions, which build/functions.txt lists.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
-    find src config openapi.yaml -type f -exec touch {} + \
+    find build src config openapi.yaml -type f -exec touch {} + \
     && if [ -n "$PROFILE_GUIDED" ]; then scripts/profile-guided --out /out/hangup; \
        else cargo build --release --locked --bin hangup && install -D -m 0755 target/release/hangup /out/hangup; fi \
-    && mkdir -p /out/state
+    && strip /out/hangup && mkdir -p /out/state
 
 FROM ${RUNTIME_IMAGE}
 ARG RUNTIME_IMAGE
