@@ -6,6 +6,8 @@
 //! - `X-API-Key` wins over `Authorization: Bearer`; a bearer token is looked up as a key first.
 //! - Wrong credentials are counted per client address, and beyond `auth.wrong_key_rate` refused with `Retry-After`. Valid keys and
 //!   tokens always pass: one caller behind a proxy's address must not lock out the others.
+//! - A key used from outside its `addresses` counts as wrong: it is not valid there, and if it were never slowed down, a stranger
+//!   could test any number of stolen keys.
 
 pub mod browser;
 mod caller;
