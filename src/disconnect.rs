@@ -18,6 +18,7 @@ mod last;
 pub(crate) mod look;
 mod operation;
 mod possible;
+mod presence;
 mod refusals;
 mod reply;
 mod request;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::confirmer::{Awaited, Presence};
+use super::presence::{Awaited, Presence};
 use super::{Admission, Disconnector, Origin, Request};
 use crate::config::Confirm;
+use crate::ids::ConversationId;
 use crate::outcome::{Outcome, Settled};
 use crate::problem::Problem;
 
@@ -40,7 +41,7 @@ impl Disconnector {
     }
 
     /// Looks until it is gone, for at most `wait`; a wait of no time reads nothing.
-    pub(super) async fn watch(&self, origin: &Origin, awaited: Awaited, wait: Duration) -> Presence {
+    pub(super) async fn watch(&self, origin: &Origin, awaited: (ConversationId, Awaited), wait: Duration) -> Presence {
         if wait.is_zero() {
             return Presence::Nothing;
         }
@@ -69,6 +70,6 @@ impl Disconnector {
     }
 }
 
-pub(super) fn awaited(request: &Request) -> Awaited {
-    Awaited::Participant(request.conversation, request.participant, request.media)
+pub(super) fn awaited(request: &Request) -> (ConversationId, Awaited) {
+    (request.conversation, Awaited::Participant(request.participant, request.media))
 }

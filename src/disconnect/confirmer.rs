@@ -1,7 +1,6 @@
-//! Looks again after an accepted disconnect until the participant is gone. Those who wait for the same participant share the
-//! looks.
+//! Looks again after an accepted disconnect until the participant is gone. All who wait in one conversation share the looks.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,216 +10,185 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::judge::Observation;
-use super::last::{participant_not_found, without_medium};
-use super::look::{Read, look, read};
+use super::look::{Read, read};
+use super::presence::{Awaited, Presence};
 use crate::genesys::Client;
 use crate::genesys::context::Context;
 use crate::genesys::request::Rank;
 use crate::genesys::requester::Requester;
-use crate::ids::{ConversationId, ParticipantId};
-use crate::medium::Medium;
-use crate::outcome::{Outcome, Settled};
-use crate::problem::Problem;
+use crate::ids::ConversationId;
 
-/// The first look comes this long after acceptance; each further one at twice the time.
+/// The first look comes this long after acceptance; each further one at twice the time. Looks are at least this far apart.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// The longest time that one look takes.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
 /// The last look starts this much before the wait ends, so that it can be answered in time.
 const LAST_LOOK_LEAD: Duration = Duration::from_millis(200);
 
-/// Whose end is awaited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Awaited {
-    /// A participant's, or that of its communications of one medium.
-    Participant(ConversationId, ParticipantId, Option<Medium>),
-    /// The whole conversation's.
-    Conversation(ConversationId),
-}
-
-/// What the looks have shown so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Presence {
-    /// Nothing could be read.
-    Nothing,
-    /// The conversation goes on and has no such participant, or one without this medium.
-    Absent(Option<Medium>),
-    /// Still there.
-    There,
-    /// Gone.
-    Gone,
-}
-
 /// The looks under way.
 #[derive(Debug)]
 pub(super) struct Confirmer {
-    watches: Arc<Mutex<HashMap<Awaited, Arc<Watched>>>>,
+    watched: Watched,
     stopping: CancellationToken,
 }
 
-/// One participant whose end is waited for.
-#[derive(Debug)]
-struct Watched {
-    shown: watch::Sender<Presence>,
-    /// Last looks that those who wait want.
-    wanted: Mutex<BTreeSet<Instant>>,
-    more: Notify,
+/// Who waits in which conversation.
+type Watched = Arc<Mutex<HashMap<ConversationId, Waits>>>;
+
+/// All who wait in one conversation.
+#[derive(Debug, Default)]
+struct Waits {
+    waits: Vec<Wait>,
+    /// A wait has begun.
+    more: Arc<Notify>,
 }
 
-impl Presence {
-    /// What became of a disconnect that was accepted.
-    ///
-    /// # Errors
-    /// `participant_not_found`: it was accepted of a participant that is not there.
-    pub(super) fn after(self, settled: Settled) -> Result<Settled, Problem> {
-        Ok(match self {
-            Self::Gone => Settled { outcome: Outcome::Disconnected, verified: true, gone: Some(true), ..settled },
-            Self::There => {
-                Settled { outcome: Outcome::Accepted, verified: false, gone: Some(false), still_there: true, ..settled }
-            }
-            // Genesys Cloud has said that it disconnected the participant, and no look shows that it did not.
-            Self::Absent(_) if settled.outcome == Outcome::Disconnected => settled,
-            Self::Absent(medium) => {
-                let problem = medium.map_or_else(|| participant_not_found(None), |medium| without_medium(medium, None));
-                return Err(problem.effect(true).attempts(settled.attempts));
-            }
-            Self::Nothing => settled,
-        })
-    }
+/// One who waits.
+#[derive(Debug)]
+struct Wait {
+    awaited: Awaited,
+    accepted: Instant,
+    last_look: Instant,
+    requester: Arc<Requester>,
+    shown: watch::Sender<Presence>,
 }
 
 impl Confirmer {
     /// Looks until `stopping`.
     pub(super) fn new(stopping: CancellationToken) -> Self {
-        Self { watches: Arc::default(), stopping }
+        Self { watched: Arc::default(), stopping }
     }
 
-    /// Waits until the participant is gone, for at most `wait` from now.
+    /// Waits until it is gone, for at most `wait` from now.
     pub(super) async fn gone(
         &self,
         client: &Client,
         requester: &Arc<Requester>,
-        key: Awaited,
+        (conversation, awaited): (ConversationId, Awaited),
         wait: Duration,
         tasks: &TaskTracker,
     ) -> Presence {
         let accepted = Instant::now();
         let until = accepted + wait;
-        let last_look = until - LAST_LOOK_LEAD.min(wait / 2);
-        let mut shown = {
-            let mut watches = self.watches.lock();
-            let watched = watches.entry(key).or_insert_with(|| {
-                let watched = Arc::new(Watched {
-                    shown: watch::Sender::new(Presence::Nothing),
-                    wanted: Mutex::default(),
-                    more: Notify::new(),
-                });
+        let (shown, mut seen) = watch::channel(Presence::Nothing);
+        let one = Wait {
+            awaited,
+            accepted,
+            last_look: until - LAST_LOOK_LEAD.min(wait / 2),
+            requester: Arc::clone(requester),
+            shown,
+        };
+        {
+            let mut watched = self.watched.lock();
+            let waits = watched.entry(conversation).or_insert_with(|| {
+                let waits = Waits::default();
                 let looks = Looks {
                     client: client.clone(),
-                    requester: Arc::clone(requester),
-                    key,
-                    accepted,
-                    watched: Arc::clone(&watched),
-                    watches: Arc::clone(&self.watches),
+                    conversation,
+                    more: Arc::clone(&waits.more),
+                    watched: Arc::clone(&self.watched),
                 };
                 let stopping = self.stopping.clone();
                 tasks.spawn(async move { stopping.run_until_cancelled(looks.run()).await });
-                watched
+                waits
             });
-            watched.wanted.lock().insert(last_look);
-            watched.more.notify_one();
-            watched.shown.subscribe()
-        };
+            waits.waits.push(one);
+            waits.more.notify_one();
+        }
         // A process that is stopping does not go on looking: what was accepted is answered as accepted.
-        let gone = self.stopping.run_until_cancelled(shown.wait_for(|shown| *shown == Presence::Gone));
+        let gone = self.stopping.run_until_cancelled(seen.wait_for(|shown| *shown == Presence::Gone));
         let _ = timeout_at(until, gone).await;
-        *shown.borrow_and_update()
+        *seen.borrow_and_update()
     }
 }
 
-/// The task that looks.
+/// The task that looks at one conversation.
 struct Looks {
     client: Client,
-    requester: Arc<Requester>,
-    key: Awaited,
-    accepted: Instant,
-    watched: Arc<Watched>,
-    watches: Arc<Mutex<HashMap<Awaited, Arc<Watched>>>>,
+    conversation: ConversationId,
+    more: Arc<Notify>,
+    watched: Watched,
 }
 
 impl Drop for Looks {
     /// Also if a read panics: those who wait get their answer at once, and the next one starts a new read.
     fn drop(&mut self) {
-        let mut watches = self.watches.lock();
-        if watches.get(&self.key).is_some_and(|watched| Arc::ptr_eq(watched, &self.watched)) {
-            watches.remove(&self.key);
+        let mut watched = self.watched.lock();
+        if watched.get(&self.conversation).is_some_and(|waits| Arc::ptr_eq(&waits.more, &self.more)) {
+            watched.remove(&self.conversation);
         }
     }
 }
 
 impl Looks {
     async fn run(self) {
-        let mut after = FIRST_LOOK;
+        // When the youngest of those who wait was accepted, and when they all are looked for next, whoever's turn it is.
+        let (mut youngest, mut regular) = (None, None);
         loop {
             let next = {
-                // Locked together, so that no new wait begins between the last look and the end.
-                let mut watches = self.watches.lock();
-                let wanted = self.watched.wanted.lock();
-                let Some(&first) = wanted.first() else {
-                    watches.remove(&self.key);
+                let mut watched = self.watched.lock();
+                let Some(waits) = watched.get_mut(&self.conversation) else { return };
+                waits.waits.retain(|wait| !wait.shown.is_closed());
+                let Some(last) = waits.waits.iter().map(|wait| wait.last_look).min() else {
+                    // Under the lock, so that no new wait begins between the last look and the end.
+                    watched.remove(&self.conversation);
                     return;
                 };
-                first.min(self.accepted + after)
+                let newest = waits.waits.iter().map(|wait| wait.accepted).max();
+                if newest > youngest {
+                    youngest = newest;
+                    let first = newest.map(|accepted| accepted + FIRST_LOOK);
+                    regular = regular.min(first).or(first);
+                }
+                regular.map_or(last, |regular| regular.min(last))
             };
             tokio::select! {
                 () = sleep_until(next) => {}
-                () = self.watched.more.notified() => continue,
+                () = self.more.notified() => continue,
             }
-            let shown = self.look().await;
-            // A look that is behind does not take back what another one has shown.
-            let is_news = match shown {
-                Presence::Nothing => false,
-                Presence::Absent(_) => *self.watched.shown.borrow() != Presence::There,
-                Presence::There | Presence::Gone => true,
-            };
-            if is_news {
-                self.watched.shown.send_replace(shown);
-            }
+            let began = Instant::now();
+            let Some(requester) = self.requester() else { continue };
+            let read = self.look(requester).await;
+            self.show(began, read.as_ref());
             let now = Instant::now();
-            let mut watches = self.watches.lock();
-            let mut wanted = self.watched.wanted.lock();
-            if shown == Presence::Gone {
-                watches.remove(&self.key);
-                return;
-            }
-            *wanted = wanted.split_off(&(now + Duration::from_nanos(1)));
-            while self.accepted + after <= now {
-                after *= 2;
-            }
+            regular = youngest.map(|accepted| {
+                let mut after = FIRST_LOOK;
+                while accepted + after <= now {
+                    after *= 2;
+                }
+                (accepted + after).max(began + FIRST_LOOK)
+            });
         }
     }
 
-    async fn look(&self) -> Presence {
-        let context = Arc::new(Context::new(Arc::clone(&self.requester), LOOK_WITHIN, Duration::ZERO));
-        let observation = match self.key {
-            Awaited::Participant(cid, pid, medium) => {
-                look(&self.client, &context, Rank::Lookup, (cid, pid, medium)).await.map(|(observation, _)| observation)
+    /// The one of those who wait whose calls go first at the gate: the others may look as early.
+    fn requester(&self) -> Option<Arc<Requester>> {
+        let watched = self.watched.lock();
+        let first = watched.get(&self.conversation)?.waits.iter().min_by_key(|wait| wait.requester.rank)?;
+        Some(Arc::clone(&first.requester))
+    }
+
+    async fn look(&self, requester: Arc<Requester>) -> Option<Read> {
+        let context = Arc::new(Context::new(requester, LOOK_WITHIN, Duration::ZERO));
+        read(&self.client, &context, Rank::Lookup, self.conversation).await.ok().map(|(read, _)| read)
+    }
+
+    /// Shows it to those who waited when the look began, and lets those go whose last look it was.
+    fn show(&self, began: Instant, read: Option<&Read>) {
+        let mut watched = self.watched.lock();
+        let Some(waits) = watched.get_mut(&self.conversation) else { return };
+        // A last look that would follow this closely on another one would show the same.
+        let served = Instant::now().max(began + FIRST_LOOK - Duration::from_nanos(1));
+        waits.waits.retain(|wait| {
+            if wait.accepted > began {
+                return true;
             }
-            Awaited::Conversation(cid) => match read(&self.client, &context, Rank::Lookup, cid).await {
-                Ok((Read::Found(conversation), _)) if conversation.ended() => Ok(Observation::Ended { verified: true }),
-                Ok((Read::Found(_), _)) => Ok(Observation::Live(Vec::new())),
-                Ok(_) => Ok(Observation::UnknownConversation),
-                Err(problem) => Err(problem),
-            },
-        };
-        match observation {
-            Ok(Observation::Gone | Observation::Ended { .. }) => Presence::Gone,
-            Ok(Observation::Live(_)) => Presence::There,
-            Ok(Observation::Absent) => Presence::Absent(None),
-            Ok(Observation::WithoutMedium(medium)) => Presence::Absent(Some(medium)),
-            // What cannot be seen is not gone.
-            _ => Presence::Nothing,
-        }
+            if let Some(read) = read {
+                let next = wait.shown.borrow().then(Presence::of(read, wait.awaited));
+                wait.shown.send_replace(next);
+            }
+            let gone = *wait.shown.borrow() == Presence::Gone;
+            !gone && wait.last_look > served
+        });
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::confirmer::Awaited;
 use super::end_read::{EndRead, unreadable};
 use super::last::Last;
+use super::presence::Awaited;
 use super::refusals::{DISCONNECT, Refusals};
 use super::reply::Reply;
 use super::seen::AsSeen;
@@ -100,7 +100,8 @@ impl Disconnector {
         let (Some(wait), Outcome::Accepted, false) = (request.wait, settled.outcome, settled.still_there) else {
             return Ok(settled);
         };
-        let shown = Box::pin(self.watch(&request.origin, Awaited::Conversation(request.conversation), wait)).await;
+        let awaited = (request.conversation, Awaited::Conversation);
+        let shown = Box::pin(self.watch(&request.origin, awaited, wait)).await;
         // The place among those under way is held while waiting: it bounds our memory.
         drop(admission);
         shown.after(settled)

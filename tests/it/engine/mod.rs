@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop the test that cannot go on")]
 
 mod confirm;
+mod confirm_together;
 mod dropin;
 mod fairness;
 mod join;

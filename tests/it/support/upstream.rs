@@ -69,6 +69,8 @@ pub(crate) enum Reply {
     ServedButLost,
     /// Served by the sandbox with full effect, then nothing comes.
     ServedButHangs,
+    /// Served by the sandbox: for what comes [`Reply::Late`].
+    Served,
     /// This, after so long.
     Late(Duration, Box<Reply>),
     /// A body that ends like this.
@@ -186,6 +188,7 @@ impl Upstream {
                 }
                 Ok(response.body(Body::complete(body)).unwrap())
             }
+            Reply::Served => self.serve(request).await,
             Reply::Lost => Err(CallError::ConnectionLost(Cause::text("reset"))),
             Reply::Refused => Err(CallError::Connect(Cause::text("refused"))),
             Reply::Hang => std::future::pending().await,
