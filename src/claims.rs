@@ -213,11 +213,11 @@ pub(crate) fn unavailable(error: &StoreError) -> Problem {
              teardowns are refused for another {} s, and nobody was disconnected. Disconnects that name their participant work",
             left.as_secs() + 1
         );
-        return Problem::new(Code::StoreUnavailable, detail).retry_after(left.min(RETRY_AFTER_REPLACED));
+        return Problem::new(Code::StoreUnavailable, detail).cause(error).retry_after(left.min(RETRY_AFTER_REPLACED));
     }
     let detail = "the store cannot be reached, so a repeat could reach other people than this request; nobody was disconnected. Repeat the \
                   request, or name the participant: that works without the store";
-    Problem::new(Code::StoreUnavailable, detail)
+    Problem::new(Code::StoreUnavailable, detail).cause(error)
 }
 
 fn too_many(full: Full) -> Problem {

@@ -175,18 +175,17 @@ fn not_committed(error: &StoreError) -> Problem {
     }
     let detail = "the store did not answer in time, so it is not known whether this was queued or changed; look at GET /jobs before \
                   you repeat the request, or repeat it with the same Idempotency-Key";
-    let problem = Problem::new(Code::StoreUnavailable, detail).effect(true);
-    Problem { cause: Some(error.to_string().into()), ..problem }
+    Problem::new(Code::StoreUnavailable, detail).effect(true).cause(error)
 }
 
 /// Jobs cannot be read. They go on by themselves once the store answers.
 fn unread(error: &StoreError) -> Problem {
     let detail = "the store, which keeps the jobs, does not answer; repeat the request";
-    Problem { cause: Some(error.to_string().into()), ..Problem::new(Code::StoreUnavailable, detail) }
+    Problem::new(Code::StoreUnavailable, detail).cause(error)
 }
 
 /// Nothing was committed.
 fn unavailable(error: &StoreError) -> Problem {
     let detail = "the store does not answer, so that nothing was queued or changed; repeat the request, with the same Idempotency-Key";
-    Problem { cause: Some(error.to_string().into()), ..Problem::new(Code::StoreUnavailable, detail) }
+    Problem::new(Code::StoreUnavailable, detail).cause(error)
 }

@@ -72,6 +72,13 @@ impl Problem {
         }
     }
 
+    /// With what was wrong, where `detail` does not say it; for the log alone.
+    #[must_use]
+    pub(crate) fn cause(mut self, cause: &impl ToString) -> Self {
+        self.cause = Some(cause.to_string().into());
+        self
+    }
+
     /// With a time after which repeating makes sense.
     #[must_use]
     pub fn retry_after(mut self, pause: Duration) -> Self {

@@ -104,8 +104,9 @@ fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
     Ok(wanted)
 }
 
-fn unavailable(_: StoreError) -> Problem {
-    Problem::new(Code::StoreUnavailable, "the audit is kept in the store, which cannot be reached; repeat the request")
+fn unavailable(error: &StoreError) -> Problem {
+    let detail = "the audit is kept in the store, which cannot be reached; repeat the request";
+    Problem::new(Code::StoreUnavailable, detail).cause(error)
 }
 
 fn cursor((time, id): &(i64, String)) -> String {
@@ -123,7 +124,7 @@ fn described(query: &Query) -> String {
 }
 
 async fn page(store: &Store, wanted: AuditQuery, recording: bool) -> Result<Response, Refused> {
-    let found = store.read_audit(&AuditQuery { limit: PAGE, ..wanted }).await.map_err(unavailable)?;
+    let found = store.read_audit(&AuditQuery { limit: PAGE, ..wanted }).await.map_err(|error| unavailable(&error))?;
     let records =
         fitting(found.records.iter().filter_map(|entry| serde_json::from_str::<&RawValue>(&entry.record).ok()));
     let more = found.more || records.len() < found.records.len();
@@ -137,7 +138,7 @@ async fn every_record(store: Store, wanted: AuditQuery, form: Form) -> Result<Re
     let read = move |(mut wanted, is_first): (AuditQuery, bool)| {
         let store = store.clone();
         async move {
-            let page = store.read_audit(&wanted).await.map_err(unavailable)?;
+            let page = store.read_audit(&wanted).await.map_err(|error| unavailable(&error))?;
             let text = written(&page.records, form, is_first);
             wanted.after = page.records.last().filter(|_| page.more).map(|entry| entry.place.clone());
             Ok((text, wanted.after.is_some().then_some((wanted, false))))

@@ -32,10 +32,10 @@ pub(super) async fn put(
             return Err(Problem::new(Code::InvalidBody, "send {\"mode\":\"observe\"} or {\"mode\":\"enforce\"}").into());
         }
     };
-    if app.fleet.set_mode(mode).await.is_err() {
+    if let Err(error) = app.fleet.set_mode(mode).await {
         let detail = "the mode holds for all replicas and is kept in the store, which cannot be reached; nothing was changed, \
                       repeat the request";
-        return Err(Problem::new(Code::StoreUnavailable, detail).into());
+        return Err(Problem::new(Code::StoreUnavailable, detail).cause(&error).into());
     }
     app.disconnector.set_mode(mode);
     context.log().outcome = Some(word(&app));

@@ -120,6 +120,11 @@ async fn an_audit_that_cannot_be_read_is_said_so_and_leaves_no_record_of_an_expo
         let (status, body) = read(&service, &auditor, "", accept).await;
         assert!(status == 503 && body.contains("the audit is kept in the store"), "{body}");
     }
+    let reads = || service.events("request").into_iter().filter(|line| line["route"] == "/audit").collect::<Vec<_>>();
+    until(async || reads().len() == 2).await;
+    for line in reads() {
+        assert!(line["cause"].as_str().unwrap().contains("the store is out of reach: "), "{line}");
+    }
     let header = [("x-api-key", ivr.as_str())];
     assert_eq!(service.post(&binary.disconnect(binary.who("customer")), &header, "").await.0, 200);
     assert_eq!(service.stop().await, Some(0));
