@@ -21,6 +21,28 @@ pub(crate) fn plain(cell: &str) -> &str {
     cell.strip_prefix('\'').unwrap_or(cell)
 }
 
+/// What spreadsheets separate cells with, the usual one first.
+const DELIMITERS: [char; 3] = [',', ';', '\t'];
+
+/// Reads `text` with the delimiter that makes a cell of its first line one that `is_known`, or else with commas. Quotes are
+/// respected: what is in them separates nothing.
+pub(crate) fn reader(text: &str, is_known: impl Fn(&str) -> bool) -> csv::Reader<&[u8]> {
+    let read_with = |delimiter: char| {
+        let mut builder = csv::ReaderBuilder::new();
+        let delimiter = u8::try_from(delimiter).unwrap_or(b',');
+        builder.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(delimiter).from_reader(text.as_bytes())
+    };
+    let fits = |delimiter: &char| {
+        let mut reader = read_with(*delimiter);
+        let first = records(text, &mut reader).next();
+        // A cell with a delimiter in it may be several.
+        first.is_some_and(|first| {
+            first.is_ok_and(|(_, cells)| cells.iter().any(|cell| !cell.contains(DELIMITERS) && is_known(cell)))
+        })
+    };
+    read_with(DELIMITERS.into_iter().find(fits).unwrap_or(','))
+}
+
 /// The records of `text`, which `reader` reads, each with the number of its line. Blank ones are left out.
 pub(crate) fn records<'a>(
     text: &'a str,

@@ -3,14 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::input::{ItemInput, read_item};
-use crate::spreadsheet::{plain, records};
+use crate::spreadsheet::{plain, reader, records};
 use crate::strict_json;
 
 /// Items with the numbers of their lines.
 pub(super) type Numbered = Vec<(i64, ItemInput)>;
 
-/// The delimiters that spreadsheets use, the usual one first.
-const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 const BOM: &str = "\u{feff}";
 
 /// Reads CSV with a header line. Other columns than an item's members are ignored, so that a job's report can be sent
@@ -20,16 +18,9 @@ const BOM: &str = "\u{feff}";
 /// The line that is wrong, and why.
 pub fn read_csv(text: &str) -> Result<Numbered, String> {
     let text = text.strip_prefix(BOM).unwrap_or(text);
-    let read_with = |delimiter| {
-        let mut builder = csv::ReaderBuilder::new();
-        builder.flexible(true).trim(csv::Trim::All).delimiter(delimiter).from_reader(text.as_bytes())
-    };
-    let fits = |delimiter: &u8| {
-        let mut reader = read_with(*delimiter);
-        reader.headers().is_ok_and(|head| head.iter().any(|column| member(column) == Some("conversationId")))
-    };
-    let mut reader = read_with(DELIMITERS.into_iter().find(fits).unwrap_or(b','));
-    let head = reader.headers().map_err(|error| format!("line 1: {error}"))?.clone();
+    let mut reader = reader(text, |column| member(column) == Some("conversationId"));
+    let mut records = records(text, &mut reader);
+    let (_, head) = records.next().transpose().map_err(|error| format!("line 1: {error}"))?.unwrap_or_default();
     let columns: Vec<Option<&str>> = head.iter().map(member).collect();
     if !columns.contains(&Some("conversationId")) {
         return Err(format!(
@@ -49,7 +40,7 @@ pub fn read_csv(text: &str) -> Result<Numbered, String> {
         return Err(format!("line 1: the head line names \"{name}\" twice"));
     }
     let mut items = Vec::new();
-    for record in records(text, &mut reader) {
+    for record in records {
         let (line, record) = record?;
         let members: Map<String, Value> = columns
             .iter()

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::row::{HEAD, RowAction, SweepRow};
 use crate::cli::Failure;
 use crate::ids::{ConversationId, ParticipantId};
-use crate::spreadsheet::{plain, records};
+use crate::spreadsheet::{plain, reader, records};
 
 /// What a file named.
 #[derive(Debug, Default)]
@@ -41,13 +41,10 @@ pub(super) fn read(path: &Path) -> Result<InputRows, Failure> {
 /// The line that is wrong, and why.
 pub(super) fn parse(text: &str) -> Result<InputRows, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let first = text.lines().find(|line| !line.trim().is_empty()).ok_or("it is empty")?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .delimiter(delimiter(first))
-        .from_reader(text.as_bytes());
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    let mut reader = reader(text, |cell| column(cell) == Some("conversationId") || is_id(cell));
     let (mut list, mut seen, mut columns) = (InputRows::default(), HashSet::new(), None);
     for record in records(text, &mut reader) {
         let (line, record) = record?;
@@ -73,11 +70,6 @@ fn push(list: &mut InputRows, seen: &mut HashSet<(ConversationId, Option<Partici
     }
 }
 
-/// What the first line, which need not be a head line, separates its cells with: spreadsheets write commas, semicolons or tabs.
-fn delimiter(first: &str) -> u8 {
-    [b';', b'\t'].into_iter().find(|mark| first.contains(char::from(*mark))).unwrap_or(b',')
-}
-
 /// What the cells of a line mean.
 #[derive(Debug, PartialEq, Eq)]
 enum Columns {
@@ -95,11 +87,7 @@ impl Columns {
         match count("conversationId") {
             1 if count("participantId") > 1 => Err("the head line names participantId twice".to_owned()),
             1 => Ok(Self::Named(named)),
-            0 if record.len() == 1
-                && record.get(0).is_some_and(|cell| ConversationId::parse(plain(cell)).is_some()) =>
-            {
-                Ok(Self::Ids)
-            }
+            0 if record.len() == 1 && record.get(0).is_some_and(is_id) => Ok(Self::Ids),
             0 => {
                 Err("this is neither the id of a conversation alone nor a head line that names a column conversationId"
                     .to_owned())
@@ -146,6 +134,10 @@ fn column(cell: &str) -> Option<&'static str> {
     }
 }
 
+fn is_id(cell: &str) -> bool {
+    ConversationId::parse(plain(cell)).is_some()
+}
+
 fn shown(cell: &str) -> String {
     cell.chars().filter(|c| !c.is_control()).take(60).collect()
 }
@@ -165,6 +157,9 @@ mod tests {
             format!("\u{feff}\r\n\"{A}\"\r\n\r\n{B}"),
             format!("Conversation ID;Note\r\n{A};\"one; two\"\r\n;\r\n{B};\r\n{A};again\r\n"),
             format!("note\tconversation_id\nx\t{A}\ny\t'{B}\n"),
+            format!("\"note; old\",conversation_id\n\"x;\",{A}\ny,{B}\n"),
+            format!("conversationId;\n{A};\n{B};\n"),
+            format!("\n\"note\tof, old\";conversation_id\nx;{A}\ny;{B}\n"),
             format!("\u{feff}\"conversationId\",participantId\n{},\n{B},\n", A.to_uppercase()),
         ] {
             let list = parse(&text).unwrap();
@@ -189,6 +184,7 @@ mod tests {
             (format!("conversationId,from\n{A},\"two\nlines\"\n,+1\n"), "line 4: \"\" is not"),
             ("name,queue\na,b\n".to_owned(), "line 1: this is neither"),
             ("conversationId,conversationId\n".to_owned(), "line 1: the head line names"),
+            ("conversationId;conversationId\n".to_owned(), "line 1: the head line names"),
             (" \n\n".to_owned(), "it is empty"),
         ] {
             let error = parse(&text).unwrap_err();
