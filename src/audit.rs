@@ -33,6 +33,7 @@ use denials::Denials;
 use health::Health;
 pub use record::{Event, Record, now};
 use redact::Redaction;
+pub use redact::recorded_as;
 pub use scope::{AuditScope, EntryPoint, Pending, RequestedDisconnect};
 pub use sink::Sink;
 pub use source::Source;

@@ -9,6 +9,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Record;
 use super::file::aged;
+use super::redact::recorded_as;
 use crate::ids::{ConversationId, ParticipantId};
 
 /// Longest line that is read; records of ours are far shorter.
@@ -37,7 +38,9 @@ impl AuditFilter {
         let caller = |wanted: &String| {
             let found = record.caller.as_deref().unwrap_or_default();
             let bare = found.split_once(':').map_or(found, |(_, name)| name);
-            found.eq_ignore_ascii_case(wanted) || bare.eq_ignore_ascii_case(wanted)
+            found.eq_ignore_ascii_case(wanted)
+                || bare.eq_ignore_ascii_case(wanted)
+                || recorded_as(wanted).iter().any(|name| name == found)
         };
         let outcome = |wanted: &String| record.outcome == *wanted || record.code.as_deref() == Some(wanted);
         self.caller.as_ref().is_none_or(caller)

@@ -36,6 +36,15 @@ impl Redaction {
     }
 }
 
+/// The names by which records can have a caller that is asked for: `key:ivr` as such or as `ivr`, and a person also by the digest
+/// that `audit.redact` writes.
+#[must_use]
+pub fn recorded_as(caller: &str) -> Vec<String> {
+    let whole = [caller.to_owned(), format!("key:{caller}"), format!("jwt:{caller}")];
+    let digests: Vec<_> = whole.iter().filter_map(|name| hidden(name)).map(|name| name.to_string()).collect();
+    whole.into_iter().chain(digests).collect()
+}
+
 /// Keys have names of programs, and stay as they are.
 fn hidden(name: &str) -> Option<Arc<str>> {
     let (kind, person) = name.split_once(':').filter(|(kind, _)| matches!(*kind, "jwt" | "unverified"))?;
@@ -48,6 +57,17 @@ fn hidden(name: &str) -> Option<Arc<str>> {
 mod tests {
     use super::*;
     use crate::audit::{Event, Source};
+
+    #[test]
+    fn a_person_is_found_by_the_name_and_by_its_digest_with_the_kind_or_without_it() {
+        for asked in ["alice", "jwt:alice"] {
+            let names = recorded_as(asked);
+            assert!(names.iter().any(|name| name == "jwt:alice"), "{names:?}");
+            assert!(names.iter().any(|name| name == "jwt:#2bd806c97f0e"), "{names:?}");
+        }
+        assert!(recorded_as("ivr").contains(&"key:ivr".to_owned()));
+        assert!(!recorded_as("key:ivr").iter().any(|name| name.starts_with("key:#")));
+    }
 
     #[test]
     fn people_become_digests_and_addresses_go_and_only_where_that_is_asked_for() {

@@ -11,8 +11,8 @@ use time::format_description::well_known::Rfc3339;
 use super::Failure;
 use super::service::{Service, ServiceReply, Which};
 use super::text::{COLUMNS, Tone, clipped, printable, toned};
-use crate::audit::Record;
 use crate::audit::query::{self, AuditFilter, FoundRecords};
+use crate::audit::{Record, recorded_as};
 use crate::config::{Config, StoreKind};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::store::{AuditQuery, Store};
@@ -149,7 +149,7 @@ pub(super) async fn stored(config: &Config, filter: &AuditFilter) -> Result<Vec<
     let mut query = AuditQuery {
         conversation: filter.conversation.map(|id| id.to_string()),
         participant: filter.participant.map(|id| id.to_string()),
-        caller: filter.caller.clone(),
+        callers: filter.caller.as_deref().map(recorded_as).unwrap_or_default(),
         outcome: filter.outcome.clone(),
         since: ms(filter.since),
         until: ms(filter.until),

@@ -18,6 +18,7 @@ use super::download::download;
 use super::input::Query;
 use super::refused::Refused;
 use crate::audit::query::moment;
+use crate::audit::recorded_as;
 use crate::ids::ConversationId;
 use crate::problem::{Code, Problem};
 use crate::store::{AuditEntry, AuditQuery, Store, StoreError};
@@ -84,7 +85,7 @@ fn read_query(query: &Query) -> Result<AuditQuery, Problem> {
             // As records write them.
             "conversation" => wanted.conversation = Some(id(name, value)?),
             "participant" => wanted.participant = Some(id(name, value)?),
-            "caller" => wanted.caller = Some(value.to_owned()),
+            "caller" => wanted.callers = recorded_as(value),
             "job" => wanted.job = Some(id(name, value)?),
             "outcome" => wanted.outcome = Some(value.to_owned()),
             "since" => wanted.since = Some(time(name, value)?),
@@ -152,4 +153,36 @@ fn written(records: &[AuditEntry], form: Form, with_head: bool) -> String {
         return csv::table(records.iter().map(|entry| entry.record.as_str()), with_head);
     }
     records.iter().flat_map(|entry| [entry.record.as_str(), "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::FromRequestParts as _;
+
+    use super::*;
+    use crate::audit::{Audit, AuditScope, EntryPoint, Source};
+    use crate::config::{Audit as Settings, Config};
+
+    #[tokio::test]
+    async fn a_person_is_found_though_records_have_the_digest_of_its_name() {
+        let mut config = Config::defaults();
+        config.store.url = "memory".into();
+        let store = Store::open(&config.store).await.unwrap();
+        for redact in [vec![], vec!["names".to_owned()]] {
+            let settings = Settings { redact: crate::config::value::List(redact), ..config.audit.clone() };
+            let audit = Audit::open(&settings, &"one".into(), &store).unwrap();
+            AuditScope::new(&audit, EntryPoint::Disconnect, Source::default()).answered(|record| {
+                record.set_caller(Some("jwt:alice".into()));
+                record.problem(&Problem::new(Code::ForbiddenCaller, ""));
+            });
+            audit.close().await;
+        }
+        for (asked, found) in [("alice", 2), ("jwt:alice", 2), ("bob", 0), ("key:alice", 0)] {
+            let (mut parts, ()) = http::Request::get(format!("/audit?caller={asked}")).body(()).unwrap().into_parts();
+            let Ok(query) = Query::from_request_parts(&mut parts, &()).await;
+            let wanted = read_query(&query).unwrap();
+            let page = store.read_audit(&AuditQuery { limit: PAGE, ..wanted }).await.unwrap();
+            assert_eq!(page.records.len(), found, "{asked}");
+        }
+    }
 }

@@ -40,8 +40,8 @@ pub struct AuditQuery {
     pub conversation: Option<String>,
     /// The participant. Records of whole conversations are picked as well.
     pub participant: Option<String>,
-    /// The caller, by its whole name or without its kind.
-    pub caller: Option<String>,
+    /// Callers by the names that records have of them, of which any will do.
+    pub callers: Vec<String>,
     /// The caller by its whole name, whatever else is asked for: of those who may see no others.
     pub own: Option<String>,
     /// The job.
@@ -144,8 +144,6 @@ impl Store {
         for (form, value) in [
             ("conversation = $", &query.conversation),
             (participant, &query.participant),
-            // By the whole name, `key:ivr`, or without its kind.
-            ("caller IN ($, 'key:' || $, 'jwt:' || $)", &query.caller),
             ("caller = $", &query.own),
             ("job = $", &query.job),
             ("(outcome = $ OR code = $)", &query.outcome),
@@ -154,6 +152,17 @@ impl Store {
                 condition(form, value.clone().into());
             }
         }
+        if !query.callers.is_empty() {
+            let first = values.len() + 1;
+            values.extend(query.callers.iter().cloned().map(Value::from));
+            let places: Vec<_> = (first..=values.len()).map(|place| format!("${place}")).collect();
+            let _ = write!(text, " AND caller IN ({})", places.join(", "));
+        }
+        let mut condition = |form: &str, value: Value| {
+            values.push(value);
+            text.push_str(" AND ");
+            text.push_str(&form.replace('$', &format!("${}", values.len())));
+        };
         if let Some(since) = query.since {
             condition("time >= $", since.into());
         }

@@ -50,7 +50,9 @@ async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
         let counted = async |query: AuditQuery| store.read_audit(&query).await.unwrap().records.len();
         assert_eq!(counted(all()).await, 60);
         assert_eq!(counted(AuditQuery { conversation: text("c1"), ..all() }).await, 12);
-        assert_eq!(counted(AuditQuery { caller: text("key:ivr"), ..all() }).await, 20);
+        assert_eq!(counted(AuditQuery { callers: vec!["key:ivr".to_owned()], ..all() }).await, 20);
+        let either = ["key:ivr", "key:app", "key:none"].map(str::to_owned).to_vec();
+        assert_eq!(counted(AuditQuery { callers: either, conversation: text("c1"), ..all() }).await, 12);
         assert_eq!(
             counted(AuditQuery { participant: text("p"), ..all() }).await,
             60,
@@ -62,7 +64,10 @@ async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
         assert_eq!(counted(AuditQuery { outcome: text("upstream_timeout"), ..all() }).await, 60);
         assert_eq!(counted(AuditQuery { outcome: text("disconnected"), ..all() }).await, 0);
         assert_eq!(counted(AuditQuery { since: Some(1_700_000_000_020), ..all() }).await, 20);
-        assert_eq!(counted(AuditQuery { until: Some(1_700_000_000_009), caller: text("key:ivr"), ..all() }).await, 7);
+        assert_eq!(
+            counted(AuditQuery { until: Some(1_700_000_000_009), callers: vec!["key:ivr".to_owned()], ..all() }).await,
+            7
+        );
         assert_eq!(counted(AuditQuery { job: text("j"), ..all() }).await, 0);
     })
     .await;
