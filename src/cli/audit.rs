@@ -1,21 +1,23 @@
 //! `hangup audit [FILE]`: who disconnected whom.
 
+pub(super) mod served;
+
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
-use super::service::{Service, ServiceReply, Which};
+use super::service::{Service, Which};
 use super::text::{COLUMNS, Tone, clipped, printable, toned};
 use crate::audit::query::{self, AuditFilter, FoundRecords};
 use crate::audit::{Record, recorded_as};
 use crate::config::{Config, StoreKind};
 use crate::ids::{ConversationId, ParticipantId};
 use crate::store::{AuditQuery, Store};
+use served::{NOT_RECORDING, ServedRecords};
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArguments {
@@ -47,7 +49,7 @@ pub(super) struct AuditArguments {
     which: Which,
 }
 
-/// Prints the records that fit.
+/// Prints the records that fit, oldest first; those of a service elsewhere newest first, as they come.
 pub(super) async fn run(
     arguments: AuditArguments,
     config: impl FnOnce() -> Result<Config, Failure>,
@@ -62,7 +64,7 @@ pub(super) async fn run(
     };
     let found = match (&arguments.file, arguments.which.named()?) {
         (Some(file), _) => read(file, &filter)?,
-        (None, Some(service)) => FoundRecords { records: served(&service, &filter).await?, foreign: 0 },
+        (None, Some(service)) => return print_served(&service, &filter, arguments.json).await,
         (None, None) => {
             let config = config()?;
             if !config.audit.target.0.iter().any(|target| target == "store") {
@@ -81,9 +83,7 @@ pub(super) async fn run(
         print!("{}", shown(&found.records, Reasons::Shown));
         println!("{} records", found.records.len());
     }
-    if found.foreign > 0 {
-        eprintln!("{} lines are not audit records and were skipped", found.foreign);
-    }
+    say_foreign(found.foreign);
     Ok(())
 }
 
@@ -107,29 +107,31 @@ pub(super) fn read(path: &Path, filter: &AuditFilter) -> Result<FoundRecords, Fa
     Ok(found)
 }
 
-/// Asks a service, which must let the key have its audit, oldest records first.
-pub(super) async fn served(service: &Service, filter: &AuditFilter) -> Result<Vec<Record>, Failure> {
-    let time = |at: OffsetDateTime| at.format(&Rfc3339).unwrap_or_default();
-    let asked = [
-        ("caller", filter.caller.clone()),
-        ("conversation", filter.conversation.map(|id| id.to_string())),
-        ("participant", filter.participant.map(|id| id.to_string())),
-        ("outcome", filter.outcome.clone()),
-        ("since", filter.since.map(time)),
-        ("until", filter.until.map(time)),
-    ];
-    let asked = asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
-    let (status, lines) = service.lines(&format!("/audit?{query}")).await?;
-    if status != 200 {
-        let body = serde_json::from_slice(&lines).unwrap_or_default();
-        return Err(Failure::failed(ServiceReply { status, body }.problem()));
+/// Prints the records of a service as they come, newest first: there may be any number of them.
+async fn print_served(service: &Service, filter: &AuditFilter, json: bool) -> Result<(), Failure> {
+    let mut records = ServedRecords::ask(service, filter).await?;
+    if !records.recording() {
+        eprintln!("{NOT_RECORDING}");
     }
-    let mut found = FoundRecords::default();
-    let broken = |e: io::Error| Failure::failed(format!("the service's answer cannot be read ({e})"));
-    query::read_lines(&*lines, &AuditFilter::default(), &mut found).map_err(broken)?;
-    found.records.reverse();
-    Ok(found.records)
+    let mut printed: u64 = 0;
+    while let Some(record) = records.next().await? {
+        match json {
+            true => println!("{}", record.to_json()),
+            false => print!("{}", shown(&[record], Reasons::Shown)),
+        }
+        printed += 1;
+    }
+    if !json {
+        println!("{printed} records");
+    }
+    say_foreign(records.foreign);
+    Ok(())
+}
+
+fn say_foreign(lines: usize) {
+    if lines > 0 {
+        eprintln!("{lines} lines are not audit records and were skipped");
+    }
 }
 
 /// Records of one read of the store.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
+use super::audit::served::{NOT_RECORDING, ServedRecords};
 use super::audit::{Reasons, read as read_audit, shown, stored, word};
 use super::live::{LiveRead, LiveUpstream, participants, verdict};
 use super::service::{Service, Which};
@@ -18,6 +19,9 @@ use crate::conversation::Conversation;
 use crate::disconnect::judge::Observation;
 use crate::disconnect::look::Read;
 use crate::ids::{ConversationId, ParticipantId};
+
+/// Longest conversation that is read, as from Genesys Cloud itself.
+const LONGEST_CONVERSATION: usize = 32 * 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
@@ -43,17 +47,17 @@ pub(super) async fn run(
     let filter = AuditFilter { conversation: Some(cid), participant: pid, ..AuditFilter::default() };
     let about = pid.map_or_else(String::new, |pid| format!(", participant {pid}"));
     println!("Conversation {cid}{about}\n");
-    let (records, now, unknown) = if let Some(service) = which.named()? {
+    let (recorded, now, unknown) = if let Some(service) = which.named()? {
         (served_records(&service, &filter).await, served(&service, cid).await, UnknownConversation::Error)
     } else {
         let config = config()?;
-        let records = recorded(&config, &filter, file).await?;
-        (records, live(&config, cid).await, config.disconnect.unknown_conversation)
+        let recorded = recorded(&config, &filter, file).await?;
+        (recorded, live(&config, cid).await, config.disconnect.unknown_conversation)
     };
-    if let Some(records) = &records {
+    if let Some(recorded) = &recorded {
         println!("What the audit says:\n");
-        print!("{}", timeline(records));
-        for text in words(records) {
+        print!("{}", timeline(recorded));
+        for text in words(&recorded.records) {
             println!("  {}", printable(&text));
         }
         println!();
@@ -63,22 +67,27 @@ pub(super) async fn run(
         Err(why) => println!("What is there now: could not be read: {}\n", printable(why)),
     }
     println!("For a support ticket with Genesys:\n");
-    print!("{}", ticket(records.as_deref().unwrap_or_default(), now.as_ref().ok()));
-    match (records, now) {
+    let records = recorded.as_ref().map(|recorded| recorded.records.as_slice()).unwrap_or_default();
+    print!("{}", ticket(records, now.as_ref().ok()));
+    match (recorded, now) {
         (None, Err(_)) => Err(Failure::failed("there is neither an audit file nor a live read to explain it with")),
         _ => Ok(()),
     }
 }
 
+/// What was found in an audit.
+struct Recorded {
+    /// Oldest first.
+    records: Vec<Record>,
+    /// Records are kept there now: what is not among them did not happen.
+    recording: bool,
+}
+
 /// The records of the named file, of the store, or of the configured file.
-async fn recorded(
-    config: &Config,
-    filter: &AuditFilter,
-    file: Option<PathBuf>,
-) -> Result<Option<Vec<Record>>, Failure> {
+async fn recorded(config: &Config, filter: &AuditFilter, file: Option<PathBuf>) -> Result<Option<Recorded>, Failure> {
     let in_store = config.audit.target.0.iter().any(|target| target == "store");
     if file.is_none() && in_store && config.store.kind() != StoreKind::Memory {
-        return stored(config, filter).await.map(Some);
+        return Ok(Some(Recorded { records: stored(config, filter).await?, recording: true }));
     }
     let configured = || config.audit.files().next().map(Path::to_owned);
     let Some(file) = file.or_else(configured) else {
@@ -88,7 +97,7 @@ async fn recorded(
     let mut records = read_audit(&file, filter)?.records;
     // Written when they ended; several callers can end out of order.
     records.sort_by(|a, b| a.time.cmp(&b.time));
-    Ok(Some(records))
+    Ok(Some(Recorded { records, recording: true }))
 }
 
 async fn live(config: &Config, cid: ConversationId) -> Result<LiveRead, String> {
@@ -98,9 +107,17 @@ async fn live(config: &Config, cid: ConversationId) -> Result<LiveRead, String> 
 }
 
 /// The records of a service that runs elsewhere. A key that may not have them may read the conversation all the same.
-async fn served_records(service: &Service, filter: &AuditFilter) -> Option<Vec<Record>> {
-    match super::audit::served(service, filter).await {
-        Ok(records) => Some(records),
+async fn served_records(service: &Service, filter: &AuditFilter) -> Option<Recorded> {
+    let found = async {
+        let (mut served, mut records) = (ServedRecords::ask(service, filter).await?, Vec::new());
+        while let Some(record) = served.next().await? {
+            records.push(record);
+        }
+        records.reverse();
+        Ok::<_, Failure>(Recorded { records, recording: served.recording() })
+    };
+    match found.await {
+        Ok(recorded) => Some(recorded),
         Err(failure) => {
             println!("What the audit says: could not be read: {}\n", printable(&failure.text));
             None
@@ -110,10 +127,18 @@ async fn served_records(service: &Service, filter: &AuditFilter) -> Option<Vec<R
 
 /// What such a service reads, in Genesys Cloud's own form.
 async fn served(service: &Service, cid: ConversationId) -> Result<LiveRead, String> {
-    let (status, body) = service.text(&format!("/api/v2/conversations/{cid}")).await.map_err(|failure| failure.text)?;
-    let read = match status {
-        200 => Read::Found(Conversation::parse(&body, cid).map_err(|_| "it is not a conversation".to_owned())?),
-        404 => Read::NotFound,
+    let path = format!("/api/v2/conversations/{cid}");
+    let answer = service.get(&path).await.map_err(|failure| failure.text)?;
+    let (status, outcome) = (answer.status, answer.header("x-hangup-outcome").to_owned());
+    let body = answer.bytes(LONGEST_CONVERSATION).await.map_err(|failure| failure.text)?;
+    let read = match (status, outcome.as_str()) {
+        (200, _) => Read::Found(Conversation::parse(&body, cid).map_err(|_| "it is not a conversation".to_owned())?),
+        // Another 404, such as one of a proxy in between, says nothing about the conversation.
+        (404, "conversation_not_found") => Read::NotFound,
+        (_, "") => {
+            let url = service.url(&path);
+            return Err(format!("{url} answered {status}, which is not an answer of hangup; check --server"));
+        }
         _ => {
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
             let word = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
@@ -123,11 +148,14 @@ async fn served(service: &Service, cid: ConversationId) -> Result<LiveRead, Stri
     Ok(LiveRead { read, correlation_id: None })
 }
 
-fn timeline(records: &[Record]) -> String {
-    if records.is_empty() {
-        return "  nothing: this service was never asked to disconnect it\n".to_owned();
+fn timeline(recorded: &Recorded) -> String {
+    let Recorded { records, recording } = recorded;
+    match (records.as_slice(), recording) {
+        ([], true) => "  nothing: this service was never asked to disconnect it\n".to_owned(),
+        ([], false) => format!("  nothing, and that does not say much: {NOT_RECORDING}\n"),
+        (records, true) => shown(records, Reasons::Hidden),
+        (records, false) => format!("{}  This may not be all: {NOT_RECORDING}\n", shown(records, Reasons::Hidden)),
     }
-    shown(records, Reasons::Hidden)
 }
 
 /// What each outcome and code in the records means, once.

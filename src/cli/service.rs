@@ -2,14 +2,15 @@
 //!
 //! Both are asked by HTTP, so that a command does exactly what a caller's request would do.
 
-use std::path::{Path, PathBuf};
+mod answer;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::body::Body;
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderMap, HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt as _, Limited};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -23,7 +24,9 @@ use crate::crypto_provider;
 use crate::genesys::error::Cause;
 use crate::http::{Listener, Routes};
 
-/// Added to the longest time that the service itself may take.
+pub(super) use answer::ServiceAnswer;
+
+/// The longest time without a word from the service; longer than it itself may take.
 const PATIENCE: Duration = Duration::from_secs(75);
 /// Longest answer that is read: answers of the service are far shorter.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
@@ -90,6 +93,18 @@ impl ServiceReply {
     }
 }
 
+impl ServiceAnswer {
+    /// What it says, where that is short.
+    ///
+    /// # Errors
+    /// It breaks off.
+    pub(super) async fn reply(self) -> Result<ServiceReply, Failure> {
+        let status = self.status;
+        let body = serde_json::from_slice(&self.bytes(LONGEST_ANSWER).await?).unwrap_or(Value::Null);
+        Ok(ServiceReply { status, body })
+    }
+}
+
 impl Service {
     /// The service that `which` names, or one in this process.
     ///
@@ -123,7 +138,7 @@ impl Service {
         crypto_provider::install();
         let client = reqwest::Client::builder()
             .no_proxy()
-            .timeout(PATIENCE)
+            .read_timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| Failure::failed(Cause::of(&e).to_string()))?;
@@ -173,8 +188,7 @@ impl Service {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        let (status, bytes) = self.send(method, path, headers, body, LONGEST_ANSWER).await?;
-        Ok(ServiceReply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        self.send(method, path, headers, body).await?.reply().await
     }
 
     /// Sends lines of JSON under a key that makes a repeat harmless.
@@ -192,8 +206,7 @@ impl Service {
         if let Ok(key) = HeaderValue::from_str(idempotency_key) {
             headers.insert("idempotency-key", key);
         }
-        let (status, bytes) = self.send(Method::POST, path, headers, lines, LONGEST_ANSWER).await?;
-        Ok(ServiceReply { status, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) })
+        self.send(Method::POST, path, headers, lines).await?.reply().await
     }
 
     /// Fetches a list as lines of JSON; a refusal comes as the one line that it is.
@@ -201,17 +214,34 @@ impl Service {
     /// # Errors
     /// No answer, or one that broke off.
     pub(super) async fn lines(&self, path: &str) -> Result<(u16, Bytes), Failure> {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, HeaderValue::from_static("application/x-ndjson"));
-        self.send(Method::GET, path, headers, String::new(), LONGEST_LIST).await
+        let list = self.list(path).await?;
+        Ok((list.status, list.bytes(LONGEST_LIST).await?))
     }
 
-    /// Fetches a text as it is.
+    /// Begins to fetch a list as lines of JSON, however long it is.
     ///
     /// # Errors
-    /// No answer, or one that broke off.
-    pub(super) async fn text(&self, path: &str) -> Result<(u16, Bytes), Failure> {
-        self.send(Method::GET, path, HeaderMap::new(), String::new(), LONGEST_ANSWER).await
+    /// No answer.
+    pub(super) async fn list(&self, path: &str) -> Result<ServiceAnswer, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/x-ndjson"));
+        self.send(Method::GET, path, headers, String::new()).await
+    }
+
+    /// Begins to fetch what is at a path.
+    ///
+    /// # Errors
+    /// No answer.
+    pub(super) async fn get(&self, path: &str) -> Result<ServiceAnswer, Failure> {
+        self.send(Method::GET, path, HeaderMap::new(), String::new()).await
+    }
+
+    /// Where a path of it is, for messages.
+    pub(super) fn url(&self, path: &str) -> String {
+        match self {
+            Self::Remote { base, .. } => format!("{base}{path}"),
+            Self::Own { .. } => path.to_owned(),
+        }
     }
 
     async fn send(
@@ -220,17 +250,16 @@ impl Service {
         path: &str,
         mut headers: HeaderMap,
         body: String,
-        longest: usize,
-    ) -> Result<(u16, Bytes), Failure> {
+    ) -> Result<ServiceAnswer, Failure> {
         match self {
-            Self::Remote { client, base, key } => {
+            Self::Remote { client, key, .. } => {
                 if let Some(key) = key {
                     let mut value = HeaderValue::from_str(key.expose_secret())
                         .map_err(|_| Failure::unusable("--key-file: it does not hold one key on one line"))?;
                     value.set_sensitive(true);
                     headers.insert("x-api-key", value);
                 }
-                let url = format!("{base}{path}");
+                let url = self.url(path);
                 let silent = |e: reqwest::Error| {
                     Failure::failed(format!(
                         "{url} does not answer: {}; check that the service runs, and that its address is right (--server)",
@@ -238,18 +267,17 @@ impl Service {
                     ))
                 };
                 let answer = client.request(method, &url).headers(headers).body(body).send().await.map_err(silent)?;
-                let answer: http::Response<reqwest::Body> = answer.into();
-                read(answer.status().as_u16(), answer.into_body(), longest).await
+                Ok(ServiceAnswer::of(http::Response::<reqwest::Body>::from(answer).map(Body::new)))
             }
             Self::Own { routes, .. } => {
                 headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1"));
-                let mut request = Request::new(axum::body::Body::from(body));
+                let mut request = Request::new(Body::from(body));
                 *request.method_mut() = method;
                 *request.uri_mut() =
                     path.parse().map_err(|_| Failure::unusable("what was named does not fit a path"))?;
                 *request.headers_mut() = headers;
                 let Ok(answer) = routes.clone().oneshot(request).await;
-                read(answer.status().as_u16(), answer.into_body(), longest).await
+                Ok(ServiceAnswer::of(answer))
             }
         }
     }
@@ -260,16 +288,6 @@ impl Service {
             app.close().await;
         }
     }
-}
-
-async fn read<B>(status: u16, body: B, longest: usize) -> Result<(u16, Bytes), Failure>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let broken = |_| Failure::failed("the service's answer was cut off, or is too long");
-    let bytes = Limited::new(body, longest).collect().await.map_err(broken)?.to_bytes();
-    Ok((status, bytes))
 }
 
 /// The key in a file: its only line.

@@ -6,6 +6,7 @@ mod audit_store;
 mod canary;
 mod check;
 mod commands;
+mod explain;
 mod logs;
 mod long_reads;
 mod reload;
