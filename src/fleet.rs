@@ -3,16 +3,20 @@
 //! Each replica writes a heartbeat every 3 s, and looks around every second. What it saw last holds while the store is out of
 //! reach. Nothing here is on the way of a disconnect.
 
+mod namesake;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, Mode, StoreKind};
 use crate::instance;
 use crate::store::{Replica, Store, StoreError};
+use namesake::Namesake;
 
 /// A change of the mode reaches all within two of these.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,6 +45,7 @@ struct FleetInner {
     /// Counts the changes of the mode that were made here, before and after each: what was read meanwhile may be older.
     mode_changes: AtomicU64,
     replicas: Mutex<Vec<Replica>>,
+    namesake: Mutex<Namesake>,
 }
 
 /// What a replica sees when it looks around.
@@ -66,6 +71,7 @@ impl Fleet {
             mode_stored: AtomicBool::new(false),
             mode_changes: AtomicU64::new(0),
             replicas: Mutex::default(),
+            namesake: Mutex::default(),
         }))
     }
 
@@ -109,7 +115,8 @@ impl Fleet {
 
     /// The first heartbeat, and the first look, if the store lets us.
     pub async fn enter(&self) -> Option<Look> {
-        let _ = self.0.store.enter(&self.0.instance).await;
+        let entered = self.0.store.enter(&self.0.instance).await;
+        self.0.namesake.lock().beaten(entered.is_ok().then(Instant::now));
         let look = self.look().await;
         if !self.0.mode_known.load(Ordering::Relaxed) {
             tracing::warn!(
@@ -123,6 +130,7 @@ impl Fleet {
     /// Looks who is alive, and which mode was set; `None` where the store cannot be read.
     pub async fn look(&self) -> Option<Look> {
         let changes = self.0.mode_changes.load(Ordering::Relaxed);
+        let began = Instant::now();
         let seen = self.0.store.look_around().await.ok()?;
         let is_current = self.0.mode_changes.load(Ordering::Relaxed) == changes;
         self.0.mode_known.store(true, Ordering::Relaxed);
@@ -132,6 +140,17 @@ impl Fleet {
         let before = self.0.live.swap(live, Ordering::Relaxed);
         if before != live {
             tracing::info!(event = "fleet_changed", replicas = live, before, "another number of replicas is alive");
+        }
+        let own = seen.replicas.iter().find(|replica| replica.instance == *self.0.instance);
+        if let Some(own) = own
+            && self.0.namesake.lock().looked(began, own.silent)
+        {
+            tracing::warn!(
+                event = "instance_twice",
+                instance = &*self.0.instance,
+                "another process has the same store.instance: the two count as one replica, so that rates and windows are divided by \
+                 too few. Give each process a name of its own, or leave store.instance unset"
+            );
         }
         *self.0.replicas.lock() = seen.replicas;
         Some(Look { mode: seen.mode.filter(|_| is_current), replicas: live })
@@ -156,12 +175,14 @@ impl Fleet {
         let mut looks: u32 = 0;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            looks = (looks + 1) % LOOKS_PER_BEAT;
-            if looks == 0 {
-                let _ = self.0.store.beat(&self.0.instance).await;
-            }
             if let Some(look) = self.look().await {
                 apply(look);
+            }
+            // After the look, which sees who else has written a heartbeat under our name since the last one.
+            looks = (looks + 1) % LOOKS_PER_BEAT;
+            if looks == 0 {
+                let beaten = self.0.store.beat(&self.0.instance).await;
+                self.0.namesake.lock().beaten(beaten.is_ok().then(Instant::now));
             }
         }
     }
@@ -180,3 +201,6 @@ impl Fleet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,8 @@
 pub mod app;
 pub mod audit;
 pub mod callers;
+#[cfg(test)]
+mod captured_log;
 pub mod claims;
 pub mod cli;
 pub mod config;

@@ -1,0 +1,37 @@
+//! What a test logs, to be looked at.
+
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+/// The lines that were logged on this thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CapturedLog(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for CapturedLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl CapturedLog {
+    /// Captures what is logged on this thread until the guard is dropped.
+    pub(crate) fn here() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let sink = log.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || sink.clone());
+        (log, tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)))
+    }
+
+    /// How many events of this name were logged.
+    pub(crate) fn count(&self, event: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock()).matches(&format!("{event}\"")).count()
+    }
+}
