@@ -83,6 +83,25 @@ pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {
     files.into_iter().filter_map(finding).collect()
 }
 
+/// Says for each audit file that is there already when others than its owner can read or change it: hangup makes it for its owner
+/// alone, and leaves the mode of one that was there as it is. Shown at start and by `check`.
+#[must_use]
+pub(crate) fn open_to_others(config: &Config) -> Vec<String> {
+    let finding = |path: &Path| {
+        let found = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        let mode = found.permissions().mode();
+        (mode & 0o077 != 0).then(|| {
+            format!(
+                "audit.target {}: others than its owner can read or change it (mode {:o}); run `chmod go=` on it, unless that is \
+                 meant so",
+                path.display(),
+                mode & 0o777
+            )
+        })
+    };
+    config.audit.files().filter_map(finding).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +141,26 @@ mod tests {
         assert_eq!(read_secret(&path).unwrap_err(), "it is empty");
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert_eq!(read_secret(&path).unwrap_err(), "it is not UTF-8 text");
+    }
+
+    #[test]
+    fn an_audit_file_that_is_not_for_its_owner_alone_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::defaults();
+        let path = dir.path().join("audit.jsonl");
+        config.audit.target.0 = vec!["store".to_owned(), path.display().to_string()];
+        assert!(open_to_others(&config).is_empty(), "it is not there yet");
+        for (mode, named) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
+            std::fs::write(&path, "").or_else(|_| std::fs::metadata(&path).map(|_| ())).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let found = open_to_others(&config);
+            assert_eq!(found.len(), usize::from(named), "{mode:o}: {found:?}");
+            assert!(found.iter().all(|text| text.contains(&format!("mode {mode:o}"))), "{found:?}");
+            let now = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(now & 0o777, mode, "only said, and left as it is");
+        }
+        config.audit.target.0 = vec!["/dev/null".to_owned()];
+        assert!(open_to_others(&config).is_empty(), "a device holds no records");
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> 
             "a file with keys or secrets can be changed by others"
         );
     }
+    for finding in files::open_to_others(&config) {
+        tracing::warn!(event = "audit_file_open", cause = finding, "an audit file can be read or changed by others");
+    }
     let app = App::build(config, UpstreamTransport::Sockets).await.map_err(start_failed)?;
     // The app is new, so it cannot have been set before.
     let _ = app.http().log_dropped.set(logs.dropped());

@@ -40,6 +40,9 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         Ok(Some(_)) => CheckLine::ok("TLS files", "certificate and key belong together"),
         Ok(None) => CheckLine::skipped("TLS files", "server.tls is not set: callers are served without TLS"),
     });
+    for finding in files::open_to_others(config) {
+        report.add(CheckLine::warn("audit file", finding, "take the right to read from group and others"));
+    }
     let mut files = config.audit.files().peekable();
     if files.peek().is_none() {
         report

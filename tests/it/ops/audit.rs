@@ -1,5 +1,7 @@
 //! The audit, and what the service does when it cannot be written.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::json;
 
 use crate::shared::wire::{Wire, request};
@@ -195,5 +197,21 @@ async fn with_a_full_disk_it_goes_on_hanging_up_and_says_so_once_and_in_a_metric
         assert!((service.metric("hangup_audit_failing").await - 1.0).abs() < 0.1);
         assert_eq!(service.stop().await, Some(0));
         assert_eq!(service.events("audit_failing").len(), 1, "{target}: said once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_file_that_others_can_read_is_said_once_and_left_as_it_is() {
+    let binary = Binary::new().await;
+    let path = binary.path("audit.jsonl");
+    std::fs::write(&path, "").unwrap();
+    let (mode, file) = (|| std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, text(&path));
+    for (given, said) in [(0o644, 1), (0o600, 0)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(given)).unwrap();
+        let mut service = binary.serve(&[], &[("HANGUP__AUDIT__TARGET", &file)]).await;
+        assert_eq!(service.stop().await, Some(0));
+        let lines = service.events("audit_file_open");
+        assert_eq!((lines.len(), mode()), (said, given), "{lines:?}");
+        assert!(lines.iter().all(|line| line["cause"].as_str().unwrap().contains("mode 644")), "{lines:?}");
     }
 }
