@@ -44,7 +44,10 @@ impl Walk<'_> {
         let mut found = Found { hits: Vec::new(), excluded: Vec::new(), cursor: None, from: oldest, to: end };
         let mut seen = HashSet::new();
         let mut length = LONGEST;
-        while end > oldest && found.hits.len() <= self.filter.limit {
+        // What is left began before `end`: hits of that time are not told yet from those that are not listed.
+        let is_enough =
+            |found: &Found, end| found.hits.iter().filter(|hit| hit.start >= end).count() > self.filter.limit;
+        while end > oldest && !is_enough(&found, end) {
             let start = (end - length).max(oldest);
             match self.interval((start, end), now, &mut seen, &mut found).await {
                 Ok(SearchedBack::Start) => (end, length) = (start, LONGEST),
@@ -86,6 +89,7 @@ impl Walk<'_> {
                 (Err(NoPage::TooMuch(_)), Some(last)) if last < end - Duration::milliseconds(1) => {
                     return Ok(SearchedBack::Until(last));
                 }
+                (Err(NoPage::TooMuch(_)), Some(_)) if end - start <= SHORTEST => return Err(in_one_moment()),
                 (Err(refused), _) => return Err(refused),
             };
             let full = page.conversations.len() == PAGE && number * PAGE < page.total_hits;
@@ -110,10 +114,7 @@ impl Walk<'_> {
         match last {
             Some(last) if last < end - Duration::milliseconds(1) => Ok(SearchedBack::Until(last)),
             // All began in one moment, so the rest cannot be queried separately, and must not be skipped silently.
-            _ => Err(NoPage::Problem(Problem::new(
-                Code::InvalidQuery,
-                "more conversations began in one moment than Genesys Cloud lists; narrow the search, by queue, medium or address",
-            ))),
+            _ => Err(in_one_moment()),
         }
     }
 
@@ -123,6 +124,14 @@ impl Walk<'_> {
         let limit = self.filter.limit;
         found.hits.len() > limit && found.hits.iter().take(limit).all(|hit| last < hit.start)
     }
+}
+
+/// What began in one moment is more than the upstream lists, and no interval is short enough.
+fn in_one_moment() -> NoPage {
+    NoPage::Problem(Problem::new(
+        Code::InvalidQuery,
+        "more conversations began in one moment than Genesys Cloud lists; narrow the search, by queue, medium or address",
+    ))
 }
 
 /// How far an interval was searched.

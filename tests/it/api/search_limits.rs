@@ -7,7 +7,7 @@ use hangup::sandbox::{Fault, Kind, Medium, On, StuckSpec};
 use serde_json::{Value, json};
 
 use crate::api::callers::with_keys_and;
-use crate::support::{Answer, TestApp};
+use crate::support::{Answer, Reply, TestApp};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const CLAIMS: &str = "a1000000-0000-4000-8000-000000000009";
@@ -201,4 +201,44 @@ async fn a_gateway_that_always_answers_502_is_not_asked_for_ever_smaller_interva
     assert_eq!(refused.verdict(), "503 upstream_unavailable", "{}", refused.text);
     let asked = service.sandbox.counts().of(Kind::Analytics);
     assert!(asked <= 8, "{asked} queries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_conversations_of_one_moment_than_are_served_are_refused_with_words_and_none_is_left_out() {
+    let search = |config: &mut hangup::config::Config| config.auth.anonymous_permissions.0.push("search".to_owned());
+    let service = TestApp::patch().config(search).ready().await;
+    service.sandbox.change_settings(&json!({"analytics_hits": 100})).unwrap();
+    make(&service, StuckSpec { count: 150, age: Some(DAY), ..StuckSpec::default() });
+    for limit in [10, 1000] {
+        let refused = service.get(&format!("/conversations?limit={limit}")).await;
+        assert_eq!(refused.line(), "400 invalid_query", "{limit}");
+        assert!(refused.text.contains("began in one moment") && refused.text.contains("by queue"), "{}", refused.text);
+    }
+    make(&service, StuckSpec { count: 2, queue: "Claims".to_owned(), age: Some(DAY), ..StuckSpec::default() });
+    let narrower = service.get("/conversations?queue=Claims").await;
+    assert_eq!(ids(&narrower).len(), 2, "narrower, it finds all: {}", narrower.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_conversations_of_one_moment_than_pages_are_read_are_refused_with_words() {
+    let service = TestApp::patch()
+        .config(|config| config.auth.anonymous_permissions.0.push("search".to_owned()))
+        .script(|asked| {
+            let query: Value = serde_json::from_slice(&asked.body).ok()?;
+            let page = query["paging"]["pageNumber"].as_u64()?;
+            let one = |n: u64| {
+                json!({
+                    "conversationId": format!("00000000-0000-4000-8000-{:012}", page * 100 + n),
+                    "conversationStart": "2026-01-01T00:00:00.000Z",
+                    "participants": [{"purpose": "customer", "sessions": [{"mediaType": "message", "segments": [{}]}]}],
+                })
+            };
+            let list: Vec<Value> = (0..100).map(one).collect();
+            Some(Reply::json(&json!({"conversations": list, "totalHits": 9_000})))
+        })
+        .ready()
+        .await;
+    let refused = service.get("/conversations?newerThan=3650d").await;
+    assert_eq!(refused.line(), "400 invalid_query", "{}", refused.text);
+    assert!(refused.text.contains("began in one moment"), "{}", refused.text);
 }
