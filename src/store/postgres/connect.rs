@@ -136,6 +136,7 @@ impl Connect for PostgresConnector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::captured_log::CapturedLog;
 
     fn mode(url: &str) -> SslMode {
         let mut settings = crate::config::Config::defaults().store;
@@ -161,5 +162,32 @@ mod tests {
         assert_eq!(mode("postgres://app@db/hangup?sslmode=disable"), SslMode::Disable);
         assert_eq!(mode("postgres://app@db/hangup?sslmode=prefer"), SslMode::Prefer);
         assert_eq!(mode("postgres://app@db/hangup?sslmode=verify-full"), SslMode::Require);
+    }
+
+    #[test]
+    fn a_database_elsewhere_that_may_be_reached_without_tls_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        let made = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
+        std::fs::write(&ca, made.cert.pem()).unwrap();
+        for (url, ca_file, warned) in [
+            ("postgres://app@db.example.com/hangup", false, true),
+            ("postgres://app@db.example.com/hangup?sslmode=prefer", false, true),
+            ("postgres://app@localhost,db.example.com/hangup", false, true),
+            ("postgres://app@localhost/hangup?hostaddr=192.0.2.1", false, true),
+            ("postgres://app@db.example.com/hangup", true, false),
+            ("postgres://app@db.example.com/hangup?sslmode=require", false, false),
+            ("postgres://app@db.example.com/hangup?sslmode=verify-full", false, false),
+            ("postgres://app@db.example.com/hangup?sslmode=disable", false, false),
+            ("postgres://app@127.0.0.1/hangup", false, false),
+            ("postgres://app@localhost/hangup", false, false),
+            ("postgres://app@%2Frun%2Fpostgresql/hangup", false, false),
+        ] {
+            let (log, _guard) = CapturedLog::here();
+            let mut settings = config::Config::defaults().store;
+            (settings.url, settings.ca_file) = (url.into(), ca_file.then(|| ca.clone()));
+            assert!(connector(&settings).is_ok(), "{url}");
+            assert_eq!(log.count("store_may_be_unencrypted"), usize::from(warned), "{url}, ca_file {ca_file}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! A repeated teardown when others have come: those who were there at first are disconnected one by one.
 
 use hangup::sandbox::ParticipantSpec;
+use tokio::time::sleep;
 
-use crate::support::{Asked, Kind, Reply, TestApp, s};
+use crate::support::{Asked, Kind, Reply, TestApp, ms, s};
 
 /// The first teardown was refused, and one more participant has come since.
 async fn after_a_newcomer(patch: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> TestApp {
@@ -84,4 +85,40 @@ async fn members_that_are_always_confirmed_are_all_sent_for_first() {
     let answer = service.teardown().send().await;
     assert_eq!((answer.status, answer.attempts()), (202, 4), "{}", answer.json);
     assert!(answer.took < s(6), "{:?}", answer.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_that_meets_an_owed_wrapup_says_who_must_be_disconnected_with_it() {
+    let service = TestApp::patch()
+        .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
+        .script(|asked| {
+            (asked.kind == Kind::Post).then(|| Reply::status(400, "conversation.error.wrapup.code.required"))
+        })
+        .ready()
+        .await;
+    let answer = service.teardown().send().await;
+    assert_eq!((answer.line().as_str(), answer.effect()), ("409 wrapup_required", "none"), "{}", answer.json);
+    assert_eq!((answer.json["gone"].as_bool(), service.disconnects()), (Some(false), 1));
+    let said = "the conversation goes on and a wrap-up code is owed: disconnect the participant who owes it, with wrapup \
+                or wrapupSkipped";
+    assert_eq!(answer.json["detail"], said);
+    assert_eq!(answer.json["upstream"]["code"], "conversation.error.wrapup.code.required");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_teardown_with_a_wait_of_no_time_reads_nothing_after_it_was_accepted() {
+    for (query, looks) in [("wait=0", 0), ("wait=2", 1)] {
+        let service = TestApp::patch()
+            .config(|c| {
+                c.auth.anonymous_permissions.0.push("teardown".to_owned());
+                c.sandbox.effect_delay = ms(100);
+            })
+            .ready()
+            .await;
+        let answer = service.teardown().query(query).send().await;
+        let line = if looks == 0 { "200 accepted" } else { "200 disconnected, seen" };
+        assert_eq!((answer.line().as_str(), answer.json["gone"].as_bool()), (line, (looks > 0).then_some(true)));
+        sleep(s(3)).await;
+        assert_eq!(service.count(Kind::Read), 1 + looks, "{query}: one read before it, to claim who is there");
+    }
 }

@@ -41,6 +41,23 @@ async fn a_lost_connection_is_named_as_the_cause() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrapup_that_came_too_late_to_be_set_is_logged() {
+    let binary = Binary::new().await;
+    let mut service = binary.serve(&[], &[]).await;
+    let agent = binary.who("agent");
+    let path = format!("{}?wait=5", binary.disconnect(agent));
+    assert_eq!(service.post(&path, &[], "").await.0, 200);
+    assert!(service.events("wrapup_not_set").is_empty(), "nothing was to be set");
+    let wrapup = json!({"wrapup": {"code": "b0000000-0000-4000-8000-000000000001"}}).to_string();
+    let (status, body) = service.post(&binary.disconnect(agent), &[("x-request-id", "late")], &wrapup).await;
+    assert!(status == 200 && body.contains("already_disconnected"), "{status} {body}");
+    let line = service.line("wrapup_not_set").await;
+    assert_eq!((&line["level"], &line["request_id"]), (&json!("WARN"), &json!("late")), "{line}");
+    assert_eq!(line["participant_id"], agent.to_string());
+    assert!(line["upstream_code"].is_string(), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_page_of_the_console_leaves_a_line_and_what_it_asks_of_the_api_has_the_same_id() {
     let stand = Binary::new().await;
     let service = stand.serve(&[], &[]).await;
