@@ -75,15 +75,14 @@ impl ApiRequest {
         Self::new(Method::PUT, path.into())
     }
 
-    /// Adds a header, unless the value is not valid in one.
-    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
-        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+    pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
     pub(super) fn json(mut self, body: &serde_json::Value) -> Self {
         self.body = Body::from(body.to_string());
-        self.header(header::CONTENT_TYPE, "application/json")
+        self.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
     }
 
     /// Allows a read that is shared with others who watch the conversation.

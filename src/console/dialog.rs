@@ -2,7 +2,7 @@
 
 use axum::extract::{Path, Query};
 use axum::response::{Html, IntoResponse as _, Response};
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -16,7 +16,7 @@ use super::parts;
 /// Makes the page close the dialog and reload what it shows.
 pub(super) const DONE: [(HeaderName, &str); 1] = [(HeaderName::from_static("hx-trigger"), "done")];
 /// How long an answer waits to see the participant gone.
-pub(super) const WAIT: &str = "wait=3";
+pub(super) const WAIT: HeaderValue = HeaderValue::from_static("wait=3");
 
 /// `GET /console/conversations/{conversationId}/participants/{participantId}`: the dialog. It reads the participants
 /// again, because the list that the page shows may be out of date.
@@ -109,9 +109,9 @@ pub(super) async fn disconnect(
     Path((conversation, participant)): Path<(String, String)>,
     TimelyForm(form): TimelyForm<DisconnectForm>,
 ) -> Result<Response, Failed> {
-    if form.seen.is_empty() {
+    let Some(seen) = HeaderValue::from_str(&form.seen).ok().filter(|seen| !seen.is_empty()) else {
         return Err(Failed::bad_request("the dialog has lost what it showed; close it and open it again"));
-    }
+    };
     let (conversation, participant) = (segment(&conversation), segment(&participant));
     let mut body = Map::new();
     if !form.reason.trim().is_empty() {
@@ -125,7 +125,7 @@ pub(super) async fn disconnect(
     let dry_run = if form.dry_run { "?dryRun=true" } else { "" };
     let request =
         ApiRequest::post(format!("/conversations/{conversation}/participants/{participant}/disconnect{dry_run}"))
-            .header(header::IF_MATCH, &form.seen)
+            .header(header::IF_MATCH, seen)
             .header(HeaderName::from_static("prefer"), WAIT)
             .json(&body.into());
     let (settled, _) = api.read::<Settled>(request).await?;

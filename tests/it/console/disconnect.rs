@@ -54,8 +54,10 @@ async fn a_participant_that_changed_since_the_dialog_is_left_alone() {
     assert!(service.get(&service.one(agent)).await.text.contains("Anna Agent has left already"));
     let unknown = service.get(&service.one(uuid::Uuid::new_v4())).await.text;
     assert!(unknown.contains("is not listed") && !unknown.contains("has left"), "{unknown}");
-    let blind = service.send_dialog(customer, &[("reason", "x")]).await;
-    assert_eq!(blind.status, 400, "{}", blind.text);
+    for blind in [vec![("reason", "x")], vec![("seen", "a\nb"), ("reason", "x")]] {
+        let answer = service.send_dialog(customer, &blind).await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+    }
     assert_eq!(service.remain().await, ["customer", "agent", "external"]);
 }
 
