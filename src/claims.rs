@@ -166,6 +166,8 @@ impl Claims {
             life: key.life(),
             refused_for: key.refused_after_replacement(),
         };
+        // The store counts its life from a later moment than this one. So it never lives longer in memory than there.
+        let asked = Instant::now();
         // A commit that timed out may have happened. It is not repeated here: nothing has been sent, and a repeat of
         // the request will find the claim.
         let stored = store.claim(&new).await.map_err(problem)?;
@@ -173,7 +175,7 @@ impl Claims {
             first.store(true, Ordering::Relaxed);
             self.0.counts.made.fetch_add(1, Ordering::Relaxed);
         }
-        held_of(&stored, Instant::now())
+        held_of(&stored, asked)
     }
 
     /// Counts and explains a request that is refused because of the store.

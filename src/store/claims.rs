@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Store;
 use super::engine::{Batch, Row, Statement, ms, sql};
 use super::error::StoreError;
-use super::meta::IDENTITY;
+use super::meta::{IDENTITY, old_enough};
 
 /// A decision to be stored, unless one under the same key is alive.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Store {
         let rows = self.run(Batch::read([find(key)])).await?;
         let [found] = &rows[..] else { return Ok(None) };
         self.same_store(found, ms(refused_for)).await?;
-        Ok(found.first().and_then(stored))
+        Ok(found.first().and_then(living))
     }
 
     /// Stores the claim, unless one under its key is alive, and gives the one that counts. First writer wins.
@@ -67,11 +67,8 @@ impl Store {
         // Only into the store that we know: in another one, a claim of the old one may be missing.
         let insert = sql(
             "INSERT INTO claims (key, caller, operation, conversation, body, targets, token, created, expires) \
-             SELECT $1, $2, $3, $4, $5, $6, $7, {now}, {now} + $8 WHERE EXISTS \
-             (SELECT 1 FROM meta WHERE key = 'store_id' AND value = coalesce($9, value)) \
-             ON CONFLICT (key) DO UPDATE SET caller = excluded.caller, operation = excluded.operation, \
-             conversation = excluded.conversation, body = excluded.body, targets = excluded.targets, token = excluded.token, \
-             created = excluded.created, expires = excluded.expires WHERE claims.expires <= {now}",
+             SELECT $1, $2, $3, $4, $5, $6, $7, {now}, {now} + $8 FROM meta WHERE meta.key = 'store_id' AND meta.value = $9 \
+             ON CONFLICT (key) DO NOTHING RETURNING (SELECT value FROM meta WHERE key = 'replaced'), created",
         )
         .bind(new.key)
         .bind(new.caller)
@@ -81,12 +78,23 @@ impl Store {
         .bind(new.targets)
         .bind(new.token)
         .bind(ms(new.life))
-        .bind(self.0.known.id());
-        let rows = self.run(Batch::write([insert, find(new.key)])).await?;
-        let [_, found] = &rows[..] else { return Err(StoreError::TimedOut) };
-        self.same_store(found, ms(new.refused_for)).await?;
-        // It cannot be missing, unless its life ended while it was stored.
-        found.first().and_then(stored).ok_or(StoreError::TimedOut)
+        .bind(self.known_id().await?);
+        let clear = sql("DELETE FROM claims WHERE key = $1 AND expires <= {now}").bind(new.key);
+        // One that has ended is rarely in the way.
+        for batch in [Batch::write([insert.clone()]), Batch::write([clear, insert])] {
+            let rows = self.run(batch).await?;
+            if let Some(written) = rows.last().and_then(|rows| rows.first()) {
+                old_enough(written.text(0), written.int(1), ms(new.refused_for))?;
+                let [body, targets, token] = [new.body, new.targets, new.token].map(str::to_owned);
+                return Ok(StoredClaim { body, targets, token, left: new.life });
+            }
+            // One is in the way, or the store is another one, which the look says.
+            if let Some(found) = self.find_claim(new.key, new.refused_for).await? {
+                return Ok(found);
+            }
+        }
+        // It cannot be missing, unless its life ended just now.
+        Err(StoreError::TimedOut)
     }
 
     /// Forgets what has ended.
@@ -96,23 +104,23 @@ impl Store {
     }
 }
 
-/// Reads which store this is and its living claim under a key, in one statement: the number of statements is most of what a claim
-/// costs on PostgreSQL.
+/// Reads which store this is and its claim under a key: plainly and in one statement, because PostgreSQL plans it each time, and that is
+/// most of what it costs.
 fn find(key: &str) -> Statement {
     sql(format!(
-        "SELECT {IDENTITY}, claims.token, body, targets, expires - {{now}} FROM meta LEFT JOIN claims ON claims.key = $1 AND \
-         expires > {{now}} WHERE meta.key = 'store_id'"
+        "SELECT {IDENTITY}, token, body, targets, expires FROM meta LEFT JOIN claims ON claims.key = $1 WHERE meta.key = 'store_id'"
     ))
     .bind(key)
 }
 
-/// The claim in a row of [`find`], where there is one.
-fn stored(row: &Row) -> Option<StoredClaim> {
+/// The claim in a row of [`find`], where there is one that lives.
+fn living(row: &Row) -> Option<StoredClaim> {
     let text = |column| row.text(column).unwrap_or_default().to_owned();
+    let left = row.opt(6)? - row.int(2);
     Some(StoredClaim {
-        token: row.text(2)?.to_owned(),
-        body: text(3),
-        targets: text(4),
-        left: Duration::from_millis(u64::try_from(row.int(5)).unwrap_or(0)),
+        token: text(3),
+        body: text(4),
+        targets: text(5),
+        left: Duration::from_millis(u64::try_from(left).ok().filter(|left| *left > 0)?),
     })
 }

@@ -5,17 +5,41 @@ use super::engine::{Batch, Rows, Statement, sql};
 use super::error::StoreError;
 use crate::config::Mode;
 
-/// Which store this is, and for how long it has stood in for another one: the first two columns for [`Store::same_store`], of the
-/// row of `meta` with the key `store_id`.
-pub(super) const IDENTITY: &str =
-    "meta.value, coalesce({now} - (SELECT CAST(value AS BIGINT) FROM meta WHERE key = 'replaced'), -1)";
+/// Which store this is, since when it has stood in for another one, and what time it is: the first three columns for
+/// [`Store::same_store`], of the row of `meta` with the key `store_id`.
+pub(super) const IDENTITY: &str = "meta.value, (SELECT value FROM meta WHERE key = 'replaced'), {now}";
 
 /// Reads [`IDENTITY`].
 pub(super) fn identity() -> Statement {
     sql(format!("SELECT {IDENTITY} FROM meta WHERE key = 'store_id'"))
 }
 
+/// Since when the store has stood in for another one is a number in a text, where there is one.
+///
+/// # Errors
+/// That is less than `life_ms` ago, the life of a claim of this kind.
+pub(super) fn old_enough(replaced: Option<&str>, now: i64, life_ms: i64) -> Result<(), StoreError> {
+    let Some(replaced) = replaced else { return Ok(()) };
+    // What cannot be read may be just now.
+    let left = life_ms.saturating_sub(now.saturating_sub(replaced.parse().unwrap_or(now)));
+    if left > 0 { Err(StoreError::Replaced { for_ms: left }) } else { Ok(()) }
+}
+
 impl Store {
+    /// The id of the store that we know: of the first that we see.
+    ///
+    /// # Errors
+    /// The store does not say.
+    pub(super) async fn known_id(&self) -> Result<String, StoreError> {
+        if let Some(id) = self.0.known.id() {
+            return Ok(id);
+        }
+        let rows = self.run(Batch::read([identity()])).await?;
+        let [found] = &rows[..] else { return Err(StoreError::NoSchema) };
+        self.same_store(found, 0).await?;
+        self.0.known.id().ok_or(StoreError::NoSchema)
+    }
+
     /// Compares the [`IDENTITY`] that was read with what we know. Another id is noted in the store, so that all replicas refuse what a
     /// claim in the old one might have decided; only then do we believe it.
     ///
@@ -40,9 +64,7 @@ impl Store {
             return Err(StoreError::Replaced { for_ms: life_ms });
         }
         self.0.known.set(id);
-        let age = row.map_or(-1, |row| row.int(1));
-        let left = life_ms.saturating_sub(age);
-        if age >= 0 && left > 0 { Err(StoreError::Replaced { for_ms: left }) } else { Ok(()) }
+        row.map_or(Ok(()), |row| old_enough(row.text(1), row.int(2), life_ms))
     }
 
     /// Sets the mode of all replicas.

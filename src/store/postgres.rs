@@ -20,8 +20,8 @@ use super::error::StoreError;
 use super::schema;
 use crate::config;
 
-/// The database's clock as a statement reads it.
-const NOW: &str = "(extract(epoch from statement_timestamp()) * 1000)::bigint";
+/// The database's clock as a statement reads it. Not by `extract`, which counts in decimals and takes longer.
+const NOW: &str = "(date_part('epoch', statement_timestamp()) * 1000)::bigint";
 /// Longest time for a migration, which is not on anybody's way.
 const MIGRATION: Duration = Duration::from_secs(30);
 

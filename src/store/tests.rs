@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::engine::{Batch, sql};
+use super::engine::{Batch, Row, sql};
 use super::*;
 use crate::config::{Config, Mode};
 
@@ -78,13 +78,15 @@ async fn the_first_writer_of_a_claim_wins_and_every_repeat_gets_what_it_wrote() 
         let tokens: Vec<String> = (0..64).map(|n| n.to_string()).collect();
         let claims = tokens.iter().enumerate().map(|(n, token)| {
             let store = if n % 2 == 0 { &one } else { &two };
-            async move { store.claim(&new("k", token)).await.unwrap() }
+            async move { store.claim(&NewClaim { targets: token, body: token, ..new("k", token) }).await.unwrap() }
         });
         let claims = futures_util::future::join_all(claims).await;
         let winner = &claims[0].token;
-        assert!(claims.iter().all(|claim| claim.token == *winner), "{claims:?}");
+        let wrote =
+            |claim: &StoredClaim| [&claim.token, &claim.targets, &claim.body].iter().all(|text| *text == winner);
+        assert!(claims.iter().all(wrote), "{claims:?}");
         let found = two.find_claim("k", LIFE).await.unwrap().unwrap();
-        assert_eq!(found.token, *winner);
+        assert!(wrote(&found), "{found:?}");
         assert!(found.left <= LIFE && found.left > LIFE / 2, "{found:?}");
         assert_eq!(one.claim(&new("another", "a")).await.unwrap().token, "a");
     })
@@ -100,7 +102,11 @@ async fn a_claim_that_has_ended_makes_room_for_the_next() {
         assert_eq!(store.claim(&new("k", "second")).await.unwrap().token, "first", "it is alive");
         run(&store, "UPDATE claims SET expires = expires - 60000").await;
         assert_eq!(store.find_claim("k", LIFE).await, Ok(None));
-        assert_eq!(store.claim(&new("k", "third")).await.unwrap().token, "third");
+        let third = NewClaim { body: "other", targets: "[1]", ..new("k", "third") };
+        let third = store.claim(&third).await.unwrap();
+        assert_eq!([&*third.token, &*third.body, &*third.targets], ["third", "other", "[1]"]);
+        let found = store.find_claim("k", LIFE).await.unwrap().unwrap();
+        assert_eq!(StoredClaim { left: third.left, ..found }, third, "nothing of the one before is left");
         run(&store, "UPDATE claims SET expires = expires - 60000").await;
         store.purge_claims().await.unwrap();
         let left = store.run(Batch::read([sql("SELECT count(*) FROM claims")])).await.unwrap();
@@ -126,6 +132,8 @@ async fn a_store_that_was_replaced_refuses_claims_of_all_callers_for_as_long_as_
         run(&witness, "UPDATE meta SET value = 'another' WHERE key = 'store_id'").await;
         let refused = |result| matches!(result, Err(StoreError::Replaced { .. }));
         assert!(refused(witness.claim(&new("k2", "new")).await.map(drop)));
+        let stored = witness.run(Batch::read([sql("SELECT key FROM claims")])).await.unwrap();
+        assert_eq!(stored[0], [Row(vec!["k".into()])], "nothing was written into a store that we do not know");
         // It was noted in the store: a process that never saw the old one refuses, too.
         assert!(refused(other.find_claim("k", LIFE).await.map(drop)));
         assert!(refused(place.open().await.claim(&new("k3", "new")).await.map(drop)));

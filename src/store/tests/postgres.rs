@@ -2,6 +2,45 @@
 
 use super::*;
 
+/// A connection beside those of the stores.
+async fn beside(place: &TestDatabase) -> tokio_postgres::Client {
+    let (client, connection) =
+        tokio_postgres::connect(place.settings.url.expose(), tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Waits until this many statements on the table wait for somebody's lock.
+async fn waiting(beside: &tokio_postgres::Client, count: i64) {
+    let asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%claims%' \
+                 AND backend_type = 'client backend' AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'claims'::regclass)";
+    let all_wait = async { while beside.query_one(asked, &[]).await.unwrap().get::<_, i64>(0) != count {} };
+    tokio::time::timeout(Duration::from_secs(20), all_wait).await.expect("they wait, or have ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_first_writers_at_once_the_second_waits_and_gets_what_the_first_has_committed() {
+    let Some(place) = TestDatabase::postgres().await else { return };
+    let (store, first) = (place.open().await, beside(&place).await);
+    let watching = beside(&place).await;
+    for (key, end, winner) in [("k", "COMMIT", "theirs"), ("l", "ROLLBACK", "ours")] {
+        let theirs = "INSERT INTO claims (key, caller, operation, conversation, body, targets, token, created, expires) \
+                      SELECT $1, 'key:ivr', 'selector', 'c', 'b', '[1]', 'theirs', now, now + 60000 FROM \
+                      (SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now) AS clock";
+        first.batch_execute("BEGIN").await.unwrap();
+        first.execute(theirs, &[&key]).await.unwrap();
+        let ours = new(key, "ours");
+        let commit = async {
+            waiting(&watching, 1).await;
+            first.batch_execute(end).await.unwrap();
+        };
+        let (claim, ()) = tokio::join!(store.claim(&ours), commit);
+        let claim = claim.unwrap();
+        assert_eq!(claim.token, winner);
+        assert_eq!(claim.targets, if winner == "ours" { "[]" } else { "[1]" });
+    }
+}
+
 #[tokio::test]
 async fn an_empty_database_in_place_of_the_old_one_gets_its_tables_and_is_noticed() {
     let Some(place) = TestDatabase::postgres().await else { return };
