@@ -52,7 +52,7 @@ impl Store {
     /// # Errors
     /// The store does not say, or has replaced another one less than `refused_for` ago.
     pub(crate) async fn find_claim(&self, key: &str, refused_for: Duration) -> Result<Option<StoredClaim>, StoreError> {
-        let rows = self.run(Batch::read([find(key)])).await?;
+        let rows = self.run(Batch::look_up(find(key))).await?;
         let [found] = &rows[..] else { return Ok(None) };
         self.same_store(found, ms(refused_for)).await?;
         Ok(found.first().and_then(living))

@@ -116,15 +116,22 @@ pub(crate) struct Batch {
     pub(crate) statements: Vec<Statement>,
     /// Nothing is written, so that it need not wait for those who write.
     pub(crate) reads_only: bool,
+    /// One statement that finds a row by its key: a transaction around it would cost more than it does.
+    pub(crate) looks_up: bool,
 }
 
 impl Batch {
     pub(crate) fn write(statements: impl Into<Vec<Statement>>) -> Self {
-        Self { statements: statements.into(), reads_only: false }
+        Self { statements: statements.into(), reads_only: false, looks_up: false }
     }
 
     pub(crate) fn read(statements: impl Into<Vec<Statement>>) -> Self {
-        Self { statements: statements.into(), reads_only: true }
+        Self { statements: statements.into(), reads_only: true, looks_up: false }
+    }
+
+    /// A read of one row by its key, and of nothing that grows.
+    pub(crate) fn look_up(statement: Statement) -> Self {
+        Self { statements: vec![statement], reads_only: true, looks_up: true }
     }
 }
 

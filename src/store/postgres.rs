@@ -1,19 +1,21 @@
 //! PostgreSQL, for fleets.
 //!
-//! A batch goes out at once, `BEGIN` and `COMMIT` included, and costs one round trip. Statements have no names, so that a
-//! pooler may stand between; nothing depends on a session.
+//! A batch goes out at once, `BEGIN` and `COMMIT` included, and costs one round trip; a look-up goes without them. Statements have no
+//! names, so that a pooler may stand between; nothing depends on a session.
 
 mod connect;
 
 use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
-use futures_util::future::{BoxFuture, FutureExt as _, join_all};
-use tokio::time::{Instant, timeout_at};
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use futures_util::future::{BoxFuture, FutureExt as _, join_all, try_join_all};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row as PgRow, SimpleQueryMessage};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::engine::{Batch, Engine, Row, Rows, Statement, Value};
 use super::error::StoreError;
@@ -26,10 +28,17 @@ const NOW: &str = "(date_part('epoch', statement_timestamp()) * 1000)::bigint";
 const MIGRATION: Duration = Duration::from_secs(30);
 
 /// A pool of connections.
-#[derive(Debug)]
 pub(super) struct Postgres {
     pool: Pool,
+    /// For requests to cancel, which go out on connections of their own.
+    tls: MakeRustlsConnect,
     timeout: Duration,
+}
+
+impl fmt::Debug for Postgres {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Postgres").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
 }
 
 impl Postgres {
@@ -39,13 +48,14 @@ impl Postgres {
     /// A URL or a CA file that cannot be used.
     pub(super) fn new(settings: &config::Store) -> Result<Self, String> {
         let (url, connector) = connect::connector(settings)?;
+        let tls = connector.tls.clone();
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(url, connector, recycling);
         let pool = Pool::builder(manager)
             .max_size(settings.max_connections)
             .build()
             .map_err(|e| format!("store.max_connections = {}: {e}", settings.max_connections))?;
-        Ok(Self { pool, timeout: settings.timeout })
+        Ok(Self { pool, tls, timeout: settings.timeout })
     }
 
     /// A connection, which must be there by `deadline`.
@@ -62,20 +72,45 @@ impl Postgres {
     async fn carry_out(&self, batch: &Batch) -> Result<Vec<Rows>, StoreError> {
         let deadline = Instant::now() + self.timeout;
         let connection = self.connection(deadline).await?;
-        if let Ok(result) = timeout_at(deadline, transaction(&connection, batch, self.timeout)).await {
+        let answer = async {
+            if batch.looks_up {
+                look_up(&connection, batch).await
+            } else {
+                transaction(&connection, batch, self.timeout).await
+            }
+        };
+        if let Ok(result) = timeout_at(deadline, answer).await {
             return result;
         }
         // It may be silent for ever, and so may others that nothing was heard from lately. One that was used lately and is free again
         // has answered: then only this call was slow.
-        drop(Object::take(connection));
+        let connection = Object::take(connection);
+        if batch.looks_up {
+            self.cancel(connection);
+        } else {
+            drop(connection);
+        }
         let lately = self.timeout / 2;
         self.pool.retain(|_, metrics| metrics.last_used() < lately);
         Err(StoreError::TimedOut)
     }
 
+    /// Ends a look-up, and then its connection. No `statement_timeout` ends it, and a statement that waits for a lock does not notice
+    /// that nobody waits for it any more: it would hold one of the server's connections until then. A commit must never be cancelled:
+    /// others would see it although no standby has it.
+    fn cancel(&self, connection: ClientWrapper) {
+        let (cancel, tls, limit) = (connection.cancel_token(), self.tls.clone(), self.timeout);
+        tokio::spawn(async move {
+            // As well as can be done: the server may be out of reach.
+            let _ = timeout(limit, cancel.cancel_query(tls)).await;
+            // A pooler in between forgets what there is to cancel when the connection ends.
+            drop(connection);
+        });
+    }
+
     async fn bring_up_to_date(&self) -> Result<(), StoreError> {
         let connection = self.connection(Instant::now() + self.timeout).await?;
-        let result = tokio::time::timeout(MIGRATION, migrate(&connection)).await.unwrap_or(Err(StoreError::TimedOut));
+        let result = timeout(MIGRATION, migrate(&connection)).await.unwrap_or(Err(StoreError::TimedOut));
         if result.is_err() {
             // A transaction may be open.
             drop(Object::take(connection));
@@ -92,6 +127,12 @@ impl Engine for Postgres {
     fn migrate(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         self.bring_up_to_date().boxed()
     }
+}
+
+/// Sends what is a transaction by itself.
+async fn look_up(client: &Client, batch: &Batch) -> Result<Vec<Rows>, StoreError> {
+    let answers = batch.statements.iter().map(|one| statement(client, one));
+    try_join_all(answers).await.map_err(|e| error(&e))
 }
 
 /// Sends all statements and reads all answers. The first error is the one that counts; what follows it was not done.

@@ -21,7 +21,7 @@ use crate::files::{read_regular, read_secret};
 
 /// Makes connections.
 pub(super) struct PostgresConnector {
-    tls: MakeRustlsConnect,
+    pub(super) tls: MakeRustlsConnect,
     password_file: Option<PathBuf>,
 }
 

@@ -41,6 +41,24 @@ async fn of_two_first_writers_at_once_the_second_waits_and_gets_what_the_first_h
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_any_more_ends_in_the_database_as_well() {
+    let Some(mut place) = TestDatabase::postgres().await else { return };
+    place.settings.timeout = Duration::from_secs(1);
+    let (store, operator) = (place.open().await, beside(&place).await);
+    // A transaction sees the same activity until it ends.
+    let watching = beside(&place).await;
+    assert_eq!(store.find_claim("k", LIFE).await, Ok(None));
+    operator.batch_execute("BEGIN; LOCK TABLE claims IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let claim = new("k", "t");
+    let (find, claimed, ()) = tokio::join!(store.find_claim("k", LIFE), store.claim(&claim), waiting(&watching, 2));
+    assert_eq!((find, claimed.map(drop)), (Err(StoreError::TimedOut), Err(StoreError::TimedOut)));
+    // While the lock is still held.
+    waiting(&watching, 0).await;
+    operator.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(store.claim(&new("k", "second")).await.unwrap().token, "second", "nothing was written afterwards");
+}
+
 #[tokio::test]
 async fn an_empty_database_in_place_of_the_old_one_gets_its_tables_and_is_noticed() {
     let Some(place) = TestDatabase::postgres().await else { return };
