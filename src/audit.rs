@@ -19,6 +19,7 @@ mod writer;
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::Thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -68,6 +69,7 @@ struct AuditInner {
 #[derive(Debug)]
 struct Lane {
     queue: SyncSender<Message>,
+    thread: Thread,
     health: Arc<Health>,
     reopens: bool,
 }
@@ -111,11 +113,11 @@ impl Audit {
             let (sender, receiver) = sync_channel(queue);
             let health = Arc::new(Health::new(quiet));
             let writer = AuditWriter::new(sink, settings.fsync, Arc::clone(&health));
-            std::thread::Builder::new()
+            let writing = std::thread::Builder::new()
                 .name("audit".to_owned())
                 .spawn(move || writer.run(receiver))
                 .map_err(|e| format!("audit: no thread to write with ({e})"))?;
-            Ok(Lane { queue: sender, health, reopens })
+            Ok(Lane { queue: sender, thread: writing.thread().clone(), health, reopens })
         };
         let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
         let redact = Redaction::of(settings);
@@ -235,7 +237,7 @@ impl AuditInner {
         let mut intent = record.clone();
         (intent.time, intent.instance, intent.outcome) = (now(), Arc::clone(&self.instance), "intended".into());
         self.redact.apply(&mut intent);
-        store.append_audit(&[store::row(&intent)]).await.map_err(|_| {
+        store.append_audit(vec![store::row(&intent)]).await.map_err(|_| {
             let detail = "audit.required is set and the store cannot take the record of this request; nobody was disconnected. Repeat it";
             Problem::new(Code::AuditUnavailable, detail)
         })
@@ -267,6 +269,8 @@ impl Lane {
             message = again;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        // The writer may be pausing, so that records gather.
+        self.thread.unpark();
         // Closed by an earlier call, the writer does not answer.
         let _ = written.await;
     }

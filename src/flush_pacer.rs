@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-/// How long a line may wait. In that time the queues can take lines at more than 80,000 a second.
-const LONGEST: Duration = Duration::from_millis(100);
+/// How long a line of a log or a file may wait. In that time the queues can take lines at more than 80,000 a second.
+pub(crate) const LONGEST: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(5);
 /// Lines written at once; more would only fill memory.
 const ENOUGH: usize = 256;
@@ -12,27 +12,26 @@ const ENOUGH: usize = 256;
 /// Grows shorter where many lines come.
 #[derive(Debug)]
 pub(crate) struct FlushPacer {
+    longest: Duration,
     length: Duration,
     /// Taken from the queue since the last pause.
     lines: usize,
 }
 
-impl Default for FlushPacer {
-    fn default() -> Self {
-        Self { length: LONGEST, lines: 0 }
-    }
-}
-
 impl FlushPacer {
+    /// A pacer under which no line waits for more than `longest`.
+    pub(crate) fn new(longest: Duration) -> Self {
+        Self { longest, length: longest, lines: 0 }
+    }
+
     /// Counts lines that were taken.
     pub(crate) fn count(&mut self, lines: usize) {
         self.lines += lines;
     }
 
-    /// Pauses, once the queue is empty.
+    /// Pauses, once the queue is empty. Unparking the thread ends the pause.
     pub(crate) fn rest(&mut self) {
-        #[expect(clippy::disallowed_methods, reason = "runs in a writer's own thread, which is not a worker of tokio")]
-        std::thread::sleep(self.next());
+        std::thread::park_timeout(self.next());
     }
 
     fn next(&mut self) -> Duration {
@@ -40,7 +39,7 @@ impl FlushPacer {
         if lines > ENOUGH {
             self.length = (self.length / 2).max(SHORTEST);
         } else if lines < ENOUGH / 4 {
-            self.length = (self.length * 2).min(LONGEST);
+            self.length = (self.length * 2).min(self.longest);
         }
         self.length
     }
@@ -61,8 +60,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_ends_when_its_thread_is_unparked() {
+        std::thread::current().unpark();
+        FlushPacer::new(Duration::from_secs(3600)).rest();
+    }
+
+    #[test]
     fn few_lines_are_gathered_for_long_and_many_until_they_are_enough() {
-        let mut pause = FlushPacer::default();
+        let mut pause = FlushPacer::new(LONGEST);
         for (rate, least, most) in
             [(5, 0, 1), (200, 20, 20), (2_000, 64, 256), (20_000, 64, 256), (50_000, 64, 256), (90, 9, 9)]
         {

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::record::Record;
+use crate::flush_pacer::LONGEST;
 
 /// One place for records. Lives on a thread of its own, where it may block.
 pub trait Sink: fmt::Debug + Send {
@@ -13,6 +15,11 @@ pub trait Sink: fmt::Debug + Send {
     /// # Errors
     /// Nothing was written; the next call tries again.
     fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()>;
+
+    /// How long a record may wait, so that several are written together.
+    fn longest_wait(&self) -> Duration {
+        LONGEST
+    }
 
     /// Makes what was written durable.
     ///

@@ -38,6 +38,20 @@ fn scope_from(audit: &Audit, addr: [u8; 4]) -> AuditScope {
     AuditScope::new(audit, EntryPoint::Disconnect, source)
 }
 
+/// A sink whose writer pauses for an hour after each batch.
+#[derive(Debug)]
+struct Slow(std::sync::mpsc::Sender<usize>);
+
+impl Sink for Slow {
+    fn longest_wait(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    fn write(&mut self, records: &[Arc<Record>]) -> std::io::Result<()> {
+        self.0.send(records.len()).map_err(std::io::Error::other)
+    }
+}
+
 /// A denial of a caller, or of a stranger at this address.
 fn deny(audit: &Audit, caller: Option<&str>, addr: [u8; 4]) {
     scope_from(audit, addr).answered(|record| {
@@ -87,6 +101,18 @@ async fn until(what: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("it never came to that");
+}
+
+#[tokio::test]
+async fn closing_does_not_wait_until_the_writer_has_paused() {
+    let (sender, written) = std::sync::mpsc::channel();
+    let settings = settings(Path::new("unused"));
+    let audit = Audit::start(vec![Box::new(Slow(sender))], &settings, None, &"host-1".into(), (QUEUE, QUIET)).unwrap();
+    audit.event(Event::Reloaded, "first", String::new());
+    assert_eq!(written.recv().unwrap(), 1);
+    audit.event(Event::Reloaded, "second", String::new());
+    audit.close().await;
+    assert_eq!(written.try_recv(), Ok(1));
 }
 
 #[tokio::test]

@@ -49,7 +49,8 @@ pub(super) struct AuditWriter {
 
 impl AuditWriter {
     pub(super) fn new(sink: Box<dyn Sink>, fsync: Fsync, health: Arc<Health>) -> Self {
-        Self { sink, fsync, health, records: Vec::new(), pause: FlushPacer::default(), unsynced: None }
+        let pause = FlushPacer::new(sink.longest_wait());
+        Self { sink, fsync, health, records: Vec::new(), pause, unsynced: None }
     }
 
     /// Writes until it receives the close message, or every sender is gone.

@@ -103,22 +103,22 @@ fn insert(rows: usize) -> String {
     )
 }
 
-fn bind(insert: Statement, row: &AuditRow) -> Statement {
-    let optional = [&row.caller, &row.job, &row.conversation, &row.participant];
-    let insert = insert.bind(row.id.as_str()).bind(row.time).bind(row.event.as_str());
-    let insert = optional.into_iter().fold(insert, |insert, text| insert.bind(text.as_deref()));
-    insert.bind(row.outcome.as_str()).bind(row.code.as_deref()).bind(row.record.as_str())
+fn bind(insert: Statement, row: AuditRow) -> Statement {
+    let insert = insert.bind(row.id).bind(row.time).bind(row.event).bind(row.caller).bind(row.job);
+    insert.bind(row.conversation).bind(row.participant).bind(row.outcome).bind(row.code).bind(row.record)
 }
 
 impl Store {
     /// Writes records. An intent gives way to its outcome; other records that are there already stay as they are.
-    pub async fn append_audit(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
-        for mut some in rows.chunks(MOST_AT_ONCE) {
+    pub async fn append_audit(&self, rows: Vec<AuditRow>) -> Result<(), StoreError> {
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            let mut left = rows.len().min(MOST_AT_ONCE);
             let mut inserts = Vec::new();
             for (length, text) in ROWS_OF_A_STATEMENT.iter().zip(&*INSERTS) {
-                while let Some((first, rest)) = some.split_at_checked(*length) {
-                    inserts.push(first.iter().fold(sql(text.as_str()), bind));
-                    some = rest;
+                while left >= *length {
+                    inserts.push(rows.by_ref().take(*length).fold(sql(text.as_str()), bind));
+                    left -= length;
                 }
             }
             self.run(Batch::write(inserts)).await?;

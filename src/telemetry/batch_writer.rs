@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use crate::flush_pacer::FlushPacer;
+use crate::flush_pacer::{FlushPacer, LONGEST};
 
 /// Bytes of one write. A shorter line is never split.
 const BUFFER: usize = 64 * 1024;
@@ -14,7 +14,7 @@ pub(super) struct BatchWriter<W: Write> {
 
 impl<W: Write> BatchWriter<W> {
     pub(super) fn new(inner: W) -> Self {
-        Self { inner: BufWriter::with_capacity(BUFFER, inner), pacer: FlushPacer::default() }
+        Self { inner: BufWriter::with_capacity(BUFFER, inner), pacer: FlushPacer::new(LONGEST) }
     }
 }
 

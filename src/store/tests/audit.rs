@@ -22,8 +22,8 @@ async fn audit_records_are_written_once_and_read_back_in_pages_newest_first() {
     on_each(async |place| {
         let store = place.open().await;
         let rows: Vec<_> = (0..450).map(record).collect();
-        store.append_audit(&rows).await.unwrap();
-        store.append_audit(&rows[100..300]).await.unwrap();
+        store.append_audit(rows.clone()).await.unwrap();
+        store.append_audit(rows[100..300].to_vec()).await.unwrap();
         let mut query = AuditQuery { limit: 100, ..AuditQuery::default() };
         let mut all = Vec::new();
         loop {
@@ -44,7 +44,7 @@ async fn audit_records_are_written_once_and_read_back_in_pages_newest_first() {
 async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
     on_each(async |place| {
         let store = place.open().await;
-        store.append_audit(&(0..60).map(record).collect::<Vec<_>>()).await.unwrap();
+        store.append_audit((0..60).map(record).collect()).await.unwrap();
         let all = || AuditQuery { limit: 1000, ..AuditQuery::default() };
         let text = |text: &str| Some(text.to_owned());
         let counted = async |query: AuditQuery| store.read_audit(&query).await.unwrap().records.len();
@@ -79,7 +79,7 @@ async fn records_older_than_they_are_kept_go_and_the_others_stay() {
         let store = place.open().await;
         let now = time::OffsetDateTime::now_utc().unix_timestamp() * 1000;
         let rows: Vec<_> = (0..10).map(|n| AuditRow { time: now - n * 3_600_000, ..record(n) }).collect();
-        store.append_audit(&rows).await.unwrap();
+        store.append_audit(rows.clone()).await.unwrap();
         assert!(!store.purge_audit(Duration::from_secs(3600 * 4 + 1800)).await.unwrap());
         let left = store.read_audit(&AuditQuery { limit: 100, ..AuditQuery::default() }).await.unwrap();
         assert_eq!(left.records.len(), 5);

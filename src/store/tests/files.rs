@@ -48,7 +48,7 @@ async fn a_file_that_is_no_database_or_damaged_is_reported_and_left_as_it_is() {
 
     let place = TestDatabase::file();
     let store = place.open().await;
-    store.append_audit(&(0..2000).map(record).collect::<Vec<_>>()).await.unwrap();
+    store.append_audit((0..2000).map(record).collect()).await.unwrap();
     let path = place.folder.as_ref().unwrap().path().join("state/hangup.db");
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let mut bytes = fs::read(&path).unwrap();

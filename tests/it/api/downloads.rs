@@ -69,7 +69,7 @@ async fn with_long_lists(file: &Path) -> (TestApp, String) {
         code: None,
         record: json!({"requestId": format!("r{n:05}")}).to_string(),
     };
-    service.app.store.append_audit(&(0..2_500).map(record).collect::<Vec<_>>()).await.unwrap();
+    service.app.store.append_audit((0..2_500).map(record).collect()).await.unwrap();
     (service, job)
 }
 
