@@ -20,8 +20,10 @@ fn main() {
     }
     let (Ok(functions), Some(out)) = (fs::read_to_string(FUNCTIONS), env::var_os("OUT_DIR")) else { return };
     let script = Path::new(&out).join("order.ld");
+    // The compiler's driver would split the path at a comma.
+    let Some(path) = script.to_str().filter(|path| !path.contains(',')) else { return };
     if fs::write(&script, linker_script(&functions)).is_ok() {
-        println!("cargo:rustc-link-arg-bins=-Wl,--script={}", script.display());
+        println!("cargo:rustc-link-arg-bins=-Wl,--script={path}");
     }
 }
 
@@ -31,6 +33,7 @@ fn links_with_the_toolchains_linker() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     is("PROFILE", "release")
         && is("TARGET", "x86_64-unknown-linux-gnu")
+        && is("HOST", "x86_64-unknown-linux-gnu")
         && env::var_os("RUSTC_LINKER").is_none()
         && !flags.contains("link")
         && toolchain_folder().is_some_and(|folder| folder.join("bin/gcc-ld/ld.lld").exists())

@@ -267,6 +267,7 @@ impl Lane {
         let mut message = Message::Close(done);
         while let Err(TrySendError::Full(again)) = self.queue.try_send(message) {
             message = again;
+            self.thread.unpark();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         // The writer may be pausing, so that records gather.

@@ -103,7 +103,7 @@ impl Fleet {
     /// Sets the mode of all replicas.
     ///
     /// # Errors
-    /// The store could not take it. It may have, where that timed out.
+    /// The store could not take it. It may have, where it did not answer.
     pub async fn set_mode(&self, mode: Mode) -> Result<(), StoreError> {
         self.0.mode_changes.fetch_add(1, Ordering::Relaxed);
         let set = self.0.store.set_mode(mode).await;

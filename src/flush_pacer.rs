@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// How long a line of a log or a file may wait. In that time the queues can take lines at more than 80,000 a second.
+/// How long a line of a log may wait. In that time the queues can take lines at more than 80,000 a second.
 pub(crate) const LONGEST: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(5);
 /// Lines written at once; more would only fill memory.

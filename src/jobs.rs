@@ -168,12 +168,12 @@ impl Jobs {
     }
 }
 
-/// A commit failed. After a time-out it may have happened all the same.
+/// A commit failed, or it is not known whether it did.
 fn not_committed(error: &StoreError) -> Problem {
-    if *error != StoreError::TimedOut {
+    if !error.may_have_happened() {
         return unavailable(error);
     }
-    let detail = "the store did not answer in time, so it is not known whether this was queued or changed; look at GET /jobs before \
+    let detail = "the store did not answer, so it is not known whether this was queued or changed; look at GET /jobs before \
                   you repeat the request, or repeat it with the same Idempotency-Key";
     Problem::new(Code::StoreUnavailable, detail).effect(true).cause(error)
 }

@@ -13,8 +13,6 @@ use super::record::Record;
 use super::sink::Sink;
 use crate::store::{AuditRow, Store, StoreError};
 
-/// A commit of several records costs little more than that of one: at 50 a second, a fifth of all that a record costs is saved.
-const LONGEST_WAIT: Duration = Duration::from_millis(250);
 /// Between two tries to reach the store.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -32,10 +30,6 @@ impl StoreSink {
 }
 
 impl Sink for StoreSink {
-    fn longest_wait(&self) -> Duration {
-        LONGEST_WAIT
-    }
-
     fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
         loop {
             let rows = records.iter().map(|record| row(record)).collect();

@@ -151,7 +151,9 @@ async fn served(service: &Service, cid: ConversationId) -> Result<LiveRead, Stri
 fn timeline(recorded: &Recorded) -> String {
     let Recorded { records, recording } = recorded;
     match (records.as_slice(), recording) {
-        ([], true) => "  nothing: this service was never asked to disconnect it\n".to_owned(),
+        ([], true) => {
+            "  nothing: no record that you may read says that this service was asked to disconnect it\n".to_owned()
+        }
         ([], false) => format!("  nothing, and that does not say much: {NOT_RECORDING}\n"),
         (records, true) => shown(records, Reasons::Hidden),
         (records, false) => format!("{}  This may not be all: {NOT_RECORDING}\n", shown(records, Reasons::Hidden)),

@@ -110,6 +110,7 @@ impl Participant {
 pub(super) struct Settled {
     pub(super) outcome: String,
     pub(super) verified: bool,
+    pub(super) gone: Option<bool>,
     pub(super) request_id: String,
     pub(super) correlation_id: Option<String>,
 }

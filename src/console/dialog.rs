@@ -152,11 +152,15 @@ fn result_of(name: &str, settled: &Settled, watched: &str) -> Markup {
         }
         ("accepted", _) => {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
+            let seen = match settled.gone {
+                Some(false) => ", who is still there",
+                _ => "; it could not be seen yet whether they are gone",
+            };
             parts::notice(
                 "warn",
                 &html! {
                     p hx-get={ (watched) "?" (query) } hx-trigger="tick from:body" hx-target="closest .notice" hx-swap="outerHTML" hx-sync="this:drop" {
-                        "Genesys Cloud accepted the disconnect of " strong { (name) } ", who is still there. Watching until they are gone…"
+                        "Genesys Cloud accepted the disconnect of " strong { (name) } (seen) ". Watching until they are gone…"
                     }
                     (ids)
                 },
@@ -192,4 +196,22 @@ pub(super) async fn gone(
         return Ok(parts::page(&notice).into_response());
     }
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Settled, result_of};
+
+    #[test]
+    fn a_participant_is_said_to_be_there_still_only_where_that_was_seen() {
+        for (gone, said) in [(Some(false), "is still there"), (None, "could not be seen yet")] {
+            let outcome = "accepted".to_owned();
+            let settled = Settled { outcome, verified: false, gone, request_id: String::new(), correlation_id: None };
+            let page = result_of("Anna", &settled, "gone").into_string();
+            assert!(
+                page.contains(said) && page.matches("still there").count() == usize::from(gone.is_some()),
+                "{page}"
+            );
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::genesys::request::Rank;
 use crate::genesys::requester::Requester;
 use crate::ids::ConversationId;
 
-/// The first look comes this long after acceptance; each further one at twice the time. Looks are at least this far apart.
+/// The first look comes this long after acceptance; each further one at twice the time.
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// The longest time that one look takes.
 const LOOK_WITHIN: Duration = Duration::from_secs(3);
@@ -122,7 +122,7 @@ impl Drop for Looks {
 
 impl Looks {
     async fn run(self) {
-        // When the youngest of those who wait was accepted, and when they all are looked for next, whoever's turn it is.
+        // When the last of the disconnects was accepted that are waited for, and when the next look is due for all.
         let (mut youngest, mut regular) = (None, None);
         loop {
             let next = {
@@ -161,7 +161,7 @@ impl Looks {
         }
     }
 
-    /// The one of those who wait whose calls go first at the gate: the others may look as early.
+    /// Of those who wait, the one whose calls go first at the gate; its look serves them all.
     fn requester(&self) -> Option<Arc<Requester>> {
         let watched = self.watched.lock();
         let first = watched.get(&self.conversation)?.waits.iter().min_by_key(|wait| wait.requester.rank)?;
@@ -177,8 +177,11 @@ impl Looks {
     fn show(&self, began: Instant, read: Option<&Read>) {
         let mut watched = self.watched.lock();
         let Some(waits) = watched.get_mut(&self.conversation) else { return };
-        // A last look that would follow this closely on another one would show the same.
-        let served = Instant::now().max(began + FIRST_LOOK - Duration::from_nanos(1));
+        // A last look follows another one only after a while; one that failed stands for no later one.
+        let served = match read {
+            Some(_) => Instant::now().max(began + FIRST_LOOK - Duration::from_nanos(1)),
+            None => Instant::now(),
+        };
         waits.waits.retain(|wait| {
             if wait.accepted > began {
                 return true;

@@ -12,6 +12,7 @@ use super::input::{Members, NoQuery};
 use super::refused::Refused;
 use crate::config::Mode;
 use crate::problem::{Code, Problem};
+use crate::store::StoreError;
 
 /// Says the mode.
 pub(super) async fn get(State(app): State<AppState>, _: Operator, _: NoQuery) -> Response {
@@ -33,13 +34,23 @@ pub(super) async fn put(
         }
     };
     if let Err(error) = app.fleet.set_mode(mode).await {
-        let detail = "the mode holds for all replicas and is kept in the store, which cannot be reached; nothing was changed, \
-                      repeat the request";
-        return Err(Problem::new(Code::StoreUnavailable, detail).cause(&error).into());
+        return Err(not_set(&error).into());
     }
     app.disconnector.set_mode(mode);
     context.log().outcome = Some(word(&app));
     Ok(say(&app))
+}
+
+/// The store did not take the mode, or did not say so.
+fn not_set(error: &StoreError) -> Problem {
+    let unknown = error.may_have_happened();
+    let detail = if unknown {
+        "the mode holds for all replicas and is kept in the store, which did not answer; it is not known whether it was changed. Read \
+         the mode of GET /status, or repeat the request"
+    } else {
+        "the mode holds for all replicas and is kept in the store, which cannot be reached; nothing was changed, repeat the request"
+    };
+    Problem::new(Code::StoreUnavailable, detail).effect(unknown).cause(error)
 }
 
 /// The word for the mode in force.
@@ -49,4 +60,23 @@ pub(super) fn word(app: &AppState) -> &'static str {
 
 fn say(app: &AppState) -> Response {
     answer(StatusCode::OK, &json!({"ok": true, "mode": word(app)}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_set;
+    use crate::problem::Effect;
+    use crate::store::StoreError;
+
+    #[test]
+    fn a_store_that_does_not_answer_may_have_changed_the_mode() {
+        for (error, effect, said) in [
+            (StoreError::TimedOut, Effect::Unknown, "it is not known whether it was changed"),
+            (StoreError::Lost("closed".to_owned()), Effect::Unknown, "it is not known whether it was changed"),
+            (StoreError::OutOfReach("refused".to_owned()), Effect::None, "nothing was changed"),
+        ] {
+            let problem = not_set(&error);
+            assert!(problem.effect == effect && problem.detail.contains(said), "{error}: {}", problem.detail);
+        }
+    }
 }

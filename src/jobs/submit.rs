@@ -128,17 +128,18 @@ impl Jobs {
         bound > 0 && total >= i64::try_from(bound).unwrap_or(i64::MAX)
     }
 
-    /// The commit that accepts the job. After a time-out it may have happened, so the job is looked up before giving
+    /// The commit that accepts the job. Without an answer it may have happened, so the job is looked up before giving
     /// up.
     async fn make_visible(&self, id: &str, state: JobState, total: i64, start: Start) -> Result<StoredJob, Problem> {
         let mut last = self.store().accept_job(id, state, total, start).await;
-        let mut in_doubt = last == Err(StoreError::TimedOut);
+        let doubtful = |result: &Result<(), StoreError>| result.as_ref().is_err_and(StoreError::may_have_happened);
+        let mut in_doubt = doubtful(&last);
         for _ in 0..CHECKS {
             match self.store().job(id).await {
                 Ok(Some(job)) => return Ok(job),
                 Ok(None) => {
                     last = self.store().accept_job(id, state, total, start).await;
-                    in_doubt |= last == Err(StoreError::TimedOut);
+                    in_doubt |= doubtful(&last);
                 }
                 Err(error) => last = Err(error),
             }

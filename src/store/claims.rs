@@ -53,7 +53,7 @@ impl Store {
     /// The store does not say, or has replaced another one less than `refused_for` ago.
     pub(crate) async fn find_claim(&self, key: &str, refused_for: Duration) -> Result<Option<StoredClaim>, StoreError> {
         let rows = self.run(Batch::look_up(find(key))).await?;
-        let [found] = &rows[..] else { return Ok(None) };
+        let [found] = &rows[..] else { return Err(StoreError::TimedOut) };
         self.same_store(found, ms(refused_for)).await?;
         Ok(found.first().and_then(living))
     }

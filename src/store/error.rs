@@ -9,6 +9,9 @@ pub enum StoreError {
     /// No answer in time. What was asked for may have happened all the same: look before you repeat it.
     #[error("the store did not answer within store.timeout")]
     TimedOut,
+    /// The connection ended after a write had been sent, which may have happened all the same.
+    #[error("the store's connection ended before it had answered: {0}")]
+    Lost(String),
     /// The database refused, and nothing was done.
     #[error("the store refused: {0}")]
     Refused(String),
@@ -32,4 +35,12 @@ pub enum StoreError {
         /// How long they may be, in milliseconds.
         for_ms: i64,
     },
+}
+
+impl StoreError {
+    /// Whether what was asked for may have happened all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Lost(_))
+    }
 }

@@ -103,8 +103,9 @@ impl Postgres {
         tokio::spawn(async move {
             // As well as can be done: the server may be out of reach.
             let _ = timeout(limit, cancel.cancel_query(tls)).await;
-            // A pooler in between forgets what there is to cancel when the connection ends.
-            drop(connection);
+            // A pooler in between forgets what there is to cancel when the connection ends. An empty query is answered once the look-up
+            // has ended.
+            let _ = timeout(limit, connection.simple_query("")).await;
         });
     }
 
@@ -144,7 +145,12 @@ async fn transaction(client: &Client, batch: &Batch, limit: Duration) -> Result<
     let statements = batch.statements.iter().map(|one| statement(client, one).boxed());
     // They go out in the order in which they are first polled.
     let answers = join_all(std::iter::once(begin).chain(statements).chain(std::iter::once(commit))).await;
-    let mut rows = answers.into_iter().collect::<Result<Vec<Rows>, Error>>().map_err(|e| error(&e))?;
+    let failed = |e: Error| match error(&e) {
+        // The database has said nothing: it may have ended just after the commit.
+        StoreError::OutOfReach(cause) if e.as_db_error().is_none() && !batch.reads_only => StoreError::Lost(cause),
+        error => error,
+    };
+    let mut rows = answers.into_iter().collect::<Result<Vec<Rows>, Error>>().map_err(failed)?;
     rows.pop();
     rows.remove(0);
     Ok(rows)

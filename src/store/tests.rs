@@ -12,6 +12,7 @@ const LIFE: Duration = Duration::from_secs(60);
 mod audit;
 mod files;
 mod jobs;
+mod lost;
 mod postgres;
 
 /// A database that is empty at first and can be opened several times.

@@ -43,7 +43,7 @@ async fn a_service_that_keeps_no_records_is_told_from_one_that_was_never_asked()
         let explained = binary.run(&["explain", &cid, "--server", &service.url], &[]).await;
         let text = shown(&explained);
         assert_eq!(explained.status.code(), Some(0), "{text}");
-        assert_eq!(text.contains("this service was never asked"), recording, "{target}: {text}");
+        assert_eq!(text.contains("no record that you may read says"), recording, "{target}: {text}");
         assert_eq!(
             text.contains("audit.target of this service does not name the store"),
             !recording,
