@@ -68,7 +68,7 @@ def approves_a_job(browser, permissions):
         fill(browser, "#list-text", "conversationId,participantId\n" + "\n".join(f"{conference['id']},{one}" for one in targets))
         browser.run("document.getElementById('job-skip').click()")
         press(browser, "Queue without a preview")
-        shows(browser, "#job", "needs the approval of another caller")
+        shows(browser, "#job", "must be started by another caller")
         held = browser.run("return location.hash")
         accessible(browser, "a job that needs approval")
         opens(browser, "Start…")
