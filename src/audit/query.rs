@@ -33,14 +33,15 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    fn picks(&self, record: &Record) -> bool {
+    /// `recorded` has the caller's names as records may have them.
+    fn picks(&self, record: &Record, recorded: &[String]) -> bool {
         // `key:ivr` by its whole name, or as `ivr`.
         let caller = |wanted: &String| {
             let found = record.caller.as_deref().unwrap_or_default();
             let bare = found.split_once(':').map_or(found, |(_, name)| name);
             found.eq_ignore_ascii_case(wanted)
                 || bare.eq_ignore_ascii_case(wanted)
-                || recorded_as(wanted).iter().any(|name| name == found)
+                || recorded.iter().any(|name| name == found)
         };
         let outcome = |wanted: &String| record.outcome == *wanted || record.code.as_deref() == Some(wanted);
         self.caller.as_ref().is_none_or(caller)
@@ -92,6 +93,7 @@ pub fn read(path: &Path, filter: &AuditFilter, found: &mut FoundRecords) -> io::
 /// # Errors
 /// They cannot be read.
 pub fn read_lines(mut lines: impl BufRead, filter: &AuditFilter, found: &mut FoundRecords) -> io::Result<()> {
+    let recorded = filter.caller.as_deref().map(recorded_as).unwrap_or_default();
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -100,7 +102,7 @@ pub fn read_lines(mut lines: impl BufRead, filter: &AuditFilter, found: &mut Fou
         }
         let record = (line.len() <= LONGEST_LINE).then(|| serde_json::from_slice::<Record>(&line).ok()).flatten();
         match record {
-            Some(record) if filter.picks(&record) => found.records.push(record),
+            Some(record) if filter.picks(&record, &recorded) => found.records.push(record),
             Some(_) => {}
             None if line.trim_ascii().is_empty() => {}
             None => found.foreign += 1,
