@@ -3,12 +3,8 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::record::Record;
-
-/// Records that are written together cost less: in the store, at 50 a second, a fifth of all that a record costs is saved.
-const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// One place for records. Lives on a thread of its own, where it may block.
 pub trait Sink: fmt::Debug + Send {
@@ -17,11 +13,6 @@ pub trait Sink: fmt::Debug + Send {
     /// # Errors
     /// Nothing was written; the next call tries again.
     fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()>;
-
-    /// How long a record may wait, so that several are written together.
-    fn longest_wait(&self) -> Duration {
-        LONGEST_WAIT
-    }
 
     /// Makes what was written durable.
     ///

@@ -24,9 +24,9 @@ fn open(settings: &config::Audit) -> Audit {
     Audit::open(settings, &"host-1".into(), &Store::memory().unwrap()).unwrap()
 }
 
-fn open_with(settings: &config::Audit, queue: usize, quiet: Duration) -> Audit {
+fn open_with(settings: &config::Audit, limits: Limits) -> Audit {
     let sinks = target::of(settings, &Store::memory().unwrap()).unwrap();
-    Audit::start(sinks, settings, None, &"host-1".into(), (queue, quiet)).unwrap()
+    Audit::start(sinks, settings, None, &"host-1".into(), limits).unwrap()
 }
 
 fn scope(audit: &Audit) -> AuditScope {
@@ -36,20 +36,6 @@ fn scope(audit: &Audit) -> AuditScope {
 fn scope_from(audit: &Audit, addr: [u8; 4]) -> AuditScope {
     let source = Source { addr: Some(addr.into()), request_id: Some("request-1".into()), ..Source::default() };
     AuditScope::new(audit, EntryPoint::Disconnect, source)
-}
-
-/// A sink whose writer pauses for an hour after each batch.
-#[derive(Debug)]
-struct Slow(std::sync::mpsc::Sender<usize>);
-
-impl Sink for Slow {
-    fn longest_wait(&self) -> Duration {
-        Duration::from_secs(3600)
-    }
-
-    fn write(&mut self, records: &[Arc<Record>]) -> std::io::Result<()> {
-        self.0.send(records.len()).map_err(std::io::Error::other)
-    }
 }
 
 /// A denial of a caller, or of a stranger at this address.
@@ -101,18 +87,6 @@ async fn until(what: impl Fn() -> bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("it never came to that");
-}
-
-#[tokio::test]
-async fn closing_does_not_wait_until_the_writer_has_paused() {
-    let (sender, written) = std::sync::mpsc::channel();
-    let settings = settings(Path::new("unused"));
-    let audit = Audit::start(vec![Box::new(Slow(sender))], &settings, None, &"host-1".into(), (QUEUE, QUIET)).unwrap();
-    audit.event(Event::Reloaded, "first", String::new());
-    assert_eq!(written.recv().unwrap(), 1);
-    audit.event(Event::Reloaded, "second", String::new());
-    audit.close().await;
-    assert_eq!(written.try_recv(), Ok(1));
 }
 
 #[tokio::test]
@@ -187,7 +161,7 @@ async fn a_full_disk_loses_records_counts_them_and_blocks_nobody() {
 async fn an_unwritable_path_is_tried_again_and_the_episode_ends() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("later").join("audit.jsonl");
-    let audit = open_with(&settings(&path), QUEUE, Duration::ZERO);
+    let audit = open_with(&settings(&path), Limits { quiet: Duration::ZERO, ..LIMITS });
     until(|| audit.stats().failing).await;
     scope(&audit).begin(&asked()).close(&Ok(settled()));
     until(|| audit.stats().failures == 1).await;
@@ -205,7 +179,7 @@ async fn a_writer_that_cannot_keep_up_loses_records_and_blocks_nobody() {
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
     // Nobody reads: opening the pipe blocks the writer's thread.
-    let audit = open_with(&settings(&fifo), 10, QUIET);
+    let audit = open_with(&settings(&fifo), Limits { queue: 10, ..LIMITS });
     for _ in 0..100 {
         scope(&audit).begin(&asked()).close(&Ok(settled()));
     }

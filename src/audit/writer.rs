@@ -48,8 +48,8 @@ pub(super) struct AuditWriter {
 }
 
 impl AuditWriter {
-    pub(super) fn new(sink: Box<dyn Sink>, fsync: Fsync, health: Arc<Health>) -> Self {
-        let pause = FlushPacer::new(sink.longest_wait());
+    pub(super) fn new(sink: Box<dyn Sink>, fsync: Fsync, health: Arc<Health>, longest_wait: Duration) -> Self {
+        let pause = FlushPacer::new(longest_wait);
         Self { sink, fsync, health, records: Vec::new(), pause, unsynced: None }
     }
 
@@ -165,5 +165,38 @@ impl AuditWriter {
         if let Err(cause) = self.sink.reopen() {
             self.health.trouble(&cause.to_string());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::super::{Audit, Event, LIMITS, Limits};
+    use super::*;
+    use crate::config::Config;
+
+    /// Tells how many records were written at once.
+    #[derive(Debug)]
+    struct Counting(Sender<usize>);
+
+    impl Sink for Counting {
+        fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
+            self.0.send(records.len()).map_err(io::Error::other)
+        }
+    }
+
+    #[tokio::test]
+    async fn closing_does_not_wait_until_the_writer_has_paused() {
+        let (sender, written) = channel();
+        let limits = Limits { longest_wait: Duration::from_secs(3600), ..LIMITS };
+        let sink = Box::new(Counting(sender));
+        let audit = Audit::start(vec![sink], &Config::defaults().audit, None, &"host-1".into(), limits).unwrap();
+        audit.event(Event::Reloaded, "first", String::new());
+        assert_eq!(written.recv().unwrap(), 1);
+        audit.event(Event::Reloaded, "second", String::new());
+        audit.close().await;
+        assert_eq!(written.try_recv(), Ok(1));
     }
 }
