@@ -1,10 +1,10 @@
 //! Confirm: all who wait in one conversation share the looks, and each has its own end.
 
-use hangup::sandbox::ParticipantSpec;
 use serde_json::json;
 use tokio::join;
 use tokio::time::sleep;
 
+use super::teardown::after_a_newcomer;
 use crate::support::{Kind, Reply, TestApp, ms, s};
 
 #[tokio::test(start_paused = true)]
@@ -33,18 +33,7 @@ async fn fifty_participants_of_one_selector_share_the_looks() {
 
 #[tokio::test(start_paused = true)]
 async fn a_teardown_that_ends_its_members_one_by_one_shares_the_looks() {
-    let service = TestApp::patch()
-        .crowd(30)
-        .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
-        .script(|asked| match asked.kind {
-            Kind::Post => Some(Reply::status(422, "bad.request")),
-            Kind::Patch => Some(Reply::status(202, "")),
-            _ => None,
-        })
-        .ready()
-        .await;
-    assert_eq!(service.teardown().send().await.line(), "422 upstream_rejected");
-    service.sandbox.add_participant(service.conference.id, ParticipantSpec::of("agent")).unwrap();
+    let service = after_a_newcomer(TestApp::patch().crowd(30), |_| Some(Reply::status(202, ""))).await;
     let before = service.count(Kind::Read);
     let answer = service.teardown().query("wait=5").send().await;
     assert_eq!((answer.status, answer.attempts()), (202, 30), "{}", answer.json);

@@ -3,12 +3,14 @@
 use hangup::sandbox::ParticipantSpec;
 use tokio::time::sleep;
 
-use crate::support::{Asked, Kind, Reply, TestApp, ms, s};
+use crate::support::{Asked, Builder, Kind, Reply, TestApp, ms, s};
 
 /// The first teardown was refused, and one more participant has come since.
-async fn after_a_newcomer(patch: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> TestApp {
-    let service = TestApp::patch()
-        .crowd(3)
+pub(super) async fn after_a_newcomer(
+    app: Builder,
+    patch: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static,
+) -> TestApp {
+    let service = app
         .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
         .script(move |asked| match asked.kind {
             Kind::Post => Some(Reply::status(422, "bad.request")),
@@ -24,7 +26,9 @@ async fn after_a_newcomer(patch: impl Fn(&Asked) -> Option<Reply> + Send + Sync 
 
 #[tokio::test(start_paused = true)]
 async fn a_teardown_that_fails_for_one_member_ends_the_others_and_says_that_it_had_an_effect() {
-    let service = after_a_newcomer(|asked| (asked.nth == 2).then(|| Reply::status(413, "too.large"))).await;
+    let service =
+        after_a_newcomer(TestApp::patch().crowd(3), |asked| (asked.nth == 2).then(|| Reply::status(413, "too.large")))
+            .await;
     let answer = service.teardown().send().await;
     assert_eq!((answer.line().as_str(), answer.effect()), ("422 upstream_rejected", "unknown"), "{}", answer.json);
     service.settled().await;
@@ -34,7 +38,7 @@ async fn a_teardown_that_fails_for_one_member_ends_the_others_and_says_that_it_h
 
 #[tokio::test(start_paused = true)]
 async fn a_teardown_waits_for_all_of_its_members_together() {
-    let service = after_a_newcomer(|_| Some(Reply::status(202, ""))).await;
+    let service = after_a_newcomer(TestApp::patch().crowd(3), |_| Some(Reply::status(202, ""))).await;
     let answer = service.teardown().query("wait=5").send().await;
     assert_eq!((answer.status, answer.json["gone"].as_bool()), (202, Some(false)), "{}", answer.json);
     assert_eq!((answer.json["outcome"].as_str(), answer.attempts()), (Some("accepted"), 3));
@@ -66,22 +70,11 @@ async fn a_teardown_that_was_sent_is_named_though_the_conversation_had_ended_alr
 
 #[tokio::test(start_paused = true)]
 async fn members_that_are_always_confirmed_are_all_sent_for_first() {
-    let service = TestApp::patch()
-        .crowd(4)
-        .config(|c| {
-            c.auth.anonymous_permissions.0.push("teardown".to_owned());
-            c.disconnect.confirm = hangup::config::Confirm::Always;
-            c.disconnect.confirm_wait = s(5);
-        })
-        .script(move |asked| match asked.kind {
-            Kind::Post => Some(Reply::status(422, "bad.request")),
-            Kind::Patch => Some(Reply::status(202, "")),
-            _ => None,
-        })
-        .ready()
-        .await;
-    assert_eq!(service.teardown().send().await.line(), "422 upstream_rejected");
-    service.sandbox.add_participant(service.conference.id, ParticipantSpec::of("agent")).unwrap();
+    let app = TestApp::patch().crowd(4).config(|c| {
+        c.disconnect.confirm = hangup::config::Confirm::Always;
+        c.disconnect.confirm_wait = s(5);
+    });
+    let service = after_a_newcomer(app, |_| Some(Reply::status(202, ""))).await;
     let answer = service.teardown().send().await;
     assert_eq!((answer.status, answer.attempts()), (202, 4), "{}", answer.json);
     assert!(answer.took < s(6), "{:?}", answer.took);
