@@ -107,7 +107,7 @@ impl Claims {
     ///
     /// # Errors
     /// What `resolve` fails with; `store_unavailable`; `idempotency_key_reused`; `caller_rate_limited` at the caller's
-    /// bound. In each case nobody was disconnected.
+    /// bound. With any of them, no participant was disconnected.
     pub async fn targets(
         &self,
         key: &ClaimKey,

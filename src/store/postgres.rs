@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
-use futures_util::future::{BoxFuture, FutureExt as _, join_all, try_join_all};
+use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
@@ -95,9 +95,9 @@ impl Postgres {
         Err(StoreError::TimedOut)
     }
 
-    /// Ends a look-up, and then its connection. No `statement_timeout` ends it, and a statement that waits for a lock does not notice
-    /// that nobody waits for it any more: it would hold one of the server's connections until then. A commit must never be cancelled:
-    /// others would see it although no standby has it.
+    /// Ends a look-up, and then its connection. It has no `statement_timeout`, and a statement that waits for a lock does not notice
+    /// that we have given up: it would keep one of the server's connections until it gets the lock. Never cancel a commit: other
+    /// replicas would see it although no standby has it.
     fn cancel(&self, connection: ClientWrapper) {
         let (cancel, tls, limit) = (connection.cancel_token(), self.tls.clone(), self.timeout);
         tokio::spawn(async move {
@@ -132,8 +132,11 @@ impl Engine for Postgres {
 
 /// Sends what is a transaction by itself.
 async fn look_up(client: &Client, batch: &Batch) -> Result<Vec<Rows>, StoreError> {
-    let answers = batch.statements.iter().map(|one| statement(client, one));
-    try_join_all(answers).await.map_err(|e| error(&e))
+    let mut answers = Vec::with_capacity(1);
+    for one in &batch.statements {
+        answers.push(statement(client, one).await.map_err(|e| error(&e))?);
+    }
+    Ok(answers)
 }
 
 /// Sends all statements and reads all answers. The first error is the one that counts; what follows it was not done.

@@ -10,7 +10,7 @@ async fn beside(place: &TestDatabase) -> tokio_postgres::Client {
     client
 }
 
-/// Waits until this many statements on the table wait for somebody's lock.
+/// Waits until this many statements on the table are waiting for a lock.
 async fn waiting(beside: &tokio_postgres::Client, count: i64) {
     let asked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%claims%' \
                  AND backend_type = 'client backend' AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'claims'::regclass)";
