@@ -71,7 +71,8 @@ impl Context {
         self.unsent_attempts.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn count_unsent(&self) {
+    /// Notes that an attempt ended before anything was sent.
+    pub fn count_unsent(&self) {
         self.unsent_attempts.fetch_add(1, Ordering::Relaxed);
     }
 

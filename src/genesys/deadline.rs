@@ -2,6 +2,7 @@
 
 use tokio::time::timeout_at;
 
+use super::context::Context;
 use super::error::{CallError, Cause};
 use super::layer::{CallResult, Next, Step};
 use super::request::Call;
@@ -13,27 +14,28 @@ pub struct Deadline;
 impl Step for Deadline {
     async fn run(&self, call: Call, mut next: impl Next) -> CallResult {
         let context = call.context.clone();
-        let disconnects = call.operation.disconnects();
+        if !call.operation.disconnects() {
+            return timeout_at(context.deadline, next.call(call)).await.unwrap_or(Err(CallError::Timeout));
+        }
         let unsent_before = context.unsent_attempts();
-        let in_time = {
-            let mut inner = std::pin::pin!(next.call(call));
-            if disconnects {
-                if let Ok(outcome) = timeout_at(context.reserve_start(), &mut inner).await {
-                    return outcome;
-                }
-                if context.effect_unknown() {
-                    return Err(CallError::Timeout);
-                }
-            }
-            timeout_at(context.deadline, inner).await
-        };
-        match in_time {
-            Ok(outcome) => outcome,
-            // An attempt can time out at the same moment. It has been dropped by now, and has noted whether anything was sent.
-            Err(_) if disconnects && !context.effect_unknown() && context.unsent_attempts() > unsent_before => {
-                Err(CallError::Connect(Cause::text("none in time")))
-            }
-            Err(_) => Err(CallError::Timeout),
+        let outcome = until_deadline(&context, next.call(call)).await;
+        // Every attempt is over or dropped by now, and has noted whether anything was sent.
+        let nothing_sent = context.unsent_attempts() > unsent_before && !context.effect_unknown();
+        match outcome {
+            // Also where the last pause ended so late that the gate said it.
+            Err(CallError::Timeout) if nothing_sent => Err(CallError::Connect(Cause::text("none in time"))),
+            outcome => outcome,
         }
     }
+}
+
+async fn until_deadline(context: &Context, calling: impl Future<Output = CallResult>) -> CallResult {
+    let mut calling = std::pin::pin!(calling);
+    if let Ok(outcome) = timeout_at(context.reserve_start(), &mut calling).await {
+        return outcome;
+    }
+    if context.effect_unknown() {
+        return Err(CallError::Timeout);
+    }
+    timeout_at(context.deadline, calling).await.unwrap_or(Err(CallError::Timeout))
 }

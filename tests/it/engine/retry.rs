@@ -66,6 +66,24 @@ async fn connection_errors_and_time_outs_are_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_last_pause_that_ends_at_the_deadline_still_says_that_nothing_was_sent() {
+    // Pauses of up to 8 ms before a deadline of 10 ms: some of 200 end within its last millisecond.
+    let service = TestApp::patch()
+        .crowd(200)
+        .latency(Duration::ZERO)
+        .config(|c| {
+            c.disconnect.deadline = ms(10);
+            (c.retry.backoff_min, c.retry.budget_floor) = (ms(8), 1000);
+        })
+        .script(|asked| (asked.kind == Kind::Patch).then_some(Reply::Refused))
+        .ready()
+        .await;
+    let answers = service.disconnect_all(0..200).await;
+    all_are(&answers, "503 upstream_unavailable");
+    assert!(answers.iter().all(|answer| answer.effect() == "none"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_repeated_twice_at_once_and_then_as_usual() {
     let (service, answer) = after(&vec![Reply::Lost; 5]).await;
     assert_eq!((answer.line().as_str(), answer.attempts()), ("200 accepted", 6), "two at once, three with backoff");

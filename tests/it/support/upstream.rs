@@ -190,7 +190,12 @@ impl Upstream {
             }
             Reply::Served => self.serve(request).await,
             Reply::Lost => Err(CallError::ConnectionLost(Cause::text("reset"))),
-            Reply::Refused => Err(CallError::Connect(Cause::text("refused"))),
+            Reply::Refused => {
+                if let Some(context) = request.extensions().get::<ExchangeOptions>().and_then(|o| o.context.as_ref()) {
+                    context.count_unsent();
+                }
+                Err(CallError::Connect(Cause::text("refused")))
+            }
             Reply::Hang => std::future::pending().await,
             Reply::Panic => panic!("the exchange panics because the script says so"),
             Reply::ServedButLost => {
