@@ -8,6 +8,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::record::Record;
 use super::sink::Sink;
@@ -27,18 +28,29 @@ impl StoreSink {
     pub(super) fn new(store: Store, runtime: Handle) -> Self {
         Self { store, runtime }
     }
+
+    /// What the store says; `None` when the runtime has ended, in which a timer of `block_on` would panic.
+    fn append(&self, rows: Vec<AuditRow>) -> Option<Result<(), StoreError>> {
+        let (store, (tell, told)) = (self.store.clone(), oneshot::channel());
+        self.runtime.spawn(async move {
+            // The writer waits for it as long as the process lives.
+            let _ = tell.send(store.append_audit(rows).await);
+        });
+        told.blocking_recv().ok()
+    }
 }
 
 impl Sink for StoreSink {
     fn write(&mut self, records: &[Arc<Record>]) -> io::Result<()> {
         loop {
             let rows = records.iter().map(|record| row(record)).collect();
-            match self.runtime.block_on(self.store.append_audit(rows)) {
-                Ok(()) => return Ok(()),
+            match self.append(rows) {
+                Some(Ok(())) => return Ok(()),
                 // Waiting does not help: it may be one of the records, or a full disk.
-                Err(StoreError::Refused(cause)) => return Err(io::Error::other(cause)),
+                Some(Err(StoreError::Refused(cause))) => return Err(io::Error::other(cause)),
                 // Written again, a record that is there already stays as it is.
-                Err(_) => std::thread::park_timeout(PAUSE),
+                Some(Err(_)) => std::thread::park_timeout(PAUSE),
+                None => return Err(io::Error::other("the service has ended")),
             }
         }
     }
@@ -58,5 +70,20 @@ pub(super) fn row(record: &Record) -> AuditRow {
         outcome: record.outcome.to_string(),
         code: record.code.as_deref().map(str::to_owned),
         record: record.to_json(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Event;
+    use super::super::source::Source;
+    use super::*;
+
+    #[test]
+    fn writing_after_the_runtime_has_ended_is_an_error() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut sink = StoreSink::new(Store::memory().unwrap(), runtime.handle().clone());
+        drop(runtime);
+        sink.write(&[Arc::new(Record::begin(Event::Reloaded, &Source::default()))]).unwrap_err();
     }
 }
