@@ -1,7 +1,7 @@
-//! The audit: one record for each disconnect that a caller asked for, whatever became of it, and for what operators change.
+//! The audit: one record for each disconnect that a caller asked for, whatever its outcome, and for each other [`Event`].
 //!
-//! Records go to one or more sinks ([`Sink`]), each with a bounded queue and a thread of its own, so that neither a slow
-//! disk nor a full one holds up a disconnect or another sink. What cannot be written is counted, and logged once per episode.
+//! Records go to one or more sinks ([`Sink`]), each with a bounded queue and a thread of its own, so that a slow or full disk
+//! holds up neither disconnects nor other sinks. Lost records are counted, and logged once per episode of failures.
 
 mod denials;
 mod file;
@@ -40,13 +40,13 @@ pub use sink::Sink;
 pub use source::Source;
 use writer::{AuditWriter, Message};
 
-/// What the service gives its writers; tests give others.
+/// The service's limits; tests use others.
 const LIMITS: Limits =
     Limits { queue: 8 * 1024, quiet: Duration::from_secs(10), longest_wait: Duration::from_millis(250) };
-/// Longest wait at the end of the process for what is still queued.
-const LAST_WAIT: Duration = Duration::from_secs(3);
-/// How often denials that were only counted are looked at.
-const DENIALS_DUE: Duration = Duration::from_secs(1);
+/// How long shutdown waits for queued records.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often denials that were held back are written.
+const DENIALS_EVERY: Duration = Duration::from_secs(1);
 
 /// Where records go. Cheap to clone; [`Audit::default`] is off.
 #[derive(Debug, Clone, Default)]
@@ -59,24 +59,24 @@ struct AuditInner {
     redact: Redaction,
     /// Whether one of the sinks is the store.
     in_store: bool,
-    /// Where an intent is committed before anything is sent, if `audit.required`.
+    /// With `audit.required`: the store that must have an intent before anything is sent.
     required: Option<Store>,
     denials: Mutex<Denials>,
 }
 
-/// What bounds the writers.
+/// Limits of a writer.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// Records that may wait for a sink; more are dropped and counted.
     queue: usize,
     /// An episode of failures is over once nothing has failed for this long.
     quiet: Duration,
-    /// How long a record may wait, so that several are written together, which costs less: in the store, at 50 a second, a fifth of
-    /// all that a record costs is saved.
+    /// How long a record may wait for others to be written with it. In the store, at 50 records a second, this saves a fifth of what a
+    /// record costs.
     longest_wait: Duration,
 }
 
-/// The way to one sink.
+/// What it takes to reach one sink's writer.
 #[derive(Debug)]
 struct Lane {
     queue: SyncSender<Message>,
@@ -88,11 +88,11 @@ struct Lane {
 /// What has been counted so far, for `/metrics`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AuditStats {
-    /// Records that could not be written; each sink counts.
+    /// Records that could not be written, summed over the sinks.
     pub failures: u64,
-    /// Denials that another record counts instead of a record of their own.
+    /// Denials without a record of their own: another record counts them.
     pub suppressed: u64,
-    /// Records written, by the sink that has written most.
+    /// Records written by the sink that has written most.
     pub written: u64,
     /// Whether records are being lost now.
     pub failing: bool,
@@ -103,7 +103,7 @@ impl Audit {
     /// each record. `instance` names this process in its records.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// A thread cannot be started, or a sink needs the async runtime and there is none.
     pub fn open(settings: &config::Audit, instance: &Arc<str>, store: &Store) -> Result<Self, String> {
         let required = settings.required.then(|| store.clone());
         Self::start(target::of(settings, store)?, settings, required, instance, LIMITS)
@@ -127,7 +127,7 @@ impl Audit {
             let writing = std::thread::Builder::new()
                 .name("audit".to_owned())
                 .spawn(move || writer.run(receiver))
-                .map_err(|e| format!("audit: no thread to write with ({e})"))?;
+                .map_err(|e| format!("audit: the writer's thread cannot be started ({e})"))?;
             Ok(Lane { queue: sender, thread: writing.thread().clone(), health, reopens })
         };
         let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
@@ -137,7 +137,7 @@ impl Audit {
         Ok(Self(Some(Arc::new(AuditInner { instance, lanes, redact, in_store, required, denials }))))
     }
 
-    /// Whether records go to the store, where they can be read from.
+    /// Whether records go to the store, from where they can be read back.
     #[must_use]
     pub fn is_in_store(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| inner.in_store)
@@ -153,7 +153,7 @@ impl Audit {
         }
     }
 
-    /// Writes that a job changed by itself, and why.
+    /// Writes a record of a job that changed by itself, and why.
     pub fn job_changed(&self, job: &str, outcome: &'static str, reason: String) {
         if self.0.is_some() {
             let source = Source { job: Some(job.into()), ..Source::default() };
@@ -164,7 +164,7 @@ impl Audit {
         }
     }
 
-    /// Writes that a caller has exported records.
+    /// Writes a record of an export of records.
     pub fn exported(&self, caller: &Arc<str>, what: String) {
         if self.0.is_some() {
             let mut record = Box::new(Record::begin(Event::Exported, &Source::default()));
@@ -179,7 +179,7 @@ impl Audit {
     async fn intend(&self, record: &mut Record) -> Result<(), Problem> {
         let Some(inner) = &self.0 else { return Ok(()) };
         let Some(store) = &inner.required else { return Ok(()) };
-        // Boxed: few services need this, and every disconnect would carry the room for it.
+        // Boxed: few services set `audit.required`, and inline it would enlarge the future of every disconnect.
         Box::pin(inner.commit_intent(store, record)).await
     }
 
@@ -189,7 +189,7 @@ impl Audit {
         record.time = now();
         record.instance = Arc::clone(&inner.instance);
         if record.id.is_nil() {
-            // Version 7 begins with the time, so that the store adds each record at the end of its index.
+            // Version 7 begins with the time, so that the store appends each record to its index.
             record.id = Uuid::now_v7();
         }
         if record.is_denial() {
@@ -200,30 +200,30 @@ impl Audit {
         }
     }
 
-    /// Writes denials that were only counted, once their second is over, until `stop`.
+    /// Writes denials that were held back, once their second is over, until `stop`.
     pub async fn watch(&self, stop: CancellationToken) {
         let Some(inner) = &self.0 else { return };
         let each_second = async {
             loop {
-                tokio::time::sleep(DENIALS_DUE).await;
+                tokio::time::sleep(DENIALS_EVERY).await;
                 inner.send_due(false);
             }
         };
         stop.run_until_cancelled(each_second).await;
     }
 
-    /// Reopens files that another program has rotated. Says whether there was anything to reopen.
+    /// Reopens files that another program has rotated. Returns whether there was anything to reopen.
     pub fn reopen(&self) -> bool {
         let Some(inner) = &self.0 else { return false };
         inner.lanes.iter().filter(|lane| lane.reopens && lane.queue.try_send(Message::Reopen).is_ok()).count() > 0
     }
 
-    /// Writes what is queued and forces it to the disk, for a bounded time. Call last; later records are lost.
+    /// Writes what is queued and syncs it to the disk, within a bounded time. Call it last: later records are lost.
     pub async fn close(&self) {
         let Some(inner) = &self.0 else { return };
         inner.send_due(true);
         let closing = futures_util::future::join_all(inner.lanes.iter().map(Lane::close));
-        if tokio::time::timeout(LAST_WAIT, closing).await.is_err() {
+        if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
             tracing::error!(event = "audit_incomplete", "the audit's last records were not written in time");
         }
     }
@@ -261,7 +261,7 @@ impl AuditInner {
             match lane.queue.try_send(Message::Record(Arc::clone(&record))) {
                 Ok(()) => {}
                 Err(TrySendError::Full(_)) => lane.health.failed("the writer cannot keep up and its queue is full"),
-                Err(TrySendError::Disconnected(_)) => lane.health.failed("the writer has ended already"),
+                Err(TrySendError::Disconnected(_)) => lane.health.failed("the writer has already ended"),
             }
         }
     }
@@ -281,9 +281,9 @@ impl Lane {
             self.thread.unpark();
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The writer may be pausing, so that records gather.
+        // The writer may be pausing to let records gather.
         self.thread.unpark();
-        // Closed by an earlier call, the writer does not answer.
+        // A writer that an earlier call has closed does not answer.
         let _ = written.await;
     }
 }

@@ -13,7 +13,7 @@ use super::sink::{Sink, lines};
 /// Only the owner may read who disconnected whom.
 const MODE: u32 = 0o600;
 
-/// A file at a path. Symbolic links are not followed: who may write to the folder must not choose what is written to.
+/// A file at a path. Symbolic links are not followed: with one, anyone who can write to the folder could redirect the records.
 #[derive(Debug)]
 pub(super) struct File {
     path: PathBuf,
@@ -29,17 +29,17 @@ struct OpenFile {
     len: u64,
     /// Devices and pipes are not rotated.
     regular: bool,
-    /// Half a line is at the end and could not be taken back.
+    /// The file ends with half a line that could not be removed.
     torn: bool,
 }
 
 impl File {
-    /// Opens nothing yet.
+    /// The file is opened when it is first used.
     pub(super) fn new(path: PathBuf, max_size: u64, keep: usize) -> Self {
         Self { path, max_size, keep, open: None, rotation_trouble: None }
     }
 
-    /// Appends whole lines, all or none. After a failure the path is reopened with the next line.
+    /// Appends all of these lines, or none. After a failure, the next call opens the path again.
     fn append(&mut self, lines: &[u8]) -> io::Result<()> {
         let (max_size, size) = (self.max_size, lines.len() as u64);
         let open = self.open()?;
@@ -49,7 +49,7 @@ impl File {
         let open = self.open()?;
         let written = if open.torn { open.file.write_all(b"\n") } else { Ok(()) };
         if let Err(error) = written.and_then(|()| open.file.write_all(lines)) {
-            // Removes what was written of them, so that no reader meets half a line.
+            // Removes what was written of them, so that no reader finds half a line.
             open.torn = open.file.set_len(open.len).is_err();
             if !open.torn || !open.regular {
                 self.open = None;
@@ -73,7 +73,7 @@ impl File {
         Ok(self.open.insert(open))
     }
 
-    /// `audit` → `audit.1` → … → `audit.keep`; the oldest goes. On failure the same file goes on growing.
+    /// `audit` → `audit.1` → … → `audit.keep`; the oldest is lost. If that fails, the same file keeps growing.
     fn rotate(&mut self) {
         let synced = Sink::sync(self);
         for age in (1..self.keep).rev() {
@@ -88,7 +88,7 @@ impl File {
             Ok(()) => self.open = None,
             Err(error) => {
                 self.rotation_trouble = Some(format!("rotating the audit file: {error}"));
-                // It was moved by another program: a new one is opened.
+                // Another program has moved it: open a new one.
                 if error.kind() == io::ErrorKind::NotFound {
                     self.open = None;
                 }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_an_earlier_process_is_gone_on_with() {
+    fn a_file_of_an_earlier_process_is_continued() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.jsonl");
         File::new(path.clone(), 25, 1).append(&line(1)).unwrap();

@@ -1,4 +1,4 @@
-//! How a sink fares: counts, and one line in the log per episode of failures.
+//! The health of a sink: counts, and one log line per episode of failures.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -45,25 +45,25 @@ impl Health {
         self.written.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// A record is lost.
+    /// Counts a record as lost.
     pub(super) fn failed(&self, cause: &str) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.trouble(cause);
     }
 
-    /// Something is wrong, whether or not a record is lost by it.
+    /// Begins or prolongs an episode. By itself, it counts no record as lost.
     pub(super) fn trouble(&self, cause: &str) {
         self.last_failure_ms.store(self.now_ms(), Ordering::Relaxed);
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 event = "audit_failing",
                 cause,
-                "audit records are being lost; disconnects go on. Check audit.target, its permissions and the disk"
+                "audit records are lost or may be; disconnects go on. Check audit.target, its permissions and the disk"
             );
         }
     }
 
-    /// Ends the episode when nothing has failed for a while.
+    /// Ends the episode if nothing has failed for `quiet`.
     pub(super) fn recovered(&self) {
         let quiet = i64::try_from(self.quiet.as_millis()).unwrap_or(i64::MAX);
         let over = self.now_ms() - self.last_failure_ms.load(Ordering::Relaxed) >= quiet;

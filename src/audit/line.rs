@@ -1,20 +1,20 @@
-//! A record as one line of JSON. There is one for each disconnect: see [`crate::json`].
+//! A record as one line of JSON, written by [`crate::json`] because every disconnect has one.
 
 use super::record::Record;
 use crate::ids;
 use crate::json::{Object, address_text};
 use crate::text::escape_unprintable;
 
-/// Room for most records, in bytes.
-const USUAL: usize = 1024;
+/// Most records are shorter, in bytes.
+const USUAL_LENGTH: usize = 1024;
 
 impl Record {
-    /// The record as one line of JSON, in which nothing controls a terminal or reorders text.
+    /// The record as one line of JSON, without characters that control a terminal or reorder text.
     #[must_use]
     pub fn to_json(&self) -> String {
         let (mut conversation, mut participant) = (ids::TEXT, ids::TEXT);
         let address = self.caller_address.map(address_text);
-        let mut line = String::with_capacity(USUAL);
+        let mut line = String::with_capacity(USUAL_LENGTH);
         let mut members = Object::begin(&mut line);
         members
             .text("time", &self.time)

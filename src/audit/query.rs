@@ -12,10 +12,10 @@ use super::file::aged;
 use super::redact::recorded_as;
 use crate::ids::{ConversationId, ParticipantId};
 
-/// Longest line that is read; records of ours are far shorter.
+/// Longer lines are not parsed: our records are far shorter.
 const LONGEST_LINE: usize = 64 * 1024;
 
-/// Which records to pick. What is `None` picks all.
+/// Which records to pick. A member that is `None` picks all.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
     /// Name of the caller's key.
@@ -26,14 +26,14 @@ pub struct AuditFilter {
     pub participant: Option<ParticipantId>,
     /// The outcome, or the code.
     pub outcome: Option<String>,
-    /// No older ones.
+    /// The earliest time.
     pub since: Option<OffsetDateTime>,
-    /// No newer ones.
+    /// The latest time.
     pub until: Option<OffsetDateTime>,
 }
 
 impl AuditFilter {
-    /// `recorded` has the caller's names as records may have them.
+    /// `recorded` is the names under which records can have the caller.
     fn picks(&self, record: &Record, recorded: &[String]) -> bool {
         // `key:ivr` by its whole name, or as `ivr`.
         let caller = |wanted: &String| {
@@ -62,12 +62,12 @@ impl AuditFilter {
     }
 }
 
-/// What was found in some files.
+/// What was read from the files.
 #[derive(Debug, Clone, Default)]
 pub struct FoundRecords {
     /// The records picked, in the order of the files.
     pub records: Vec<Record>,
-    /// Lines that are not records: of other programs, or cut off.
+    /// Lines that are not records: written by other programs, or cut off.
     pub foreign: usize,
 }
 
@@ -88,10 +88,10 @@ pub fn read(path: &Path, filter: &AuditFilter, found: &mut FoundRecords) -> io::
     read_lines(BufReader::new(File::open(path)?), filter, found)
 }
 
-/// Reads lines; log lines among the records, as where both go to stdout, are passed over.
+/// Reads lines. Others among the records are only counted: where both go to stdout, log lines are.
 ///
 /// # Errors
-/// They cannot be read.
+/// The lines cannot be read.
 pub fn read_lines(mut lines: impl BufRead, filter: &AuditFilter, found: &mut FoundRecords) -> io::Result<()> {
     let recorded = filter.caller.as_deref().map(recorded_as).unwrap_or_default();
     let mut line = Vec::new();
@@ -110,10 +110,10 @@ pub fn read_lines(mut lines: impl BufRead, filter: &AuditFilter, found: &mut Fou
     }
 }
 
-/// Reads a moment: RFC 3339, a date, or an age such as `2h` or `30m`.
+/// Parses a moment: RFC 3339, a date, or an age such as `2h` or `30m`.
 ///
 /// # Errors
-/// None of these; the text says what to write.
+/// It is none of these; the error says what to write.
 pub fn moment(text: &str) -> Result<OffsetDateTime, String> {
     let rfc3339 = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
     rfc3339(text)

@@ -14,7 +14,7 @@ use crate::ids::{ConversationId, ParticipantId};
 use crate::outcome::Settled;
 use crate::problem::{Code, Effect, Problem};
 
-/// One of our own words: borrowed from the program when it is written, owned when it was read.
+/// A word of ours, such as an outcome: static in a record that we write, owned in one that was read.
 pub(super) type Word = Cow<'static, str>;
 
 /// What a record is about.
@@ -30,9 +30,9 @@ pub enum Event {
     Reloaded,
     /// Caller keys were added, removed or changed.
     KeysChanged,
-    /// A job was made, or was started, paused, resumed or cancelled.
+    /// A job was created, started, paused, resumed or cancelled.
     JobChanged,
-    /// The audit was read by a caller.
+    /// A caller exported records of the audit.
     Exported,
 }
 
@@ -51,12 +51,12 @@ impl Event {
     }
 }
 
-/// Who asked to disconnect whom, and what became of it. Every member is always written, `null` where it does not apply.
-/// Records of the first version have other names, and fewer members.
+/// Who asked to disconnect whom, and what became of it. Every member is always written, `null` where it does not apply. The
+/// aliases and defaults are for records of the first version.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// The row in the store that is this record.
+    /// Id of the record's row in the store; lines do not have it.
     #[serde(skip)]
     pub(super) id: Uuid,
     /// When it was settled: RFC 3339, UTC, milliseconds.
@@ -71,7 +71,7 @@ pub struct Record {
     /// On whose behalf: the caller, or `unverified:NAME` where the caller asserted one by `X-Actor`.
     #[serde(default)]
     pub actor: Option<Arc<str>>,
-    /// The job that it belongs to.
+    /// The job that the disconnect belongs to.
     #[serde(default)]
     pub job: Option<Arc<str>>,
     /// The conversation, unless its id was unreadable.
@@ -89,28 +89,28 @@ pub struct Record {
     pub operation: Option<Word>,
     /// An outcome of the contract, or `denied`, `failed`, `abandoned`, `unconfirmed`; for a mode, the new one.
     pub outcome: Word,
-    /// The problem's code, for those that did not go well.
+    /// The problem's code, if there was one.
     pub code: Option<Word>,
-    /// Whether it was observed.
+    /// Whether a read confirmed the outcome.
     pub verified: bool,
     /// `none`, or `unknown` when a participant may have been disconnected although it failed.
     pub effect: Option<Word>,
-    /// The request id that was answered.
+    /// The request id in the answer.
     #[serde(alias = "request_id")]
     pub request_id: Option<Arc<str>>,
     /// `ININ-Correlation-Id` of the upstream's last answer; quote it to Genesys' support.
     #[serde(alias = "correlation_id")]
     pub correlation_id: Option<Arc<str>>,
-    /// Denials of the same caller that this record counts instead of a record of their own.
+    /// Denials of the same caller without a record of their own, counted here.
     #[serde(default)]
     pub suppressed: u64,
-    /// Where the caller called from, behind the proxies that are trusted.
+    /// The caller's address, behind the trusted proxies.
     #[serde(alias = "caller_addr")]
     pub caller_address: Option<IpAddr>,
     /// `disconnect`, `selector`, `teardown`, `drop-in`, `job`, `jobs` or `mode`.
     #[serde(alias = "door")]
     pub endpoint: Option<Word>,
-    /// Nothing was to be written upstream: a dry run, or observe mode.
+    /// Nothing was to be changed upstream: a dry run, or observe mode.
     #[serde(alias = "dry_run")]
     pub dry_run: bool,
     /// Disconnect requests sent upstream.
@@ -169,9 +169,9 @@ impl Record {
         self.caller = caller;
     }
 
-    /// Adds a problem: `denied` when it was ours to refuse, else `failed`.
+    /// Adds a problem: `denied` if we refused the request ourselves, else `failed`.
     pub fn problem(&mut self, problem: &Problem) {
-        self.outcome = if denies(problem.code) { "denied" } else { "failed" }.into();
+        self.outcome = if is_our_refusal(problem.code) { "denied" } else { "failed" }.into();
         self.code = Some(problem.code.name().into());
         self.effect = Some(if problem.effect == Effect::Unknown { "unknown" } else { "none" }.into());
         if let Some(upstream) = &problem.upstream {
@@ -190,14 +190,13 @@ impl Record {
         self.correlation_id.clone_from(&settled.correlation_id);
     }
 
-    /// Whether we refused what was asked. The refusals of observe mode do not count: who tries it wants to see every record.
+    /// Whether its records are limited as denials are. Refusals of observe mode are not: while trying it, one wants every record.
     pub(super) fn is_denial(&self) -> bool {
         self.outcome == "denied" && self.code.as_deref() != Some(Code::ObserveMode.name())
     }
 }
 
-/// Whether we refused the request ourselves.
-fn denies(code: Code) -> bool {
+fn is_our_refusal(code: Code) -> bool {
     matches!(
         code,
         Code::InvalidConversationId
@@ -219,7 +218,7 @@ fn denies(code: Code) -> bool {
     )
 }
 
-/// Now, as records write it.
+/// The current time in the format of records.
 #[must_use]
 pub fn now() -> String {
     rfc3339(OffsetDateTime::now_utc())

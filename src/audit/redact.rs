@@ -1,4 +1,4 @@
-//! `audit.redact`: what records say less exactly.
+//! `audit.redact`: what is left out of records.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::record::Record;
 use crate::config;
 
-/// What is left out.
+/// What `audit.redact` names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Redaction {
-    /// Names of people: subjects of tokens, and asserted actors. A digest takes their place, the same for the same name.
+    /// Names of people: subjects of tokens, and asserted actors. Each is replaced by its digest, so that a person's records can still
+    /// be found together.
     names: bool,
     /// Addresses of callers.
     addresses: bool,
@@ -28,25 +29,25 @@ impl Redaction {
         }
         if self.names {
             for name in [&mut record.caller, &mut record.actor].into_iter().flatten() {
-                if let Some(hidden) = hidden(name) {
-                    *name = hidden;
+                if let Some(pseudonym) = pseudonym(name) {
+                    *name = pseudonym;
                 }
             }
         }
     }
 }
 
-/// The names by which records can have a caller that is asked for: `key:ivr` as such or as `ivr`, and a person also by the digest
-/// that `audit.redact` writes.
+/// The names under which records can have this caller: `ivr` may be `key:ivr` or `jwt:ivr`, and a person may be a digest that
+/// `audit.redact` wrote.
 #[must_use]
 pub fn recorded_as(caller: &str) -> Vec<String> {
     let whole = [caller.to_owned(), format!("key:{caller}"), format!("jwt:{caller}")];
-    let digests: Vec<_> = whole.iter().filter_map(|name| hidden(name)).map(|name| name.to_string()).collect();
+    let digests: Vec<_> = whole.iter().filter_map(|name| pseudonym(name)).map(|name| name.to_string()).collect();
     whole.into_iter().chain(digests).collect()
 }
 
-/// Keys have names of programs, and stay as they are.
-fn hidden(name: &str) -> Option<Arc<str>> {
+/// The digest that replaces a person's name. `None` for a key, which is named after a program.
+fn pseudonym(name: &str) -> Option<Arc<str>> {
     let (kind, person) = name.split_once(':').filter(|(kind, _)| matches!(*kind, "jwt" | "unverified"))?;
     let digest = digest(&SHA256, person.as_bytes());
     let short: String = digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn people_become_digests_and_addresses_go_and_only_where_that_is_asked_for() {
+    fn names_of_people_become_digests_and_addresses_are_removed_only_if_the_setting_says_so() {
         let record = || {
             let mut record = Record::begin(Event::Disconnect, &Source::default());
             record.caller = Some("jwt:alice".into());
@@ -87,7 +88,7 @@ mod tests {
         assert_eq!(applied(false, true).caller_address, None);
         let hidden = applied(true, false);
         assert_eq!(hidden.caller.as_deref(), Some("jwt:#2bd806c97f0e"));
-        assert_eq!(hidden.actor.as_deref(), Some("unverified:#2bd806c97f0e"), "the same person is seen to be the same");
+        assert_eq!(hidden.actor.as_deref(), Some("unverified:#2bd806c97f0e"), "the same person has the same digest");
         let mut key = Record { caller: Some("key:ivr".into()), ..record() };
         Redaction { names: true, addresses: false }.apply(&mut key);
         assert_eq!(key.caller.as_deref(), Some("key:ivr"));

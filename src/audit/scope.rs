@@ -1,4 +1,4 @@
-//! What one request leaves in the audit, from its first line to its end.
+//! The records of one request, from its arrival to its end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +50,7 @@ impl EntryPoint {
     }
 }
 
-/// One request that is recorded. Cheap to clone; [`AuditScope::default`] leaves nothing.
+/// One request that is recorded. Cheap to clone; [`AuditScope::default`] records nothing.
 #[derive(Debug, Clone, Default)]
 pub struct AuditScope(Option<Arc<ScopeInner>>);
 
@@ -76,12 +76,12 @@ pub struct RequestedDisconnect<'a> {
     pub reason: &'a str,
     /// What led to it.
     pub cause: Option<&'a str>,
-    /// Nothing is to be written upstream.
+    /// Nothing is to be changed upstream.
     pub dry_run: bool,
 }
 
 impl AuditScope {
-    /// The scope of a request that came in just now.
+    /// The scope of a request that has just arrived.
     #[must_use]
     pub fn new(audit: &Audit, entry: EntryPoint, source: Source) -> Self {
         if audit.0.is_none() {
@@ -91,13 +91,13 @@ impl AuditScope {
         Self(Some(Arc::new(ScopeInner { audit: audit.clone(), entry, source, started, recorded })))
     }
 
-    /// On whose behalf the request was sent, as it asserts.
+    /// On whose behalf the request says that it was sent.
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
         self.0.as_ref()?.source.actor.as_deref()
     }
 
-    /// A disconnect begins: from here on there is a record, also when the caller has left.
+    /// Begins a disconnect: from here on there will be a record, even if the caller leaves.
     #[must_use]
     pub fn begin(&self, asked: &RequestedDisconnect<'_>) -> Pending {
         let record = self.0.as_ref().map(|inner| {
@@ -114,8 +114,8 @@ impl AuditScope {
         Pending { scope: self.clone(), record }
     }
 
-    /// The request was answered and no disconnect had begun: it was denied, reached no participant, or was about
-    /// something else.
+    /// Records a request that was answered before a disconnect began: it was denied, reached no participant, or was about something
+    /// else. Does nothing if there is a record already.
     pub fn answered(&self, fill: impl FnOnce(&mut Record)) {
         let Some(inner) = &self.0 else { return };
         if inner.recorded.swap(true, Ordering::Relaxed) {
@@ -126,7 +126,7 @@ impl AuditScope {
         inner.send(record);
     }
 
-    /// A read after an accepted disconnect found the participant still there.
+    /// Records that a read after an accepted disconnect found the participant still there.
     pub fn unconfirmed(&self, caller: &Arc<str>, conversation: ConversationId, participant: ParticipantId) {
         let Some(inner) = &self.0 else { return };
         let mut record = inner.record();
@@ -153,7 +153,7 @@ impl ScopeInner {
     }
 }
 
-/// A disconnect under way. Dropped before it was closed, as by a panic, it is recorded as failed with unknown effect.
+/// A disconnect under way. If it is dropped before it was closed, as by a panic, it is recorded as failed with unknown effect.
 #[derive(Debug)]
 pub struct Pending {
     scope: AuditScope,
@@ -164,7 +164,7 @@ impl Pending {
     /// Commits what is about to be done, if `audit.required`. Call it before anything is sent.
     ///
     /// # Errors
-    /// `audit_unavailable`: the store did not take it, and nothing may be sent.
+    /// `audit_unavailable`: the store did not take it, so nothing may be sent.
     pub async fn intend(&mut self) -> Result<(), Problem> {
         match (&self.scope.0, &mut self.record) {
             (Some(inner), Some(record)) if !record.dry_run => inner.audit.intend(record).await,
@@ -172,7 +172,7 @@ impl Pending {
         }
     }
 
-    /// The disconnect ended.
+    /// Records how the disconnect ended.
     pub fn close(mut self, result: &Result<Settled, Problem>) {
         self.send(|record| match result {
             Ok(settled) => record.settled(settled),
@@ -180,7 +180,7 @@ impl Pending {
         });
     }
 
-    /// The disconnect had to be given up at the end of the drain time.
+    /// Records that the disconnect was given up at the end of the drain time.
     pub fn abandon(mut self, problem: &Problem) {
         self.send(|record| {
             record.problem(problem);

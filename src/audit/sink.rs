@@ -1,4 +1,4 @@
-//! What takes records.
+//! Destinations of records.
 
 use std::fmt;
 use std::io;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::record::Record;
 
-/// One place for records. Lives on a thread of its own, where it may block.
+/// A destination of records. It has a thread of its own, so its methods may block.
 pub trait Sink: fmt::Debug + Send {
-    /// Writes all of these, or none.
+    /// Writes all of these records, or none.
     ///
     /// # Errors
     /// Nothing was written; the next call tries again.
@@ -17,7 +17,7 @@ pub trait Sink: fmt::Debug + Send {
     /// Makes what was written durable.
     ///
     /// # Errors
-    /// It may not be.
+    /// What was written may not be durable.
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -27,7 +27,7 @@ pub trait Sink: fmt::Debug + Send {
         false
     }
 
-    /// Opens what it writes to, again if it was open.
+    /// Opens what it writes to, anew if it is open already.
     ///
     /// # Errors
     /// It cannot be opened now; writing tries again.
@@ -35,7 +35,7 @@ pub trait Sink: fmt::Debug + Send {
         Ok(())
     }
 
-    /// What went wrong since the last call without losing a record.
+    /// What has failed since the last call without losing a record.
     fn trouble(&mut self) -> Option<String> {
         None
     }

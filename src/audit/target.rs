@@ -1,4 +1,4 @@
-//! Where records end: what `audit.target` names.
+//! The sinks that `audit.target` names.
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::store::StoreSink;
 use crate::config;
 use crate::store::Store;
 
-/// The sinks of `audit.target`; none where it is "off".
+/// Makes these sinks; "off" is none.
 pub(super) fn of(settings: &config::Audit, store: &Store) -> Result<Vec<Box<dyn Sink>>, String> {
     let sink = |target: &String| -> Result<Option<Box<dyn Sink>>, String> {
         Ok(match target.as_str() {

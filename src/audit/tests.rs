@@ -86,7 +86,7 @@ async fn until(what: impl Fn() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("it never came to that");
+    panic!("the condition was not met within 5 s");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn each_end_of_a_disconnect_leaves_exactly_one_record() {
 }
 
 #[tokio::test]
-async fn what_is_queued_is_written_before_the_end() {
+async fn queued_records_are_written_before_the_process_ends() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
     let settings = config::Audit { fsync: Fsync::Always, ..settings(&path) };
@@ -178,7 +178,7 @@ async fn a_writer_that_cannot_keep_up_loses_records_and_blocks_nobody() {
     let fifo = dir.path().join("fifo");
     let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
     assert!(made.success());
-    // Nobody reads: opening the pipe blocks the writer's thread.
+    // Nothing reads from the pipe yet, so opening it blocks the writer's thread.
     let audit = open_with(&settings(&fifo), Limits { queue: 10, ..LIMITS });
     for _ in 0..100 {
         scope(&audit).begin(&asked()).close(&Ok(settled()));
@@ -191,7 +191,7 @@ async fn a_writer_that_cannot_keep_up_loses_records_and_blocks_nobody() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_moved_away_is_opened_anew_on_request() {
+async fn a_file_that_was_moved_away_is_created_anew_on_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let (path, moved) = (dir.path().join("audit.jsonl"), dir.path().join("moved"));
     let audit = open(&settings(&path));
@@ -254,7 +254,7 @@ async fn strangers_at_many_addresses_cannot_flood_the_audit() {
 }
 
 #[tokio::test]
-async fn every_target_has_every_record_and_one_that_fails_harms_no_other() {
+async fn every_target_gets_every_record_even_if_another_fails() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [dir.path().join("a.jsonl"), dir.path().join("b.jsonl")];
     let mut settings = settings(&paths[0]);
@@ -324,7 +324,7 @@ fn filters_pick_by_every_member_and_foreign_lines_are_counted() {
     assert_eq!(
         count(AuditFilter { participant: ParticipantId::parse(CID), ..AuditFilter::default() }),
         1,
-        "the teardown concerns everybody"
+        "a teardown concerns every participant"
     );
     assert_eq!(count(AuditFilter { outcome: some("upstream_timeout"), ..AuditFilter::default() }), 1);
     assert_eq!(count(AuditFilter { outcome: some("disconnected"), ..AuditFilter::default() }), 1);
