@@ -131,7 +131,7 @@ impl Fleet {
     pub async fn look(&self) -> Option<Look> {
         let changes = self.0.mode_changes.load(Ordering::Relaxed);
         let began = Instant::now();
-        let seen = self.0.store.look_around().await.ok()?;
+        let seen = self.0.store.read_fleet().await.ok()?;
         let is_current = self.0.mode_changes.load(Ordering::Relaxed) == changes;
         self.0.mode_known.store(true, Ordering::Relaxed);
         self.0.mode_stored.store(seen.mode.is_some(), Ordering::Relaxed);

@@ -1,19 +1,19 @@
 //! The store: what must outlive the process, and what the replicas of a fleet share.
 //!
-//! It holds claims, the audit, the mode, a heartbeat for each replica, and an id of its own, by which an empty replacement is
-//! distinguished from the store that made our claims. One process has it embedded (SQLite), a fleet shares one (PostgreSQL), and
+//! It holds claims, jobs and their items, the audit, the mode, a heartbeat for each replica, and an id of its own, which tells an
+//! empty replacement from the store that has our claims. One process has it embedded (SQLite), a fleet shares one (PostgreSQL), and
 //! `"memory"` ends with the process.
 //!
-//! - Every statement goes through `Engine`: a batch is carried out as a whole, within `store.timeout`. Two databases implement
+//! - Every statement goes through `Engine`: a batch is carried out as a whole or not at all, within `store.timeout`. Two databases implement
 //!   it, `sqlite` and `postgres`.
 //! - Each table has a file, which adds its operations to [`Store`] and holds its SQL, once for both databases.
-//! - [`Store`] counts, says once per episode that the store is out of reach, and makes the tables when they are missing.
+//! - [`Store`] counts writes and failures, logs once per episode that the store is out of reach, and creates missing tables.
 //!
 //! **To add a table:** append a migration that creates it to `schema::MIGRATIONS`; write a file beside `claims.rs` with an `impl
 //! Store` whose methods put `sql("…").bind(…)` into a `Batch`; add its cases to `tests.rs`, which run on each database.
 //! Decisions are made in SQL, within one batch: `INSERT … ON CONFLICT`, or for a lease an `UPDATE … WHERE id IN (SELECT
-//! … LIMIT $1)` whose condition still holds, with `{skip_locked}` after the inner `SELECT`'s `LIMIT` where several replicas lease.
-//! A batch that timed out may have happened: give rows ids of the caller's choosing, so that it can be repeated.
+//! … LIMIT $1)` that repeats the condition, with `{skip_locked}` after the inner `SELECT`'s `LIMIT` where several replicas lease.
+//! A batch that timed out may have been carried out: let the caller choose the ids of rows, so that it can be repeated.
 
 mod audit;
 mod claims;
@@ -65,7 +65,7 @@ struct StoreInner {
     failures: AtomicU64,
     /// Batches that wrote, or tried to.
     writes: AtomicU64,
-    /// Which store this is, as far as we know.
+    /// Id of the store as we last saw it.
     known: Known,
 }
 
@@ -81,10 +81,10 @@ pub struct StoreStats {
 }
 
 impl Store {
-    /// Opens the store. A PostgreSQL out of reach is not an error: it is tried again and again.
+    /// Opens the store. A PostgreSQL out of reach is not an error: each call tries again.
     ///
     /// # Errors
-    /// A setting or a file that cannot be used, or a schema made by a newer version; names key, value and remedy.
+    /// A setting or a file that cannot be used, or a schema that needs a newer version. The text names key, value and remedy.
     pub async fn open(settings: &config::Store) -> Result<Self, String> {
         let kind = settings.kind();
         let engine: Box<dyn Engine> = match &kind {
@@ -102,7 +102,7 @@ impl Store {
     /// A store that ends with the process.
     ///
     /// # Errors
-    /// SQLite has no memory.
+    /// SQLite cannot make a database in memory.
     pub fn memory() -> Result<Self, String> {
         Ok(Self::over(Box::new(sqlite::InMemory::open()?), StoreKind::Memory))
     }
@@ -118,7 +118,7 @@ impl Store {
         }))
     }
 
-    /// Which of the databases it is.
+    /// Which database it is.
     #[must_use]
     pub fn kind(&self) -> &StoreKind {
         &self.0.kind
@@ -134,12 +134,12 @@ impl Store {
         }
     }
 
-    /// Makes the tables, or adds what they lack.
+    /// Creates the tables, or adds what they lack.
     pub(crate) async fn migrate(&self) -> Result<(), StoreError> {
-        self.noted(self.0.engine.migrate().await)
+        self.track(self.0.engine.migrate().await)
     }
 
-    /// Carries a batch out, and makes the tables first where they are missing: the database was replaced by an empty one.
+    /// Carries a batch out, after creating the tables if they are missing because the database was replaced by an empty one.
     async fn run(&self, batch: Batch) -> Result<Vec<Rows>, StoreError> {
         if !batch.reads_only {
             self.0.writes.fetch_add(1, Ordering::Relaxed);
@@ -151,11 +151,11 @@ impl Store {
                 Err(error) => Err(error),
             };
         }
-        self.noted(result)
+        self.track(result)
     }
 
-    /// Counts failures, and says once per episode what is wrong.
-    fn noted<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Counts failures, and logs once per episode what is wrong.
+    fn track<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         let Err(cause) = &result else {
             if !self.0.up.swap(true, Ordering::Relaxed) {
                 tracing::warn!(event = "store_reached", "the store answers again");
@@ -177,15 +177,15 @@ async fn open_file(path: Option<&Path>, settings: &config::Store) -> Result<sqli
     let found = path.map(Path::to_owned).or_else(|| sqlite::default_path(|name| std::env::var(name).ok()));
     let Some(path) = found else {
         return Err(format!(
-            "store.url = \"{}\": there is no folder to keep it in, for none of STATE_DIRECTORY, XDG_STATE_HOME and HOME is set; \
-             name a file as \"sqlite:/var/lib/hangup/hangup.db\", or use \"memory\"",
+            "store.url = \"{}\": there is no folder for the file, because none of STATE_DIRECTORY, XDG_STATE_HOME and HOME \
+             is set; name a file as \"sqlite:/var/lib/hangup/hangup.db\", or use \"memory\"",
             settings.url
         ));
     };
     let timeout = settings.timeout;
-    let said = format!("store.url = \"{}\": {}", settings.url, path.display());
+    let setting = format!("store.url = \"{}\": {}", settings.url, path.display());
     let opened = tokio::task::spawn_blocking(move || sqlite::Sqlite::open(&path, timeout)).await;
     opened.map_err(|e| e.to_string()).and_then(|opened| opened).map_err(|cause| {
-        format!("{said}: {cause}; give hangup a folder that it may write, name another file as \"sqlite:PATH\", or use \"memory\"")
+        format!("{setting}: {cause}; give hangup a folder that it may write to, name another file as \"sqlite:PATH\", or use \"memory\"")
     })
 }

@@ -1,13 +1,13 @@
-//! The table `claims`: whom a request may reach.
+//! The table `claims`: the participants that a request, and each repeat of it, may reach.
 
 use std::time::Duration;
 
 use super::Store;
 use super::engine::{Batch, Row, Statement, ms, sql};
 use super::error::StoreError;
-use super::meta::{IDENTITY, old_enough};
+use super::meta::{IDENTITY, check_replaced};
 
-/// A decision to be stored, unless one under the same key is alive.
+/// A claim to be stored, unless one with the same key is alive.
 #[derive(Debug)]
 pub(crate) struct NewClaim<'a> {
     /// What makes two requests the same one.
@@ -18,15 +18,15 @@ pub(crate) struct NewClaim<'a> {
     pub(crate) operation: &'static str,
     /// The conversation.
     pub(crate) conversation: &'a str,
-    /// Digest of what was asked, which a repeat must ask again.
+    /// Digest of what was asked; a repeat must have the same.
     pub(crate) body: &'a str,
     /// The participants, as JSON.
     pub(crate) targets: &'a str,
-    /// Chosen by its maker.
+    /// Chosen by its maker, which recognises its own claim by it.
     pub(crate) token: &'a str,
     /// How long it lives.
     pub(crate) life: Duration,
-    /// For how long it is refused after the store has replaced another one.
+    /// For how long claims are refused after the store has replaced another one.
     pub(crate) refused_for: Duration,
 }
 
@@ -37,34 +37,34 @@ pub(crate) struct StoredClaim {
     pub(crate) body: String,
     /// The participants, as JSON.
     pub(crate) targets: String,
-    /// Who made it.
+    /// The token that its maker chose.
     pub(crate) token: String,
     /// How long it still lives.
     pub(crate) left: Duration,
 }
 
-/// Of a caller, in the order of their end.
+/// Claims that one purge deletes at most, so that no other statement waits long for it.
 const PURGED_AT_ONCE: i64 = 5_000;
 
 impl Store {
-    /// The living claim under this key.
+    /// The live claim with this key.
     ///
     /// # Errors
-    /// The store does not say, or has replaced another one less than `refused_for` ago.
+    /// The store cannot be read, or has replaced another one less than `refused_for` ago.
     pub(crate) async fn find_claim(&self, key: &str, refused_for: Duration) -> Result<Option<StoredClaim>, StoreError> {
         let rows = self.run(Batch::look_up(find(key))).await?;
         let [found] = &rows[..] else { return Err(StoreError::TimedOut) };
-        self.same_store(found, ms(refused_for)).await?;
-        Ok(found.first().and_then(living))
+        self.check_identity(found, ms(refused_for)).await?;
+        Ok(found.first().and_then(live))
     }
 
-    /// Stores the claim, unless one under its key is alive, and gives the one that counts. First writer wins.
+    /// Stores the claim, unless one with its key is alive, and returns the one that counts. The first writer wins.
     ///
     /// # Errors
-    /// The store does not say, or has replaced another one less than that long ago. The claim may have been stored all the same: it
-    /// then holds for the repeat.
+    /// The store gives no answer, or has replaced another one less than `refused_for` ago. The claim may have been stored all the
+    /// same: it then holds for the repeat.
     pub(crate) async fn claim(&self, new: &NewClaim<'_>) -> Result<StoredClaim, StoreError> {
-        // Only into the store that we know: in another one, a claim of the old one may be missing.
+        // Only into the store that we know: a replacement may lack a claim that the old one had.
         let insert = sql(
             "INSERT INTO claims (key, caller, operation, conversation, body, targets, token, created, expires) \
              SELECT $1, $2, $3, $4, $5, $6, $7, {now}, {now} + $8 FROM meta WHERE meta.key = 'store_id' AND meta.value = $9 \
@@ -80,32 +80,32 @@ impl Store {
         .bind(ms(new.life))
         .bind(self.known_id().await?);
         let clear = sql("DELETE FROM claims WHERE key = $1 AND expires <= {now}").bind(new.key);
-        // One that has ended is rarely in the way.
+        // An expired claim is rarely in the way, so the first try does without the delete.
         for batch in [Batch::write([insert.clone()]), Batch::write([clear, insert])] {
             let rows = self.run(batch).await?;
             if let Some(written) = rows.last().and_then(|rows| rows.first()) {
-                old_enough(written.text(0), written.int(1), ms(new.refused_for))?;
+                check_replaced(written.text(0), written.int(1), ms(new.refused_for))?;
                 let [body, targets, token] = [new.body, new.targets, new.token].map(str::to_owned);
                 return Ok(StoredClaim { body, targets, token, left: new.life });
             }
-            // One is in the way, or the store is another one, which the look says.
+            // Either a claim is in the way or the store was replaced; the read tells which.
             if let Some(found) = self.find_claim(new.key, new.refused_for).await? {
                 return Ok(found);
             }
         }
-        // It cannot be missing, unless its life ended just now.
+        // The claim in the way must have expired just before each read; a repeat will find room.
         Err(StoreError::TimedOut)
     }
 
-    /// Forgets what has ended.
+    /// Deletes expired claims.
     pub(crate) async fn purge_claims(&self) -> Result<(), StoreError> {
         let purge = sql("DELETE FROM claims WHERE key IN (SELECT key FROM claims WHERE expires <= {now} LIMIT $1)");
         self.run(Batch::write([purge.bind(PURGED_AT_ONCE)])).await.map(|_| ())
     }
 }
 
-/// Reads which store this is and its claim under a key: plainly and in one statement, because PostgreSQL plans it each time, and that is
-/// most of what it costs.
+/// Reads the store's identity and its claim with this key. It is one simple statement because PostgreSQL plans it on each call, and
+/// planning is most of its cost.
 fn find(key: &str) -> Statement {
     sql(format!(
         "SELECT {IDENTITY}, token, body, targets, expires FROM meta LEFT JOIN claims ON claims.key = $1 WHERE meta.key = 'store_id'"
@@ -113,10 +113,10 @@ fn find(key: &str) -> Statement {
     .bind(key)
 }
 
-/// The claim in a row of [`find`], where there is one that lives.
-fn living(row: &Row) -> Option<StoredClaim> {
+/// The claim in a row of [`find`], if there is one and it is alive.
+fn live(row: &Row) -> Option<StoredClaim> {
     let text = |column| row.text(column).unwrap_or_default().to_owned();
-    let left = row.opt(6)? - row.int(2);
+    let left = row.opt_int(6)? - row.int(2);
     Some(StoredClaim {
         token: text(3),
         body: text(4),

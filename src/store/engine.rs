@@ -1,8 +1,8 @@
-//! The narrow waist between tables and databases: a batch of statements goes in and is carried out as a whole or not at all.
+//! The interface between tables and databases: a batch of statements, carried out as a whole or not at all.
 //!
 //! The SQL of a table is written once, in the dialect that SQLite and PostgreSQL share: `$1` for values, `INSERT … ON
 //! CONFLICT … RETURNING`, times as milliseconds since 1970 by the database's clock, which a statement writes as `{now}`, and
-//! JSON as text. `{skip_locked}` at the end of an inner `SELECT` passes over rows that another replica is just taking.
+//! JSON as text. `{skip_locked}` at the end of an inner `SELECT` skips rows that another replica is just taking.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::error::StoreError;
 
-/// One value of a row, or for a statement.
+/// A value in a row, or bound to a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Null,
@@ -57,7 +57,7 @@ impl<T: Into<Self>> From<Option<T>> for Value {
 pub(crate) struct Row(pub(crate) Vec<Value>);
 
 impl Row {
-    /// The number in this column; 0 where there is none.
+    /// The number in this column; 0 if it has none.
     pub(crate) fn int(&self, column: usize) -> i64 {
         match self.0.get(column) {
             Some(Value::Int(number)) => *number,
@@ -66,7 +66,7 @@ impl Row {
     }
 
     /// The number in this column, if it has one.
-    pub(crate) fn opt(&self, column: usize) -> Option<i64> {
+    pub(crate) fn opt_int(&self, column: usize) -> Option<i64> {
         match self.0.get(column) {
             Some(Value::Int(number)) => Some(*number),
             _ => None,
@@ -82,7 +82,7 @@ impl Row {
     }
 }
 
-/// The rows that one statement gave.
+/// The rows that one statement returned.
 pub(crate) type Rows = Vec<Row>;
 
 /// One statement with its values, in the order of `$1`, `$2`, …
@@ -92,31 +92,29 @@ pub(crate) struct Statement {
     pub(crate) values: Vec<Value>,
 }
 
-/// A duration as the store counts it: in milliseconds, far below the largest number so that a moment can be added.
+/// In milliseconds, as times are stored. A duration that does not fit becomes a number to which a time can still be added.
 pub(super) fn ms(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
-/// A statement without values yet.
 pub(crate) fn sql(text: impl Into<Cow<'static, str>>) -> Statement {
     Statement { sql: text.into(), values: Vec::new() }
 }
 
 impl Statement {
-    /// Gives the next value.
     pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.values.push(value.into());
         self
     }
 }
 
-/// Statements that take effect together: a handful, for PostgreSQL gets them all at once.
+/// Statements that take effect together: only a few, because PostgreSQL is sent them all at once.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
     pub(crate) statements: Vec<Statement>,
-    /// Nothing is written, so that it need not wait for those who write.
+    /// Nothing is written, so it need not wait for writers.
     pub(crate) reads_only: bool,
-    /// One statement that finds a row by its key: a transaction around it would cost more than it does.
+    /// One statement that finds a row by its key: a transaction around it would cost more than the statement.
     pub(crate) looks_up: bool,
 }
 
@@ -129,7 +127,7 @@ impl Batch {
         Self { statements: statements.into(), reads_only: true, looks_up: false }
     }
 
-    /// A read of one row by its key, and of nothing that grows.
+    /// For a read of one row by its key. It runs without `statement_timeout`, so it must not scan a table that grows.
     pub(crate) fn look_up(statement: Statement) -> Self {
         Self { statements: vec![statement], reads_only: true, looks_up: true }
     }
@@ -137,9 +135,9 @@ impl Batch {
 
 /// A database.
 pub(crate) trait Engine: fmt::Debug + Send + Sync {
-    /// Carries a batch out: all of it or nothing, and gives the rows of each statement. Bounded by `store.timeout`.
+    /// Carries a batch out, all of it or nothing, and returns the rows of each statement. Bounded by `store.timeout`.
     fn run(&self, batch: Batch) -> BoxFuture<'_, Result<Vec<Rows>, StoreError>>;
 
-    /// Brings the schema up to date. Harmless where it is already.
+    /// Brings the schema up to date. Harmless if it already is.
     fn migrate(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -1,4 +1,4 @@
-//! The table `items`: each item of a job and its result. Who works on it is in `leases`.
+//! The table `items`: each item of a job and its result. Leasing them is in `leases`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use super::jobs::NEVER;
 
 /// Items stored with one statement.
 const STORED_AT_ONCE: usize = 500;
-const COLUMNS_STORED: usize = 5;
+const VALUES_OF_AN_ITEM: usize = 5;
 
 /// An item to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct NewItem {
     pub conversation: String,
     /// The participant, where one is named.
     pub participant: Option<String>,
-    /// Whom else it means, as JSON: a selector, or everybody.
+    /// Where none is named: whom it means, as JSON, either a selector or all participants.
     pub target: Option<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct NewItem {
 pub struct FirstItem {
     /// Its first attempt has not begun, or has not ended.
     pub on_first_attempt: bool,
-    /// The problem's code with which it ended; `None` where it has not ended, or without one.
+    /// The code of the problem with which it ended; `None` if it has not ended, or ended without one.
     pub code: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct ItemResult {
     pub outcome: String,
     /// The problem's code.
     pub code: Option<String>,
-    /// In words.
+    /// The problem in words.
     pub detail: Option<String>,
     /// Disconnect requests sent for it by this lease.
     pub attempts: i64,
@@ -52,7 +52,7 @@ pub struct ItemResult {
 /// An item as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredItem {
-    /// Its line or place.
+    /// Its line in the caller's file, or its place in the caller's list.
     pub number: i64,
     /// The conversation.
     pub conversation: String,
@@ -67,15 +67,15 @@ pub struct StoredItem {
 }
 
 impl Store {
-    /// Stores items of a job that is being accepted. Those that are there already stay as they are.
+    /// Stores items of a job that is being accepted. Items that exist already stay as they are, so it can be repeated.
     pub async fn add_items(&self, job: &str, items: &[NewItem]) -> Result<(), StoreError> {
-        for some in items.chunks(STORED_AT_ONCE) {
+        for chunk in items.chunks(STORED_AT_ONCE) {
             let mut text = String::from(
                 "INSERT INTO items (job, number, conversation, participant, target, state, due, tries, attempts) VALUES ",
             );
-            let mut values: Vec<Value> = Vec::with_capacity(some.len() * COLUMNS_STORED);
-            for (n, item) in some.iter().enumerate() {
-                let first = n * COLUMNS_STORED;
+            let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * VALUES_OF_AN_ITEM);
+            for (n, item) in chunk.iter().enumerate() {
+                let first = n * VALUES_OF_AN_ITEM;
                 let comma = if n == 0 { "" } else { ", " };
                 let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|column| first + column);
                 let _ = write!(text, "{comma}(${a}, ${b}, ${c}, ${d}, ${e}, 'pending', 0, 0, 0)");
@@ -90,10 +90,9 @@ impl Store {
         Ok(())
     }
 
-    /// Results of a job so far: each outcome or code with its number, the items without a result, and those of the last minute
-    /// that have one.
+    /// Counts the items of a job.
     pub async fn item_counts(&self, job: &str) -> Result<ItemCounts, StoreError> {
-        // Grouped as the index is sorted, so that nothing is sorted again.
+        // Grouped in the order of the index, so that the database need not sort.
         let done =
             sql("SELECT code, outcome, count(*) FROM items WHERE job = $1 AND state = 'done' GROUP BY outcome, code")
                 .bind(job);
@@ -112,7 +111,7 @@ impl Store {
 
     /// The first items of a job, in the order of their numbers.
     pub async fn first_items(&self, job: &str, limit: i64) -> Result<Vec<FirstItem>, StoreError> {
-        // If its replica died, the lease expires, and the item is no longer waited for.
+        // An item whose lease expired is no longer waited for: its replica has probably died.
         let first = sql("SELECT CASE WHEN state = 'done' THEN code END, \
              CASE WHEN tries = 0 OR (tries = 1 AND state = 'leased' AND due > {now}) THEN 1 ELSE 0 END \
              FROM items WHERE job = $1 ORDER BY number LIMIT $2");
@@ -121,7 +120,7 @@ impl Store {
         Ok(rows.first().map(|rows| rows.iter().map(item).collect()).unwrap_or_default())
     }
 
-    /// A page of items in the order of their numbers, from the first after `after`; one more than `limit` where there are more.
+    /// A page of items in the order of their numbers, from the first after `after`; one more than `limit` if there are more.
     pub async fn items(&self, job: &str, after: Option<i64>, limit: i64) -> Result<Vec<StoredItem>, StoreError> {
         let page = sql(
             "SELECT number, conversation, participant, state, outcome, code, detail, attempts, correlation, time FROM items \
@@ -135,10 +134,10 @@ impl Store {
     }
 }
 
-/// How far the items of a job are.
+/// How many items of a job have which result, or none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ItemCounts {
-    /// Each outcome or code with its number.
+    /// Items with a result, by its code, or by its outcome if it has no code.
     pub by_word: BTreeMap<String, i64>,
     /// Items without a result.
     pub open: i64,
@@ -160,6 +159,6 @@ fn stored(row: &Row) -> StoredItem {
             attempts: row.int(7),
             correlation_id: text(8),
         },
-        time: row.opt(9),
+        time: row.opt_int(9),
     }
 }

@@ -6,12 +6,12 @@ use super::Store;
 use super::engine::{Batch, Row, Statement, sql};
 use super::error::StoreError;
 
-/// The moment of items that never come up again: they are done.
+/// `due` of an item that is done: its time never comes again.
 pub(super) const NEVER: i64 = i64::MAX;
-/// Items of finished jobs that one round of retention removes at most.
+/// Items of finished jobs that one purge deletes at most, so that no other statement waits long for it.
 const PURGED_AT_ONCE: i64 = 5_000;
 /// A job that was not wholly accepted within this time never will be: its process died.
-const ACCEPTED_WITHIN: i64 = 3_600_000;
+const ACCEPTED_WITHIN_MS: i64 = 3_600_000;
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// All states that a caller sees.
+    /// The states that callers see.
     pub const VISIBLE: [Self; 6] =
         [Self::Held, Self::Scheduled, Self::Running, Self::Paused, Self::Done, Self::Cancelled];
 
@@ -77,7 +77,7 @@ impl KeyKind {
 /// A job to be stored.
 #[derive(Debug, Clone)]
 pub struct NewJob {
-    /// Chosen by the caller of the store, so that storing it again does no harm.
+    /// Chosen by whoever stores it, so that storing it again is harmless.
     pub id: String,
     /// Who asked.
     pub caller: String,
@@ -87,7 +87,7 @@ pub struct NewJob {
     pub plan: String,
     /// Digest of what was asked.
     pub body: String,
-    /// What makes a repeat of the request the same one.
+    /// By which a repeat of the request is recognised.
     pub request_key: Option<(String, KeyKind)>,
 }
 
@@ -106,11 +106,11 @@ pub struct StoredJob {
     pub plan: String,
     /// Digest of what was asked.
     pub body: String,
-    /// When it was made.
+    /// When it was created.
     pub created: i64,
     /// When it may start.
     pub due: i64,
-    /// When it was first worked on.
+    /// When it first ran.
     pub started: Option<i64>,
     /// When its last item got its result.
     pub ended: Option<i64>,
@@ -130,27 +130,27 @@ pub enum Start {
     Now,
     /// When this has passed.
     After(Duration),
-    /// At this moment, in milliseconds since 1970; at once where it has passed.
+    /// At this moment, in milliseconds since 1970; at once if it has passed.
     NotBefore(i64),
 }
 
-/// Which jobs to list. What is `None` picks all.
+/// Which jobs to list. A member that is `None` picks all.
 #[derive(Debug, Clone, Default)]
 pub struct JobQuery {
     /// Those of one caller.
     pub caller: Option<String>,
     /// Those in one state.
     pub state: Option<JobState>,
-    /// Where the page before ended: created, id.
+    /// `created` and `id` of the last job on the previous page.
     pub after: Option<(i64, String)>,
-    /// Jobs of a page.
+    /// Jobs on a page.
     pub limit: i64,
 }
 
 const COLUMNS: &str =
     "id, caller, name, state, plan, body, created, due, started, ended, total, paused_because, {now} FROM jobs";
 
-/// Jobs that fulfil this condition, as [`job`] reads them.
+/// Selects jobs by this condition, for [`job`] to read.
 pub(super) fn select(condition: &str) -> Statement {
     sql(format!("SELECT {COLUMNS} WHERE {condition}"))
 }
@@ -158,7 +158,7 @@ pub(super) fn select(condition: &str) -> Statement {
 /// A job from a row of [`select`].
 pub(super) fn job(row: &Row) -> StoredJob {
     let text = |column| row.text(column).map(str::to_owned);
-    let time = |column| row.opt(column);
+    let time = |column| row.opt_int(column);
     StoredJob {
         id: text(0).unwrap_or_default(),
         caller: text(1).unwrap_or_default(),
@@ -177,7 +177,7 @@ pub(super) fn job(row: &Row) -> StoredJob {
 }
 
 impl Store {
-    /// Stores a job, not visible yet, and gives the one that has its request key: this one, or one that was made before.
+    /// Stores a job that is not visible yet. Returns the job with its request key: this one, or an earlier one.
     pub async fn begin_job(&self, new: &NewJob) -> Result<StoredJob, StoreError> {
         let (key, kind) = match &new.request_key {
             Some((key, kind)) => (Some(key.clone()), Some(kind.name())),
@@ -203,8 +203,8 @@ impl Store {
         rows.last().and_then(|rows| rows.first()).map(job).ok_or(StoreError::TimedOut)
     }
 
-    /// Makes a job visible, with all its items, in this state. One that is scheduled for a time that has passed runs. Harmless when
-    /// repeated.
+    /// Makes a job visible, with all its items. It gets this state, but runs instead of being `scheduled` for a time that has passed.
+    /// Harmless when repeated.
     pub async fn accept_job(&self, id: &str, state: JobState, total: i64, start: Start) -> Result<(), StoreError> {
         let (wait, moment) = match start {
             Start::Now => (Duration::ZERO, 0),
@@ -225,7 +225,7 @@ impl Store {
         self.run(Batch::write([accept])).await.map(|_| ())
     }
 
-    /// Forgets a job that was not wholly accepted.
+    /// Deletes a job that was not wholly accepted.
     pub async fn abandon_job(&self, id: &str) -> Result<(), StoreError> {
         let job = sql("DELETE FROM jobs WHERE id = $1 AND state = 'accepting'").bind(id);
         let items = sql("DELETE FROM items WHERE job = $1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = $1)").bind(id);
@@ -238,7 +238,7 @@ impl Store {
         Ok(rows.first().and_then(|rows| rows.first()).map(job))
     }
 
-    /// Lists jobs, newest first; one more than `limit` where there is a next page.
+    /// Lists jobs, newest first; one more than `limit` if there is a next page.
     pub async fn jobs(&self, query: &JobQuery) -> Result<Vec<StoredJob>, StoreError> {
         let (created, id) = query.after.clone().unwrap_or((NEVER, String::new()));
         let list = select(
@@ -256,8 +256,8 @@ impl Store {
         Ok(rows.first().map(|rows| rows.iter().map(job).collect()).unwrap_or_default())
     }
 
-    /// Moves a job from one of these states to another, and says whether it was in one of them. One that is to run, but not before a
-    /// time that is ahead, becomes `scheduled`; from there it runs at once.
+    /// Moves a job that is in one of the states `from`, and returns whether it was. Moved to `running` before its time, it becomes
+    /// `scheduled`; moved from there, it runs at once.
     pub async fn move_job(
         &self,
         id: &str,
@@ -280,7 +280,7 @@ impl Store {
         Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 
-    /// Pauses a running job, unless the reason of an earlier pause contains this text. Says whether it did.
+    /// Pauses a running job, unless the reason of an earlier pause contains `unless`. Returns whether it paused it.
     pub async fn pause_job_once(&self, id: &str, because: &str, unless: &str) -> Result<bool, StoreError> {
         let pause =
             sql("UPDATE jobs SET state = 'paused', paused_because = $1 WHERE id = $2 AND state = 'running' AND \
@@ -289,19 +289,19 @@ impl Store {
         Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 
-    /// Removes what ended longer ago than `keep`, and what was never wholly accepted. Says whether there may be more.
+    /// Deletes jobs that ended longer ago than `keep`, and those that were never wholly accepted. Returns whether there may be more.
     pub(crate) async fn purge_jobs(&self, keep: Duration) -> Result<bool, StoreError> {
         let old = "(SELECT id FROM jobs WHERE ended < {now} - $1 OR (state = 'accepting' AND created < {now} - $2))";
         let items = sql(format!(
             "DELETE FROM items WHERE (job, number) IN (SELECT job, number FROM items WHERE job IN {old} LIMIT $3) RETURNING number"
         ))
         .bind(keep)
-        .bind(ACCEPTED_WITHIN)
+        .bind(ACCEPTED_WITHIN_MS)
         .bind(PURGED_AT_ONCE);
         let jobs =
             sql(format!("DELETE FROM jobs WHERE id IN {old} AND NOT EXISTS (SELECT 1 FROM items WHERE job = jobs.id)"))
                 .bind(keep)
-                .bind(ACCEPTED_WITHIN);
+                .bind(ACCEPTED_WITHIN_MS);
         let rows = self.run(Batch::write([items, jobs])).await?;
         Ok(rows.first().is_some_and(|rows| rows.len() as i64 >= PURGED_AT_ONCE))
     }

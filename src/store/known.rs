@@ -2,7 +2,7 @@
 
 use parking_lot::Mutex;
 
-/// The id that we have seen first.
+/// The id that we have accepted: of the store that we first saw, until another one in its place was noted.
 #[derive(Debug, Default)]
 pub(super) struct Known(Mutex<Option<String>>);
 

@@ -1,4 +1,4 @@
-//! The leases of the table `items`: a replica takes some, works on them, and writes what became of each.
+//! The leases of the table `items`: a replica takes some, works on them, and writes the result of each.
 //!
 //! `due` is the whole schedule: when an item may be taken next, 0 for one that was never taken. A lease is a `due` in the future
 //! under a token; when it expires, the item can be taken over, and what its former holder writes under the old token changes
@@ -12,23 +12,23 @@ use super::error::StoreError;
 use super::items::ItemResult;
 use super::jobs::NEVER;
 
-/// It may have been paused since it was listed.
+/// The job may have been paused since it was listed.
 const STILL_RUNS: &str = "EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND state = 'running')";
 
 /// An item that this replica has leased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeasedItem {
-    /// Its line or place.
+    /// Its line in the caller's file, or its place in the caller's list.
     pub number: i64,
     /// The conversation.
     pub conversation: String,
     /// The participant, where one is named.
     pub participant: Option<String>,
-    /// Whom else it means, as JSON.
+    /// Where none is named: whom it means, as JSON.
     pub target: Option<String>,
     /// The lease's token, under which its result is written.
     pub lease: String,
-    /// It was accepted, and waits to be seen gone.
+    /// Its disconnect was accepted, and has yet to be confirmed.
     pub confirming: bool,
     /// Another lease ran before this one: something may have been sent.
     pub tried: bool,
@@ -49,14 +49,14 @@ pub struct LeasedItem {
 pub enum Pick {
     /// All whose time has come.
     All,
-    /// Those, but of items that were never taken only as many as these, from the job's first one on.
+    /// Those, except that an item that was never taken must be among this many first items of the job.
     First(i64),
     /// Only those that were leased before, to finish them.
     UnderWay,
 }
 
 impl Store {
-    /// Leases items of a job, those among `pick`.
+    /// Leases items of a job, `limit` at most, each for `life`.
     pub async fn lease_items(
         &self,
         job: &str,
@@ -65,10 +65,9 @@ impl Store {
         life: Duration,
         token: &str,
     ) -> Result<Vec<LeasedItem>, StoreError> {
-        // Items under way go first: accepted ones are read while they are fresh, and to finish one is worth more than to start
-        // another.
-        let seen_through = if pick == Pick::UnderWay { "state IN ('leased', 'confirming')" } else { STILL_RUNS };
-        let under_way = format!("due > 0 AND due <= {{now}} AND {seen_through}");
+        // Items under way go first: accepted ones should be confirmed soon, and finishing one is worth more than starting another.
+        let may_go_on = if pick == Pick::UnderWay { "state IN ('leased', 'confirming')" } else { STILL_RUNS };
+        let under_way = format!("due > 0 AND due <= {{now}} AND {may_go_on}");
         let mut leased = self.lease_some(&under_way, job, limit, life, token).await?;
         let room = limit - i64::try_from(leased.len()).unwrap_or(limit);
         let among = match pick {
@@ -118,7 +117,7 @@ impl Store {
                 confirming: row.text(4) == Some("confirming"),
                 attempts: row.int(5),
                 since_first: age(row.int(6)),
-                since_accepted: row.opt(7).map(age),
+                since_accepted: row.opt_int(7).map(age),
                 reached: text(8),
                 tried: row.int(9) > 1,
                 taken_over: row.int(10) > 0,
@@ -127,7 +126,8 @@ impl Store {
         Ok(rows.first().map(|rows| rows.iter().map(leased).collect()).unwrap_or_default())
     }
 
-    /// Keeps whom an item was found to mean, before the first of them is disconnected. `false`: the lease is another's by now.
+    /// Stores the participants that an item was resolved to, before the first of them is disconnected. `false`: the item was leased
+    /// anew meanwhile, and nothing was written.
     pub async fn keep_reached(&self, job: &str, item: &LeasedItem, reached: &str) -> Result<bool, StoreError> {
         let keep = sql(
             "UPDATE items SET reached = $1 WHERE job = $2 AND number = $3 AND lease = $4 AND state <> 'done' RETURNING number",
@@ -135,7 +135,7 @@ impl Store {
         self.under_lease(keep.bind(reached), job, item).await
     }
 
-    /// Writes the final result. `false`: the lease is another's by now, and nothing was written.
+    /// Writes the final result. `false`: the item was leased anew meanwhile, and nothing was written.
     pub async fn finish_item(&self, job: &str, item: &LeasedItem, result: &ItemResult) -> Result<bool, StoreError> {
         let finish = sql(
             "UPDATE items SET state = 'done', due = $1, outcome = $2, code = $3, detail = $4, attempts = attempts + $5, \
@@ -150,7 +150,7 @@ impl Store {
         self.under_lease(finish, job, item).await
     }
 
-    /// Puts an item back: to be tried again, or read again until it is gone, not before `pause` has passed.
+    /// Puts an item back, for another attempt, or if `confirming` for another read, once `pause` has passed.
     pub async fn put_back(
         &self,
         job: &str,
@@ -174,8 +174,8 @@ impl Store {
         self.under_lease(back, job, item).await
     }
 
-    /// Gives up waiting items of a cancelled job, at most `limit` at once, and returns how many. One for which something may
-    /// have been sent is not simply given up: it is looked at once more, as if its lease had expired.
+    /// Gives up waiting items of a cancelled job, at most `limit` at once, and returns how many. An item for which something may
+    /// have been sent is made to look as if its lease had expired, so that it is read once more first.
     pub async fn give_up_items(&self, job: &str, limit: i64) -> Result<u64, StoreError> {
         let some = |which: &str| {
             format!(

@@ -1,12 +1,12 @@
-//! The table `meta`: the store's id, since when it stands in for another one, and the mode.
+//! The table `meta`: the store's id, when it replaced another one, and the mode.
 
 use super::Store;
 use super::engine::{Batch, Rows, Statement, sql};
 use super::error::StoreError;
 use crate::config::Mode;
 
-/// Which store this is, since when it has stood in for another one, and what time it is: the first three columns for
-/// [`Store::same_store`], of the row of `meta` with the key `store_id`.
+/// The store's id, when it replaced another one, and its clock: the first three columns for [`Store::check_identity`], of the row
+/// of `meta` with the key `store_id`.
 pub(super) const IDENTITY: &str = "meta.value, (SELECT value FROM meta WHERE key = 'replaced'), {now}";
 
 /// Reads [`IDENTITY`].
@@ -14,46 +14,46 @@ pub(super) fn identity() -> Statement {
     sql(format!("SELECT {IDENTITY} FROM meta WHERE key = 'store_id'"))
 }
 
-/// Since when the store has stood in for another one is a number in a text, where there is one.
+/// Checks when the store replaced another one, if it did. `replaced` is that time, stored as text.
 ///
 /// # Errors
-/// That is less than `life_ms` ago, the life of a claim of this kind.
-pub(super) fn old_enough(replaced: Option<&str>, now: i64, life_ms: i64) -> Result<(), StoreError> {
+/// It was less than `life_ms` ago, the life of a claim of this kind: one in the old store may still be alive.
+pub(super) fn check_replaced(replaced: Option<&str>, now: i64, life_ms: i64) -> Result<(), StoreError> {
     let Some(replaced) = replaced else { return Ok(()) };
-    // What cannot be read may be just now.
+    // A time that cannot be parsed counts as now.
     let left = life_ms.saturating_sub(now.saturating_sub(replaced.parse().unwrap_or(now)));
     if left > 0 { Err(StoreError::Replaced { for_ms: left }) } else { Ok(()) }
 }
 
 impl Store {
-    /// The id of the store that we know: of the first that we see.
+    /// The id of the store that we know, which is read if we know none yet.
     ///
     /// # Errors
-    /// The store does not say.
+    /// It cannot be read.
     pub(super) async fn known_id(&self) -> Result<String, StoreError> {
         if let Some(id) = self.0.known.id() {
             return Ok(id);
         }
         let rows = self.run(Batch::read([identity()])).await?;
         let [found] = &rows[..] else { return Err(StoreError::NoSchema) };
-        self.same_store(found, 0).await?;
+        self.check_identity(found, 0).await?;
         self.0.known.id().ok_or(StoreError::NoSchema)
     }
 
-    /// Compares the [`IDENTITY`] that was read with what we know. Another id is noted in the store, so that all replicas refuse what a
-    /// claim in the old one might have decided; only then do we believe it.
+    /// Compares the [`IDENTITY`] that was read with what we know. A new id is accepted only after the replacement was noted in the
+    /// store, so that all replicas refuse what a claim in the old one might have decided.
     ///
     /// # Errors
-    /// It could not be noted, or the store is younger than `life_ms`, the life of a claim of this kind.
-    pub(super) async fn same_store(&self, identity: &Rows, life_ms: i64) -> Result<(), StoreError> {
+    /// It could not be noted, or the store replaced another one less than `life_ms` ago, the life of a claim of this kind.
+    pub(super) async fn check_identity(&self, identity: &Rows, life_ms: i64) -> Result<(), StoreError> {
         let row = identity.first();
         let id = row.and_then(|row| row.text(0)).ok_or(StoreError::NoSchema)?;
         let known = self.0.known.id();
         if known.as_deref().is_some_and(|known| known != id) {
             tracing::error!(
                 event = "store_replaced",
-                "the store is another one than before, without the claims of the old one: selectors and teardowns are refused for \
-                 as long as one of those may live"
+                "the store was replaced by another one, without the claims of the old one: selectors and teardowns are refused for \
+                 as long as one of those may be alive"
             );
             let note = sql(
                 "INSERT INTO meta (key, value) VALUES ('replaced', CAST({now} AS TEXT)) ON CONFLICT (key) DO UPDATE SET \
@@ -64,7 +64,7 @@ impl Store {
             return Err(StoreError::Replaced { for_ms: life_ms });
         }
         self.0.known.set(id);
-        row.map_or(Ok(()), |row| old_enough(row.text(1), row.int(2), life_ms))
+        row.map_or(Ok(()), |row| check_replaced(row.text(1), row.int(2), life_ms))
     }
 
     /// Sets the mode of all replicas.
@@ -77,12 +77,12 @@ impl Store {
     }
 }
 
-/// Reads the mode, where one was set.
+/// Reads the mode, if one was set.
 pub(super) fn mode() -> Statement {
     sql("SELECT value FROM meta WHERE key = 'mode'")
 }
 
-/// What [`mode`] gave.
+/// The mode in the rows of [`mode`].
 pub(super) fn mode_of(rows: &Rows) -> Option<Mode> {
     match rows.first()?.text(0)? {
         "observe" => Some(Mode::Observe),

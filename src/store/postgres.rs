@@ -1,7 +1,7 @@
 //! PostgreSQL, for fleets.
 //!
-//! A batch goes out at once, `BEGIN` and `COMMIT` included, and costs one round trip; a look-up goes without them. Statements have no
-//! names, so that a pooler may stand between; nothing depends on a session.
+//! A batch is sent at once, `BEGIN` and `COMMIT` included, and costs one round trip; a look-up is sent without them. Statements are
+//! unnamed and nothing depends on the session, so that a pooler may stand in between.
 
 mod connect;
 
@@ -22,15 +22,15 @@ use super::error::StoreError;
 use super::schema;
 use crate::config;
 
-/// The database's clock as a statement reads it. Not by `extract`, which counts in decimals and takes longer.
+/// The database's clock in SQL. Not by `extract`, which computes with decimals and takes longer.
 const NOW: &str = "(date_part('epoch', statement_timestamp()) * 1000)::bigint";
-/// Longest time for a migration, which is not on anybody's way.
-const MIGRATION: Duration = Duration::from_secs(30);
+/// Longer than `store.timeout`: a migration may rebuild an index, and requests seldom wait for it.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A pool of connections.
 pub(super) struct Postgres {
     pool: Pool,
-    /// For requests to cancel, which go out on connections of their own.
+    /// For cancel requests, which need connections of their own.
     tls: MakeRustlsConnect,
     timeout: Duration,
 }
@@ -42,7 +42,7 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    /// Opens nothing yet.
+    /// Does not connect yet.
     ///
     /// # Errors
     /// A URL or a CA file that cannot be used.
@@ -58,13 +58,12 @@ impl Postgres {
         Ok(Self { pool, tls, timeout: settings.timeout })
     }
 
-    /// A connection, which must be there by `deadline`.
     async fn connection(&self, deadline: Instant) -> Result<Object, StoreError> {
         match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(PoolError::Backend(cause))) => Err(error(&cause)),
             Ok(Err(cause)) => Err(StoreError::OutOfReach(cause.to_string())),
-            // Nothing was sent.
+            // Not `TimedOut`, because nothing was sent.
             Err(_) => Err(StoreError::OutOfReach("no connection within store.timeout".to_owned())),
         }
     }
@@ -82,8 +81,8 @@ impl Postgres {
         if let Ok(result) = timeout_at(deadline, answer).await {
             return result;
         }
-        // It may be silent for ever, and so may others that nothing was heard from lately. One that was used lately and is free again
-        // has answered: then only this call was slow.
+        // This connection may never answer again, and neither may others that have not been used for a while: drop them, too. One that
+        // was used lately and is back in the pool has answered.
         let connection = Object::take(connection);
         if batch.looks_up {
             self.cancel(connection);
@@ -95,23 +94,23 @@ impl Postgres {
         Err(StoreError::TimedOut)
     }
 
-    /// Ends a look-up, and then its connection. It has no `statement_timeout`, and a statement that waits for a lock does not notice
-    /// that we have given up: it would keep one of the server's connections until it gets the lock. Never cancel a commit: other
-    /// replicas would see it although no standby has it.
+    /// Cancels a look-up, then closes its connection. A look-up has no `statement_timeout`, and a statement that waits for a lock does not
+    /// notice that we have given up: it would occupy one of the server's connections until it gets the lock. Never cancel a `COMMIT`:
+    /// one that waits for a synchronous standby would become visible to other replicas although no standby has it.
     fn cancel(&self, connection: ClientWrapper) {
         let (cancel, tls, limit) = (connection.cancel_token(), self.tls.clone(), self.timeout);
         tokio::spawn(async move {
-            // As well as can be done: the server may be out of reach.
+            // Best effort: the server may be out of reach.
             let _ = timeout(limit, cancel.cancel_query(tls)).await;
-            // A pooler in between forgets what there is to cancel when the connection ends. An empty query is answered once the look-up
-            // has ended.
+            // A pooler in between can only cancel while the connection is open. So keep it open until the look-up has ended, which is
+            // when the server answers an empty query.
             let _ = timeout(limit, connection.simple_query("")).await;
         });
     }
 
     async fn bring_up_to_date(&self) -> Result<(), StoreError> {
         let connection = self.connection(Instant::now() + self.timeout).await?;
-        let result = timeout(MIGRATION, migrate(&connection)).await.unwrap_or(Err(StoreError::TimedOut));
+        let result = timeout(MIGRATION_TIMEOUT, migrate(&connection)).await.unwrap_or(Err(StoreError::TimedOut));
         if result.is_err() {
             // A transaction may be open.
             drop(Object::take(connection));
@@ -130,7 +129,7 @@ impl Engine for Postgres {
     }
 }
 
-/// Sends what is a transaction by itself.
+/// Sends a look-up: its only statement is a transaction by itself.
 async fn look_up(client: &Client, batch: &Batch) -> Result<Vec<Rows>, StoreError> {
     let mut answers = Vec::with_capacity(1);
     for one in &batch.statements {
@@ -139,17 +138,17 @@ async fn look_up(client: &Client, batch: &Batch) -> Result<Vec<Rows>, StoreError
     Ok(answers)
 }
 
-/// Sends all statements and reads all answers. The first error is the one that counts; what follows it was not done.
+/// Sends all statements and reads all answers. The first error counts: the server does nothing after it.
 async fn transaction(client: &Client, batch: &Batch, limit: Duration) -> Result<Vec<Rows>, StoreError> {
-    // So that nothing goes on in the database for long after we have given up.
+    // So that no statement runs on in the database for long after we have given up.
     let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", limit.as_millis().max(1));
     let begin = async { client.batch_execute(&begin).await.map(|()| Vec::new()) }.boxed();
     let commit = async { client.batch_execute("COMMIT").await.map(|()| Vec::new()) }.boxed();
     let statements = batch.statements.iter().map(|one| statement(client, one).boxed());
-    // They go out in the order in which they are first polled.
+    // They are sent in the order in which they are first polled.
     let answers = join_all(std::iter::once(begin).chain(statements).chain(std::iter::once(commit))).await;
     let failed = |e: Error| match error(&e) {
-        // The database has said nothing: it may have ended just after the commit.
+        // This is not an answer of the database, and the connection may have ended after the commit.
         StoreError::OutOfReach(cause) if e.as_db_error().is_none() && !batch.reads_only => StoreError::Lost(cause),
         error => error,
     };
@@ -165,7 +164,7 @@ async fn statement(client: &Client, asked: &Statement) -> Result<Rows, Error> {
         .values
         .iter()
         .map(|value| match value {
-            // Its type is what the statement makes of it.
+            // The server infers the type from the statement.
             Value::Null => (&None::<&str> as &(dyn ToSql + Sync), Type::UNKNOWN),
             Value::Int(number) => (number as &(dyn ToSql + Sync), Type::INT8),
             Value::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
@@ -187,13 +186,13 @@ fn row(found: &PgRow) -> Result<Row, Error> {
 
 /// Brings the schema up to date, one replica at a time: the others wait for the table's lock, which ends with the transaction.
 async fn migrate(client: &Client) -> Result<(), StoreError> {
-    let to_us = |e: Error| error(&e);
-    // Two that make the table at once can collide; the second try finds it.
+    let to_store_error = |e: Error| error(&e);
+    // Two replicas that create the table at once can collide; the second try finds it.
     if client.batch_execute(schema::META).await.is_err() {
-        client.batch_execute(schema::META).await.map_err(to_us)?;
+        client.batch_execute(schema::META).await.map_err(to_store_error)?;
     }
-    client.batch_execute("BEGIN; LOCK TABLE meta IN ACCESS EXCLUSIVE MODE").await.map_err(to_us)?;
-    let found = client.simple_query(schema::VERSIONS).await.map_err(to_us)?;
+    client.batch_execute("BEGIN; LOCK TABLE meta IN ACCESS EXCLUSIVE MODE").await.map_err(to_store_error)?;
+    let found = client.simple_query(schema::VERSIONS).await.map_err(to_store_error)?;
     let rows = found.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some((row.get(0)?, row.get(1)?)),
         _ => None,
@@ -203,29 +202,29 @@ async fn migrate(client: &Client) -> Result<(), StoreError> {
         return Err(StoreError::NewerSchema { found: oldest, known: schema::VERSION });
     }
     if let Some(script) = schema::script(made) {
-        client.batch_execute(&script).await.map_err(to_us)?;
+        client.batch_execute(&script).await.map_err(to_store_error)?;
     }
-    client.batch_execute("COMMIT").await.map_err(to_us)
+    client.batch_execute("COMMIT").await.map_err(to_store_error)
 }
 
-/// What PostgreSQL says, in our words. Its messages hold no values of ours but names of tables and constraints.
+/// Converts PostgreSQL's errors. Their messages name tables and constraints, but hold none of our values.
 fn error(cause: &Error) -> StoreError {
-    let Some(said) = cause.as_db_error() else {
+    let Some(answer) = cause.as_db_error() else {
         let source = cause.source().map(|source| format!(" ({source})")).unwrap_or_default();
         if source.contains("server does not support TLS") {
-            let remedy = "set up TLS in PostgreSQL, or say sslmode=disable in store.url";
+            let remedy = "set up TLS in PostgreSQL, or add sslmode=disable to store.url";
             return StoreError::OutOfReach(format!("{cause}{source}; {remedy}"));
         }
         return StoreError::OutOfReach(format!("{cause}{source}"));
     };
-    let text = format!("{} ({})", said.message(), said.code().code());
-    let code = said.code();
+    let code = answer.code();
+    let text = format!("{} ({})", answer.message(), code.code());
     if *code == SqlState::UNDEFINED_TABLE {
         StoreError::NoSchema
     } else if *code == SqlState::QUERY_CANCELED {
         StoreError::TimedOut
     } else if code.code().starts_with("08") || code.code().starts_with("53") || code.code().starts_with("57") {
-        // Connections, resources, and an administrator's hand.
+        // The classes for connections, resources, and intervention by an operator.
         StoreError::OutOfReach(text)
     } else {
         StoreError::Refused(text)

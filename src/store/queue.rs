@@ -1,4 +1,4 @@
-//! Which jobs are due, and how much waits in all of them.
+//! Which jobs are due, and how much is waiting in all of them.
 
 use std::time::Duration;
 
@@ -10,30 +10,30 @@ use super::jobs::{NEVER, StoredJob, job, select};
 /// What is queued, for metrics and `/status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueDepth {
-    /// Items of running jobs that wait.
+    /// Waiting items of running jobs.
     pub pending: u64,
-    /// Items that are worked on, or accepted and not yet seen gone.
+    /// Items that are worked on, or accepted and not yet confirmed.
     pub under_way: u64,
-    /// Jobs that run.
+    /// Running jobs.
     pub running: u64,
-    /// Jobs that are held or scheduled.
+    /// Held and scheduled jobs.
     pub waiting: u64,
-    /// Jobs that are paused.
+    /// Paused jobs.
     pub paused: u64,
     /// How long the oldest running job has been running.
     pub oldest: Duration,
 }
 
-/// What one look at the queue found.
+/// The jobs that need something done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Due {
-    /// Running jobs whose items all have a result: they are to be ended.
+    /// Running jobs whose items all have a result, for [`Store::end_job`].
     pub over: Vec<StoredJob>,
-    /// Jobs with items to work on, in turn.
+    /// Jobs with items to work on, in the order of their turns.
     pub to_work_on: Vec<StoredJob>,
 }
 
-/// The job that was served last. The next one is the job made after it; after the newest it is the oldest again.
+/// The job that was served last. Next is the one created after it; after the newest, the oldest again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServedLast {
     created: i64,
@@ -41,7 +41,7 @@ pub struct ServedLast {
 }
 
 impl ServedLast {
-    /// This job was served.
+    /// Remembers this job as served.
     #[must_use]
     pub fn of(job: &StoredJob) -> Self {
         Self { created: job.created, id: job.id.clone() }
@@ -49,8 +49,8 @@ impl ServedLast {
 }
 
 impl Store {
-    /// Starts jobs whose time has come, and gives those that are over and those with items to work on, the one after `served_last`
-    /// first. Where there is nothing to start, it only reads.
+    /// Starts jobs whose time has come, and returns those that are over and those with items to work on, the one after `served_last`
+    /// first. Writes only if there is a job to start.
     pub async fn due_jobs(&self, served_last: &ServedLast, limit: i64) -> Result<Due, StoreError> {
         let look = || [list_over(limit), list_due(served_last, limit)];
         let [over, due] = look();
@@ -69,7 +69,7 @@ impl Store {
         self.run(Batch::write([end.bind(id).bind(NEVER)])).await.map(|_| ())
     }
 
-    /// What is queued at all, for metrics. Costs a look at each open item, so ask now and then.
+    /// Counts what is queued, for metrics. It reads every open item, so call it seldom.
     pub async fn queue_depth(&self) -> Result<QueueDepth, StoreError> {
         let items = |state: &str, jobs: &str| {
             format!(
@@ -86,7 +86,7 @@ impl Store {
             jobs("'paused'"),
             "coalesce({now} - (SELECT min(started) FROM jobs WHERE state = 'running'), 0)".to_owned(),
         ];
-        // A sum of numbers is wider than a number in PostgreSQL.
+        // PostgreSQL's sum of BIGINTs is NUMERIC.
         let columns = columns.map(|column| format!("CAST({column} AS BIGINT)"));
         let rows: Vec<Rows> = self.run(Batch::read([sql(format!("SELECT {}", columns.join(", ")))])).await?;
         let count = |row: &Row, column| u64::try_from(row.int(column)).unwrap_or(0);
@@ -101,7 +101,7 @@ impl Store {
     }
 }
 
-/// Whether there is a job to start: a row if so.
+/// Returns a row if there is a job to start.
 fn to_start() -> Statement {
     sql("SELECT id FROM jobs WHERE state = 'scheduled' AND due <= {now} LIMIT 1")
 }
@@ -119,8 +119,9 @@ fn list_over(limit: i64) -> Statement {
     select(&format!("{} LIMIT $2", over("$1"))).bind(NEVER).bind(limit)
 }
 
-/// Jobs with items to work on, in turn. In paused and cancelled jobs only items under way are finished; the rest of a
-/// cancelled one is given up. `due + 0` keeps both databases from searching all waiting items for those under way.
+/// Jobs with items to work on, in the order of their turns. In paused and cancelled jobs only items under way are finished; the rest
+/// of a cancelled one is given up. `due + 0` keeps both databases off the index of `due`, in which they would read all waiting items
+/// to find those under way.
 fn list_due(served_last: &ServedLast, limit: i64) -> Statement {
     select(
         "((state = 'running' AND EXISTS (SELECT 1 FROM items WHERE job = jobs.id AND due <= {now})) OR (state IN ('paused', \

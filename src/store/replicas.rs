@@ -22,26 +22,26 @@ pub struct Replica {
     pub version: String,
     /// How long ago it started.
     pub age: Duration,
-    /// How long ago it was heard of.
+    /// How long ago its last heartbeat was.
     pub silent: Duration,
 }
 
-/// What a look at the fleet gives.
+/// The fleet as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct FleetSeen {
-    /// The living replicas.
+pub(crate) struct FleetState {
+    /// The live replicas.
     pub(crate) replicas: Vec<Replica>,
-    /// The mode, where it was set for all.
+    /// The mode, if it was set for all.
     pub(crate) mode: Option<Mode>,
 }
 
 impl Store {
-    /// Says that this replica has started. One of its name that crashed has left its row.
+    /// Records that this replica has started: `started` is set anew, because an earlier process of its name may have left its row.
     pub(crate) async fn enter(&self, instance: &str) -> Result<(), StoreError> {
         self.write_beat(instance, ", started = excluded.started").await
     }
 
-    /// Says that this replica is alive.
+    /// Records that this replica is alive.
     pub(crate) async fn beat(&self, instance: &str) -> Result<(), StoreError> {
         self.write_beat(instance, "").await
     }
@@ -56,21 +56,21 @@ impl Store {
         self.run(Batch::write([beat])).await.map(|_| ())
     }
 
-    /// Says that this replica is leaving: the others need not wait until it counts as dead.
+    /// Removes this replica, so that the others need not wait until it counts as dead.
     pub(crate) async fn leave(&self, instance: &str) -> Result<(), StoreError> {
         self.run(Batch::write([sql("DELETE FROM replicas WHERE instance = $1").bind(instance)])).await.map(|_| ())
     }
 
-    /// Looks who is alive, and which mode was set.
-    pub(crate) async fn look_around(&self) -> Result<FleetSeen, StoreError> {
-        let living = sql(
+    /// Reads which replicas are alive and which mode is set.
+    pub(crate) async fn read_fleet(&self) -> Result<FleetState, StoreError> {
+        let live = sql(
             "SELECT instance, version, {now} - started, {now} - seen FROM replicas WHERE seen > {now} - $1 ORDER BY instance LIMIT 1000",
         )
         .bind(ms(DEAD_AFTER));
-        let rows = self.run(Batch::read([living, meta::mode(), meta::identity()])).await?;
-        let [living, mode, identity] = &rows[..] else { return Ok(FleetSeen::default()) };
-        // A look notices first that the store was replaced.
-        match self.same_store(identity, 0).await {
+        let rows = self.run(Batch::read([live, meta::mode(), meta::identity()])).await?;
+        let [live, mode, identity] = &rows[..] else { return Ok(FleetState::default()) };
+        // This read is frequent, so it is the first to notice that the store was replaced; its own answer is good all the same.
+        match self.check_identity(identity, 0).await {
             Ok(()) | Err(StoreError::Replaced { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -81,10 +81,10 @@ impl Store {
             age: age(row.int(2)),
             silent: age(row.int(3)),
         };
-        Ok(FleetSeen { replicas: living.iter().map(replica).collect(), mode: meta::mode_of(mode) })
+        Ok(FleetState { replicas: live.iter().map(replica).collect(), mode: meta::mode_of(mode) })
     }
 
-    /// Forgets replicas that died long ago.
+    /// Deletes replicas that died long ago.
     pub(crate) async fn purge_replicas(&self) -> Result<(), StoreError> {
         let purge = sql("DELETE FROM replicas WHERE seen < {now} - $1").bind(ms(FORGOTTEN_AFTER));
         self.run(Batch::write([purge])).await.map(|_| ())

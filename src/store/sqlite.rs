@@ -1,7 +1,7 @@
-//! The embedded database: one file, or none at all.
+//! The embedded database: in a file, or in memory.
 //!
-//! The file has two threads: one writes, and makes of all that waits for it one commit, which costs one flush of the disk; the
-//! other reads, so that listing the audit does not hold up a claim. Without a file, the asking task does the work itself.
+//! A file has two threads. One writes, and commits all waiting batches together, because each commit costs a flush of the disk. The
+//! other reads, so that listing the audit does not hold up a claim. In memory, the calling task does the work itself.
 
 mod file;
 #[cfg(test)]
@@ -24,9 +24,9 @@ pub(super) use file::default_path;
 use work::{SqliteClock, Work};
 
 /// Batches that may wait for a thread; more are refused.
-const QUEUE: usize = 4096;
-/// Batches of one commit.
-const GROUP: usize = 256;
+const MAX_QUEUE: usize = 4096;
+/// Batches in one commit.
+const MAX_GROUP: usize = 256;
 
 /// A database in a file.
 #[derive(Debug)]
@@ -37,10 +37,10 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, makes it where there is none, and brings its schema up to date.
+    /// Opens the file, which is created if it is missing, and brings its schema up to date.
     ///
     /// # Errors
-    /// A text for the operator, without the key that names the file.
+    /// A text for the operator, which does not name the setting.
     pub(super) fn open(path: &Path, timeout: Duration) -> Result<Self, String> {
         let path = file::prepare(path)?;
         let unusable = |e: rusqlite::Error| file::explain(&path, &e);
@@ -64,7 +64,7 @@ impl Sqlite {
         let thread = if batch.reads_only { &self.reader } else { &self.writer };
         thread.try_send(Work { batch, reply }).map_err(|e| match e {
             TrySendError::Full(_) => {
-                StoreError::OutOfReach("too much waits to be written; the disk may be slow".to_owned())
+                StoreError::OutOfReach("too many batches are waiting; the disk may be slow".to_owned())
             }
             TrySendError::Disconnected(_) => StoreError::OutOfReach("its thread has ended".to_owned()),
         })?;
@@ -82,23 +82,23 @@ impl Engine for Sqlite {
     }
 
     fn migrate(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        // Done when the file was opened.
+        // This was done when the file was opened.
         std::future::ready(Ok(())).boxed()
     }
 }
 
-/// Starts a thread that takes what waits, at most a [`GROUP`] at once.
+/// Starts a thread that takes what waits, at most [`MAX_GROUP`] at once.
 fn thread(
     name: &str,
     connection: Connection,
     carry_out: fn(&Connection, SqliteClock, Vec<Work>),
 ) -> Result<SyncSender<Work>, String> {
-    let (sender, queue): (_, Receiver<Work>) = sync_channel(QUEUE);
+    let (sender, queue): (_, Receiver<Work>) = sync_channel(MAX_QUEUE);
     let run = move || {
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
-            group.extend(queue.try_iter().take(GROUP - 1));
-            // Those who gave up waiting got "result unknown" as their answer: better that nothing happens.
+            group.extend(queue.try_iter().take(MAX_GROUP - 1));
+            // Callers that have given up were told that the result is unknown; then it is better to do nothing.
             group.retain(|command| !command.reply.is_closed());
             carry_out(&connection, SqliteClock::Wall, group);
         }
@@ -106,7 +106,7 @@ fn thread(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(run)
-        .map_err(|e| format!("no thread for the store ({e})"))?;
+        .map_err(|e| format!("the store's thread cannot be started ({e})"))?;
     Ok(sender)
 }
 

@@ -1,4 +1,4 @@
-//! The same suite for each database. PostgreSQL is one where `HANGUP_TEST_POSTGRES` names it (`scripts/with-postgres`).
+//! The same suite for each database; for PostgreSQL if `HANGUP_TEST_POSTGRES` names one (`scripts/with-postgres`).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -95,7 +95,7 @@ async fn the_first_writer_of_a_claim_wins_and_every_repeat_gets_what_it_wrote() 
 }
 
 #[tokio::test]
-async fn a_claim_that_has_ended_makes_room_for_the_next() {
+async fn an_expired_claim_makes_room_for_the_next() {
     on_each(async |place| {
         let store = place.open().await;
         store.claim(&new("k", "first")).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_store_that_was_replaced_refuses_claims_of_all_callers_for_as_long_as_
         assert!(refused(witness.claim(&new("k2", "new")).await.map(drop)));
         let stored = witness.run(Batch::read([sql("SELECT key FROM claims")])).await.unwrap();
         assert_eq!(stored[0], [Row(vec!["k".into()])], "nothing was written into a store that we do not know");
-        // It was noted in the store: a process that never saw the old one refuses, too.
+        // It was noted in the store, so a process that never saw the old one refuses, too.
         assert!(refused(other.find_claim("k", LIFE).await.map(drop)));
         assert!(refused(place.open().await.claim(&new("k3", "new")).await.map(drop)));
         run(&witness, "UPDATE meta SET value = CAST(CAST(value AS BIGINT) - 60000 AS TEXT) WHERE key = 'replaced'")
@@ -151,7 +151,7 @@ async fn a_store_that_was_replaced_refuses_claims_of_all_callers_for_as_long_as_
 }
 
 #[tokio::test]
-async fn the_version_before_runs_on_a_newer_schema_unless_that_says_otherwise() {
+async fn the_previous_version_runs_on_a_newer_schema_unless_that_forbids_it() {
     on_each(async |place| {
         let store = place.open().await;
         run(&store, "UPDATE meta SET value = '99' WHERE key = 'schema_version'").await;
@@ -165,12 +165,12 @@ async fn the_version_before_runs_on_a_newer_schema_unless_that_says_otherwise() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn several_that_start_at_once_make_the_tables_once() {
+async fn several_processes_that_start_at_once_create_the_tables_once() {
     on_each(async |place| {
         let stores = futures_util::future::join_all((0..8).map(|_| place.open())).await;
         for store in &stores {
             store.beat("same").await.unwrap();
-            assert_eq!(store.look_around().await.unwrap().replicas.len(), 1);
+            assert_eq!(store.read_fleet().await.unwrap().replicas.len(), 1);
         }
     })
     .await;
@@ -184,11 +184,11 @@ async fn replicas_are_alive_until_they_leave_or_are_silent_for_long() {
             store.beat(name).await.unwrap();
         }
         let names = async || {
-            let seen = store.look_around().await.unwrap();
+            let seen = store.read_fleet().await.unwrap();
             seen.replicas.into_iter().map(|replica| replica.instance).collect::<Vec<_>>()
         };
         assert_eq!(names().await, ["a", "b", "c"]);
-        let age = async || store.look_around().await.unwrap().replicas[0].age;
+        let age = async || store.read_fleet().await.unwrap().replicas[0].age;
         run(&store, "UPDATE replicas SET started = started - 3600000 WHERE instance = 'a'").await;
         store.beat("a").await.unwrap();
         assert!(age().await >= Duration::from_secs(3_600), "a heartbeat is not a start");
@@ -208,25 +208,25 @@ async fn replicas_are_alive_until_they_leave_or_are_silent_for_long() {
 }
 
 #[tokio::test]
-async fn the_mode_is_nobodys_until_it_is_set_and_everybodys_from_then_on() {
+async fn the_mode_is_unset_at_first_and_then_the_same_for_every_replica() {
     on_each(async |place| {
         let store = place.open().await;
-        assert_eq!(store.look_around().await.unwrap().mode, None);
+        assert_eq!(store.read_fleet().await.unwrap().mode, None);
         store.set_mode(Mode::Observe).await.unwrap();
-        assert_eq!(place.open().await.look_around().await.unwrap().mode, Some(Mode::Observe));
+        assert_eq!(place.open().await.read_fleet().await.unwrap().mode, Some(Mode::Observe));
         store.set_mode(Mode::Enforce).await.unwrap();
-        assert_eq!(place.open().await.look_around().await.unwrap().mode, Some(Mode::Enforce));
+        assert_eq!(place.open().await.read_fleet().await.unwrap().mode, Some(Mode::Enforce));
     })
     .await;
 }
 
 #[tokio::test]
-async fn of_batches_that_are_committed_together_one_that_fails_takes_no_other_along() {
+async fn a_batch_that_fails_undoes_no_other_batch_of_the_same_commit() {
     on_each(async |place| {
         let store = place.open().await;
         let batches = (0..40).map(|n| {
             let insert = |value: &str| sql("INSERT INTO meta (key, value) VALUES ($1, $2)").bind(value).bind("x");
-            // The second statement of every fourth fails, and must take the first along.
+            // The second statement of every fourth batch fails, which must undo the first.
             let wrong =
                 if n % 4 == 0 { sql("INSERT INTO meta (key) VALUES ('no value')") } else { insert(&format!("b{n}")) };
             store.run(Batch::write([insert(&format!("a{n}")), wrong]))
@@ -240,7 +240,7 @@ async fn of_batches_that_are_committed_together_one_that_fails_takes_no_other_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_null_byte_from_a_caller_is_no_failure_of_the_store() {
+async fn a_null_byte_from_a_caller_is_not_a_failure_of_the_store() {
     on_each(async |place| {
         let store = place.open().await;
         assert_eq!(store.job("a\0b").await, Ok(None));

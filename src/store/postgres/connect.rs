@@ -19,7 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config;
 use crate::files::{read_regular, read_secret};
 
-/// Makes connections.
+/// Opens connections for the pool.
 pub(super) struct PostgresConnector {
     pub(super) tls: MakeRustlsConnect,
     password_file: Option<PathBuf>,
@@ -28,10 +28,10 @@ pub(super) struct PostgresConnector {
 /// What to connect to, and how.
 ///
 /// # Errors
-/// Names the key, and what to do.
+/// A setting that cannot be used. The text names key and remedy.
 pub(super) fn connector(settings: &config::Store) -> Result<(Config, PostgresConnector), String> {
     let key = format!("store.url = \"{}\"", settings.url);
-    // Certificates are verified in every mode, so that these say no more than "require".
+    // The client library does not know these modes. We verify certificates in every mode, so they mean the same as "require".
     let url = settings.url.expose().replace("sslmode=verify-full", "sslmode=require");
     let url = url.replace("sslmode=verify-ca", "sslmode=require");
     let mut url: Config = url.parse().map_err(|e: Error| {
@@ -45,13 +45,13 @@ pub(super) fn connector(settings: &config::Store) -> Result<(Config, PostgresCon
     }
     if url.get_ssl_mode() == SslMode::Prefer {
         if settings.ca_file.is_some() {
-            // A setting that names a CA asks for TLS.
+            // A setting that names a CA means TLS.
             url.ssl_mode(SslMode::Require);
         } else if !is_local(&url) {
-            // Refusing it would cut off fleets that run this way, and with the store the mode that was set.
+            // Only a warning: refusing it would take the store, and the mode that is kept there, from fleets that run this way.
             tracing::warn!(
                 event = "store_may_be_unencrypted",
-                "store.url goes on without TLS where the server, or something in between, says that it has none: add sslmode=require"
+                "store.url allows a connection without TLS if the server, or something in between, says that it has none: add sslmode=require"
             );
         }
     }
@@ -78,14 +78,14 @@ fn is_local(url: &Config) -> bool {
         Host::Unix(_) => true,
         Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|addr: IpAddr| addr.is_loopback()),
     };
-    // An address outranks the name beside it, which then only says whose certificate is expected.
+    // `hostaddr` takes precedence over `host`, which then only names the certificate to expect.
     match url.get_hostaddrs() {
         [] => url.get_hosts().iter().all(named),
         addresses => addresses.iter().all(IpAddr::is_loopback),
     }
 }
 
-/// Trusts the certificates of `store.ca_file`, else the system's.
+/// TLS that trusts the certificates in `store.ca_file`, else the system's.
 fn tls(settings: &config::Store) -> Result<ClientConfig, String> {
     crate::crypto_provider::install();
     let Some(path) = &settings.ca_file else {
@@ -111,20 +111,20 @@ impl Connect for PostgresConnector {
         let mut to = to.clone();
         async move {
             if let Some(path) = &self.password_file {
-                // Read each time: a rotated password is taken over with the next connection.
+                // Read each time, so that the next connection uses a rotated password.
                 let path_read = path.clone();
                 let read = tokio::task::spawn_blocking(move || read_secret(&path_read)).await;
                 match read.unwrap_or_else(|e| Err(e.to_string())) {
                     Ok(password) => {
                         to.password(password.expose_secret());
                     }
-                    // The server's answer, that a password is missing, becomes the store's error.
-                    Err(cause) => tracing::debug!(path = %path.display(), cause, "store.password_file"),
+                    // Connect all the same: the server's answer, that a password is missing, becomes the store's error.
+                    Err(cause) => tracing::debug!(path = %path.display(), cause, "store.password_file cannot be read"),
                 }
             }
             let (client, connection) = to.connect(self.tls.clone()).await?;
             let task = tokio::spawn(async move {
-                // The next use of it meets the error.
+                // Its error is returned by the next use of the client.
                 let _ = connection.await;
             });
             Ok((client, task))
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_elsewhere_that_may_be_reached_without_tls_is_warned_of() {
+    fn a_database_elsewhere_that_may_be_reached_without_tls_is_logged_as_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         let made = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();

@@ -1,5 +1,5 @@
-//! For simulations: one database in memory that several stores share as replicas do, each with the clock of its own runtime, and
-//! that fails as a database across a network does.
+//! For simulations: one database in memory that several stores share as replicas do, each with the clock of its own runtime. It is
+//! slow and fails as a database across a network does.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) enum StoreFault {
     TimedOutAfterCommit,
 }
 
-/// The time that a call takes, and what happens to it.
+/// Decides for each call how long it takes and what happens to it.
 pub(crate) type Weather = Arc<dyn Fn() -> (Duration, StoreFault) + Send + Sync>;
 
 /// The database. Cheap to clone.
@@ -42,7 +42,7 @@ impl SharedDatabase {
         Self(Arc::new(Mutex::new(connection)))
     }
 
-    /// A store over it whose clock shows this now, and goes on as the runtime's does.
+    /// A store over this database. Its clock starts at `now_ms` and advances as the runtime's does.
     pub(crate) fn open(&self, now_ms: i64, weather: Weather) -> Store {
         let clock = SqliteClock::Runtime { then_ms: now_ms, origin: tokio::time::Instant::now() };
         Store::over(Box::new(Handle { database: self.clone(), clock, weather }), StoreKind::Sqlite(None))
@@ -63,10 +63,10 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     async fn carry_out(&self, batch: Batch) -> Result<Vec<Rows>, StoreError> {
-        let (takes, trouble) = (self.weather)();
-        // A process can die before the commit as well as after it.
-        sleep(takes / 2).await;
-        let result = match trouble {
+        let (latency, fault) = (self.weather)();
+        // Some before the commit and some after it, so that a simulated process can die at either point.
+        sleep(latency / 2).await;
+        let result = match fault {
             StoreFault::OutOfReach => Err(StoreError::OutOfReach("simulated".to_owned())),
             StoreFault::TimedOut => Err(StoreError::TimedOut),
             StoreFault::None | StoreFault::TimedOutAfterCommit => {
@@ -74,8 +74,8 @@ impl Handle {
                 work::commit(&connection, self.clock, &batch)
             }
         };
-        sleep(takes / 2).await;
-        if trouble == StoreFault::TimedOutAfterCommit { Err(StoreError::TimedOut) } else { result }
+        sleep(latency / 2).await;
+        if fault == StoreFault::TimedOutAfterCommit { Err(StoreError::TimedOut) } else { result }
     }
 }
 

@@ -41,7 +41,7 @@ async fn audit_records_are_written_once_and_read_back_in_pages_newest_first() {
 }
 
 #[tokio::test]
-async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
+async fn each_condition_of_an_audit_query_picks_its_records() {
     on_each(async |place| {
         let store = place.open().await;
         store.append_audit((0..60).map(record).collect()).await.unwrap();
@@ -74,7 +74,7 @@ async fn each_condition_of_a_look_into_the_audit_picks_its_records() {
 }
 
 #[tokio::test]
-async fn records_older_than_they_are_kept_go_and_the_others_stay() {
+async fn only_records_older_than_the_retention_time_are_deleted() {
     on_each(async |place| {
         let store = place.open().await;
         let now = time::OffsetDateTime::now_utc().unix_timestamp() * 1000;

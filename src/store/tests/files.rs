@@ -38,7 +38,7 @@ async fn a_symbolic_link_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_or_damaged_is_reported_and_left_as_it_is() {
+async fn a_file_that_is_damaged_or_not_a_database_is_reported_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hangup.db");
     fs::write(&path, "this is somebody's shopping list, and it is longer than a header".repeat(99)).unwrap();

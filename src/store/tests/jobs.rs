@@ -34,7 +34,7 @@ async fn queue(store: &Store, id: &str, number: i64) {
     store.accept_job(id, JobState::Running, number, Start::Now).await.unwrap();
 }
 
-/// Ends what is over, and gives what there is to work on.
+/// Ends jobs that are over, and returns those with items to work on.
 async fn due(store: &Store, served_last: &ServedLast, limit: i64) -> Vec<StoredJob> {
     let due = store.due_jobs(served_last, limit).await.unwrap();
     for job in due.over {
@@ -43,7 +43,7 @@ async fn due(store: &Store, served_last: &ServedLast, limit: i64) -> Vec<StoredJ
     due.to_work_on
 }
 
-/// Lets time pass on the database's clock, which no test can stop: what it keeps of a job is that much older.
+/// Makes jobs and items older by this much, because tests cannot move the database's clock.
 async fn later(store: &Store, by: Duration) {
     let (by, never) = (by.as_millis(), crate::store::jobs::NEVER);
     run(store, &format!("UPDATE jobs SET created = created - {by}, due = due - {by}, ended = ended - {by}")).await;
@@ -77,7 +77,7 @@ async fn a_job_is_invisible_until_the_last_commit_and_a_repeat_of_its_key_finds_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_item_is_leased_once_and_taken_over_when_the_lease_has_passed() {
+async fn an_item_is_leased_once_and_taken_over_when_the_lease_has_expired() {
     on_each(async |place| {
         let (one, two) = (place.open().await, place.open().await);
         queue(&one, "a", 10).await;
@@ -164,9 +164,9 @@ async fn the_first_items_can_be_leased_alone_and_are_waited_for_during_their_fir
         store.put_back("a", &leased[0], false, Duration::ZERO, &ItemResult::default()).await.unwrap();
         store.put_back("a", &leased[1], true, LEASE * 2, &result("accepted")).await.unwrap();
         later(&store, LEASE).await;
-        assert_eq!(waited_for().await, [false, false, false, false, true], "those of a lease that passed are retried");
+        assert_eq!(waited_for().await, [false, false, false, false, true], "those whose lease expired are retried");
         let again = store.lease_items("a", Pick::First(4), 100, LEASE, "t4").await.unwrap();
-        assert_eq!(again.len(), 3, "retries and leases that passed");
+        assert_eq!(again.len(), 3, "retries and expired leases");
         assert_eq!(waited_for().await, [false, false, false, false, true], "a second attempt is not waited for");
     })
     .await;
@@ -184,9 +184,9 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
         later(&store, LEASE).await;
         assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1);
         assert_eq!(store.lease_items("a", Pick::All, 10, LEASE, "t2").await.unwrap(), [], "it was paused meanwhile");
-        let seen_through = store.lease_items("a", Pick::UnderWay, 10, LEASE, "t2").await.unwrap();
-        assert_eq!(seen_through.len(), 1, "the one that was under way");
-        assert!(seen_through[0].taken_over);
+        let under_way = store.lease_items("a", Pick::UnderWay, 10, LEASE, "t2").await.unwrap();
+        assert_eq!(under_way.len(), 1, "the one that was under way");
+        assert!(under_way[0].taken_over);
         assert!(store.move_job("a", &[JobState::Paused], JobState::Cancelled, None).await.unwrap());
         assert_eq!(due(&store, &ServedLast::default(), 10).await.len(), 1, "there is something to give up");
         assert_eq!(store.give_up_items("a", 10).await.unwrap(), 2);
@@ -194,9 +194,9 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
         assert_eq!((counts.by_word, counts.open), ([("cancelled".to_owned(), 2)].into(), 1));
         let depth = store.queue_depth().await.unwrap();
         assert_eq!((depth.pending, depth.under_way, depth.running, depth.paused), (0, 1, 0, 0));
-        // The attempt under way ends without a word about its effect: what was sent is looked for before the item is given up.
+        // The attempt under way ends with an unknown effect, so the item is read once more before it is given up.
         let unknown = ItemResult { attempts: 1, ..ItemResult::default() };
-        assert!(store.put_back("a", &seen_through[0], false, Duration::from_secs(60), &unknown).await.unwrap());
+        assert!(store.put_back("a", &under_way[0], false, Duration::from_secs(60), &unknown).await.unwrap());
         assert_eq!(store.give_up_items("a", 10).await.unwrap(), 0);
         assert_eq!(store.lease_items("a", Pick::UnderWay, 10, LEASE, "t3").await.unwrap().len(), 1, "one more look");
     })
@@ -204,7 +204,7 @@ async fn a_paused_job_gives_out_only_what_is_under_way_and_a_cancelled_one_gives
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_ended_long_ago_is_forgotten() {
+async fn jobs_that_ended_long_ago_are_deleted() {
     on_each(async |place| {
         let store = place.open().await;
         queue(&store, "a", 3).await;

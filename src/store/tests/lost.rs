@@ -1,4 +1,4 @@
-//! A database whose connections end without a word.
+//! A database that closes connections without an answer.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use super::super::engine::Engine as _;
 use super::*;
 
-/// Speaks as much of PostgreSQL's protocol as it takes to log in, and ends each connection when the first statement comes.
+/// Speaks enough of PostgreSQL's protocol to let clients log in, and closes each connection when the first statement comes.
 async fn ending_at_the_first_statement() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

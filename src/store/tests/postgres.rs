@@ -1,4 +1,4 @@
-//! What only PostgreSQL can do wrong: it refuses, is silent, is slow, or comes back empty.
+//! Failures that only PostgreSQL has: it refuses, is silent, is slow, or comes back empty.
 
 use super::*;
 
@@ -19,7 +19,7 @@ async fn waiting(beside: &tokio_postgres::Client, count: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_first_writers_at_once_the_second_waits_and_gets_what_the_first_has_committed() {
+async fn the_second_of_two_simultaneous_claims_waits_and_gets_what_the_first_has_committed() {
     let Some(place) = TestDatabase::postgres().await else { return };
     let (store, first) = (place.open().await, beside(&place).await);
     let watching = beside(&place).await;
@@ -42,7 +42,7 @@ async fn of_two_first_writers_at_once_the_second_waits_and_gets_what_the_first_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_waits_for_any_more_ends_in_the_database_as_well() {
+async fn statements_that_timed_out_end_in_the_database_as_well() {
     let Some(mut place) = TestDatabase::postgres().await else { return };
     place.settings.timeout = Duration::from_secs(1);
     let (store, operator) = (place.open().await, beside(&place).await);
@@ -65,7 +65,7 @@ async fn an_empty_database_in_place_of_the_old_one_gets_its_tables_and_is_notice
     let store = place.open().await;
     store.claim(&new("k", "old")).await.unwrap();
     run(&store, "DROP TABLE claims, audit, replicas, jobs, items, meta").await;
-    let seen = store.look_around().await.unwrap();
+    let seen = store.read_fleet().await.unwrap();
     assert!(seen.replicas.is_empty());
     assert!(matches!(store.claim(&new("k", "new")).await, Err(StoreError::Replaced { .. })));
 }
@@ -94,7 +94,7 @@ async fn a_postgres_that_is_silent_is_reported_within_the_time_limit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_call_costs_its_own_connection_and_those_that_have_been_silent_as_well() {
+async fn a_slow_call_closes_its_own_connection_and_those_that_have_been_silent() {
     let Some(mut place) = TestDatabase::postgres().await else { return };
     place.settings.timeout = Duration::from_secs(1);
     let store = place.open().await;
@@ -113,7 +113,7 @@ async fn a_slow_call_costs_its_own_connection_and_those_that_have_been_silent_as
         }
     };
     tokio::join!(slow(), busy);
-    assert_eq!(neighbours.len(), 1, "one that answers all the while is kept: {neighbours:?}");
+    assert_eq!(neighbours.len(), 1, "a connection that keeps answering is kept: {neighbours:?}");
     slow().await;
-    assert!(!neighbours.contains(&backend().await), "nothing was heard from it while the slow call went on");
+    assert!(!neighbours.contains(&backend().await), "it was silent during the slow call");
 }
