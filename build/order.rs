@@ -12,13 +12,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const FUNCTIONS: &str = "build/functions.txt";
+/// Names a file with more of them, for a program whose names have other hashes: scripts/profile-guided knows what its program ran.
+const MORE_FUNCTIONS: &str = "MORE_FUNCTIONS";
 
 fn main() {
     println!("cargo:rerun-if-changed={FUNCTIONS}");
+    println!("cargo:rerun-if-env-changed={MORE_FUNCTIONS}");
     if !links_with_the_toolchains_linker() {
         return;
     }
-    let (Ok(functions), Some(out)) = (fs::read_to_string(FUNCTIONS), env::var_os("OUT_DIR")) else { return };
+    let (Ok(mut functions), Some(out)) = (fs::read_to_string(FUNCTIONS), env::var_os("OUT_DIR")) else { return };
+    if let Some(more) = env::var_os(MORE_FUNCTIONS) {
+        functions.push_str(&fs::read_to_string(more).expect("MORE_FUNCTIONS names a file that can be read"));
+    }
     let script = Path::new(&out).join("order.ld");
     // The compiler's driver would split the path at a comma.
     let Some(path) = script.to_str().filter(|path| !path.contains(',')) else { return };

@@ -51,13 +51,13 @@ impl Denials {
             return Some(record);
         };
         let before = recent.held.take().map_or(0, |(_, before)| before + 1);
+        // The one that was held until now will never have a record of its own.
+        self.suppressed += u64::from(before > 0);
         if now.duration_since(recent.recorded) >= INTERVAL {
             recent.recorded = now;
             record.suppressed = before;
             return Some(record);
         }
-        // The one that was held until now will never have a record of its own.
-        self.suppressed += u64::from(before > 0);
         recent.held = Some((record, before));
         None
     }

@@ -237,6 +237,21 @@ async fn a_caller_that_is_refused_in_a_loop_has_one_record_a_second_with_the_cou
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_denial_that_waited_and_is_only_counted_by_the_next_one_is_counted_as_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("audit.jsonl");
+    let audit = open(&settings(&path));
+    for pause in [500, 700, 0] {
+        deny(&audit, Some("key:reader"), [127, 0, 0, 1]);
+        tokio::time::advance(Duration::from_millis(pause)).await;
+    }
+    tokio::time::resume();
+    audit.close().await;
+    let suppressed: Vec<_> = records(&path, &AuditFilter::default()).iter().map(|record| record.suppressed).collect();
+    assert_eq!((suppressed, audit.stats().suppressed), (vec![0, 1], 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn strangers_at_many_addresses_cannot_flood_the_audit() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("audit.jsonl");
