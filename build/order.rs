@@ -8,29 +8,25 @@
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const FUNCTIONS: &str = "build/functions.txt";
-/// Names a file with more of them, for a program whose names have other hashes: scripts/profile-guided knows what its program ran.
-const MORE_FUNCTIONS: &str = "MORE_FUNCTIONS";
+/// Names a file of those to place before them. scripts/profile-guided knows what its own program runs, whose names have other hashes.
+const FIRST_FUNCTIONS: &str = "FIRST_FUNCTIONS";
 
-fn main() {
+fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed={FUNCTIONS}");
-    println!("cargo:rerun-if-env-changed={MORE_FUNCTIONS}");
-    if !links_with_the_toolchains_linker() {
-        return;
-    }
-    let (Ok(mut functions), Some(out)) = (fs::read_to_string(FUNCTIONS), env::var_os("OUT_DIR")) else { return };
-    if let Some(more) = env::var_os(MORE_FUNCTIONS) {
-        functions.push_str(&fs::read_to_string(more).expect("MORE_FUNCTIONS names a file that can be read"));
-    }
+    println!("cargo:rerun-if-env-changed={FIRST_FUNCTIONS}");
+    let Some(out) = env::var_os("OUT_DIR").filter(|_| links_with_the_toolchains_linker()) else { return Ok(()) };
     let script = Path::new(&out).join("order.ld");
     // The compiler's driver would split the path at a comma.
-    let Some(path) = script.to_str().filter(|path| !path.contains(',')) else { return };
-    if fs::write(&script, linker_script(&functions)).is_ok() {
-        println!("cargo:rustc-link-arg-bins=-Wl,--script={path}");
-    }
+    let Some(path) = script.to_str().filter(|path| !path.contains(',')) else { return Ok(()) };
+    let first = env::var_os(FIRST_FUNCTIONS).map(fs::read_to_string).transpose()?.unwrap_or_default();
+    fs::write(&script, linker_script(&(first + &fs::read_to_string(FUNCTIONS)?)))?;
+    println!("cargo:rustc-link-arg-bins=-Wl,--script={path}");
+    Ok(())
 }
 
 /// Other linkers may not understand the script, and a debug build is not worth it.
