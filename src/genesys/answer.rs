@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::retry::retry_after;
@@ -110,8 +110,7 @@ impl Answer {
                 .map(|id| clip(id, CODE_LIMIT).into()),
             rate_limit,
             retry_after: asked,
-            html: text(&head.headers, &header::CONTENT_TYPE)
-                .is_some_and(|kind| kind.to_ascii_lowercase().contains("html")),
+            html: head.headers.get(header::CONTENT_TYPE).is_some_and(is_html),
             body,
             streamed: head.extensions.remove(),
         }
@@ -285,6 +284,10 @@ fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
         count: number(&COUNT)?,
         reset: Duration::from_secs(number(&RESET)?.into()),
     })
+}
+
+fn is_html(kind: &HeaderValue) -> bool {
+    kind.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"html"))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
