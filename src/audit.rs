@@ -260,8 +260,10 @@ impl AuditInner {
         for lane in &self.lanes {
             match lane.queue.try_send(Message::Record(Arc::clone(&record))) {
                 Ok(()) => {}
-                Err(TrySendError::Full(_)) => lane.health.failed("the writer cannot keep up and its queue is full"),
-                Err(TrySendError::Disconnected(_)) => lane.health.failed("the writer has already ended"),
+                Err(TrySendError::Full(_)) => {
+                    lane.health.lost_record("the writer cannot keep up and its queue is full")
+                }
+                Err(TrySendError::Disconnected(_)) => lane.health.lost_record("the writer has already ended"),
             }
         }
     }

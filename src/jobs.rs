@@ -170,9 +170,11 @@ impl Jobs {
 
 /// A commit failed, or it is not known whether it did.
 fn not_committed(error: &StoreError) -> Problem {
-    if !error.may_have_happened() {
-        return unavailable(error);
-    }
+    if error.may_have_happened() { maybe_committed(error) } else { unavailable(error) }
+}
+
+/// A commit of which it is not known whether it has happened.
+fn maybe_committed(error: &StoreError) -> Problem {
     let detail = "the store did not answer, so it is not known whether this was queued or changed; look at GET /jobs before \
                   you repeat the request, or repeat it with the same Idempotency-Key";
     Problem::new(Code::StoreUnavailable, detail).effect(true).cause(error)

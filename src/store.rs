@@ -141,7 +141,7 @@ impl Store {
 
     /// Carries a batch out, after creating the tables if they are missing because the database was replaced by an empty one.
     async fn run(&self, batch: Batch) -> Result<Vec<Rows>, StoreError> {
-        if !batch.reads_only {
+        if batch.writes() {
             self.0.writes.fetch_add(1, Ordering::Relaxed);
         }
         let mut result = self.0.engine.run(batch.clone()).await;

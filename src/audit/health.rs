@@ -46,7 +46,7 @@ impl Health {
     }
 
     /// Counts a record as lost.
-    pub(super) fn failed(&self, cause: &str) {
+    pub(super) fn lost_record(&self, cause: &str) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.trouble(cause);
     }
@@ -64,7 +64,7 @@ impl Health {
     }
 
     /// Ends the episode if nothing has failed for `quiet`.
-    pub(super) fn recovered(&self) {
+    pub(super) fn end_episode_if_quiet(&self) {
         let quiet = i64::try_from(self.quiet.as_millis()).unwrap_or(i64::MAX);
         let over = self.now_ms() - self.last_failure_ms.load(Ordering::Relaxed) >= quiet;
         if over && self.failing.swap(false, Ordering::Relaxed) {

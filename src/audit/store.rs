@@ -1,5 +1,4 @@
-//! The store as a sink. While it is out of reach, records wait here and in the queue before; what does not fit there is lost and
-//! counted.
+//! The store as a sink. While it is out of reach, records wait here and in the queue; what no longer fits is lost and counted.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use super::sink::Sink;
 use crate::store::{AuditRow, Store, StoreError};
 
 /// Between two tries to reach the store.
-const PAUSE: Duration = Duration::from_millis(250);
+const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Writes records into the table `audit`.
 #[derive(Debug)]
@@ -46,17 +45,17 @@ impl Sink for StoreSink {
             let rows = records.iter().map(|record| row(record)).collect();
             match self.append(rows) {
                 Some(Ok(())) => return Ok(()),
-                // Waiting does not help: it may be one of the records, or a full disk.
+                // Retrying does not help: a record may be at fault, or the disk full.
                 Some(Err(StoreError::Refused(cause))) => return Err(io::Error::other(cause)),
-                // Written again, a record that is there already stays as it is.
-                Some(Err(_)) => std::thread::park_timeout(PAUSE),
+                // Safe to repeat: the store keeps a record that it already has.
+                Some(Err(_)) => std::thread::park_timeout(RETRY_AFTER),
                 None => return Err(io::Error::other("the service has ended")),
             }
         }
     }
 }
 
-/// A record as the table has it.
+/// The record as a row of the table.
 pub(super) fn row(record: &Record) -> AuditRow {
     let time = OffsetDateTime::parse(&record.time, &Rfc3339).unwrap_or_else(|_| OffsetDateTime::now_utc());
     AuditRow {

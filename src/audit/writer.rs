@@ -16,7 +16,7 @@ use crate::flush_pacer::FlushPacer;
 /// How often the disk is forced with `fsync = "interval"`, and how often an episode of failures is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Records written at once, and between two looks at the clock.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 #[derive(Debug)]
 pub(super) enum Message {
@@ -26,7 +26,7 @@ pub(super) enum Message {
 }
 
 /// What was taken from the queue.
-enum Taken {
+enum Batch {
     /// All that was there.
     All,
     /// As much as is written at once; there may be more.
@@ -42,37 +42,37 @@ pub(super) struct AuditWriter {
     health: Arc<Health>,
     /// Records on their way.
     records: Vec<Arc<Record>>,
-    pause: FlushPacer,
+    pacer: FlushPacer,
     /// Since when something written has not been forced to the disk.
     unsynced: Option<Instant>,
 }
 
 impl AuditWriter {
     pub(super) fn new(sink: Box<dyn Sink>, fsync: Fsync, health: Arc<Health>, longest_wait: Duration) -> Self {
-        let pause = FlushPacer::new(longest_wait);
-        Self { sink, fsync, health, records: Vec::new(), pause, unsynced: None }
+        let pacer = FlushPacer::new(longest_wait);
+        Self { sink, fsync, health, records: Vec::new(), pacer, unsynced: None }
     }
 
     /// Writes until it receives the close message, or every sender is gone.
     pub(super) fn run(mut self, queue: Receiver<Message>) {
         self.reopen();
         loop {
-            let message = match self.wait() {
+            let message = match self.time_to_next_task() {
                 None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(wait) => queue.recv_timeout(wait),
             };
             match message {
                 Ok(message) => {
                     let batch = self.take_batch(message, &queue);
-                    if let Taken::Last(done) = batch {
+                    if let Batch::Last(done) = batch {
                         // From here on, later records are counted as lost.
                         drop(queue);
                         let _ = done.send(());
                         return;
                     }
-                    // With "always" each is to be on the disk as soon as can be.
-                    if matches!(batch, Taken::All) && self.fsync != Fsync::Always {
-                        self.pause.rest();
+                    // With "always", each record must reach the disk as soon as possible.
+                    if matches!(batch, Batch::All) && self.fsync != Fsync::Always {
+                        self.pacer.rest();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -85,19 +85,19 @@ impl AuditWriter {
             if self.fsync == Fsync::Always || (self.fsync == Fsync::Interval && due) {
                 self.sync();
             }
-            self.health.recovered();
+            self.health.end_episode_if_quiet();
         }
     }
 
-    /// How long nothing has to be done without a message.
-    fn wait(&self) -> Option<Duration> {
+    /// How long there is nothing to do unless a message comes; `None` for ever.
+    fn time_to_next_task(&self) -> Option<Duration> {
         let sync = self.unsynced.filter(|_| self.fsync == Fsync::Interval);
         let sync = sync.map(|since| INTERVAL.saturating_sub(since.elapsed()));
         sync.or_else(|| self.health.is_failing().then_some(INTERVAL))
     }
 
     /// Takes this message and what else has come.
-    fn take_batch(&mut self, first: Message, queue: &Receiver<Message>) -> Taken {
+    fn take_batch(&mut self, first: Message, queue: &Receiver<Message>) -> Batch {
         let mut next = Some(first);
         let mut taken = 0;
         while let Some(message) = next {
@@ -110,28 +110,28 @@ impl AuditWriter {
                 Message::Close(done) => {
                     self.write();
                     self.sync();
-                    return Taken::Last(done);
+                    return Batch::Last(done);
                 }
             }
             taken += 1;
-            // Nothing is taken out of the queue that is not written.
-            next = if taken < BATCH { queue.try_recv().ok() } else { None };
+            // All that is taken is written below, so no more may be taken than is written at once.
+            next = if taken < MAX_BATCH { queue.try_recv().ok() } else { None };
         }
         self.write();
-        self.pause.count(taken);
-        if taken < BATCH { Taken::All } else { Taken::More }
+        self.pacer.count(taken);
+        if taken < MAX_BATCH { Batch::All } else { Batch::More }
     }
 
-    /// Writes the records at once; where that fails, one by one, so that as many as can be are kept.
+    /// Writes the records at once; where that fails, one by one, so that as few as possible are lost.
     fn write(&mut self) {
         let records = std::mem::take(&mut self.records);
         match (self.try_write(&records), records.len()) {
             (Ok(()), _) => {}
-            (Err(cause), 1) => self.health.failed(&cause),
+            (Err(cause), 1) => self.health.lost_record(&cause),
             (Err(_), _) => {
                 for record in records.chunks(1) {
                     if let Err(cause) = self.try_write(record) {
-                        self.health.failed(&cause);
+                        self.health.lost_record(&cause);
                     }
                 }
             }
@@ -156,7 +156,7 @@ impl AuditWriter {
         if self.unsynced.take().is_some()
             && let Err(cause) = self.sink.sync()
         {
-            self.health.trouble(&format!("forcing the records to the disk: {cause}"));
+            self.health.trouble(&format!("syncing the records to the disk: {cause}"));
         }
     }
 

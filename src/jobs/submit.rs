@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::input::{ItemInput, TargetInput};
-use super::{Jobs, Plan, not_committed, unavailable};
+use super::{Jobs, Plan, maybe_committed, unavailable};
 use crate::callers::Permission;
 use crate::problem::{Code, Problem};
 use crate::store::{JobState, KeyKind, NewItem, NewJob, Start, StoreError, StoredJob};
@@ -145,7 +145,7 @@ impl Jobs {
             }
         }
         match last {
-            Err(_) if in_doubt => Err(not_committed(&StoreError::TimedOut)),
+            Err(error) if in_doubt => Err(maybe_committed(&error)),
             Err(error) => Err(unavailable(&error)),
             Ok(()) => Err(Problem::new(
                 Code::Internal,

@@ -33,7 +33,7 @@ pub struct AuditRow {
     pub record: String,
 }
 
-/// Which records to read. What is `None` picks all.
+/// Which records to read. A member that is `None` picks all.
 #[derive(Debug, Clone, Default)]
 pub struct AuditQuery {
     /// The conversation.
@@ -42,7 +42,7 @@ pub struct AuditQuery {
     pub participant: Option<String>,
     /// Callers by the names that records have of them, of which any will do.
     pub callers: Vec<String>,
-    /// The caller by its whole name, whatever else is asked for: of those who may see no others.
+    /// The only caller whose records may be seen, by its whole name.
     pub own: Option<String>,
     /// The job.
     pub job: Option<String>,
@@ -79,16 +79,15 @@ pub struct AuditEntry {
 const COLUMNS: usize = 10;
 /// Records written with one transaction.
 const MOST_AT_ONCE: usize = 256;
-/// How many records one statement writes. There are only four lengths, so that the database has already prepared their texts; a text
-/// for each number of records would be prepared again and again.
+/// How many records one statement writes: only four lengths, so that each statement is prepared once and stays cached.
 const ROWS_OF_A_STATEMENT: [usize; 4] = [64, 16, 4, 1];
 static INSERTS: LazyLock<[String; 4]> = LazyLock::new(|| ROWS_OF_A_STATEMENT.map(insert));
-/// Records that one round of retention removes at most, so that no other statement waits long for it.
+/// Records that one round of retention deletes at most, so that no other statement waits long for it.
 const PURGED_AT_ONCE: i64 = 5_000;
 /// What a store in memory keeps.
 const KEPT_IN_MEMORY: i64 = 10_000;
 
-/// The statement that writes this number of records.
+/// The statement that writes `rows` records.
 fn insert(rows: usize) -> String {
     let row = |n: usize| {
         let places: Vec<_> = (1..=COLUMNS).map(|column| format!("${}", n * COLUMNS + column)).collect();
@@ -188,7 +187,7 @@ impl Store {
         Ok(AuditPage { records: rows.iter().take(limit).filter_map(entry).collect(), more: rows.len() > limit })
     }
 
-    /// Whether a record shows that this conversation was alive: somebody in it was disconnected, or seen.
+    /// Whether a record shows that this conversation was alive: a participant was disconnected, or seen.
     pub async fn saw_alive(&self, conversation: &str) -> Result<bool, StoreError> {
         let look = sql(
             "SELECT 1 FROM audit WHERE conversation = $1 AND (outcome IN ('disconnected', 'accepted', 'would_disconnect', 'unconfirmed') \
@@ -198,7 +197,7 @@ impl Store {
         Ok(rows.first().is_some_and(|rows| !rows.is_empty()))
     }
 
-    /// Removes what is older than `keep`, a part at a time. Says whether there may be more.
+    /// Deletes what is older than `keep`, some at a time. Returns whether there may be more.
     pub(crate) async fn purge_audit(&self, keep: Duration) -> Result<bool, StoreError> {
         let purge =
             sql("DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE time < {now} - $1 LIMIT $2) RETURNING id")

@@ -111,25 +111,35 @@ impl Statement {
 /// Statements that take effect together: only a few, because PostgreSQL is sent them all at once.
 #[derive(Debug, Clone)]
 pub(crate) struct Batch {
+    pub(crate) kind: BatchKind,
     pub(crate) statements: Vec<Statement>,
-    /// Nothing is written, so it need not wait for writers.
-    pub(crate) reads_only: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BatchKind {
+    Write,
+    /// Need not wait for writers.
+    Read,
     /// One statement that finds a row by its key: a transaction around it would cost more than the statement.
-    pub(crate) looks_up: bool,
+    LookUp,
 }
 
 impl Batch {
     pub(crate) fn write(statements: impl Into<Vec<Statement>>) -> Self {
-        Self { statements: statements.into(), reads_only: false, looks_up: false }
+        Self { kind: BatchKind::Write, statements: statements.into() }
     }
 
     pub(crate) fn read(statements: impl Into<Vec<Statement>>) -> Self {
-        Self { statements: statements.into(), reads_only: true, looks_up: false }
+        Self { kind: BatchKind::Read, statements: statements.into() }
     }
 
     /// For a read of one row by its key. It runs without `statement_timeout`, so it must not scan a table that grows.
     pub(crate) fn look_up(statement: Statement) -> Self {
-        Self { statements: vec![statement], reads_only: true, looks_up: true }
+        Self { kind: BatchKind::LookUp, statements: vec![statement] }
+    }
+
+    pub(crate) fn writes(&self) -> bool {
+        self.kind == BatchKind::Write
     }
 }
 

@@ -17,7 +17,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error, Row as PgRow, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::engine::{Batch, Engine, Row, Rows, Statement, Value};
+use super::engine::{Batch, BatchKind, Engine, Row, Rows, Statement, Value};
 use super::error::StoreError;
 use super::schema;
 use crate::config;
@@ -72,7 +72,7 @@ impl Postgres {
         let deadline = Instant::now() + self.timeout;
         let connection = self.connection(deadline).await?;
         let answer = async {
-            if batch.looks_up {
+            if batch.kind == BatchKind::LookUp {
                 look_up(&connection, batch).await
             } else {
                 transaction(&connection, batch, self.timeout).await
@@ -84,7 +84,7 @@ impl Postgres {
         // This connection may never answer again, and neither may others that have not been used for a while: drop them, too. One that
         // was used lately and is back in the pool has answered.
         let connection = Object::take(connection);
-        if batch.looks_up {
+        if batch.kind == BatchKind::LookUp {
             self.cancel(connection);
         } else {
             drop(connection);
@@ -149,7 +149,7 @@ async fn transaction(client: &Client, batch: &Batch, limit: Duration) -> Result<
     let answers = join_all(std::iter::once(begin).chain(statements).chain(std::iter::once(commit))).await;
     let failed = |e: Error| match error(&e) {
         // This is not an answer of the database, and the connection may have ended after the commit.
-        StoreError::OutOfReach(cause) if e.as_db_error().is_none() && !batch.reads_only => StoreError::Lost(cause),
+        StoreError::OutOfReach(cause) if e.as_db_error().is_none() && batch.writes() => StoreError::Lost(cause),
         error => error,
     };
     let mut rows = answers.into_iter().collect::<Result<Vec<Rows>, Error>>().map_err(failed)?;

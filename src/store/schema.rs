@@ -12,7 +12,7 @@ pub(super) struct Migration {
     pub(super) oldest: i64,
 }
 
-/// All of them; never change one that was released.
+/// In order. Never change one that was released.
 pub(super) const MIGRATIONS: &[Migration] = &[
     Migration {
     sql: "CREATE TABLE claims (
@@ -64,7 +64,7 @@ pub(super) const META: &str = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY
 /// The rows of [`META`] that tell which programs the schema is for.
 pub(super) const VERSIONS: &str = "SELECT key, value FROM meta WHERE key IN ('schema_version', 'schema_oldest')";
 
-/// What has to be run to get from `found` to [`VERSION`], as one text of statements.
+/// The statements that get from `found` to [`VERSION`]; `None` if `found` is it, or newer.
 pub(super) fn script(found: i64) -> Option<String> {
     let missing = MIGRATIONS.get(usize::try_from(found).unwrap_or(0)..)?;
     let oldest = missing.last()?.oldest;
@@ -86,7 +86,7 @@ pub(super) fn script(found: i64) -> Option<String> {
     Some(script)
 }
 
-/// The two numbers of [`VERSIONS`]: how many migrations were made, and the oldest program that may run on them.
+/// The two numbers of [`VERSIONS`]: how many migrations were made, and the oldest version whose programs may use the result.
 pub(super) fn versions<'a>(rows: impl Iterator<Item = (&'a str, &'a str)>) -> (i64, i64) {
     let (mut made, mut oldest) = (0, 0);
     for (key, value) in rows {

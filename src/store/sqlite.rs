@@ -61,7 +61,7 @@ impl Sqlite {
 
     async fn ask(&self, batch: Batch) -> Result<Vec<Rows>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let thread = if batch.reads_only { &self.reader } else { &self.writer };
+        let thread = if batch.writes() { &self.writer } else { &self.reader };
         thread.try_send(Work { batch, reply }).map_err(|e| match e {
             TrySendError::Full(_) => {
                 StoreError::OutOfReach("too many batches are waiting; the disk may be slow".to_owned())

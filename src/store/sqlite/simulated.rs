@@ -44,7 +44,7 @@ impl SharedDatabase {
 
     /// A store over this database. Its clock starts at `now_ms` and advances as the runtime's does.
     pub(crate) fn open(&self, now_ms: i64, weather: Weather) -> Store {
-        let clock = SqliteClock::Runtime { then_ms: now_ms, origin: tokio::time::Instant::now() };
+        let clock = SqliteClock::Runtime { origin_ms: now_ms, origin: tokio::time::Instant::now() };
         Store::over(Box::new(Handle { database: self.clone(), clock, weather }), StoreKind::Sqlite(None))
     }
 }

@@ -12,7 +12,7 @@ use super::super::engine::{Batch, Row, Rows, Statement, Value};
 use super::super::error::StoreError;
 use super::super::schema;
 
-/// A batch on its way, and who waits for the result.
+/// A batch, and where its result goes.
 pub(super) struct Work {
     pub(super) batch: Batch,
     pub(super) reply: oneshot::Sender<Result<Vec<Rows>, StoreError>>,
@@ -24,19 +24,19 @@ pub(super) enum SqliteClock {
     /// The system's, which outlives the process as the file does.
     Wall,
     /// The runtime's, counted from a moment of the system's.
-    Runtime { then_ms: i64, origin: Instant },
+    Runtime { origin_ms: i64, origin: Instant },
 }
 
 impl SqliteClock {
     pub(super) fn of_the_runtime() -> Self {
-        Self::Runtime { then_ms: wall_ms(), origin: Instant::now() }
+        Self::Runtime { origin_ms: wall_ms(), origin: Instant::now() }
     }
 
     fn now_ms(self) -> i64 {
         match self {
             Self::Wall => wall_ms(),
-            Self::Runtime { then_ms, origin } => {
-                then_ms.saturating_add(i64::try_from(origin.elapsed().as_millis()).unwrap_or(i64::MAX))
+            Self::Runtime { origin_ms, origin } => {
+                origin_ms.saturating_add(i64::try_from(origin.elapsed().as_millis()).unwrap_or(i64::MAX))
             }
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
 
-/// Carries each command out under a savepoint of its own, commits all at once, and only then answers.
+/// Carries each batch out under a savepoint of its own, commits all at once, and only then answers.
 pub(super) fn commit_group(connection: &Connection, clock: SqliteClock, mut group: Vec<Work>) {
     if let [only] = &group[..] {
         let result = commit(connection, clock, &only.batch);
@@ -63,25 +63,29 @@ pub(super) fn commit_group(connection: &Connection, clock: SqliteClock, mut grou
         }
         return;
     }
-    let results = together(connection, clock, &group);
-    for (n, command) in group.into_iter().enumerate() {
+    let results = commit_together(connection, clock, &group);
+    for (n, work) in group.into_iter().enumerate() {
         let result = match &results {
             Ok(results) => results.get(n).cloned().unwrap_or(Err(StoreError::TimedOut)),
             Err(error) => Err(error.clone()),
         };
-        let _ = command.reply.send(result);
+        let _ = work.reply.send(result);
     }
 }
 
 type BatchResult = Result<Vec<Rows>, StoreError>;
 
-fn together(connection: &Connection, clock: SqliteClock, group: &[Work]) -> Result<Vec<BatchResult>, StoreError> {
-    begin(connection, group.iter().all(|command| command.batch.reads_only))?;
+fn commit_together(
+    connection: &Connection,
+    clock: SqliteClock,
+    group: &[Work],
+) -> Result<Vec<BatchResult>, StoreError> {
+    begin(connection, group.iter().any(|work| work.batch.writes()))?;
     let mut results = Vec::with_capacity(group.len());
-    for command in group {
-        let result = savepoint(connection, clock, &command.batch);
+    for work in group {
+        let result = savepoint(connection, clock, &work.batch);
         if connection.is_autocommit() {
-            // The error was such that SQLite has rolled everything back.
+            // On some errors SQLite rolls the whole transaction back.
             return Err(result.err().unwrap_or(StoreError::TimedOut));
         }
         results.push(result);
@@ -90,20 +94,20 @@ fn together(connection: &Connection, clock: SqliteClock, group: &[Work]) -> Resu
 }
 
 fn savepoint(connection: &Connection, clock: SqliteClock, batch: &Batch) -> BatchResult {
-    execute(connection, "SAVEPOINT command")?;
+    execute(connection, "SAVEPOINT batch")?;
     let result = statements(connection, clock, batch);
     if result.is_err() && !connection.is_autocommit() {
-        execute(connection, "ROLLBACK TO command")?;
+        execute(connection, "ROLLBACK TO batch")?;
     }
     if !connection.is_autocommit() {
-        execute(connection, "RELEASE command")?;
+        execute(connection, "RELEASE batch")?;
     }
     result
 }
 
 /// Carries one batch out in a transaction of its own.
 pub(super) fn commit(connection: &Connection, clock: SqliteClock, batch: &Batch) -> BatchResult {
-    begin(connection, batch.reads_only)?;
+    begin(connection, batch.writes())?;
     let result = statements(connection, clock, batch);
     if result.is_err() {
         if !connection.is_autocommit() {
@@ -114,9 +118,9 @@ pub(super) fn commit(connection: &Connection, clock: SqliteClock, batch: &Batch)
     end(connection).and(result)
 }
 
-fn begin(connection: &Connection, reads_only: bool) -> Result<(), StoreError> {
-    // A transaction that begins by reading cannot wait for another process's write in the middle.
-    execute(connection, if reads_only { "BEGIN" } else { "BEGIN IMMEDIATE" })
+fn begin(connection: &Connection, writes: bool) -> Result<(), StoreError> {
+    // A transaction that begins by reading fails at its first write if another process has written meanwhile.
+    execute(connection, if writes { "BEGIN IMMEDIATE" } else { "BEGIN" })
 }
 
 fn end(connection: &Connection) -> Result<(), StoreError> {
@@ -169,7 +173,7 @@ fn statement(connection: &Connection, now: i64, asked: &Statement) -> rusqlite::
 
 /// Brings the schema up to date, one process at a time.
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    begin(connection, false)?;
+    begin(connection, true)?;
     let result = migrate_within(connection);
     if result.is_err() && !connection.is_autocommit() {
         execute(connection, "ROLLBACK")?;
@@ -195,7 +199,7 @@ fn migrate_within(connection: &Connection) -> Result<(), StoreError> {
     }
 }
 
-/// What SQLite says, in our words.
+/// Converts SQLite's errors.
 fn error(cause: &rusqlite::Error) -> StoreError {
     match cause.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
