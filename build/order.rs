@@ -17,14 +17,17 @@ const FUNCTIONS: &str = "build/functions.txt";
 const FIRST_FUNCTIONS: &str = "FIRST_FUNCTIONS";
 
 fn main() -> io::Result<()> {
-    println!("cargo:rerun-if-changed={FUNCTIONS}");
     println!("cargo:rerun-if-env-changed={FIRST_FUNCTIONS}");
+    let mut functions = String::new();
+    for list in env::var(FIRST_FUNCTIONS).ok().iter().map(String::as_str).chain([FUNCTIONS]) {
+        println!("cargo:rerun-if-changed={list}");
+        functions += &fs::read_to_string(list)?;
+    }
     let Some(out) = env::var_os("OUT_DIR").filter(|_| links_with_the_toolchains_linker()) else { return Ok(()) };
     let script = Path::new(&out).join("order.ld");
     // The compiler's driver would split the path at a comma.
     let Some(path) = script.to_str().filter(|path| !path.contains(',')) else { return Ok(()) };
-    let first = env::var_os(FIRST_FUNCTIONS).map(fs::read_to_string).transpose()?.unwrap_or_default();
-    fs::write(&script, linker_script(&(first + &fs::read_to_string(FUNCTIONS)?)))?;
+    fs::write(&script, linker_script(&functions))?;
     println!("cargo:rustc-link-arg-bins=-Wl,--script={path}");
     Ok(())
 }
