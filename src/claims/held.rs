@@ -1,5 +1,8 @@
 //! The claims that this process knows, in bounded memory.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -30,7 +33,7 @@ pub(super) struct HeldClaim {
 /// There is no room for another claim of this caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Full {
-    /// Until the next claim of any caller ends, which may make room.
+    /// Until the next claim ends that may make room: of this caller, or of any caller at the bound of all.
     pub(super) wait: Duration,
 }
 
@@ -54,6 +57,8 @@ struct Decisions {
 #[derive(Debug)]
 struct ClaimEntry {
     cell: Cell,
+    /// Requests that hold this place.
+    users: usize,
     caller: Arc<str>,
     /// Its memory, once it is decided.
     bytes: usize,
@@ -63,10 +68,12 @@ struct ClaimEntry {
 struct Usage {
     claims: usize,
     bytes: usize,
+    /// When each of its claims ends, the next one first.
+    ends: BinaryHeap<Reverse<Instant>>,
 }
 
 /// Bytes that an entry takes in the maps and the heap, besides its targets.
-const OVERHEAD: usize = 320;
+const OVERHEAD: usize = 344;
 
 impl HeldClaims {
     /// The place of this key. Requests with the same key share it, and wait there for one of them to decide.
@@ -75,18 +82,14 @@ impl HeldClaims {
         let digest = key.digest();
         let mut state = self.state.lock();
         state.forget_ended(now);
-        if let Some(entry) = state.entries.get(&digest) {
+        if let Some(entry) = state.entries.get_mut(&digest) {
+            entry.users += 1;
             return Ok(DecisionPlace { claims: self, digest, cell: Arc::clone(&entry.cell) });
         }
-        let usage = state.callers.get(key.caller());
-        let full = usage.is_some_and(|usage| usage.claims >= MOST_CLAIMS || usage.bytes >= MOST_BYTES);
-        if full || state.bytes >= MOST_BYTES_OF_ALL {
-            let next = state.ends.peek().map(|Reverse((until, _))| until.saturating_duration_since(now));
-            return Err(Full { wait: next.unwrap_or_default().max(Duration::from_secs(1)) });
-        }
+        state.check_room(key.caller(), now)?;
         let cell = Cell::default();
         state.callers.entry(Arc::clone(key.caller())).or_default().claims += 1;
-        let entry = ClaimEntry { cell: Arc::clone(&cell), caller: Arc::clone(key.caller()), bytes: 0 };
+        let entry = ClaimEntry { cell: Arc::clone(&cell), users: 1, caller: Arc::clone(key.caller()), bytes: 0 };
         state.entries.insert(digest, entry);
         Ok(DecisionPlace { claims: self, digest, cell })
     }
@@ -97,6 +100,18 @@ impl HeldClaims {
 }
 
 impl Decisions {
+    fn check_room(&self, caller: &Arc<str>, now: Instant) -> Result<(), Full> {
+        let usage = self.callers.get(caller);
+        let full = usage.filter(|usage| usage.claims >= MOST_CLAIMS || usage.bytes >= MOST_BYTES);
+        let next = match full {
+            Some(usage) => usage.ends.peek().map(|Reverse(until)| *until),
+            None if self.bytes >= MOST_BYTES_OF_ALL => self.ends.peek().map(|Reverse((until, _))| *until),
+            None => return Ok(()),
+        };
+        let wait = next.map(|until| until.saturating_duration_since(now)).unwrap_or_default();
+        Err(Full { wait: wait.max(Duration::from_secs(1)) })
+    }
+
     fn forget_ended(&mut self, now: Instant) {
         while let Some(Reverse((until, digest))) = self.ends.peek().copied()
             && until <= now
@@ -112,6 +127,10 @@ impl Decisions {
         if let Some(usage) = self.callers.get_mut(&entry.caller) {
             usage.claims -= 1;
             usage.bytes -= entry.bytes;
+            if entry.bytes > 0 {
+                // A decided claim is removed when it ends, so its end is the next one.
+                usage.ends.pop();
+            }
             if usage.claims == 0 {
                 self.callers.remove(&entry.caller);
             }
@@ -148,6 +167,7 @@ impl DecisionPlace<'_> {
             state.bytes += bytes;
             if let Some(usage) = state.callers.get_mut(&entry.caller) {
                 usage.bytes += bytes;
+                usage.ends.push(Reverse(decided.until));
             }
             state.ends.push(Reverse((decided.until, self.digest)));
         }
@@ -155,15 +175,16 @@ impl DecisionPlace<'_> {
 }
 
 impl Drop for DecisionPlace<'_> {
-    /// Removes an entry that was not decided, unless another request waits for it: the cell then has references besides
-    /// the map's and ours.
+    /// Removes an entry that was not decided, unless another request holds it. They are counted under the lock: of two that give up
+    /// at the same moment, one is the last.
     fn drop(&mut self) {
-        if self.cell.initialized() {
-            return;
-        }
         let mut state = self.claims.state.lock();
-        let mine = state.entries.get(&self.digest).is_some_and(|entry| Arc::ptr_eq(&entry.cell, &self.cell));
-        if mine && !self.cell.initialized() && Arc::strong_count(&self.cell) == 2 {
+        let Some(entry) = state.entries.get_mut(&self.digest).filter(|entry| Arc::ptr_eq(&entry.cell, &self.cell))
+        else {
+            return;
+        };
+        entry.users -= 1;
+        if entry.users == 0 && entry.bytes == 0 {
             state.remove(&self.digest);
         }
     }
