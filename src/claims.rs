@@ -90,8 +90,8 @@ pub struct ClaimStats {
 
 /// Why there is no claim.
 enum NoClaim {
-    /// No participant matched, so there is nothing to claim.
-    NoMatch,
+    /// There is nothing to claim.
+    Nothing,
     Problem(Problem),
 }
 
@@ -102,8 +102,9 @@ impl Claims {
         Self(Arc::new(ClaimsInner { store, held: HeldClaims::default(), counts: ClaimCounts::default() }))
     }
 
-    /// The targets of this request: those of the claim under its key, or what `resolve` gives, once that is stored. Without any
-    /// targets nothing is stored.
+    /// The targets of this request: those of the claim under its key, or what `resolve` gives, once that is stored. If it gives
+    /// `None`, nothing is stored, and a repeat resolves anew. No targets at all are a decision, too: a teardown that met no one
+    /// lets its repeat reach no one.
     ///
     /// # Errors
     /// What `resolve` fails with; `store_unavailable`; `idempotency_key_reused`; `caller_rate_limited` at the caller's
@@ -111,7 +112,7 @@ impl Claims {
     pub async fn targets(
         &self,
         key: &ClaimKey,
-        resolve: impl Future<Output = Result<Vec<Target>, Problem>>,
+        resolve: impl Future<Output = Result<Option<Vec<Target>>, Problem>>,
     ) -> Result<Claim, Problem> {
         let held = &self.0.held;
         let place = held.place(key).map_err(too_many)?;
@@ -119,7 +120,7 @@ impl Claims {
         let decided = place.cell().get_or_try_init(|| self.decide(key, resolve, &first)).await.cloned();
         let decided = match decided {
             Ok(decided) => decided,
-            Err(NoClaim::NoMatch) => return Ok(Claim { targets: Arc::default(), first: true }),
+            Err(NoClaim::Nothing) => return Ok(Claim { targets: Arc::default(), first: true }),
             Err(NoClaim::Problem(problem)) => return Err(problem),
         };
         place.keep(&decided);
@@ -139,7 +140,7 @@ impl Claims {
     async fn decide(
         &self,
         key: &ClaimKey,
-        resolve: impl Future<Output = Result<Vec<Target>, Problem>>,
+        resolve: impl Future<Output = Result<Option<Vec<Target>>, Problem>>,
         first: &AtomicBool,
     ) -> Result<HeldClaim, NoClaim> {
         let id = key.id();
@@ -148,10 +149,7 @@ impl Claims {
         if let Some(found) = store.find_claim(&id, key.refused_after_replacement()).await.map_err(problem)? {
             return held_of(&found, begun);
         }
-        let targets = resolve.await.map_err(NoClaim::Problem)?;
-        if targets.is_empty() {
-            return Err(NoClaim::NoMatch);
-        }
+        let targets = resolve.await.map_err(NoClaim::Problem)?.ok_or(NoClaim::Nothing)?;
         let text = serde_json::to_string(&targets).unwrap_or_default();
         let token = uuid::Uuid::new_v4().to_string();
         let conversation = key.conversation().to_string();

@@ -30,12 +30,12 @@ fn people(n: u128) -> Vec<Target> {
 
 /// Asks, with this one there now, and says who is reached.
 async fn ask(claims: &Claims, key: &ClaimKey, now: u128) -> u128 {
-    let claim = claims.targets(key, async { Ok(people(now)) }).await.unwrap();
+    let claim = claims.targets(key, async { Ok(Some(people(now))) }).await.unwrap();
     (1..10).find(|n| *claim.targets == people(*n)).unwrap()
 }
 
 async fn refused(claims: &Claims, key: &ClaimKey) -> Code {
-    claims.targets(key, async { Ok(people(9)) }).await.unwrap_err().code
+    claims.targets(key, async { Ok(Some(people(9))) }).await.unwrap_err().code
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,14 +83,25 @@ async fn an_idempotency_key_holds_for_an_hour_and_is_refused_with_another_body_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_matched_and_a_failure_are_no_decisions_and_take_no_room() {
+async fn nothing_to_claim_and_a_failure_are_no_decisions_and_take_no_room() {
     let claims = Claims::new(store());
-    let claim = claims.targets(&plain("agent"), async { Ok(Vec::new()) }).await.unwrap();
+    let claim = claims.targets(&plain("agent"), async { Ok(None) }).await.unwrap();
     assert!(claim.targets.is_empty());
     let failed = claims.targets(&plain("agent"), async { Err(Problem::new(Code::UpstreamTimeout, "")) }).await;
     assert_eq!(failed.unwrap_err().code, Code::UpstreamTimeout);
     assert_eq!(claims.stats(), ClaimStats::default());
     assert_eq!(ask(&claims, &plain("agent"), 2).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_there_is_no_one_to_reach_is_a_decision_which_holds_on_every_replica() {
+    let store = store();
+    let here = Claims::new(store.clone());
+    for (claims, first) in [(&here, true), (&here, false), (&Claims::new(store), false)] {
+        let now = if first { Vec::new() } else { people(1) };
+        let claim = claims.targets(&plain("all"), async { Ok(Some(now)) }).await.unwrap();
+        assert_eq!((claim.targets.len(), claim.first), (0, first));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +113,7 @@ async fn requests_that_come_together_make_one_decision() {
         claims.targets(&key, async {
             resolved.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok(people(1))
+            Ok(Some(people(1)))
         })
     });
     let decided = futures_util::future::join_all(asks).await;
@@ -131,7 +142,7 @@ async fn at_its_bound_a_caller_has_to_wait_and_others_are_served() {
     };
     let attack = async |n: usize| {
         let key = keyed("key:attacker", &"b".repeat(16_000), &n.to_string());
-        claims.targets(&key, async { Ok(crowd()) }).await
+        claims.targets(&key, async { Ok(Some(crowd())) }).await
     };
     let mut made = 0;
     let problem = loop {

@@ -78,6 +78,8 @@ impl Disconnector {
             let waits = (self.inner.settings.deadline, wait.unwrap_or_default());
             let (caller, body) = (&origin.requester.caller, selector.canonical());
             let key = ClaimKey::new(caller, "selector", conversation, &body, idempotency_key.as_deref(), waits);
+            // A selector that matched no one disconnects no one, so its repeat may match anew.
+            let resolve = async { Ok(Some(resolve.await?).filter(|matched| !matched.is_empty())) };
             // Whom a repeat of this request reaches is settled here and nowhere else.
             let claim = self.inner.claims.targets(&key, resolve).await?;
             (claim.targets, claim.first)

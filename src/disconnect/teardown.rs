@@ -122,9 +122,9 @@ impl Disconnector {
                 match self.look_for_end(request.conversation, guards, request.as_seen.as_ref(), context).await? {
                     EndRead::Settled(result) => {
                         settled = Some(result);
-                        Ok(Vec::new())
+                        Ok(None)
                     }
-                    EndRead::GoesOn(_, live) => Ok(live),
+                    EndRead::GoesOn(_, live) => Ok(Some(live)),
                     EndRead::Unread(read) => Err(unreadable(&read)),
                 }
             };

@@ -115,3 +115,27 @@ async fn a_teardown_with_a_wait_of_no_time_reads_nothing_after_it_was_accepted()
         assert_eq!(service.count(Kind::Read), 1 + looks, "{query}: one read before it, to claim who is there");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repeat_of_a_teardown_that_met_no_one_reaches_no_one_who_has_come_since() {
+    let service = TestApp::patch()
+        .crowd(3)
+        .config(|c| c.auth.anonymous_permissions.0.push("teardown".to_owned()))
+        .script(|asked| {
+            let id = asked.path.rsplit('/').next().unwrap();
+            match (asked.kind, asked.nth) {
+                // It goes on, and everyone has left.
+                (Kind::Read, 1) => Some(Reply::json(&serde_json::json!({"id": id, "participants": []}))),
+                (Kind::Post, 1) => Some(Reply::status(503, "service.unavailable")),
+                (Kind::Post, 2) => Some(Reply::status(422, "bad.request")),
+                _ => None,
+            }
+        })
+        .ready()
+        .await;
+    assert_eq!(service.teardown().send().await.line(), "422 upstream_rejected");
+    let answer = service.teardown().send().await;
+    assert_eq!(answer.line(), "200 already_disconnected, seen", "{}", answer.json);
+    service.settled().await;
+    assert_eq!(([0, 1, 2].map(|n| service.live(n)), service.disconnects()), ([true; 3], 2));
+}
