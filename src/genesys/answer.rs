@@ -110,7 +110,7 @@ impl Answer {
                 .map(|id| clip(id, CODE_LIMIT).into()),
             rate_limit,
             retry_after: asked,
-            html: head.headers.get(header::CONTENT_TYPE).is_some_and(is_html),
+            html: head.headers.get(header::CONTENT_TYPE).is_some_and(names_html),
             body,
             streamed: head.extensions.remove(),
         }
@@ -278,15 +278,22 @@ fn is_word(code: &str) -> bool {
 }
 
 fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
-    let number = |name: &HeaderName| text(headers, name)?.trim_ascii().parse::<u32>().ok();
-    Some(RateLimit {
-        allowed: number(&ALLOWED)?,
-        count: number(&COUNT)?,
-        reset: Duration::from_secs(number(&RESET)?.into()),
-    })
+    let (mut allowed, mut count, mut reset) = (None, None, None);
+    // In one pass: three look-ups cost several times as much.
+    for (name, value) in headers {
+        let wanted = match name {
+            name if name == ALLOWED => &mut allowed,
+            name if name == COUNT => &mut count,
+            name if name == RESET => &mut reset,
+            _ => continue,
+        };
+        let number = value.to_str().ok().and_then(|text| text.trim_ascii().parse::<u32>().ok());
+        *wanted = wanted.or(number);
+    }
+    Some(RateLimit { allowed: allowed?, count: count?, reset: Duration::from_secs(reset?.into()) })
 }
 
-fn is_html(kind: &HeaderValue) -> bool {
+fn names_html(kind: &HeaderValue) -> bool {
     kind.as_bytes().windows(4).any(|part| part.eq_ignore_ascii_case(b"html"))
 }
 
