@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ids::ConversationId;
+use crate::store::{SharedDatabase, StoreFault};
 
 const WAITS: (Duration, Duration) = (Duration::from_secs(10), Duration::ZERO);
 
@@ -169,6 +170,34 @@ async fn the_number_of_claims_of_a_caller_is_bounded() {
     }
     assert_eq!(refused(&claims, &keyed("key:attacker", "agent", "one more")).await, Code::CallerRateLimited);
     assert_eq!(claims.stats().held, MOST_CLAIMS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_costs_two_calls_of_the_store_also_where_an_expired_one_is_in_the_way_and_three_where_another_came_first()
+ {
+    let (database, calls) = (SharedDatabase::new(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&calls);
+    let store = database.open(
+        0,
+        Arc::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            (Duration::from_millis(400), StoreFault::None)
+        }),
+    );
+    let claims = Claims::new(store.clone());
+    for (agent, life) in [(1, Duration::from_secs(71)), (2, Duration::from_secs(71)), (3, Duration::ZERO)] {
+        assert_eq!(ask(&claims, &plain("agent"), agent).await, agent);
+        assert_eq!(calls.swap(0, Ordering::Relaxed), 2, "for {agent}");
+        advance(life).await;
+    }
+    let (other, key) = (Claims::new(store), plain("customer"));
+    let first = claims.targets(&key, async {
+        assert_eq!(ask(&other, &key, 4).await, 4);
+        Ok(Some(people(5)))
+    });
+    let claim = first.await.unwrap();
+    assert_eq!((&*claim.targets, claim.first), (&people(4), false));
+    assert_eq!(calls.load(Ordering::Relaxed), 5, "two of the one that came first");
 }
 
 #[tokio::test(start_paused = true)]

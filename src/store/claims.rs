@@ -64,11 +64,15 @@ impl Store {
     /// The store gives no answer, or has replaced another one less than `refused_for` ago. The claim may have been stored all the
     /// same: it then holds for the repeat.
     pub(crate) async fn claim(&self, new: &NewClaim<'_>) -> Result<StoredClaim, StoreError> {
-        // Only into the store that we know: a replacement may lack a claim that the old one had.
+        // Only into the store that we know: a replacement may lack a claim that the old one had. An expired claim in the way is
+        // replaced in the same statement.
         let insert = sql(
             "INSERT INTO claims (key, caller, operation, conversation, body, targets, token, created, expires) \
              SELECT $1, $2, $3, $4, $5, $6, $7, {now}, {now} + $8 FROM meta WHERE meta.key = 'store_id' AND meta.value = $9 \
-             ON CONFLICT (key) DO NOTHING RETURNING (SELECT value FROM meta WHERE key = 'replaced'), created",
+             ON CONFLICT (key) DO UPDATE SET caller = excluded.caller, operation = excluded.operation, \
+             conversation = excluded.conversation, body = excluded.body, targets = excluded.targets, token = excluded.token, \
+             created = excluded.created, expires = excluded.expires WHERE claims.expires <= {now} \
+             RETURNING (SELECT value FROM meta WHERE key = 'replaced'), created",
         )
         .bind(new.key)
         .bind(new.caller)
@@ -79,22 +83,15 @@ impl Store {
         .bind(new.token)
         .bind(ms(new.life))
         .bind(self.known_id().await?);
-        let clear = sql("DELETE FROM claims WHERE key = $1 AND expires <= {now}").bind(new.key);
-        // An expired claim is rarely in the way, so the first try does without the delete.
-        for batch in [Batch::write([insert.clone()]), Batch::write([clear, insert])] {
-            let rows = self.run(batch).await?;
-            if let Some(written) = rows.last().and_then(|rows| rows.first()) {
-                check_replaced(written.text(0), written.int(1), ms(new.refused_for))?;
-                let [body, targets, token] = [new.body, new.targets, new.token].map(str::to_owned);
-                return Ok(StoredClaim { body, targets, token, left: new.life });
-            }
-            // Either a claim is in the way or the store was replaced; the read tells which.
-            if let Some(found) = self.find_claim(new.key, new.refused_for).await? {
-                return Ok(found);
-            }
+        let rows = self.run(Batch::write([insert])).await?;
+        if let Some(written) = rows.last().and_then(|rows| rows.first()) {
+            check_replaced(written.text(0), written.int(1), ms(new.refused_for))?;
+            let [body, targets, token] = [new.body, new.targets, new.token].map(str::to_owned);
+            return Ok(StoredClaim { body, targets, token, left: new.life });
         }
-        // The claim in the way must have expired just before each read; a repeat will find room.
-        Err(StoreError::TimedOut)
+        // Either a claim is in the way or the store was replaced; the read tells which. If neither, the claim in the way has expired
+        // since, and a repeat will find room.
+        self.find_claim(new.key, new.refused_for).await?.ok_or(StoreError::TimedOut)
     }
 
     /// Deletes expired claims.
