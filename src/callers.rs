@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 pub use caller::{Caller, CallerKind, Guards};
 pub use key_status::{DigestStatus, KeyStatus, unlimited_keys};
 pub use mint::{NewKey, new_key};
+pub(crate) use networks::of_one_client;
 pub use permission::{Permission, Permissions};
 pub use refusal::Refusal;
 

@@ -1,4 +1,4 @@
-//! Addresses and networks in the configuration: of trusted proxies, and from where a key may be used.
+//! Networks: those in the configuration, of trusted proxies and from where a key may be used; and which addresses count as one client.
 
 use std::net::IpAddr;
 
@@ -30,6 +30,15 @@ impl Networks {
     }
 }
 
+/// The addresses that count as one client with this one: an IPv4 address alone, or the /64 of an IPv6 address, which usually belongs
+/// to one client.
+pub(crate) fn of_one_client(addr: IpAddr) -> IpAddr {
+    match addr.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+    }
+}
+
 /// IPv4 networks written as IPv6 (`::ffff:10.0.0.0/104`) are the same networks.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(wide) = network else { return network };
@@ -40,6 +49,16 @@ fn canonical(network: IpNet) -> IpNet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv4_address_is_one_client_and_so_is_the_64_of_an_ipv6_address() {
+        let client = |text: &str| of_one_client(text.parse().unwrap());
+        assert_eq!(client("2001:db8:0:1::1"), client("2001:db8:0:1:ffff::2"));
+        assert_ne!(client("2001:db8:0:1::1"), client("2001:db8:0:2::1"));
+        assert_eq!(client("192.0.2.1"), client("::ffff:192.0.2.1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+        assert_ne!(client("::ffff:192.0.2.1"), client("::"), "an IPv4 address is no part of an IPv6 network");
+    }
 
     #[test]
     fn an_ipv4_network_is_the_same_however_it_is_written() {

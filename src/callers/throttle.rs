@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::networks::of_one_client;
 use super::rate::Limiter;
 use crate::config::value::Rate;
 
@@ -21,8 +22,8 @@ pub(super) struct Throttle {
 
 #[derive(Debug, Default)]
 struct Addresses {
-    current: HashMap<u128, Limiter>,
-    previous: HashMap<u128, Limiter>,
+    current: HashMap<IpAddr, Limiter>,
+    previous: HashMap<IpAddr, Limiter>,
 }
 
 impl Throttle {
@@ -35,7 +36,7 @@ impl Throttle {
     /// # Errors
     /// The address has sent too many; the time until it may try again.
     pub(super) fn count(&self, addr: IpAddr, replicas: usize) -> Result<(), Duration> {
-        let key = prefix(addr);
+        let key = of_one_client(addr);
         let mut addresses = self.addresses.lock();
         if !addresses.current.contains_key(&key) {
             if addresses.current.len() >= GENERATION {
@@ -45,14 +46,6 @@ impl Throttle {
             addresses.current.insert(key, limiter);
         }
         addresses.current.get(&key).map_or(Ok(()), |limiter| limiter.charge(replicas))
-    }
-}
-
-/// What counts as one address: an IPv4 address, or the /64 of an IPv6 address, which usually belongs to one client.
-fn prefix(addr: IpAddr) -> u128 {
-    match addr.to_canonical() {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => (v6.to_bits() >> 64 << 64) | 1 << 63,
     }
 }
 

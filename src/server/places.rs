@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::ServeSettings;
 use super::phase::{ConnectionPhase, ConnectionState};
+use crate::callers::of_one_client;
 
 /// How often to look for an idle connection again while all places are taken.
 const SEARCH_AGAIN: Duration = Duration::from_millis(50);
@@ -73,7 +74,7 @@ impl Places {
 
     /// Registers a connection.
     pub(super) fn seat(self: &Arc<Self>, addr: IpAddr, slot: Option<OwnedSemaphorePermit>) -> ConnectionPlace {
-        let (network, state) = (network(addr), Arc::new(ConnectionState::new(self.epoch)));
+        let (network, state) = (of_one_client(addr), Arc::new(ConnectionState::new(self.epoch)));
         self.by_network.lock().entry(network).or_default().push(Arc::clone(&state));
         ConnectionPlace { places: Arc::clone(self), network, state, _slot: slot }
     }
@@ -81,7 +82,7 @@ impl Places {
     /// Whether one more connection may come from this address; if necessary, its longest idle one makes room.
     fn address_has_room(&self, addr: IpAddr) -> bool {
         let by_network = self.by_network.lock();
-        let Some(open) = by_network.get(&network(addr)) else { return true };
+        let Some(open) = by_network.get(&of_one_client(addr)) else { return true };
         let staying = open.iter().filter(|state| !state.is_evicted()).count();
         staying < self.settings.max_connections_per_address || self.evict(&longest_idle(open, 1)) > 0
     }
@@ -125,14 +126,6 @@ fn longest_idle<'a>(
     let mut idle: Vec<_> = states.into_iter().filter_map(|state| Some((state.idle_since()?, state))).collect();
     idle.sort_unstable_by_key(|(since, _)| *since);
     idle.into_iter().take(count).map(|(_, state)| state).collect()
-}
-
-/// What counts as one address: an IPv4 address, or the /64 of an IPv6 address, which usually belongs to one client.
-fn network(addr: IpAddr) -> IpAddr {
-    match addr.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
-    }
 }
 
 #[cfg(test)]
