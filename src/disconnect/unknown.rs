@@ -15,11 +15,10 @@ use tokio::time::Instant;
 use super::judge::{Observation, Verdict, judge};
 use crate::config::UnknownConversation;
 use crate::genesys::Client;
-use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::Call;
 use crate::ids::ConversationId;
-use crate::lenient::cleaned;
 
 /// How long analytics is left alone after it refused.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(300);
@@ -169,9 +168,7 @@ fn refusal(answer: &Answer) -> Option<AnalyticsRefusal> {
 }
 
 fn knows_its_end(answer: &Answer, cid: ConversationId) -> bool {
-    let details: Option<Details> = serde_json::from_slice(&cleaned(&answer.body.bytes)).ok();
-    let details = details.filter(|_| answer.body.end == BodyEnd::Complete);
-    details.is_some_and(|details| {
+    answer.complete_json::<Details>().is_some_and(|details| {
         let same = details.conversation_id.as_deref().and_then(ConversationId::parse) == Some(cid);
         same && details.conversation_end.is_some_and(|end| !end.is_empty())
     })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::retry::retry_after;
 use crate::conversation::{Conversation, NoConversation, Streamed};
@@ -156,6 +157,13 @@ impl Answer {
             Some(streamed) => Arc::unwrap_or_clone(streamed)?.named(cid),
             None => Conversation::parse(&self.body.bytes, cid),
         }
+    }
+
+    /// What the body is; `None` if it was cut off or is something else.
+    #[must_use]
+    pub fn complete_json<T: DeserializeOwned>(&self) -> Option<T> {
+        let complete = self.body.end == BodyEnd::Complete;
+        complete.then(|| serde_json::from_slice(&cleaned(&self.body.bytes)).ok()).flatten()
     }
 
     /// Whether this refusal is Genesys Cloud's own: it has the correlation id that Genesys Cloud puts on every answer, or an error

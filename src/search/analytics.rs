@@ -11,10 +11,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::filter::Filter;
 use crate::genesys::Client;
-use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::Call;
-use crate::lenient::cleaned;
 use crate::problem::Problem;
 
 /// Conversations per page: as many as the upstream allows.
@@ -113,9 +112,7 @@ pub(super) async fn page(
 }
 
 fn read(answer: &Answer) -> Result<HitPage, Problem> {
-    let whole = answer.body.end == BodyEnd::Complete;
-    let page = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();
-    page.ok_or_else(|| {
+    answer.complete_json().ok_or_else(|| {
         Problem::invalid_response(answer, "the search returned something that is not a page of conversations")
     })
 }

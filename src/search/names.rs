@@ -12,10 +12,9 @@ use tokio::time::Instant;
 
 use super::hit::Hit;
 use crate::genesys::Client;
-use crate::genesys::answer::{Answer, BodyEnd};
+use crate::genesys::answer::Answer;
 use crate::genesys::context::Context;
 use crate::genesys::request::Call;
-use crate::lenient::cleaned;
 use crate::problem::{Code, Problem};
 
 const KEPT: Duration = Duration::from_secs(600);
@@ -214,7 +213,6 @@ fn listing(answer: &Answer, permission: &str) -> Result<Listing, Problem> {
     if answer.status != StatusCode::OK {
         return Err(Problem::refused(answer, "search for names", permission));
     }
-    let whole = answer.body.end == BodyEnd::Complete;
-    let read = whole.then(|| serde_json::from_slice(&cleaned(&answer.body.bytes)).ok()).flatten();
+    let read = answer.complete_json();
     read.ok_or_else(|| Problem::invalid_response(answer, "the search for names returned something else"))
 }

@@ -48,6 +48,18 @@ fn a_refusal_is_genesys_clouds_own_by_its_correlation_id_or_by_the_form_of_its_b
 }
 
 #[test]
+fn a_body_is_read_only_if_all_of_it_came() {
+    let of = |text: &'static str, end| {
+        let body = Body { bytes: Bytes::from_static(text.as_bytes()), end };
+        Answer::from_http(http::Response::new(body)).complete_json::<Vec<u8>>()
+    };
+    assert_eq!(of("\u{feff}[1,2]", BodyEnd::Complete), Some(vec![1, 2]), "a byte order mark");
+    assert_eq!(of("[1,2]", BodyEnd::Broken), None);
+    assert_eq!(of("[1,2]", BodyEnd::TooLarge), None);
+    assert_eq!(of(r#"{"total":0}"#, BodyEnd::Complete), None, "something else");
+}
+
+#[test]
 fn a_page_is_known_by_its_body_and_by_its_headers_where_the_body_was_not_read() {
     let html = [("content-type", "text/html; charset=utf-8")];
     assert!(refusal(200, &[], "\u{feff}\n<!doctype html>").is_html());
