@@ -1,5 +1,6 @@
 //! Checks that involve several settings, and what `serve` needs. Checks of one setting are named at its declaration.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -7,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::region;
 use super::setting::{Setting as _, Wrong};
 use super::value::trimmed;
-use super::{Config, ConfigError, Genesys, Store, StoreKind};
+use super::{Config, ConfigError, Genesys, Store, StoreKind, Tls};
 
 impl Config {
     /// Checks all settings.
@@ -16,19 +17,9 @@ impl Config {
     /// The first value that cannot be used.
     pub(super) fn find_wrong(&self) -> Result<(), Wrong> {
         self.check("")?;
-        let tls = &self.server.tls;
-        if tls.cert.is_some() != tls.key.is_some() {
-            return Err(Wrong::new("server.tls", "server.tls: cert and key belong together; give both or none"));
-        }
-        if tls.client_ca.is_some() && tls.cert.is_none() {
-            let text = "server.tls.client_ca: needs server.tls.cert and server.tls.key";
-            return Err(Wrong::new("server.tls.client_ca", text));
-        }
+        self.server.tls.find_pair()?;
         let genesys = &self.genesys;
-        if genesys.client_cert.is_some() != genesys.client_key.is_some() {
-            let text = "genesys.client_cert and genesys.client_key belong together; give both or none";
-            return Err(Wrong::new("genesys.client_cert", text));
-        }
+        pair(("genesys.client_cert", &genesys.client_cert), ("genesys.client_key", &genesys.client_key))?;
         if genesys.region.is_some() || genesys.api_url.is_some() || genesys.login_url.is_some() {
             let key = if genesys.region.is_some() { "genesys.region" } else { "genesys.api_url" };
             genesys.urls().map_err(|text| Wrong::new(key, text))?;
@@ -78,6 +69,25 @@ impl Config {
     }
 }
 
+impl Tls {
+    /// The files of the certificate and of its key; `None` without TLS.
+    ///
+    /// # Errors
+    /// Only one of them is set, or only the CA of callers' certificates.
+    pub fn pair(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        self.find_pair().map_err(|wrong| ConfigError(wrong.text))
+    }
+
+    fn find_pair(&self) -> Result<Option<(&Path, &Path)>, Wrong> {
+        let found = pair(("server.tls.cert", &self.cert), ("server.tls.key", &self.key))?;
+        if found.is_none() && self.client_ca.is_some() {
+            let text = "server.tls.client_ca: needs server.tls.cert and server.tls.key";
+            return Err(Wrong::new("server.tls.client_ca", text));
+        }
+        Ok(found)
+    }
+}
+
 impl Genesys {
     /// The API's and the login's base URL, from the region or as given.
     ///
@@ -103,6 +113,20 @@ impl Genesys {
             }
         }
     }
+}
+
+/// A certificate's file and its key's, each with its name in the configuration; `None` if neither is set.
+fn pair<'a>(
+    cert: (&str, &'a Option<PathBuf>),
+    key: (&str, &'a Option<PathBuf>),
+) -> Result<Option<(&'a Path, &'a Path)>, Wrong> {
+    let alone = match (cert.1, key.1) {
+        (Some(cert), Some(key)) => return Ok(Some((cert, key))),
+        (None, None) => return Ok(None),
+        (Some(_), None) => cert.0,
+        (None, Some(_)) => key.0,
+    };
+    Err(Wrong::new(alone, format!("{} and {} belong together; give both or none", cert.0, key.0)))
 }
 
 fn refuse_postgres_keys_elsewhere(store: &Store) -> Result<(), Wrong> {

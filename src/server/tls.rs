@@ -1,6 +1,6 @@
 //! TLS and mutual TLS for our listener, from PEM files that are watched for changes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
@@ -29,13 +29,9 @@ impl TlsSource {
     /// # Errors
     /// Only one of certificate and key is set, or a file cannot be used; the text names setting, path and remedy.
     pub fn open(tls: &config::Tls) -> Result<Option<Self>, ConfigError> {
-        if tls.cert.is_none() && tls.key.is_none() && tls.client_ca.is_none() {
-            return Ok(None);
-        }
-        if tls.cert.is_none() || tls.key.is_none() {
-            return Err(ConfigError(format!("{CERT} and {KEY} belong together; set both, or none and no {CLIENT_CA}")));
-        }
-        WatchedFile::open(PemFiles(tls.clone())).map(|files| Some(Self(Arc::new(files))))
+        let Some((cert, key)) = tls.pair()? else { return Ok(None) };
+        let files = PemFiles { cert: cert.to_owned(), key: key.to_owned(), client_ca: tls.client_ca.clone() };
+        WatchedFile::open(files).map(|files| Some(Self(Arc::new(files))))
     }
 
     /// Watches the files until `stop`. Run it once, in a task of its own.
@@ -69,7 +65,11 @@ impl TlsSource {
 }
 
 #[derive(Debug)]
-struct PemFiles(config::Tls);
+struct PemFiles {
+    cert: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
+}
 
 /// A checked configuration of rustls.
 #[derive(Debug)]
@@ -81,8 +81,9 @@ impl FileSource for PemFiles {
     const NAME: &'static str = "the TLS files";
 
     fn read(&self) -> Content {
-        let files = [(CERT, &self.0.cert), (KEY, &self.0.key), (CLIENT_CA, &self.0.client_ca)];
-        files.into_iter().filter_map(|(key, path)| Some(read(key, path.as_deref()?))).collect()
+        let client_ca = self.client_ca.as_ref().map(|path| (CLIENT_CA, path));
+        let files = [(CERT, &self.cert), (KEY, &self.key)].into_iter().chain(client_ca);
+        files.map(|(key, path)| read(key, path)).collect()
     }
 
     fn make(&self, content: &[Vec<u8>], _previous: Option<&TlsServerConfig>) -> Result<TlsServerConfig, String> {
@@ -91,11 +92,11 @@ impl FileSource for PemFiles {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("server.tls: {error}"))?;
-        let builder = match &self.0.client_ca {
+        let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
                 let wrong = |why: String| {
-                    problem(CLIENT_CA, Some(path), &format!("{why}; it must hold the CA's certificates in PEM"))
+                    problem(CLIENT_CA, path, &format!("{why}; it must hold the CA's certificates in PEM"))
                 };
                 let mut roots = RootCertStore::empty();
                 for certificate in certificates(part(2)).map_err(wrong)? {
@@ -108,20 +109,16 @@ impl FileSource for PemFiles {
         let chain = certificates(part(0)).map_err(|why| {
             problem(
                 CERT,
-                self.0.cert.as_deref(),
+                &self.cert,
                 &format!("{why}; it must hold the certificate chain in PEM, the server's own first"),
             )
         })?;
         let key = PrivateKeyDer::from_pem_slice(part(1)).map_err(|_| {
-            problem(KEY, self.0.key.as_deref(), "holds no usable private key; it must be in PEM and without a password")
+            problem(KEY, &self.key, "holds no usable private key; it must be in PEM and without a password")
         })?;
         let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-            let cert = self.0.cert.as_deref().unwrap_or(Path::new("")).display();
-            problem(
-                KEY,
-                self.0.key.as_deref(),
-                &format!("does not go with {CERT} {cert} ({error}); write both files of one pair"),
-            )
+            let cert = self.cert.display();
+            problem(KEY, &self.key, &format!("does not go with {CERT} {cert} ({error}); write both files of one pair"))
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsServerConfig(Arc::new(config)))
@@ -137,6 +134,6 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn problem(key: &str, path: Option<&Path>, what: &str) -> String {
-    format!("{key} {}: {what}", path.unwrap_or(Path::new("")).display())
+fn problem(key: &str, path: &Path, what: &str) -> String {
+    format!("{key} {}: {what}", path.display())
 }
