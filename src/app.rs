@@ -65,7 +65,6 @@ pub struct App {
     http: http::AppState,
     listener: TcpListener,
     admin: Option<TcpListener>,
-    tls: Option<TlsSource>,
     background: TaskTracker,
 }
 
@@ -120,16 +119,16 @@ impl App {
         let tls = TlsSource::open(&config.server.tls)?;
         let store = Store::open(&config.store).await.map_err(ConfigError)?;
         let background = TaskTracker::new();
-        let http = assemble(&config, exchange, store, &background)?;
+        let http = assemble(&config, exchange, tls, store, &background)?;
         match membership {
             Membership::Replica => enter_fleet(&http, &background).await,
             Membership::Visitor => visit_fleet(&http).await?,
         }
-        if let Some(tls) = &tls {
+        if let Some(tls) = &http.tls {
             let (tls, ended) = (tls.clone(), http.shutdown.ended.clone());
             background.spawn(async move { tls.watch(ended).await });
         }
-        Ok(Self { config, http, listener, admin, tls, background })
+        Ok(Self { config, http, listener, admin, background })
     }
 
     /// Where callers reach it.
@@ -162,7 +161,7 @@ impl App {
     pub async fn run_until(self, asked: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
         let shutdown = self.http.shutdown.clone();
         let settings = ServeSettings {
-            tls: self.tls.clone(),
+            tls: self.http.tls.clone(),
             stats: Arc::clone(&self.http.connections),
             proxies: Arc::new(self.http.proxies.clone()),
             ..ServeSettings::new(&self.config.server)
@@ -209,6 +208,7 @@ impl App {
 fn assemble(
     config: &Config,
     exchange: Exchange,
+    tls: Option<TlsSource>,
     store: Store,
     background: &TaskTracker,
 ) -> Result<http::AppState, StartError> {
@@ -251,6 +251,7 @@ fn assemble(
         audit,
         traces: Traces::open(config.telemetry.otlp_endpoint.as_ref().map(SensitiveUrl::expose)).map_err(ConfigError)?,
         connections: Arc::default(),
+        tls,
         log_dropped: OnceLock::new(),
         shutdown,
         tasks,

@@ -10,7 +10,6 @@ use super::App;
 use crate::audit::Event;
 use crate::config::Config;
 use crate::http;
-use crate::server::TlsSource;
 use crate::telemetry::LogControl;
 
 /// The keys whose changes are taken over.
@@ -45,14 +44,13 @@ impl fmt::Display for Reloaded {
 pub struct Reloader {
     loaded: Config,
     http: http::AppState,
-    tls: Option<TlsSource>,
 }
 
 impl App {
     /// Makes a reloader for this app.
     #[must_use]
     pub fn reloader(&self) -> Reloader {
-        Reloader { loaded: self.config.clone(), http: self.http.clone(), tls: self.tls.clone() }
+        Reloader { loaded: self.config.clone(), http: self.http.clone() }
     }
 }
 
@@ -89,7 +87,7 @@ impl Reloader {
                 Err(error) => done.kept.push(error.to_string()),
             }
         }
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = &self.http.tls {
             match tls.reload().await {
                 Ok(()) => done.taken_over.push("server.tls".to_owned()),
                 Err(error) => done.kept.push(error.to_string()),

@@ -16,7 +16,7 @@ use crate::fleet::Fleet;
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::search::Search;
-use crate::server::ServeStats;
+use crate::server::{ServeStats, TlsSource};
 use crate::shutdown::Shutdown;
 use crate::store::Store;
 use crate::telemetry::traces::Traces;
@@ -54,6 +54,8 @@ pub struct AppStateInner {
     pub traces: Traces,
     /// Connections of the callers' listener.
     pub connections: Arc<ServeStats>,
+    /// The TLS files of the callers' listener, where it has any.
+    pub tls: Option<TlsSource>,
     /// Log lines that were dropped, where a log is installed.
     pub log_dropped: OnceLock<ErrorCounter>,
     /// The steps of leaving.

@@ -59,6 +59,7 @@ pub(super) async fn metrics(
         audit: app.audit.stats(),
         callers: app.callers.stats(),
         connections: Arc::clone(&app.connections),
+        tls: app.tls.clone(),
         spans_lost: app.traces.lost(),
         store: app.store.stats(),
         claims: app.claims.stats(),

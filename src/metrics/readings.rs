@@ -13,7 +13,7 @@ use crate::audit::AuditStats;
 use crate::callers::CallerStats;
 use crate::claims::ClaimStats;
 use crate::genesys::UpstreamReading;
-use crate::server::ServeStats;
+use crate::server::{ServeStats, TlsSource};
 use crate::store::{QueueDepth, StoreStats};
 
 /// What is read at each scrape.
@@ -27,6 +27,8 @@ pub struct Readings {
     pub callers: CallerStats,
     /// Of the callers' listener.
     pub connections: Arc<ServeStats>,
+    /// Of that listener's TLS files, where it has any.
+    pub tls: Option<TlsSource>,
     /// Of the store.
     pub store: StoreStats,
     /// Of claims.
@@ -114,7 +116,11 @@ impl Readings {
         let refused = "Connections closed at once because their address held too many busy ones";
         out.counter("connections_refused", refused, connections.refused())?;
         out.counter("heads_refused", "Request heads that could not be read", connections.refused_heads())?;
-        out.counter("tls_failures", "TLS handshakes of callers that failed", connections.tls_failures())
+        out.counter("tls_failures", "TLS handshakes of callers that failed", connections.tls_failures())?;
+        let (taken_over, unusable) =
+            self.tls.as_ref().map_or_else(Default::default, |tls| (tls.reloads(), tls.reload_failures()));
+        out.counter("tls_reloads", "Changed TLS files that were taken over", taken_over)?;
+        out.counter("tls_reload_failures", "Changed TLS files that could not be used", unusable)
     }
 
     fn store_and_claims(&self, out: &mut Out<'_>) -> fmt::Result {
@@ -180,6 +186,7 @@ mod tests {
             audit: AuditStats { failures: 4, ..AuditStats::default() },
             callers: CallerStats::default(),
             connections: Arc::default(),
+            tls: None,
             store: StoreStats::default(),
             claims: ClaimStats::default(),
             queue: QueueDepth::default(),

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::inbound::harness::Server;
 use crate::shared::certificates::{Authority, Pair};
 use crate::shared::wire::Wire;
-use crate::support::until;
+use crate::support::{TestApp, until};
 
 struct Files {
     dir: TempDir,
@@ -162,6 +162,22 @@ async fn a_changed_pair_is_taken_over_and_a_mismatching_one_is_not() {
     assert_eq!(shown(&server, &ca).await, der(&second));
     stop.cancel();
     watching.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_files_are_counted_by_whether_they_can_be_used() {
+    let ca = Authority::new("ca");
+    let (first, second) = (ca.issue("first"), ca.issue("second"));
+    let files = Files::new(&first, None);
+    let service = TestApp::auto().config(|config| config.server.tls = files.tls.clone()).start().await;
+    let counted = async || {
+        (service.metric("hangup_tls_reloads_total").await, service.metric("hangup_tls_reload_failures_total").await)
+    };
+    assert_eq!(counted().await, (0.0, 0.0));
+    files.write(&second.cert, &first.key);
+    until(async || counted().await == (0.0, 1.0)).await;
+    files.write(&second.cert, &second.key);
+    until(async || counted().await == (1.0, 1.0)).await;
 }
 
 #[tokio::test]
