@@ -1,10 +1,15 @@
 //! What a test logs, to be looked at.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
+use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt as _;
+
+/// While only one subscriber exists, `tracing` asks only the thread that meets an event first whether anything listens, and believes it
+/// for all others: a test elsewhere that captures nothing would then silence the event here. With a second one, it asks them all.
+static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
 /// The lines that were logged on this thread.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +29,7 @@ impl io::Write for CapturedLog {
 impl CapturedLog {
     /// Captures what is logged on this thread until the guard is dropped.
     pub(crate) fn here() -> (Self, tracing::subscriber::DefaultGuard) {
+        LazyLock::force(&ANOTHER);
         let log = Self::default();
         let sink = log.clone();
         let layer = tracing_subscriber::fmt::layer().with_writer(move || sink.clone());
