@@ -1,5 +1,6 @@
 //! Files that the configuration names: read within bounds, and looked at for who else could change them.
 
+use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -55,10 +56,25 @@ pub(crate) fn read_secret(path: &Path) -> Result<SecretString, String> {
     }
 }
 
+/// A file whose mode lets others do what they should not.
+#[derive(Debug)]
+pub(crate) struct LooseMode {
+    /// Which file, and what others can do.
+    pub(crate) finding: String,
+    /// The command that ends it.
+    pub(crate) remedy: String,
+}
+
+impl fmt::Display for LooseMode {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}; {}", self.finding, self.remedy)
+    }
+}
+
 /// Says for each file with keys or secrets that the configuration names when its group, or any user, could change it. Shown at
 /// start and by `check`.
 #[must_use]
-pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {
+pub(crate) fn writable_by_others(config: &Config) -> Vec<LooseMode> {
     let files: [(&str, Option<&PathBuf>); 8] = [
         ("auth.keys_file", config.auth.keys_file.as_ref()),
         ("genesys.client_secret_file", config.genesys.client_secret_file.as_ref()),
@@ -72,12 +88,10 @@ pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {
     let finding = |(key, path): (&str, Option<&PathBuf>)| {
         let path = path?;
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
-        (mode & 0o022 != 0).then(|| {
-            format!(
-                "{key} {}: others than its owner can change it (mode {:o}); run `chmod go-w` on it",
-                path.display(),
-                mode & 0o777
-            )
+        let path = path.display();
+        (mode & 0o022 != 0).then(|| LooseMode {
+            finding: format!("{key} {path}: others than its owner can change it (mode {:o})", mode & 0o777),
+            remedy: format!("run `chmod go-w {path}`"),
         })
     };
     files.into_iter().filter_map(finding).collect()
@@ -86,17 +100,17 @@ pub(crate) fn writable_by_others(config: &Config) -> Vec<String> {
 /// Says for each audit file that is there already when others than its owner can read or change it: hangup makes it for its owner
 /// alone, and leaves the mode of one that was there as it is. Shown at start and by `check`.
 #[must_use]
-pub(crate) fn open_to_others(config: &Config) -> Vec<String> {
+pub(crate) fn open_to_others(config: &Config) -> Vec<LooseMode> {
     let finding = |path: &Path| {
         let found = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
         let mode = found.permissions().mode();
-        (mode & 0o077 != 0).then(|| {
-            format!(
-                "audit.target {}: others than its owner can read or change it (mode {:o}); run `chmod go=` on it, unless that is \
-                 meant so",
-                path.display(),
+        let path = path.display();
+        (mode & 0o077 != 0).then(|| LooseMode {
+            finding: format!(
+                "audit.target {path}: others than its owner can read or change it (mode {:o})",
                 mode & 0o777
-            )
+            ),
+            remedy: format!("run `chmod go= {path}`, unless that is meant so"),
         })
     };
     config.audit.files().filter_map(finding).collect()
@@ -155,7 +169,11 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let found = open_to_others(&config);
             assert_eq!(found.len(), usize::from(named), "{mode:o}: {found:?}");
-            assert!(found.iter().all(|text| text.contains(&format!("mode {mode:o}"))), "{found:?}");
+            for found in found {
+                let text = found.to_string();
+                assert!(text.contains(&format!("mode {mode:o}")), "{text}");
+                assert!(text.contains(&format!("`chmod go= {}`", path.display())), "the command as it is run: {text}");
+            }
             let now = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(now & 0o777, mode, "only said, and left as it is");
         }
@@ -179,8 +197,9 @@ mod tests {
         set("keys.toml", 0o660);
         set("secret", 0o602);
         let found = writable_by_others(&config);
-        assert_eq!(found.len(), 2);
-        assert!(found[0].contains("auth.keys_file") && found[0].contains("mode 660"), "{found:?}");
-        assert!(found[1].contains("genesys.client_secret_file") && found[1].contains("chmod go-w"), "{found:?}");
+        let [keys, secret] = &found[..] else { panic!("{found:?}") };
+        assert!(keys.finding.contains("auth.keys_file") && keys.finding.contains("mode 660"), "{keys}");
+        assert!(secret.finding.contains("genesys.client_secret_file"), "{secret}");
+        assert_eq!(secret.remedy, format!("run `chmod go-w {}`", path("secret").unwrap().display()));
     }
 }

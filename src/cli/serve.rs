@@ -35,12 +35,12 @@ pub(super) async fn run(config: Config, file: Option<PathBuf>, logs: &Guard) -> 
     for finding in files::writable_by_others(&config) {
         tracing::warn!(
             event = "writable_file",
-            cause = finding,
+            cause = %finding,
             "a file with keys or secrets can be changed by others"
         );
     }
     for finding in files::open_to_others(&config) {
-        tracing::warn!(event = "audit_file_open", cause = finding, "an audit file can be read or changed by others");
+        tracing::warn!(event = "audit_file_open", cause = %finding, "an audit file can be read or changed by others");
     }
     let app = App::build(config, UpstreamTransport::Sockets).await.map_err(start_failed)?;
     // The app is new, so it cannot have been set before.

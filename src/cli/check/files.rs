@@ -29,19 +29,19 @@ pub(super) fn check(config: &Config, report: &mut Report) {
         }
         (Ok(_), None) => CheckLine::skipped("keys file", "auth.keys_file is not set"),
     });
-    let (what, remedy) = ("file permissions", "take the right to write from group and others");
+    let what = "file permissions";
     let findings = files::writable_by_others(config);
     match findings.is_empty() {
         true => report.add(CheckLine::ok(what, "only their owners can change keys and secrets")),
-        false => findings.into_iter().for_each(|finding| report.add(CheckLine::warn(what, finding, remedy))),
+        false => findings.into_iter().for_each(|file| report.add(CheckLine::warn(what, file.finding, file.remedy))),
     }
     report.add(match TlsSource::open(&config.server.tls) {
         Err(error) => CheckLine::fail("TLS files", error.to_string(), correct),
         Ok(Some(_)) => CheckLine::ok("TLS files", "certificate and key belong together"),
         Ok(None) => CheckLine::skipped("TLS files", "server.tls is not set: callers are served without TLS"),
     });
-    for finding in files::open_to_others(config) {
-        report.add(CheckLine::warn("audit file", finding, "take the right to read from group and others"));
+    for file in files::open_to_others(config) {
+        report.add(CheckLine::warn("audit file", file.finding, file.remedy));
     }
     let mut files = config.audit.files().peekable();
     if files.peek().is_none() {
@@ -72,5 +72,34 @@ fn writable(path: &Path) -> Result<(), String> {
             Ok(())
         }
         Err(e) => Err(e.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_remedy_for_a_loose_mode_is_the_command_to_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let (secret, audit) = (dir.path().join("secret"), dir.path().join("audit.jsonl"));
+        for file in [&secret, &audit] {
+            std::fs::write(file, "x").unwrap();
+            std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o666)).unwrap();
+        }
+        let mut config = Config::defaults();
+        config.genesys.client_secret_file = Some(secret.clone());
+        config.audit.target.0 = vec![audit.display().to_string()];
+        let mut report = Report::default();
+        check(&config, &mut report);
+        let lines = serde_json::to_value(report.items()).unwrap();
+        let remedies: Vec<&str> = lines.as_array().unwrap().iter().filter_map(|line| line["remedy"].as_str()).collect();
+        let expected = [
+            format!("run `chmod go-w {}`", secret.display()),
+            format!("run `chmod go= {}`, unless that is meant so", audit.display()),
+        ];
+        assert_eq!(remedies, expected);
     }
 }
