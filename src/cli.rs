@@ -93,7 +93,7 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Filter and print the audit from the store, or from a file and its rotated predecessors
+    /// Filter and print the audit from the store, or from a file and its rotated predecessors: oldest first, with --server newest first
     Audit(audit::AuditArguments),
     /// Show all about one conversation: audit records, a live read, and what a disconnect would do now
     Explain(explain::ExplainArguments),
