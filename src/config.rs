@@ -11,6 +11,7 @@ mod setting;
 mod sources;
 mod stand_in;
 mod store;
+mod upstream;
 mod validate;
 pub mod value;
 
@@ -21,12 +22,13 @@ use config::{Environment, File, FileFormat};
 use error::CORRECT;
 pub use error::ConfigError;
 pub use sections::{
-    Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Genesys, Jobs, Jwt, Limits, LogFormat, Mode,
-    OperationChoice, Pace, Retry, Server, Shutdown, Store, Telemetry, Tls, Token, UnknownConversation,
+    Admin, Audit, Auth, Config, Confirm, Disconnect, Fsync, Jobs, Jwt, Limits, LogFormat, Mode, Server, Shutdown,
+    Telemetry, Tls, UnknownConversation,
 };
 use sources::Sources;
 pub use stand_in::{Sandbox, Surface};
-pub use store::StoreKind;
+pub use store::{Store, StoreKind};
+pub use upstream::{Genesys, OperationChoice, Pace, Retry, Token};
 
 /// Every key with its default and its explanation: `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");

@@ -1,4 +1,5 @@
-//! The sections of the configuration, as `config/default.toml` documents them. Every value has its default there.
+//! The sections of the configuration, as `config/default.toml` documents them. Every value has its default there. Those of the
+//! upstream, the store and the sandbox are in files of their own.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -6,16 +7,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::declare::{join, section, words};
 use super::setting::{
-    Setting, Wrong, base_url, between, count_up_to, header_name, log_level, networks, permissions, positive,
-    positive_up_to, proxy_url, redactions, region, size_between, target, targets, text_up_to, up_to,
+    Setting, Wrong, count_up_to, header_name, log_level, networks, permissions, positive, positive_up_to, redactions,
+    size_between, target, targets, text_up_to, up_to,
 };
 use super::stand_in::Sandbox;
-use super::store::{self, StoreKind};
+use super::store::Store;
+use super::upstream::{Genesys, Pace, Retry, Token};
 use super::value::{List, Rate, SensitiveUrl, address, duration};
 
 section! {
@@ -91,82 +92,6 @@ section! {
         permissions_claim: String where text_up_to(256),
         console_client_id: Option<String>,
         console_scope: String,
-    }
-}
-
-section! {
-    /// `[genesys]`: the upstream.
-    Genesys {
-        region: Option<String> where region,
-        api_url: Option<String> where base_url,
-        login_url: Option<String> where base_url,
-        client_id: Option<String>,
-        #[serde(skip_serializing)]
-        client_secret: Option<SecretString>,
-        client_secret_file: Option<PathBuf>,
-        scope: Option<String>,
-        operation: OperationChoice,
-        proxy: Option<SensitiveUrl> where proxy_url,
-        ca_file: Option<PathBuf>,
-        client_cert: Option<PathBuf>,
-        client_key: Option<PathBuf>,
-        #[serde(with = "duration")]
-        idle_timeout: Duration where positive,
-    }
-}
-
-words! {
-    /// `genesys.operation`: which upstream operation disconnects a participant.
-    OperationChoice {
-        /// Find out which one the org has.
-        Auto "auto",
-        /// `POST …/disconnect` only.
-        Post "post",
-        /// `PATCH {"state":"disconnected"}` only.
-        Patch "patch",
-    }
-}
-
-section! {
-    /// `[token]`: the login and its renewal.
-    Token {
-        renew_at: f64 where between(0.1, 0.95),
-        #[serde(with = "duration")]
-        timeout: Duration where positive_up_to(600),
-        #[serde(with = "duration")]
-        backoff_min: Duration where positive,
-        #[serde(with = "duration")]
-        backoff_max: Duration,
-        #[serde(with = "duration")]
-        rejected_interval: Duration where positive,
-        #[serde(with = "duration")]
-        unaccepted_interval: Duration,
-    }
-}
-
-section! {
-    /// `[retry]`: repeated attempts of one upstream call.
-    Retry {
-        max_attempts: u32 where count_up_to(100),
-        #[serde(with = "duration")]
-        backoff_min: Duration where positive,
-        #[serde(with = "duration")]
-        backoff_max: Duration,
-        budget_ratio: f64 where between(0.0, 1.0),
-        budget_floor: u32 where between(0, 1000),
-    }
-}
-
-section! {
-    /// `[pace]`: the gate in front of the upstream's rate limit.
-    Pace {
-        #[serde(with = "duration")]
-        max_pause: Duration where positive,
-        #[serde(with = "duration")]
-        reopen_margin: Duration,
-        initial_in_flight: usize where count_up_to(1_000_000),
-        #[serde(with = "duration")]
-        spread: Duration where up_to(1),
     }
 }
 
@@ -281,31 +206,6 @@ words! {
         Interval "interval",
         /// After each record.
         Always "always",
-    }
-}
-
-section! {
-    /// `[store]`: where claims, jobs, audit records and the mode are kept.
-    Store {
-        url: SensitiveUrl where store::url,
-        password_file: Option<PathBuf>,
-        ca_file: Option<PathBuf>,
-        max_connections: usize where count_up_to(1000),
-        #[serde(with = "duration")]
-        timeout: Duration where store::timeout,
-        #[serde(with = "duration")]
-        keep_audit: Duration where store::keep,
-        #[serde(with = "duration")]
-        keep_jobs: Duration where store::keep,
-        instance: Option<String> where store::instance,
-    }
-}
-
-impl Store {
-    /// The kind of store that the URL names. A URL that the checks refuse counts as memory.
-    #[must_use]
-    pub fn kind(&self) -> StoreKind {
-        store::parse(self.url.expose()).unwrap_or(StoreKind::Memory)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What all settings have in common: they name their keys, show their values and check themselves. A section does so
-//! for each of its members; `sections.rs` names a member's check where it declares the member.
+//! for each of its members, whose check is named where the member is declared.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;

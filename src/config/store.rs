@@ -1,10 +1,39 @@
-//! What `store.url` names, and the checks of `[store]`.
+//! The settings of the store, with their checks, and what `store.url` names.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::setting::Checked;
-use super::value::SensitiveUrl;
+use serde::{Deserialize, Serialize};
+
+use super::declare::{join, section};
+use super::setting::{Checked, Setting, Wrong, count_up_to};
+use super::value::{SensitiveUrl, duration};
+
+section! {
+    /// `[store]`: where claims, jobs, audit records and the mode are kept.
+    Store {
+        url: SensitiveUrl where url,
+        password_file: Option<PathBuf>,
+        ca_file: Option<PathBuf>,
+        max_connections: usize where count_up_to(1000),
+        #[serde(with = "duration")]
+        timeout: Duration where timeout,
+        #[serde(with = "duration")]
+        keep_audit: Duration where keep,
+        #[serde(with = "duration")]
+        keep_jobs: Duration where keep,
+        instance: Option<String> where instance,
+    }
+}
+
+impl Store {
+    /// The kind of store that the URL names. A URL that the checks refuse counts as memory.
+    #[must_use]
+    pub fn kind(&self) -> StoreKind {
+        parse(self.url.expose()).unwrap_or(StoreKind::Memory)
+    }
+}
 
 /// What `store.url` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +58,7 @@ impl StoreKind {
     }
 }
 
-pub(super) fn parse(url: &str) -> Option<StoreKind> {
+fn parse(url: &str) -> Option<StoreKind> {
     match url.split_once(':') {
         None if url == "memory" => Some(StoreKind::Memory),
         None if url == "sqlite" => Some(StoreKind::Sqlite(None)),
@@ -43,23 +72,23 @@ pub(super) fn parse(url: &str) -> Option<StoreKind> {
     }
 }
 
-pub(super) fn url(value: &SensitiveUrl) -> Checked {
+fn url(value: &SensitiveUrl) -> Checked {
     let remedy = "names no store; use \"sqlite\", \"sqlite:PATH\", \"postgres://USER@HOST:5432/DATABASE\", or \"memory\" to keep \
                   nothing beyond the process";
     parse(value.expose()).map(|_| ()).ok_or_else(|| remedy.to_owned())
 }
 
-pub(super) fn timeout(value: &Duration) -> Checked {
+fn timeout(value: &Duration) -> Checked {
     let fine = (Duration::from_millis(10)..=Duration::from_secs(10)).contains(value);
     if fine { Ok(()) } else { Err("must be between \"10ms\" and \"10s\", such as \"500ms\"".to_owned()) }
 }
 
-pub(super) fn keep(value: &Duration) -> Checked {
+fn keep(value: &Duration) -> Checked {
     let fine = *value >= Duration::from_secs(3600);
     if fine { Ok(()) } else { Err("must be at least \"1h\", such as \"90d\"".to_owned()) }
 }
 
-pub(super) fn instance(value: &Option<String>) -> Checked {
+fn instance(value: &Option<String>) -> Checked {
     let fine = |name: &String| (1..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic());
     if value.as_ref().is_none_or(fine) {
         return Ok(());
@@ -72,7 +101,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::config::{Config, Store};
+    use crate::config::Config;
 
     fn with(key: &str, value: &str) -> Result<Store, String> {
         let environment = HashMap::from([(format!("HANGUP__STORE__{key}"), value.to_owned())]);
