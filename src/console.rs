@@ -17,6 +17,7 @@ mod page;
 mod parts;
 mod search;
 mod status;
+mod status_answer;
 mod teardown;
 mod timeline;
 

@@ -6,11 +6,11 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::answers::{Status, WindowStatus};
 use super::api::{ApiClient, ApiRequest, Failed};
 use super::dialog::DONE;
 use super::form::TimelyForm;
 use super::parts;
+use super::status_answer::{Status, WindowStatus};
 
 /// `GET /console/status`.
 pub(super) async fn view(api: ApiClient) -> Result<Html<String>, Failed> {
