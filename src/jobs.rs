@@ -12,8 +12,10 @@
 //! An item may be tried more than once: after a crash its lease expires, and another replica takes it over. So each
 //! attempt except the first reads before it sends, and a result is written only under the token of the current lease.
 
+mod first_read;
 mod input;
 mod lines;
+mod next_step;
 mod origin;
 mod pause;
 mod plan;

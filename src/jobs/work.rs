@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use time::OffsetDateTime;
 
 use super::Jobs;
+use super::first_read::FirstRead;
+use super::next_step::{NextStep, after_failure, done, read_again};
 use super::runner::Lease;
-use super::target::{ItemTarget, Set, ended, gone, unreadable, what_is_left};
+use super::target::{ItemTarget, ended, gone, unreadable, what_is_left};
 use crate::claims::Claim;
-use crate::conversation::Conversation;
-use crate::disconnect::{Glance, Origin, Request, Teardown, conversation_not_found};
+use crate::disconnect::{Glance, Origin, Request, Teardown};
 use crate::genesys::request::Rank;
 use crate::ids::ConversationId;
 use crate::outcome::{Outcome, Settled};
-use crate::problem::{Code, Effect, Problem};
+use crate::problem::Problem;
 use crate::store::{ItemResult, JobState, LeasedItem, StoreError};
 
 /// How long an accepted item is read before it counts as unconfirmed.
@@ -22,30 +22,8 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(60);
 /// Time between acceptance and the first read. The time between reads then doubles, up to the longest pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long an item with transient failures is retried if the plan does not say.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(3600);
 /// Disconnects of one item under way at once.
 const AT_ONCE: usize = 4;
-
-/// The result of the read before an attempt.
-enum FirstRead {
-    /// No disconnect is needed, or there is a reason not to send it.
-    Settled(NextStep),
-    /// The conversation as it is now.
-    Seen(Conversation),
-    /// The conversation is unknown, or cannot be read; the disconnect finds out what that means.
-    Nothing,
-}
-
-/// What comes after an attempt.
-enum NextStep {
-    /// It has its result.
-    Done(ItemResult),
-    /// Its disconnect was accepted; read again until the participants are gone.
-    Confirm(ItemResult),
-    /// Try again. If some participants' disconnects were accepted, the set says which.
-    Again(ItemResult, Option<Set>),
-}
 
 impl Jobs {
     /// Works on one item and stores the result. If that fails, the lease expires and the item is tried again.
@@ -114,45 +92,6 @@ impl Jobs {
             target.spare_others(seen);
         }
         self.disconnect(lease, item, &origin, cid, target).await
-    }
-
-    /// Reads before an attempt, to see whether a disconnect is still needed, and whether there is a reason not to send
-    /// it.
-    async fn read_first(
-        &self,
-        lease: &Lease,
-        item: &LeasedItem,
-        origin: &Origin,
-        cid: ConversationId,
-    ) -> Result<FirstRead, Problem> {
-        let settled = |next| Ok(FirstRead::Settled(next));
-        let glance = self.0.disconnector.glance(origin, Rank::Lookup, cid).await?;
-        let (seen, stopped) = match (glance, stopped(lease)) {
-            (Glance::Found(conversation), stopped) => (conversation, stopped),
-            (Glance::Ended, _) => return settled(done(ended(item.attempts > 0), None)),
-            (Glance::Unknown { .. } | Glance::Unreadable(_), Some(next)) => return settled(next),
-            // The disconnect finds out what these mean. But if `skipIf` cannot be checked, none is sent.
-            (Glance::Unknown { .. }, None) if lease.plan.skip_if.is_empty() => return Ok(FirstRead::Nothing),
-            (Glance::Unknown { over: true }, None) => return settled(done(ended(item.attempts > 0), None)),
-            (Glance::Unknown { over: false }, None) => return Err(conversation_not_found(None)),
-            (Glance::Unreadable(problem), None) if lease.plan.skip_if.is_empty() => {
-                tracing::debug!(cause = problem.detail, "an item's conversation cannot be read first");
-                return Ok(FirstRead::Nothing);
-            }
-            (Glance::Unreadable(problem), None) => return Err(problem),
-        };
-        if let Some(target) = &ItemTarget::resolved(item)?
-            && let Some(outcome) = gone(&seen, target, lease.plan.media, item.attempts > 0)
-        {
-            return settled(done(outcome, what_is_left(item, &seen)));
-        }
-        if let Some(next) = stopped {
-            return settled(next);
-        }
-        if let Some(reason) = lease.plan.skip_if.reason(&seen, OffsetDateTime::now_utc()) {
-            return settled(done("skipped", Some(reason)));
-        }
-        Ok(FirstRead::Seen(seen))
     }
 
     async fn disconnect(
@@ -269,46 +208,4 @@ impl Jobs {
         };
         Ok(done("unconfirmed", Some(format!("{sent}, and {seen}"))))
     }
-}
-
-/// The item is read until its participants are gone, as after acceptance.
-fn read_again() -> NextStep {
-    NextStep::Confirm(ItemResult { outcome: "accepted".to_owned(), ..ItemResult::default() })
-}
-
-/// What happens to an item under way of a job that was cancelled or paused: no disconnect is sent for it.
-fn stopped(lease: &Lease) -> Option<NextStep> {
-    match lease.job.state {
-        JobState::Cancelled if lease.plan.dry_run => Some(done("cancelled", None)),
-        // A disconnect may have been sent, and may still take effect.
-        JobState::Cancelled => Some(read_again()),
-        JobState::Paused => Some(NextStep::Again(ItemResult::default(), None)),
-        _ => None,
-    }
-}
-
-/// A transient failure is retried until the time for that is over; any other is final.
-fn after_failure(lease: &Lease, item: &LeasedItem, problem: &Problem) -> NextStep {
-    let result = ItemResult {
-        outcome: "failed".to_owned(),
-        code: Some(problem.code.name().to_owned()),
-        detail: Some(problem.detail.clone()),
-        attempts: problem.attempts.into(),
-        correlation_id: problem.upstream.as_ref().and_then(|u| u.correlation_id.as_deref()).map(str::to_owned),
-    };
-    // The token was revoked, or a permission is being changed; the next token may work.
-    let unauthorized = problem.upstream.as_ref().is_some_and(|upstream| upstream.status == 401);
-    let transient = problem.code.retryable()
-        || unauthorized
-        || problem.effect == Effect::Unknown
-        || matches!(problem.code, Code::UpstreamRejectedCredentials | Code::UpstreamInvalidResponse);
-    let patience = lease.plan.give_up_after.unwrap_or(GIVE_UP_AFTER);
-    if !transient || item.since_first >= patience {
-        return NextStep::Done(result);
-    }
-    NextStep::Again(ItemResult { outcome: String::new(), code: None, ..result }, None)
-}
-
-fn done(outcome: &str, detail: Option<String>) -> NextStep {
-    NextStep::Done(ItemResult { outcome: outcome.to_owned(), detail, ..ItemResult::default() })
 }
