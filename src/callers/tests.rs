@@ -2,6 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
+use http::HeaderMap;
+use secrecy::ExposeSecret as _;
 
 use super::*;
 use crate::config::Config;
