@@ -6,6 +6,7 @@
 mod denials;
 mod file;
 mod health;
+mod lane;
 mod line;
 pub mod query;
 mod record;
@@ -18,12 +19,9 @@ mod target;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::thread::Thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -31,18 +29,14 @@ use crate::config;
 use crate::problem::{Code, Problem};
 use crate::store::Store;
 use denials::Denials;
-use health::Health;
+use lane::{LIMITS, Lane, Limits};
 pub use record::{Event, Record, now};
 use redact::Redaction;
 pub use redact::recorded_as;
 pub use scope::{AuditScope, EntryPoint, Pending, RequestedDisconnect};
 pub use sink::Sink;
 pub use source::Source;
-use writer::{AuditWriter, Message};
 
-/// The service's limits; tests use others.
-const LIMITS: Limits =
-    Limits { queue: 8 * 1024, quiet: Duration::from_secs(10), longest_wait: Duration::from_millis(250) };
 /// How long shutdown waits for queued records.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often denials that were held back are written.
@@ -62,27 +56,6 @@ struct AuditInner {
     /// With `audit.required`: the store that must have an intent before anything is sent.
     required: Option<Store>,
     denials: Mutex<Denials>,
-}
-
-/// Limits of a writer.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    /// Records that may wait for a sink; more are dropped and counted.
-    queue: usize,
-    /// An episode of failures is over once nothing has failed for this long.
-    quiet: Duration,
-    /// How long a record may wait for others to be written with it. In the store, at 50 records a second, this saves a fifth of what a
-    /// record costs.
-    longest_wait: Duration,
-}
-
-/// What it takes to reach one sink's writer.
-#[derive(Debug)]
-struct Lane {
-    queue: SyncSender<Message>,
-    thread: Thread,
-    health: Arc<Health>,
-    reopens: bool,
 }
 
 /// What has been counted so far, for `/metrics`.
@@ -119,18 +92,8 @@ impl Audit {
         if sinks.is_empty() {
             return Ok(Self(None));
         }
-        let lane = |sink: Box<dyn Sink>| {
-            let reopens = sink.reopens();
-            let (sender, receiver) = sync_channel(limits.queue);
-            let health = Arc::new(Health::new(limits.quiet));
-            let writer = AuditWriter::new(sink, settings.fsync, Arc::clone(&health), limits.longest_wait);
-            let writing = std::thread::Builder::new()
-                .name("audit".to_owned())
-                .spawn(move || writer.run(receiver))
-                .map_err(|e| format!("audit: the writer's thread cannot be started ({e})"))?;
-            Ok(Lane { queue: sender, thread: writing.thread().clone(), health, reopens })
-        };
-        let lanes = sinks.into_iter().map(lane).collect::<Result<_, String>>()?;
+        let start = |sink| Lane::start(sink, settings.fsync, limits);
+        let lanes = sinks.into_iter().map(start).collect::<Result<_, String>>()?;
         let redact = Redaction::of(settings);
         let in_store = settings.target.0.iter().any(|target| target == "store");
         let (instance, denials) = (Arc::clone(instance), Mutex::default());
@@ -215,7 +178,7 @@ impl Audit {
     /// Reopens files that another program has rotated. Returns whether there was anything to reopen.
     pub fn reopen(&self) -> bool {
         let Some(inner) = &self.0 else { return false };
-        inner.lanes.iter().filter(|lane| lane.reopens && lane.queue.try_send(Message::Reopen).is_ok()).count() > 0
+        inner.lanes.iter().filter(|lane| lane.reopen()).count() > 0
     }
 
     /// Writes what is queued and syncs it to the disk, within a bounded time. Call it last: later records are lost.
@@ -234,9 +197,10 @@ impl Audit {
         let Some(inner) = &self.0 else { return AuditStats::default() };
         let mut stats = AuditStats { suppressed: inner.denials.lock().suppressed(), ..AuditStats::default() };
         for lane in &inner.lanes {
-            stats.failures += lane.health.failures();
-            stats.written = stats.written.max(lane.health.written());
-            stats.failing |= lane.health.is_failing();
+            let health = lane.health();
+            stats.failures += health.failures();
+            stats.written = stats.written.max(health.written());
+            stats.failing |= health.is_failing();
         }
         stats
     }
@@ -257,36 +221,12 @@ impl AuditInner {
     fn send(&self, mut record: Box<Record>) {
         self.redact.apply(&mut record);
         let record = Arc::<Record>::from(record);
-        for lane in &self.lanes {
-            match lane.queue.try_send(Message::Record(Arc::clone(&record))) {
-                Ok(()) => {}
-                Err(TrySendError::Full(_)) => {
-                    lane.health.lost_record("the writer cannot keep up and its queue is full")
-                }
-                Err(TrySendError::Disconnected(_)) => lane.health.lost_record("the writer has already ended"),
-            }
-        }
+        self.lanes.iter().for_each(|lane| lane.send(&record));
     }
 
     fn send_due(&self, all: bool) {
         let due = self.denials.lock().due(all);
         due.into_iter().for_each(|record| self.send(Box::new(record)));
-    }
-}
-
-impl Lane {
-    async fn close(&self) {
-        let (done, written) = oneshot::channel();
-        let mut message = Message::Close(done);
-        while let Err(TrySendError::Full(again)) = self.queue.try_send(message) {
-            message = again;
-            self.thread.unpark();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        // The writer may be pausing to let records gather.
-        self.thread.unpark();
-        // A writer that an earlier call has closed does not answer.
-        let _ = written.await;
     }
 }
 

@@ -173,7 +173,8 @@ mod tests {
     use std::io;
     use std::sync::mpsc::{Sender, channel};
 
-    use super::super::{Audit, Event, LIMITS, Limits};
+    use super::super::lane::{LIMITS, Limits};
+    use super::super::{Audit, Event};
     use super::*;
     use crate::config::Config;
 

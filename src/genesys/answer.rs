@@ -289,10 +289,10 @@ fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     let (mut allowed, mut count, mut reset) = (None, None, None);
     // In one pass: three look-ups cost several times as much.
     for (name, value) in headers {
-        let wanted = match name {
-            name if name == ALLOWED => &mut allowed,
-            name if name == COUNT => &mut count,
-            name if name == RESET => &mut reset,
+        let wanted = match name.as_str().strip_prefix("inin-ratelimit-") {
+            Some("allowed") => &mut allowed,
+            Some("count") => &mut count,
+            Some("reset") => &mut reset,
             _ => continue,
         };
         let number = value.to_str().ok().and_then(|text| text.trim_ascii().parse::<u32>().ok());
