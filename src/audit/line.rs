@@ -6,7 +6,7 @@ use crate::json::{Object, address_text};
 use crate::text::escape_unprintable;
 
 /// Most records are shorter, in bytes.
-const USUAL_LENGTH: usize = 1024;
+pub(super) const USUAL_LENGTH: usize = 1024;
 
 impl Record {
     /// The record as one line of JSON, without characters that control a terminal or reorder text.

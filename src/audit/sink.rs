@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use super::line::USUAL_LENGTH;
 use super::record::Record;
 
 /// A destination of records. It has a thread of its own, so its methods may block.
@@ -43,7 +44,7 @@ pub trait Sink: fmt::Debug + Send {
 
 /// The records, a line of JSON each.
 pub(super) fn lines(records: &[Arc<Record>]) -> String {
-    let mut lines = String::with_capacity(records.len() * 640);
+    let mut lines = String::with_capacity(records.len() * USUAL_LENGTH);
     for record in records {
         lines.push_str(&record.to_json());
         lines.push('\n');

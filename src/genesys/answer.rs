@@ -1,5 +1,6 @@
 //! What the upstream answered, with the headers and error fields that matter already read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl Answer {
             status: head.status,
             correlation_id: text(&head.headers, &CORRELATION_ID)
                 .filter(|id| !id.trim_ascii().is_empty())
-                .map(|id| clip(id, CODE_LIMIT).into()),
+                .map(|id| Arc::from(&*clip(id, CODE_LIMIT))),
             rate_limit,
             retry_after: asked,
             html: head.headers.get(header::CONTENT_TYPE).is_some_and(names_html),
@@ -220,7 +221,7 @@ impl UpstreamError {
         let word = |name: &str, limit| {
             let places = [body.get(name), body.pointer(&format!("/errors/0/{name}"))];
             let text = places.into_iter().flatten().filter_map(|value| value.as_str()).find(|text| !text.is_empty())?;
-            Some(clip(text, limit))
+            Some(clip(text, limit).into_owned())
         };
         Self { code: word("code", CODE_LIMIT), message: word("message", MESSAGE_LIMIT) }
     }
@@ -310,9 +311,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// Cuts at a character boundary and drops control characters, which have no place in our logs and answers.
-fn clip(text: &str, limit: usize) -> String {
+fn clip(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return text.to_owned();
+        return text.into();
     }
     text.chars().filter(|c| !c.is_control()).take(limit).collect()
 }
