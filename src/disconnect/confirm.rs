@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::confirmer::sees;
 use super::presence::{Awaited, Presence};
 use super::{Admission, Disconnector, Origin, Request};
 use crate::config::Confirm;
@@ -56,9 +57,12 @@ impl Disconnector {
         let (this, request) = (self.clone(), request.clone());
         self.inner.tasks.clone().spawn(async move {
             let wait = this.inner.settings.confirm_wait;
-            if this.watch(&request.origin, awaited(&request), wait).await == Presence::There {
+            let (client, requester) = (&this.inner.client, &request.origin.requester);
+            let shown = this.watch(&request.origin, awaited(&request), wait).await;
+            // An early look may have seen the participant, and those after it may have failed: no alarm without another one.
+            if shown == Presence::There && sees(client, requester, awaited(&request)).await {
                 this.inner.metrics.unconfirmed();
-                let (scope, requester) = (&request.origin.scope, &request.origin.requester);
+                let scope = &request.origin.scope;
                 scope.unconfirmed(&requester.caller, request.conversation, request.participant);
                 tracing::warn!(
                     event = "unconfirmed", conversation_id = %request.conversation, participant_id = %request.participant,

@@ -148,7 +148,7 @@ impl Looks {
             }
             let began = Instant::now();
             let Some(requester) = self.requester() else { continue };
-            let read = self.look(requester).await;
+            let read = look(&self.client, requester, self.conversation).await;
             self.show(began, read.as_ref());
             let now = Instant::now();
             regular = youngest.map(|accepted| {
@@ -166,11 +166,6 @@ impl Looks {
         let watched = self.watched.lock();
         let first = watched.get(&self.conversation)?.waits.iter().min_by_key(|wait| wait.requester.rank)?;
         Some(Arc::clone(&first.requester))
-    }
-
-    async fn look(&self, requester: Arc<Requester>) -> Option<Read> {
-        let context = Arc::new(Context::new(requester, LOOK_WITHIN, Duration::ZERO));
-        read(&self.client, &context, Rank::Lookup, self.conversation).await.ok().map(|(read, _)| read)
     }
 
     /// Shows it to those who waited when the look began, and lets those go whose last look it was.
@@ -194,4 +189,19 @@ impl Looks {
             !gone && wait.last_look > served
         });
     }
+}
+
+/// Whether a look that is made now sees it.
+pub(super) async fn sees(
+    client: &Client,
+    requester: &Arc<Requester>,
+    (conversation, awaited): (ConversationId, Awaited),
+) -> bool {
+    let read = look(client, Arc::clone(requester), conversation).await;
+    read.is_some_and(|read| Presence::of(&read, awaited) == Presence::There)
+}
+
+async fn look(client: &Client, requester: Arc<Requester>, conversation: ConversationId) -> Option<Read> {
+    let context = Arc::new(Context::new(requester, LOOK_WITHIN, Duration::ZERO));
+    read(client, &context, Rank::Lookup, conversation).await.ok().map(|(read, _)| read)
 }

@@ -210,3 +210,22 @@ async fn a_wait_of_no_time_reads_nothing() {
     sleep(s(1)).await;
     assert_eq!(service.counts()[3], 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_early_look_before_an_outage_is_no_alarm_and_a_last_one_that_sees_the_participant_is() {
+    for (readable, alarms) in [(1, 0.0), (usize::MAX, 1.0)] {
+        let service = TestApp::patch()
+            .config(|c| {
+                c.disconnect.confirm = Confirm::Background;
+                // The first looks still see the participant.
+                c.sandbox.effect_delay = s(3600);
+            })
+            .script(move |asked| (asked.kind == Kind::Read && asked.nth > readable).then(|| Reply::status(503, "x")))
+            .ready()
+            .await;
+        assert_eq!(service.disconnect(0).send().await.line(), "200 accepted");
+        tokio::time::sleep(s(30)).await;
+        let unconfirmed = service.metric("hangup_unconfirmed_total").await;
+        assert!((unconfirmed - alarms).abs() < f64::EPSILON, "{readable} reads: {unconfirmed}");
+    }
+}
